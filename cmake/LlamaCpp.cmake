@@ -1,0 +1,29 @@
+# llama.cpp with ggml: upstream's own tree inside a pinned source package (third_party/sources.txt), linked unmodified.
+set(GANTRY_LLAMA_DIR "" CACHE PATH "llama.cpp source tree; ./dev setup fetches it")
+if(NOT GANTRY_LLAMA_DIR)
+  if(DEFINED ENV{GANTRY_SOURCE_CACHE})
+    set(source_cache $ENV{GANTRY_SOURCE_CACHE})
+  else()
+    set(source_cache $ENV{HOME}/.cache/gantry/src)
+  endif()
+  set(GANTRY_LLAMA_DIR ${source_cache}/llama_cpp_python-0.3.36/vendor/llama.cpp)
+endif()
+if(NOT EXISTS ${GANTRY_LLAMA_DIR}/CMakeLists.txt)
+  message(FATAL_ERROR "no llama.cpp source at ${GANTRY_LLAMA_DIR}: run ./dev setup")
+endif()
+
+set(BUILD_SHARED_LIBS OFF)
+set(LLAMA_BUILD_COMMON ON)
+foreach(off LLAMA_BUILD_TESTS LLAMA_BUILD_TOOLS LLAMA_BUILD_EXAMPLES LLAMA_BUILD_SERVER LLAMA_BUILD_APP LLAMA_BUILD_UI
+        LLAMA_USE_PREBUILT_UI LLAMA_OPENSSL LLAMA_SUBPROCESS LLAMA_LLGUIDANCE LLAMA_BUILD_MTMD MTMD_VIDEO GGML_RPC GGML_CCACHE
+        GGML_BACKEND_DL GGML_OPENMP)
+  set(${off} OFF CACHE BOOL "" FORCE)
+endforeach()
+set(GGML_NATIVE ${GANTRY_NATIVE} CACHE BOOL "" FORCE)
+if(NOT GANTRY_NATIVE)
+  foreach(on GGML_SSE42 GGML_AVX GGML_AVX2 GGML_FMA GGML_F16C GGML_BMI2)
+    set(${on} ON CACHE BOOL "" FORCE)
+  endforeach()
+endif()
+# A GPU or NPU build: -DGGML_CUDA=ON, -DGGML_CANN=ON and so on at configure time; nothing above ModelRunner knows.
+add_subdirectory(${GANTRY_LLAMA_DIR} ${CMAKE_BINARY_DIR}/llama.cpp EXCLUDE_FROM_ALL SYSTEM)

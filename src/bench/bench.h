@@ -1,0 +1,76 @@
+#pragma once
+// The measuring client: TTFT, TPOT, ITL and throughput of any OpenAI-compatible endpoint, as contract.md defines them. A client:
+// it knows nothing of our insides. Threads: run() blocks.
+
+#include <cstdint>
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "base/json.h"
+#include "base/result.h"
+
+namespace gantry::bench {
+
+struct Target {
+    std::string name;
+    std::string endpoint;       // "tcp:127.0.0.1:9090" or "unix:/path"
+    std::string base_path;      // "/v1"
+    std::string model;
+    std::string api_key;
+    std::string backend;        // for the report
+    std::string devices;
+    std::string url;            // as given, for the report
+};
+
+struct Workload {
+    enum class Kind { kCompare, kBench };
+    Kind kind = Kind::kCompare;
+    std::vector<std::string> prompts;      // request i of a round sends prompts[i % size]
+    uint32_t concurrency = 1;
+    uint32_t requests = 1;                 // of a run
+    uint32_t max_tokens = 64;
+    double temperature = 0.7;
+    bool ignore_eos = false;
+    uint64_t seed = 1;                     // request i uses seed + i
+};
+
+struct RequestSample {
+    bool ok = false;
+    std::string error;
+    double start_s = 0;                    // since the run began
+    double ttft_ms = 0;
+    double e2e_ms = 0;
+    std::vector<double> token_ms;          // since the request was sent: one a token event
+    uint32_t prompt_tokens = 0;
+    uint32_t output_tokens = 0;
+    uint32_t cached_tokens = 0;
+    bool counted_from_usage = false;       // else from events
+    double queue_ms = -1, prefill_ms = -1, decode_ms = -1;   // the server's own split, -1: not told
+    std::string text;                      // what was generated, for the panels
+};
+
+struct Summary { double mean = 0, p50 = 0, p90 = 0, p99 = 0, max = 0; };
+Summary summarize(std::vector<double> values);   // nearest-rank percentiles; all 0 for none
+
+struct Run {
+    uint32_t concurrency = 0;
+    double wall_s = 0;
+    std::vector<RequestSample> samples;
+    // derived by finish()
+    uint32_t prompt_tokens = 0, output_tokens = 0, cached_tokens = 0, requests_ok = 0, requests_failed = 0;
+    double throughput_tok_s = 0;
+    Summary ttft_ms, tpot_ms, itl_ms, e2e_ms;
+};
+
+// Sends the workload to the target; `on_token(request, piece)` as text arrives, for live panels (may be empty).
+Result<Run> run(const Target& target, const Workload& workload,
+                const std::function<void(uint32_t request, const std::string& piece)>& on_token = {});
+
+// The report object of contract.md ("version":1 ...).
+struct TargetRuns { Target target; std::vector<Run> runs; };
+json::object report(const std::vector<TargetRuns>& targets, const std::string& commit, const std::string& command_line);
+// A table with bars, for a terminal of `columns` width; `unicode` false: plain ASCII.
+std::string table(const std::vector<TargetRuns>& targets, uint32_t columns, bool colour, bool unicode);
+
+}  // namespace gantry::bench

@@ -1,0 +1,49 @@
+#pragma once
+// The control plane of a server: desired state in, reconciled; reports in, observed; /api/v1; logins. One class a server.
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/clock.h"
+#include "base/ids.h"
+#include "gateway/gateway.h"
+#include "http/http.h"
+#include "protocol/worker/messages.h"
+#include "store/store.h"
+
+namespace gantry::control {
+
+struct ControlOptions {
+    std::string data_dir;
+    std::string bootstrap_password;                 // empty: a random one, written to initial_admin_password
+};
+
+// What the embedded worker offers the API. (Remote workers will answer the same over their link.)
+struct WorkerAccess {
+    std::function<void()> poke;                                                       // a new assignment may be there
+    std::function<std::vector<std::string>(const InstanceId&)> log_files;             // paths, oldest first
+};
+
+class Control : public protocol::ServerLink {
+public:
+    // Creates the first admin (argon2id; password in <data_dir>/initial_admin_password, 0600), loads the tables.
+    static Result<std::unique_ptr<Control>> create(http::asio::io_context& io, http::BlockingPool& pool, store::Store& store,
+                                                   gateway::Tables& tables, const Clock& clock, RandomSource& random,
+                                                   ControlOptions options);
+    // The row of the embedded worker; made at the first start.
+    virtual Result<WorkerId> embedded_worker(const std::string& name) = 0;
+    virtual void attach_worker(const WorkerId& id, WorkerAccess access) = 0;
+    virtual void add_routes(http::Router& router) = 0;      // /api/v1/*, /healthz, /readyz, /metrics, / (status page)
+    virtual void start() = 0;                               // the reconciler's thread
+    virtual void stop() = 0;
+    // ServerLink: applies a report (heartbeat.cc, the only writer of observed columns), returns the worker's assignment.
+    // Threads: the worker's thread. Publishes gateway tables and watch events when something changed.
+    protocol::Assignment exchange(const protocol::WorkerReport& report) override = 0;
+};
+
+// For `gantry reset-password`: works on the store directly (server stopped) - or the CLI uses the admin socket (running).
+Result<std::string> reset_password(store::Store& store, const std::string& user_name, const Clock& clock, RandomSource& random);
+
+}  // namespace gantry::control

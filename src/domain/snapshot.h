@@ -1,0 +1,20 @@
+#pragma once
+// An immutable view of the control state for one decision: what the reconciler and placement see.
+
+#include <vector>
+
+#include "domain/deployment.h"
+#include "domain/instance.h"
+#include "domain/model.h"
+#include "domain/worker.h"
+
+namespace gantry {
+
+struct Snapshot {
+    std::vector<Deployment> deployments;
+    std::vector<Instance> instances;
+    std::vector<Worker> workers;
+    std::vector<Model> models;
+};
+
+}  // namespace gantry

@@ -1,0 +1,37 @@
+#pragma once
+// A worker: one machine that runs engines. Its devices as its last report had them.
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/clock.h"
+#include "base/ids.h"
+#include "domain/device.h"
+
+namespace gantry {
+
+enum class WorkerState {
+    kPending,      // known, has not reported yet
+    kReady,        // reports
+    kUnreachable,  // reports are missing
+    kDraining,     // asked to take no new instances
+};
+const char* to_string(WorkerState state);
+std::optional<WorkerState> worker_state_from(const std::string& text);
+
+struct Worker {
+    WorkerId id;
+    std::string name;              // host name unless set
+    std::string address;           // "embedded" for the server's own
+    std::string version;           // of its gantry
+    bool cordoned = false;         // desired: takes no new instances
+    int64_t version_number = 1;    // for optimistic edits
+    WallTime created_at{};
+    // Observed: written by heartbeat only.
+    WorkerState state = WorkerState::kPending;
+    WallTime last_report_at{};
+    std::vector<Device> devices;
+};
+
+}  // namespace gantry

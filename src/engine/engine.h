@@ -1,0 +1,110 @@
+#pragma once
+// The embedded engine: many sequences in one forward pass. One thread owns all state (engine_loop.cc); requests come in
+// through a bounded queue, events go out through each request's callback.
+//
+// The step, in five verbs: admit, plan, forward, sample, publish (after nano-vllm's LLMEngine.step).
+// Limits: EngineConfig. A sequence may use the whole context; slots don't divide it. Out of KV the youngest sequence is put
+// back and recomputed, nobody gets an error.
+
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "base/result.h"
+#include "engine/model_runner.h"
+
+namespace gantry::engine {
+
+struct SamplingParams {
+    float temperature = 1.0f;              // 0: greedy
+    float top_p = 1.0f;                    // 0..1
+    float min_p = 0.0f;                    // 0..1
+    int32_t top_k = 0;                     // 0: off
+    float presence_penalty = 0.0f;         // -2..2, over the generated tokens
+    float frequency_penalty = 0.0f;        // -2..2, over the generated tokens
+    float repetition_penalty = 1.0f;       // > 0, over prompt and generated tokens
+    std::vector<std::pair<TokenId, float>> logit_bias;
+    uint64_t seed = 0;                     // the random number of token i depends on seed and i only
+    bool logprobs = false;
+    uint32_t top_logprobs = 0;             // 0..20
+    bool ignore_eos = false;
+    uint32_t min_tokens = 0;               // no end before so many
+    std::vector<TokenId> stop_token_ids;
+};
+
+enum class FinishReason { kStop, kLength, kCancelled, kError };
+
+struct TokenLogprob {
+    TokenId token = -1;
+    float logprob = 0;
+};
+
+struct Timings {                           // milliseconds, the server's own split
+    double queue_ms = 0;                   // submitted to first row computed
+    double prefill_ms = 0;                 // first row computed to first token
+    double decode_ms = 0;                  // first token to last
+};
+
+// One event a step a sequence: a token, or the end, or both.
+struct TokenEvent {
+    std::optional<TokenId> token;          // absent: only the end
+    std::optional<TokenLogprob> logprob;   // of the token, before temperature
+    std::vector<TokenLogprob> top_logprobs;
+    std::optional<FinishReason> finish;    // set: last event
+    std::string error;                     // kError: for a person
+    uint32_t prompt_tokens = 0;
+    uint32_t cached_tokens = 0;            // of the prompt, not computed for this request
+    uint32_t completion_tokens = 0;        // so far, this one included; the end-of-generation token is not counted
+    Timings timings;                       // complete with the last event
+};
+
+struct SequenceRequest {
+    std::vector<TokenId> prompt;           // 1..context-1 tokens
+    SamplingParams sampling;
+    uint32_t max_tokens = 0;               // 0: to the end of the context
+    // Called on the engine's thread, in order; must not block (post it elsewhere). Never called after the event with `finish`.
+    std::function<void(TokenEvent)> on_event;
+};
+
+using SequenceId = uint64_t;
+
+struct EngineConfig {
+    uint32_t queue_limit = 1024;           // waiting requests; more: kRateLimited
+    uint32_t step_tokens_max = 512;        // rows of one forward
+    double step_ms_max = 400;              // the planner keeps steps under this by what steps took so far
+};
+
+struct EngineStats {
+    uint32_t running = 0;
+    uint32_t waiting = 0;
+    uint32_t kv_cells_used = 0;
+    uint32_t kv_cells = 0;
+    uint64_t prompt_tokens_total = 0;
+    uint64_t generated_tokens_total = 0;
+    uint64_t preemptions_total = 0;
+    uint64_t steps_total = 0;
+    double last_step_ms = 0;
+};
+
+class Engine {
+public:
+    // Starts the loop's thread. The runner is used on that thread only, from here on.
+    static std::unique_ptr<Engine> start(std::unique_ptr<ModelRunner> runner, EngineConfig config);
+    virtual ~Engine() = default;           // stops at once: every open sequence ends with kCancelled
+
+    // Errors: kInvalidArgument with both numbers when the prompt does not fit the context or is empty; kRateLimited when the
+    // queue is full; kUnavailable when stopping. Threads: any.
+    virtual Result<SequenceId> submit(SequenceRequest request) = 0;
+    // Within a step, its forward aborted if that takes longer. Unknown ids are ignored. Threads: any.
+    virtual void cancel(SequenceId id) = 0;
+    virtual EngineStats stats() const = 0;
+    // Time since the loop last finished a step or was idle: the liveness by progress.
+    virtual double seconds_since_progress() const = 0;
+};
+
+}  // namespace gantry::engine

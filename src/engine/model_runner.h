@@ -1,0 +1,59 @@
+#pragma once
+// The seam between scheduling and computing. LlamaRunner is libllama on ggml; FakeRunner is arithmetic for tests and the
+// simulation. Nothing above knows of a CPU, a GPU or llama.cpp; nothing here knows of requests.
+
+#include <atomic>
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "base/result.h"
+
+namespace gantry::engine {
+
+using TokenId = int32_t;
+using Slot = int32_t;   // 0-based place of a running sequence = llama.cpp's seq_id
+
+struct RunnerCapacity {
+    uint32_t context_tokens = 0;   // KV cells shared by all sequences = the most that one may use
+    uint32_t slots = 0;            // sequences at once
+    uint32_t batch_rows = 0;       // rows of one forward at most
+    uint32_t vocabulary = 0;
+};
+
+// One row: a token at a position of a slot.
+struct BatchRow {
+    TokenId token = 0;
+    int32_t position = 0;
+    Slot slot = 0;
+    bool wants_logits = false;
+};
+using Batch = std::vector<BatchRow>;
+
+enum class ForwardOutcome {
+    kDone,
+    kNoSpace,    // no KV cells for the batch; nothing was computed
+    kAborted,    // the abort flag was raised; the batch's rows are not in the cache
+};
+
+class ModelRunner {
+public:
+    virtual ~ModelRunner() = default;
+    virtual RunnerCapacity capacity() const = 0;
+    virtual bool is_end_of_generation(TokenId token) const = 0;
+
+    // Computes the rows and keeps their KV. Rows of one slot are contiguous in position and start at its length.
+    virtual Result<ForwardOutcome> forward(const Batch& batch) = 0;
+    // Logits of the batch's row `row` of the last forward; valid until the next one. REQUIRES: it wanted logits.
+    virtual std::span<const float> logits(size_t row) const = 0;
+
+    // Forgets all cells of a slot from `from_position` on (0: all).
+    virtual void truncate(Slot slot, int32_t from_position) = 0;
+    // Makes cells [0, length) of `from` belong to `to` as well. False: this memory can't share. REQUIRES: `to` is empty.
+    virtual bool share_prefix(Slot from, Slot to, int32_t length) = 0;
+
+    // Raised from any thread to cut a running forward short; forward() lowers it when it starts.
+    virtual std::atomic<bool>& abort_flag() = 0;
+};
+
+}  // namespace gantry::engine

@@ -1,0 +1,48 @@
+#pragma once
+// The OpenAI API of the platform: authenticate, resolve, route, relay, meter. Runs on the io thread.
+
+#include <functional>
+#include <memory>
+#include <string>
+
+#include "base/clock.h"
+#include "domain/usage.h"
+#include "gateway/tables.h"
+#include "http/http.h"
+
+namespace gantry::gateway {
+
+// Finds out who a request comes from: `Authorization: Bearer gtk_...`, `x-api-key`, the session cookie `gantry_session`, or the
+// admin socket (listener "admin": the first enabled admin). kUnauthenticated, with one text for every cause.
+Result<Principal> authenticate(const AuthTable& table, const http::Request& request, WallTime now);
+
+// Words for http::Route::access.
+inline constexpr char kPublic[] = "public";         // anyone
+inline constexpr char kUser[] = "user";             // any principal
+inline constexpr char kAdmin[] = "admin";           // role admin
+inline constexpr char kInference[] = "inference";   // any principal, on the OpenAI surface (errors in its shape)
+// Changes nothing but the own password while must_change_password is set.
+inline constexpr char kOwnPassword[] = "own-password";
+
+// The middleware that enforces Route::access and leaves the Principal in Exchange::context. Cookie requests with a method
+// other than GET and HEAD need a same-site Origin or Sec-Fetch-Site. Failed attempts are throttled by peer and by key id.
+http::Middleware authentication(const Tables& tables, const Clock& clock);
+const Principal& principal(const http::Exchange& exchange);   // REQUIRES: behind the middleware, on a route that is not public
+
+// Foreign Host headers are refused (DNS rebinding): IP literals, localhost and the names in `allowed` pass.
+http::Middleware host_check(std::vector<std::string> allowed);
+
+class Gateway {
+public:
+    // `journal_dir`: where usage records are appended (usage-<n>.jsonl) before the last byte of an answer goes out.
+    static Result<std::unique_ptr<Gateway>> create(http::asio::io_context& io, const Tables& tables, std::string journal_dir,
+                                                   const Clock& clock);
+    virtual ~Gateway() = default;
+    virtual void add_routes(http::Router& router) = 0;   // /v1/* and /v1-openai/*
+    // Takes what the journal holds, oldest first, through `store`; files wholly taken are deleted. Called from a blocking
+    // thread, by one caller at a time; idempotent after a crash because records carry request ids.
+    virtual Status fold_journal(const std::function<Status(const std::vector<UsageRecord>&)>& store) = 0;
+    virtual uint32_t in_flight(const InstanceId& instance) const = 0;   // io thread
+};
+
+}  // namespace gantry::gateway

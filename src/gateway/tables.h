@@ -1,0 +1,58 @@
+#pragma once
+// What the request path needs, in memory and immutable: replaced as a whole when rows change (control/publish.cc), read
+// without a lock on the io thread. No database on the request path. It fails closed: an empty table knows nobody.
+
+#include <atomic>
+#include <memory>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "domain/deployment.h"
+#include "domain/instance.h"
+#include "domain/model.h"
+#include "domain/user.h"
+
+namespace gantry::gateway {
+
+struct AuthTable {
+    std::unordered_map<std::string, ApiKey> keys;            // by public id; disabled and expired ones included
+    std::unordered_map<std::string, Session> sessions;       // by token digest
+    std::unordered_map<UserId, User> users;
+};
+
+struct Target {
+    InstanceId instance_id;
+    Endpoint endpoint;
+    std::string api_key;
+};
+
+struct ModelEntry {
+    std::string name;
+    DeploymentId deployment_id;
+    BackendKind backend = BackendKind::kEngine;
+    WallTime created_at{};
+    uint32_t context_length = 0;        // of the model; 0: unknown
+    bool stopped = false;
+    std::vector<Target> targets;        // running instances
+    std::string not_ready_reason;       // when there are none: "loading (42 %)", "stopped", "crash loop: ..."
+};
+
+struct RouteTable {
+    std::unordered_map<std::string, ModelEntry> models;      // by public name
+};
+
+// The current tables. Threads: set and get from any (atomic shared_ptr: readers keep what they got while it is replaced).
+class Tables {
+public:
+    void set(AuthTable auth) { auth_.store(std::make_shared<const AuthTable>(std::move(auth))); }
+    void set(RouteTable routes) { routes_.store(std::make_shared<const RouteTable>(std::move(routes))); }
+    std::shared_ptr<const AuthTable> auth() const { return auth_.load(); }
+    std::shared_ptr<const RouteTable> routes() const { return routes_.load(); }
+
+private:
+    std::atomic<std::shared_ptr<const AuthTable>> auth_{std::make_shared<const AuthTable>()};
+    std::atomic<std::shared_ptr<const RouteTable>> routes_{std::make_shared<const RouteTable>()};
+};
+
+}  // namespace gantry::gateway

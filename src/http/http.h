@@ -1,0 +1,280 @@
+#pragma once
+// HTTP/1.1 for the whole of Gantry: a server, a client, streams. Knows no word of our domain. Built on Boost.Beast and Asio.
+//
+// Threads: everything here runs on one io_context with one thread (ADR 0002); handlers are coroutines on it and must never
+// block: what blocks (database writes, password hashing, file reads) goes through BlockingPool::run. Nothing here is
+// thread-safe except BlockingPool and asio::post onto the context.
+//
+// g++ 12 and coroutines: keep co_await out of conditional expressions and of argument lists that hold temporaries with
+// initializer lists or designated initializers; name the value first, then co_await.
+
+#include <any>
+#include <boost/asio/awaitable.hpp>
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/thread_pool.hpp>
+#include <chrono>
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "base/clock.h"
+#include "base/result.h"
+
+namespace gantry::http {
+
+namespace asio = boost::asio;
+
+template <class T>
+using Task = asio::awaitable<T>;
+
+// Header fields in order; names compare without case. Few enough for linear search.
+class Headers {
+public:
+    Headers() = default;
+    Headers(std::initializer_list<std::pair<std::string, std::string>> fields) : fields_(fields) {}
+    std::string_view get(std::string_view name) const;  // the first one's value, or empty
+    size_t count(std::string_view name) const;
+    void set(std::string name, std::string value);      // replaces all of that name
+    void add(std::string name, std::string value);
+    void erase(std::string_view name);
+    const std::vector<std::pair<std::string, std::string>>& all() const { return fields_; }
+
+private:
+    std::vector<std::pair<std::string, std::string>> fields_;
+};
+
+// A request as a handler sees it: read whole, within the server's limits.
+struct Request {
+    std::string method;                          // "GET"
+    std::string target;                          // as sent: "/a/b%20c?x=1"
+    std::string path;                            // decoded, duplicate and trailing slashes folded: "/a/b c"
+    std::map<std::string, std::string> query;    // decoded; of equal names the last one
+    std::map<std::string, std::string> params;   // what the route's {names} matched, decoded
+    Headers headers;
+    std::string body;
+    std::string id;                              // x-request-id: ours, 24 characters; sent back with every answer
+    std::string peer;                            // "127.0.0.1", "unix"
+    bool tls = false;
+    std::string listener;                        // the name given to Server::listen_*: "public", "admin", "engine"
+    SteadyTime received_at{};                    // when the head was complete
+
+    std::string_view query_value(const std::string& name) const;  // empty: absent
+};
+
+struct Response {
+    int status = 200;
+    Headers headers;
+    std::string body;
+};
+Response text_response(int status, std::string body);
+Response json_response(int status, std::string body);  // `body` is serialized JSON
+
+// One request and the way to answer it: either respond() once, or start_stream(), write()..., finish().
+// A write that can't be delivered returns false: the client is gone, stop working. Slow readers: write() completes when the
+// kernel took the bytes, and fails after ServerLimits::write_timeout; nothing is buffered beyond one write.
+class Exchange {
+public:
+    virtual ~Exchange() = default;
+    virtual const Request& request() const = 0;
+    virtual Request& request() = 0;
+
+    virtual Task<bool> respond(Response response) = 0;
+    virtual Task<bool> start_stream(int status, Headers headers) = 0;   // chunked; text/event-stream gets no-buffering headers
+    virtual Task<bool> write(std::string_view bytes) = 0;               // one chunk, flushed
+    virtual Task<bool> finish() = 0;                                    // the last chunk
+    // Ends the connection after what was written, without a proper end of the body: the client sees a broken stream.
+    virtual void abort() = 0;
+
+    virtual bool started() const = 0;       // an answer has begun
+    virtual bool client_gone() const = 0;
+    // Called at most once, on the io thread, as soon as the client's disconnect is seen, even while the handler waits for
+    // something else. Set before waiting; replaced by a later call; cleared when the handler returns.
+    virtual void on_client_gone(std::function<void()> callback) = 0;
+
+    // What middleware learnt, for the handlers behind it (the principal). One value, typed by whoever owns the route table.
+    std::any context;
+};
+
+using Handler = std::function<Task<void>(Exchange&)>;
+
+// A line of a route table. Pattern segments: literal, "{name}" (one segment), "{name...}" (the rest, slashes included).
+struct Route {
+    std::string method;
+    std::string pattern;
+    std::string access;   // a word that the authentication middleware understands; empty is refused at add()
+    Handler handler;
+};
+
+class Router {
+public:
+    void add(Route route);                           // asserts: access set, no equal route
+    const std::vector<Route>& routes() const { return routes_; }
+    struct Match {
+        const Route* route = nullptr;                // null: see path_known
+        bool path_known = false;                     // some route has this path with another method: 405
+        std::vector<std::string> allowed;            // those methods
+        std::map<std::string, std::string> params;
+    };
+    // Literal segments win over {name}, which wins over {name...}.
+    Match match(const std::string& method, const std::string& path) const;
+
+private:
+    std::vector<Route> routes_;
+};
+
+// Wraps the handler of every request, the first added outermost. `route` is null when nothing matched: the innermost then
+// answers 404/405 through ServerOptions::error_response. A middleware answers by itself or awaits next(exchange).
+using Next = std::function<Task<void>(Exchange&)>;
+using Middleware = std::function<Task<void>(Exchange&, const Route* route, const Next& next)>;
+
+struct ServerLimits {
+    size_t header_bytes = 32 * 1024;                        // request line and fields; over: 431 (414 for the target)
+    size_t target_bytes = 8 * 1024;
+    size_t body_bytes = 32u << 20;                          // over: 413 before reading on
+    size_t connections = 8192;                              // over: accept pauses
+    std::chrono::milliseconds header_timeout{10'000};       // from the first byte of a head to its end; else 408 and close
+    std::chrono::milliseconds body_timeout{60'000};
+    std::chrono::milliseconds idle_timeout{75'000};         // keep-alive between requests
+    std::chrono::milliseconds write_timeout{60'000};        // a reader that takes nothing for so long is cut off
+};
+
+struct ServerOptions {
+    ServerLimits limits;
+    // The body of every error the server itself makes (400, 404, 405, 408, 413, 414, 431, 500), so that each API keeps its
+    // own shape. `path` may be empty when the head was not readable.
+    std::function<Response(int status, const std::string& message, const std::string& path)> error_response;
+};
+
+class Server {
+public:
+    Server(asio::io_context& io, const Router& router, ServerOptions options);
+    ~Server();
+    void use(Middleware middleware);                                                   // before the first listen
+    // Port 0 takes a free one. Return the port bound. kConflict: in use.
+    Result<uint16_t> listen_tcp(const std::string& host, uint16_t port, const std::string& listener);
+    // Replaces a stale socket file; mode 0600. kInvalidArgument: path over 107 bytes.
+    Status listen_unix(const std::string& path, const std::string& listener);
+    // Stops accepting, lets exchanges in flight go on until the deadline, then cuts them. Idle connections close at once.
+    Task<void> stop(Deadline deadline);
+    size_t connections() const;
+    size_t exchanges() const;                                                          // in flight
+
+private:
+    struct State;
+    std::shared_ptr<State> state_;
+};
+
+// Where a client connects: "tcp:HOST:PORT" or "unix:/path" (HOST an IP or a name).
+struct ClientOptions {
+    std::chrono::milliseconds connect_timeout{5'000};
+    std::chrono::milliseconds header_timeout{600'000};     // request sent to head of the answer
+    std::chrono::milliseconds idle_timeout{120'000};       // between two reads of the body
+    size_t head_bytes = 64 * 1024;
+    size_t body_bytes = 64u << 20;                         // of a body read whole
+};
+
+// The answer to a request, its body still to be read.
+class ClientResponse {
+public:
+    virtual ~ClientResponse() = default;
+    virtual int status() const = 0;
+    virtual const Headers& headers() const = 0;
+    // The next piece of the body as it arrives; empty: the proper end. An error: broken, too slow, cancelled.
+    virtual Task<Result<std::string>> read() = 0;
+    virtual Task<Result<std::string>> read_all() = 0;
+    // Closes the connection now; a read in progress fails with kCancelled. Destroying an unfinished response does so too.
+    virtual void cancel() = 0;
+};
+
+// Keeps connections alive and reuses them, per endpoint. One io_context, one thread.
+class Client {
+public:
+    explicit Client(asio::io_context& io, ClientOptions options = {});
+    ~Client();
+    struct Call {
+        std::string method = "GET";
+        std::string target = "/";
+        Headers headers;
+        std::string body;
+    };
+    // Fails with kUnavailable when nothing was answered (refused, reset before the head), kDeadlineExceeded when too slow.
+    // A kept connection that turns out closed before any byte of the answer is retried once on a fresh one.
+    // `cancelled` (may be null): set and notified through `on_cancel` registration by the caller's client leaving.
+    Task<Result<std::unique_ptr<ClientResponse>>> send(const std::string& endpoint, Call call);
+    // Cancels nothing in flight; closes kept idle connections.
+    void close_idle();
+
+private:
+    struct State;
+    std::shared_ptr<State> state_;
+};
+
+// Blocking calls for the CLI and tests: one request, the whole body.
+struct SimpleResponse {
+    int status = 0;
+    Headers headers;
+    std::string body;
+};
+Result<SimpleResponse> fetch(const std::string& endpoint, const Client::Call& call, const ClientOptions& options = {});
+// Blocking, the body piece by piece; `sink` returns false to stop.
+Result<SimpleResponse> fetch_stream(const std::string& endpoint, const Client::Call& call,
+                                    const std::function<bool(std::string_view)>& sink, const ClientOptions& options = {});
+
+// Server-sent events. The reader takes bytes as they come and gives whole events; it bounds a line at `line_bytes`.
+struct SseEvent {
+    std::string event;  // empty: "message"
+    std::string data;   // lines joined by \n
+};
+class SseReader {
+public:
+    explicit SseReader(size_t line_bytes = 4u << 20) : line_bytes_(line_bytes) {}
+    // Appends bytes, returns the events completed by them. kInvalidArgument: a line or event over the limit.
+    Result<std::vector<SseEvent>> feed(std::string_view bytes);
+    bool mid_event() const { return !buffer_.empty() || has_data_; }
+
+private:
+    size_t line_bytes_;
+    std::string buffer_;
+    SseEvent pending_;
+    bool has_data_ = false;
+};
+std::string sse_event(std::string_view data, std::string_view event = {});   // "event: e\ndata: ...\n\n"
+inline constexpr std::string_view kSsePing = ": ping\n\n";
+
+// Runs what blocks on a few threads and resumes the coroutine on its own executor.
+class BlockingPool {
+public:
+    explicit BlockingPool(size_t threads);
+    ~BlockingPool();  // waits for what runs
+    template <class Work>  // Work() -> R, not void
+    auto run(Work work) -> Task<decltype(work())>;
+    asio::thread_pool& pool() { return *pool_; }
+
+private:
+    std::unique_ptr<asio::thread_pool> pool_;
+};
+
+// Sleeps on the calling coroutine's executor.
+Task<void> sleep_for(std::chrono::milliseconds duration);
+
+// Wakes coroutines of one io thread: notify() resumes every wait() begun before it. wait() returns false on timeout.
+class Signal {
+public:
+    explicit Signal(asio::io_context& io);
+    ~Signal();
+    void notify();
+    Task<bool> wait(std::chrono::milliseconds timeout);
+
+private:
+    struct State;
+    std::shared_ptr<State> state_;
+};
+
+}  // namespace gantry::http
+
+#include "http/blocking_pool_impl.h"

@@ -1,0 +1,61 @@
+#pragma once
+// What a server and a worker tell each other. In one process these values pass by reference; between machines they will pass
+// as JSON (codecs beside this file when that comes). The worker sends a WorkerReport whenever something changed and at least
+// every second; the answer is the full list of what it should run (level-triggered: no deltas to lose).
+
+#include <string>
+#include <vector>
+
+#include "domain/deployment.h"
+#include "domain/device.h"
+#include "domain/instance.h"
+
+namespace gantry::protocol {
+
+// What a worker needs to run one instance.
+struct InstanceSpec {
+    InstanceId id;
+    DeploymentId deployment_id;
+    std::string deployment_name;     // the public model name
+    uint32_t index = 0;
+    int64_t generation = 1;
+    std::string source;              // "file:/abs/path.gguf"
+    BackendKind backend = BackendKind::kEngine;
+    BackendOptions options;
+};
+
+struct Assignment {
+    std::vector<InstanceSpec> run;   // whatever else the worker has, it stops
+};
+
+// What a worker sees of one instance it runs, or is stopping. Once stopped it is absent from the report.
+struct InstanceReport {
+    InstanceId id;
+    InstanceState state = InstanceState::kScheduled;
+    std::string reason;
+    WallTime state_since{};
+    double progress = 0;
+    Endpoint endpoint;
+    std::string api_key;
+    int64_t pid = 0;
+    uint32_t restarts = 0;
+    uint64_t memory_bytes = 0;
+};
+
+struct WorkerReport {
+    WorkerId worker_id;
+    std::string name;
+    std::string address;
+    std::string version;
+    std::vector<Device> devices;
+    std::vector<InstanceReport> instances;
+};
+
+// The worker's side of the link. Threads: called from the worker's own thread.
+class ServerLink {
+public:
+    virtual ~ServerLink() = default;
+    virtual Assignment exchange(const WorkerReport& report) = 0;
+};
+
+}  // namespace gantry::protocol

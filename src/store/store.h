@@ -1,0 +1,132 @@
+#pragma once
+// The control state on disk. SQLite in <data-dir>/gantry.db (WAL, synchronous=FULL), usage in a file of its own
+// (<data-dir>/usage.db, synchronous=NORMAL: its journal is the truth). No SQL outside this folder.
+//
+// A call that returned ok is on disk: kill -9 or a power cut later loses nothing of it. Each function is one transaction.
+// Threads: any thread may call; writes are serialised by one mutex and one connection, reads use connections of their own.
+// All calls block on the disk: from the io thread go through http::BlockingPool.
+// Time and ids are parameters. Errors: kNotFound, kConflict (unique name taken, or version differs), kStorageFull (disk full,
+// read-only, I/O error), kUnavailable (locked over 5 s), kInternal.
+//
+// One writer a column: the API writes desired columns (update_*), the reconciler creates, marks and deletes instances,
+// heartbeat writes observed columns (observe_*). Instances' and workers' observed state changes too often to fsync each time:
+// observe_* may lose the last second at a power cut, never at a crash of the process; it is observed again anyway.
+
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/clock.h"
+#include "base/result.h"
+#include "domain/snapshot.h"
+#include "domain/usage.h"
+#include "domain/user.h"
+
+namespace gantry::store {
+
+// A page of a list: rows after `cursor` (opaque; empty: from the start), at most `limit`, by creation time then id.
+struct PageRequest {
+    std::string cursor;
+    uint32_t limit = 50;                 // 1..500
+    std::string name_contains;           // filter, empty: all
+    bool descending = false;
+};
+template <class T>
+struct Page {
+    std::vector<T> items;
+    std::string next_cursor;             // empty: that was all
+};
+
+class Store {
+public:
+    // Creates or migrates; takes an flock on <data_dir>/gantry.lock first (kConflict, with the pid, when another has it).
+    // After an unclean stop runs quick_check. Refuses: a corrupt file, a schema newer than this binary, a database that
+    // vanished though the data folder has been used (kInternal, text with what to restore). Never starts afresh silently.
+    static Result<std::unique_ptr<Store>> open(const std::string& data_dir);
+    virtual ~Store() = default;
+
+    virtual Status check_writable() = 0;                            // for /readyz
+    virtual Status backup(const std::string& path) = 0;             // VACUUM INTO, while in use
+    virtual Status close() = 0;                                     // marks the stop clean
+
+    // Deployments. create: id, version, generation and times are taken from the value.
+    virtual Status create_deployment(const Deployment& deployment) = 0;
+    // Writes all desired columns where the stored version equals `expected_version`, storing deployment.version (which the
+    // caller raised). kConflict otherwise.
+    virtual Status update_deployment(const Deployment& deployment, int64_t expected_version) = 0;
+    // Deletes the row; its instances must be gone already or are marked stopping in the same transaction.
+    virtual Status delete_deployment(const DeploymentId& id) = 0;
+    virtual Result<Deployment> deployment(const DeploymentId& id) = 0;
+    virtual Result<Deployment> deployment_by_name(const std::string& name) = 0;
+    virtual Result<Page<Deployment>> deployments(const PageRequest& page) = 0;
+
+    // Instances.
+    virtual Status create_instance(const Instance& instance) = 0;
+    virtual Status place_instance(const InstanceId& id, const WorkerId& worker, const std::string& reason, WallTime now) = 0;
+    virtual Status set_instance_reason(const InstanceId& id, const std::string& reason) = 0;   // of a pending one
+    virtual Status mark_instance_stopping(const InstanceId& id, WallTime now) = 0;
+    virtual Status delete_instance(const InstanceId& id) = 0;
+    // State, reason, state_since, progress, endpoint, api_key, pid, restarts, memory.
+    virtual Status observe_instances(const std::vector<Instance>& instances) = 0;
+    virtual Result<Instance> instance(const InstanceId& id) = 0;
+    virtual Result<Page<Instance>> instances(const PageRequest& page, const DeploymentId& of = {}) = 0;
+
+    // Workers.
+    virtual Status create_worker(const Worker& worker) = 0;
+    virtual Status update_worker(const Worker& worker, int64_t expected_version) = 0;  // name, cordoned
+    virtual Status delete_worker(const WorkerId& id) = 0;
+    virtual Status observe_worker(const Worker& worker) = 0;        // state, address, version, last_report_at, devices
+    virtual Result<Worker> worker(const WorkerId& id) = 0;
+    virtual Result<Page<Worker>> workers(const PageRequest& page) = 0;
+
+    // Models.
+    virtual Status create_model(const Model& model) = 0;
+    virtual Status update_model(const Model& model, int64_t expected_version) = 0;
+    virtual Status delete_model(const ModelId& id) = 0;             // kConflict while a deployment has its source
+    virtual Result<Model> model(const ModelId& id) = 0;
+    virtual Result<Model> model_by_name(const std::string& name) = 0;
+    virtual Result<Model> model_by_source(const std::string& source) = 0;
+    virtual Result<Page<Model>> models(const PageRequest& page) = 0;
+
+    // Users, keys, sessions. Deleting a user deletes keys and sessions of it in the same transaction. The last enabled admin
+    // can't be deleted, disabled or demoted (kConflict).
+    virtual Status create_user(const User& user) = 0;
+    virtual Status update_user(const User& user, int64_t expected_version) = 0;
+    virtual Status delete_user(const UserId& id) = 0;
+    virtual Result<User> user(const UserId& id) = 0;
+    virtual Result<User> user_by_name(const std::string& name) = 0;
+    virtual Result<Page<User>> users(const PageRequest& page) = 0;
+    virtual Status create_key(const ApiKey& key) = 0;
+    virtual Status update_key(const ApiKey& key, int64_t expected_version) = 0;   // name, expires_at, disabled
+    virtual Status delete_key(const ApiKeyId& id) = 0;
+    virtual Result<ApiKey> key(const ApiKeyId& id) = 0;
+    virtual Result<Page<ApiKey>> keys(const PageRequest& page, const UserId& of = {}) = 0;
+    virtual Status create_session(const Session& session) = 0;
+    virtual Status delete_session(const std::string& token_digest) = 0;
+    virtual Status delete_sessions_of(const UserId& user) = 0;
+    virtual Status delete_sessions_before(WallTime now) = 0;        // expired ones
+
+    // Everything at once, in one read transaction: for the reconciler and for the gateway's tables.
+    virtual Result<Snapshot> snapshot() = 0;
+    struct AuthRows {
+        std::vector<User> users;
+        std::vector<ApiKey> keys;
+        std::vector<Session> sessions;
+    };
+    virtual Result<AuthRows> auth_rows() = 0;
+
+    // Small named values (the server's own id, the embedded worker's id, "initial password written").
+    virtual Result<std::optional<std::string>> setting(const std::string& name) = 0;
+    virtual Status set_setting(const std::string& name, const std::string& value) = 0;
+
+    // Usage: idempotent by request id.
+    virtual Status add_usage(const std::vector<UsageRecord>& records) = 0;
+    virtual Result<Page<UsageRecord>> usage(const PageRequest& page) = 0;
+};
+
+// The version of the schema this binary writes.
+int schema_version();
+
+}  // namespace gantry::store
