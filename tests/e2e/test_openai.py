@@ -1,0 +1,196 @@
+"""The OpenAI Python SDK against /v1: chat, streams, completions, models, errors."""
+import concurrent.futures
+
+import httpx
+import openai
+import pytest
+
+from conftest import until
+
+PROMPT = [{"role": "user", "content": "What is the capital of France?"}]
+
+
+def test_chat(server):
+    answer = server.openai().chat.completions.create(model="smollm2", messages=PROMPT, temperature=0, max_tokens=24)
+    assert "Paris" in answer.choices[0].message.content
+    assert answer.choices[0].finish_reason in ("stop", "length")
+    assert answer.model == "smollm2"
+    assert answer.usage.total_tokens == answer.usage.prompt_tokens + answer.usage.completion_tokens
+    assert 0 < answer.usage.completion_tokens <= 24
+
+
+def test_stream_shape(server):
+    chunks = list(server.openai().chat.completions.create(
+        model="smollm2", messages=PROMPT, temperature=0, max_tokens=24, stream=True, stream_options={"include_usage": True}))
+    assert chunks[0].choices[0].delta.role == "assistant"
+    assert all(c.choices[0].delta.role is None for c in chunks[1:] if c.choices)
+    assert len({c.id for c in chunks}) == 1 and len({c.created for c in chunks}) == 1
+    text = "".join(c.choices[0].delta.content or "" for c in chunks if c.choices)
+    assert "Paris" in text
+    assert [c.choices[0].finish_reason for c in chunks if c.choices and c.choices[0].finish_reason]
+    assert chunks[-1].choices == [] and chunks[-1].usage.completion_tokens > 0
+
+
+def test_stream_equals_whole_answer(server):
+    client = server.openai()
+    whole = client.chat.completions.create(model="smollm2", messages=PROMPT, temperature=0, max_tokens=40)
+    stream = client.chat.completions.create(model="smollm2", messages=PROMPT, temperature=0, max_tokens=40, stream=True)
+    assert "".join(c.choices[0].delta.content or "" for c in stream if c.choices) == whole.choices[0].message.content
+
+
+def test_stream_has_no_usage_unasked(server):
+    with httpx.stream("POST", f"{server.url}/v1/chat/completions", timeout=60,
+                      headers={"Authorization": f"Bearer {server.key}"},
+                      json={"model": "smollm2", "messages": PROMPT, "max_tokens": 4, "stream": True}) as answer:
+        body = answer.read().decode()
+        assert answer.headers["content-type"].startswith("text/event-stream")
+        assert answer.headers["x-request-id"]
+    assert '"usage"' not in body
+    assert body.endswith("data: [DONE]\n\n")
+
+
+def test_six_at_once_all_answer(server):
+    client = server.openai()
+
+    def ask(seed):
+        return client.chat.completions.create(model="smollm2", messages=PROMPT, max_tokens=16, seed=seed, temperature=0.7)
+
+    with concurrent.futures.ThreadPoolExecutor(6) as pool:
+        answers = list(pool.map(ask, range(6)))
+    assert all(a.usage.completion_tokens > 0 for a in answers)
+
+
+def test_seed_repeats(server):
+    client = server.openai()
+    texts = {client.chat.completions.create(model="smollm2", messages=PROMPT, max_tokens=24, seed=7,
+                                            temperature=1.0).choices[0].message.content for _ in range(2)}
+    assert len(texts) == 1
+
+
+def test_n_choices_and_stop(server):
+    answer = server.openai().chat.completions.create(model="smollm2", messages=PROMPT, n=3, temperature=0, max_tokens=24,
+                                                     stop=["Paris"])
+    assert [c.index for c in answer.choices] == [0, 1, 2]
+    assert all("Paris" not in c.message.content for c in answer.choices)
+    assert all(c.finish_reason == "stop" for c in answer.choices)
+
+
+def test_max_tokens_is_exact_and_ignore_eos(server):
+    answer = server.openai().chat.completions.create(model="smollm2", messages=PROMPT, max_tokens=33,
+                                                     extra_body={"ignore_eos": True})
+    assert answer.usage.completion_tokens == 33 and answer.choices[0].finish_reason == "length"
+
+
+def test_completions(server):
+    answer = server.openai().completions.create(model="smollm2", prompt="The capital of France is", temperature=0, max_tokens=8)
+    assert "Paris" in answer.choices[0].text
+    assert answer.object == "text_completion"
+
+
+def test_logprobs(server):
+    answer = server.openai().chat.completions.create(model="smollm2", messages=PROMPT, temperature=0, max_tokens=4,
+                                                     logprobs=True, top_logprobs=3)
+    content = answer.choices[0].logprobs.content
+    assert len(content) == answer.usage.completion_tokens
+    for token in content:
+        assert token.logprob <= 0 and len(token.top_logprobs) == 3
+        assert token.top_logprobs[0].logprob == pytest.approx(token.logprob, abs=1e-4)  # greedy takes the best
+
+
+def test_models(server):
+    client = server.openai()
+    assert "smollm2" in [m.id for m in client.models.list()]
+    assert client.models.retrieve("smollm2").owned_by == "gantry"
+    with pytest.raises(openai.NotFoundError):
+        client.models.retrieve("no/such")
+
+
+def test_gpustack_mount(server):
+    client = openai.OpenAI(base_url=f"{server.url}/v1-openai", api_key=server.key)
+    assert client.chat.completions.create(model="smollm2", messages=PROMPT, max_tokens=2).usage.completion_tokens > 0
+
+
+def test_unknown_model(server):
+    with pytest.raises(openai.NotFoundError) as caught:
+        server.openai().chat.completions.create(model="nope", messages=PROMPT)
+    assert caught.value.code == "model_not_found"
+    assert set(caught.value.response.json()["error"]) == {"message", "type", "param", "code"}
+
+
+def test_bad_key(server):
+    client = openai.OpenAI(base_url=f"{server.url}/v1", api_key="gtk_wrong", max_retries=0)
+    with pytest.raises(openai.AuthenticationError) as caught:
+        client.models.list()
+    assert caught.value.code == "invalid_api_key"
+
+
+@pytest.mark.parametrize("change, param", [
+    ({"messages": []}, "messages"),
+    ({"messages": "hi"}, "messages"),
+    ({"messages": [{"role": "alien", "content": "x"}]}, "messages[0].role"),
+    ({"temperature": 3}, "temperature"),
+    ({"temperature": "hot"}, "temperature"),
+    ({"top_p": -1}, "top_p"),
+    ({"n": 0}, "n"),
+    ({"n": 10**12}, "n"),
+    ({"max_tokens": -1}, "max_tokens"),
+    ({"max_tokens": 1.5}, "max_tokens"),
+    ({"stream": "yes"}, "stream"),
+    ({"stop": [""]}, "stop"),
+    ({"stop": ["a"] * 5}, "stop"),
+    ({"top_logprobs": 3}, "top_logprobs"),
+    ({"logit_bias": {"abc": 1}}, "logit_bias"),
+])
+def test_wrong_values_are_a_400_that_names_the_path(server, change, param):
+    answer = server.api("POST", "/v1/chat/completions", json={"model": "smollm2", "messages": PROMPT, **change})
+    assert answer.status_code == 400, answer.text
+    error = answer.json()["error"]
+    assert set(error) == {"message", "type", "param", "code"}
+    assert error["type"] == "invalid_request_error" and error["param"].startswith(param)
+
+
+@pytest.mark.parametrize("body", [b"", b"{", b"null", b"[]", b'"x"', b"{'a': 1}", b'{"a": NaN}', b"[" * 100_000,
+                                  b'{"model": "smollm2", "messages": [{"role": "user", "content": "\xc3"}]}'])
+def test_bodies_that_are_no_request(server, body):
+    answer = server.api("POST", "/v1/chat/completions", content=body, headers={"Content-Type": "application/json"})
+    assert answer.status_code == 400, answer.text
+    assert set(answer.json()["error"]) == {"message", "type", "param", "code"}
+
+
+def test_unknown_fields_are_ignored(server):
+    answer = server.api("POST", "/v1/chat/completions", json={
+        "model": "smollm2", "messages": PROMPT, "max_tokens": 2, "user": "u", "store": True, "metadata": {"a": "b"},
+        "service_tier": "auto", "verbosity": "low", "grammar": "root ::= [0-9]", "n_discard": -1})
+    assert answer.status_code == 200, answer.text
+
+
+def test_context_limit_is_a_400_with_numbers(server):
+    with pytest.raises(openai.BadRequestError) as caught:
+        server.openai().chat.completions.create(model="smollm2", messages=[{"role": "user", "content": "word " * 20_000}])
+    assert caught.value.code == "context_length_exceeded"
+    assert "8192" in caught.value.message
+
+
+def test_unknown_route_in_openai_shape(server):
+    answer = server.api("POST", "/v1/nothing/here", json={})
+    assert answer.status_code == 404 and set(answer.json()["error"]) == {"message", "type", "param", "code"}
+    assert server.api("DELETE", "/v1/models").status_code == 405
+
+
+def test_client_that_leaves_frees_its_place(server):
+    def engine_running():
+        text = server.api("GET", "/metrics").text
+        found = [line for line in text.splitlines() if line.startswith("gantry_gateway_in_flight")]
+        assert found, "the metric gantry_gateway_in_flight is missing"
+        return sum(float(line.rsplit(" ", 1)[1]) for line in found)
+
+    with httpx.stream("POST", f"{server.url}/v1/chat/completions", timeout=60,
+                      headers={"Authorization": f"Bearer {server.key}"},
+                      json={"model": "smollm2", "messages": PROMPT, "max_tokens": 4000, "stream": True,
+                            "ignore_eos": True}) as answer:
+        next(answer.iter_lines())
+        assert engine_running() == 1
+    until(lambda: engine_running() == 0, "the request is gone", timeout=2)
+    usage = until(lambda: [u for u in server.items("/api/v1/usage?limit=5&order=desc") if u["aborted"]],
+                  "the aborted request is in the usage", timeout=15)
+    assert usage[0]["model"] == "smollm2"
