@@ -120,11 +120,12 @@ public:
         std::vector<std::string> allowed;            // those methods
         std::map<std::string, std::string> params;
     };
-    // Literal segments win over {name}, which wins over {name...}.
+    // Literal segments win over {name}, which wins over {name...} (which also matches nothing: ""). HEAD falls back to GET.
     Match match(const std::string& method, const std::string& path) const;
 
 private:
     std::vector<Route> routes_;
+    std::vector<std::vector<std::string>> patterns_;  // the segments of routes_[i].pattern
 };
 
 // Wraps the handler of every request, the first added outermost. `route` is null when nothing matched: the innermost then
@@ -155,6 +156,10 @@ public:
     Server(asio::io_context& io, const Router& router, ServerOptions options);
     ~Server();
     void use(Middleware middleware);                                                   // before the first listen
+    // Called for every request once its head is read and before its body is (Request::body is empty then). A response
+    // returned is sent at once and the connection closed, the body unread: the place for 401 and 413. "Expect: 100-continue"
+    // is answered only after it let the request pass. Must not block. Before the first listen; a later call replaces it.
+    void on_head(std::function<std::optional<Response>(const Request& head)> check);
     // Port 0 takes a free one. Return the port bound. kConflict: in use.
     Result<uint16_t> listen_tcp(const std::string& host, uint16_t port, const std::string& listener);
     // Replaces a stale socket file; mode 0600. kInvalidArgument: path over 107 bytes.
@@ -191,6 +196,23 @@ public:
     virtual void cancel() = 0;
 };
 
+// Ends a call from outside: cancel() makes Client::send, or a read() of the response it gave, fail with kCancelled at once
+// and closes that connection; later it does nothing. Copies stand for the same call. One call each; the client's thread.
+//   Canceller stop;
+//   exchange.on_client_gone([stop]() mutable { stop.cancel(); });
+//   auto response = co_await client.send(endpoint, std::move(call), stop);
+class Canceller {
+public:
+    Canceller();
+    void cancel();
+    bool cancelled() const;
+
+private:
+    friend class Client;
+    struct State;
+    std::shared_ptr<State> state_;  // shared: copies stand for the same call
+};
+
 // Keeps connections alive and reuses them, per endpoint. One io_context, one thread.
 class Client {
 public:
@@ -204,8 +226,8 @@ public:
     };
     // Fails with kUnavailable when nothing was answered (refused, reset before the head), kDeadlineExceeded when too slow.
     // A kept connection that turns out closed before any byte of the answer is retried once on a fresh one.
-    // `cancelled` (may be null): set and notified through `on_cancel` registration by the caller's client leaving.
-    Task<Result<std::unique_ptr<ClientResponse>>> send(const std::string& endpoint, Call call);
+    Task<Result<std::unique_ptr<ClientResponse>>> send(std::string endpoint, Call call);
+    Task<Result<std::unique_ptr<ClientResponse>>> send(std::string endpoint, Call call, Canceller canceller);
     // Cancels nothing in flight; closes kept idle connections.
     void close_idle();
 
@@ -221,7 +243,8 @@ struct SimpleResponse {
     std::string body;
 };
 Result<SimpleResponse> fetch(const std::string& endpoint, const Client::Call& call, const ClientOptions& options = {});
-// Blocking, the body piece by piece; `sink` returns false to stop.
+// Blocking, the body piece by piece; `sink` returns false to stop. The body of a status of 400 and above goes into
+// SimpleResponse::body instead and the sink isn't called.
 Result<SimpleResponse> fetch_stream(const std::string& endpoint, const Client::Call& call,
                                     const std::function<bool(std::string_view)>& sink, const ClientOptions& options = {});
 
@@ -238,10 +261,14 @@ public:
     bool mid_event() const { return !buffer_.empty() || has_data_; }
 
 private:
+    Status take_line(std::string_view line, std::vector<SseEvent>& out);
+
     size_t line_bytes_;
     std::string buffer_;
     SseEvent pending_;
     bool has_data_ = false;
+    bool skip_lf_ = false;   // the last byte was a CR that ended a line; an LF right behind it belongs to it
+    bool started_ = false;   // a byte order mark may only stand at the very start
 };
 std::string sse_event(std::string_view data, std::string_view event = {});   // "event: e\ndata: ...\n\n"
 inline constexpr std::string_view kSsePing = ": ping\n\n";
