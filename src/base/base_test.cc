@@ -1,0 +1,82 @@
+// The small parts of base: clock, ids, log, queue, json.
+
+#include <gtest/gtest.h>
+
+#include <set>
+#include <thread>
+
+#include "base/bounded_queue.h"
+#include "base/clock.h"
+#include "base/ids.h"
+#include "base/json.h"
+#include "base/log.h"
+
+namespace gantry {
+namespace {
+
+TEST(Clock, Rfc3339GoesBothWays) {
+    const WallTime time = from_unix_ms(1'795'468'943'456);
+    EXPECT_EQ(to_rfc3339(time), "2026-11-23T21:22:23.456Z");
+    EXPECT_EQ(from_rfc3339(to_rfc3339(time)), time);
+    EXPECT_EQ(from_rfc3339("yesterday"), WallTime{});
+    EXPECT_EQ(to_rfc3339(from_unix_ms(-1)), "1969-12-31T23:59:59.999Z");
+}
+
+TEST(Clock, AFakeClocksWallMayJumpBackWhileSteadyDoesNot) {
+    FakeClock clock;
+    const SteadyTime before = clock.steady();
+    clock.advance(std::chrono::milliseconds(5));
+    clock.set_wall(from_unix_ms(0));
+    EXPECT_EQ(clock.steady() - before, std::chrono::milliseconds(5));
+    EXPECT_EQ(to_unix_ms(clock.wall()), 0);
+}
+
+TEST(Ids, AreDistinctAndSeededOnesRepeat) {
+    std::set<std::string> seen;
+    for (int i = 0; i < 1000; ++i) {
+        seen.insert(new_id<InstanceId>(system_random(), "ins").text);
+    }
+    EXPECT_EQ(seen.size(), 1000u);
+    EXPECT_EQ(seeded_random(7)->token(20), seeded_random(7)->token(20));
+    EXPECT_NE(seeded_random(7)->token(20), seeded_random(8)->token(20));
+}
+
+TEST(Log, ControlCharactersCannotForgeALine) {
+    EXPECT_EQ(log::escape("a\r\nINFO forged\x1b[0m"), "a\\x0d\\x0aINFO forged\\x1b[0m");
+    EXPECT_LT(log::escape(std::string(1 << 20, 'x')).size(), 5000u);
+}
+
+TEST(BoundedQueue, RefusesWhenFullAndWhenClosed) {
+    BoundedQueue<int> queue(2);
+    EXPECT_TRUE(queue.try_push(1));
+    EXPECT_TRUE(queue.try_push(2));
+    EXPECT_FALSE(queue.try_push(3));
+    EXPECT_EQ(queue.drain(), (std::vector<int>{1, 2}));
+    queue.close();
+    EXPECT_FALSE(queue.try_push(4));
+    EXPECT_EQ(queue.pop(), std::nullopt);
+}
+
+TEST(BoundedQueue, PopWaitsForAProducer) {
+    BoundedQueue<int> queue(1);
+    std::jthread producer([&] { queue.try_push(42); });
+    EXPECT_EQ(queue.pop(), 42);
+}
+
+TEST(Json, BoundsDepthAndNamesTheOffset) {
+    EXPECT_TRUE(parse_json(R"({"a":[1,2,{"b":null}]})").ok());
+    EXPECT_TRUE(parse_json(std::string(kJsonDepthMax, '[') + std::string(kJsonDepthMax, ']')).ok());
+    const auto deep = parse_json(std::string(100'000, '['));
+    ASSERT_FALSE(deep.ok());
+    EXPECT_NE(deep.error().message.find("deeper"), std::string::npos);
+    const auto broken = parse_json(R"({"a":1,})");
+    ASSERT_FALSE(broken.ok());
+    EXPECT_NE(broken.error().message.find("byte 7"), std::string::npos) << broken.error().message;
+    for (const char* text : {"", "{", "{} {}", "{'a':1}", "[NaN]", "\xef\xbb\xbf{}", "\"\xc3\"", "\"\\ud800\"", "\"\xc0\xaf\""}) {
+        EXPECT_FALSE(parse_json(text).ok()) << text;
+    }
+    EXPECT_EQ(parse_json(R"({"a":1,"a":2})")->at("a"), 2);
+}
+
+}  // namespace
+}  // namespace gantry
