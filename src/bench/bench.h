@@ -21,6 +21,8 @@ struct Target {
     std::string backend;        // for the report
     std::string devices;
     std::string url;            // as given, for the report
+    std::string version;        // of what answers, where it could be found out
+    std::string flags;          // how it was started, where that is known
 };
 
 struct Workload {
@@ -66,6 +68,11 @@ struct Run {
 // Sends the workload to the target; `on_token(request, piece)` as text arrives, for live panels (may be empty).
 Result<Run> run(const Target& target, const Workload& workload,
                 const std::function<void(uint32_t request, const std::string& piece)>& on_token = {});
+
+// Fills the derived fields of a run from its samples; run() has done so already. Latencies are those of requests that went well.
+void finish(Run& run);
+// Adds the samples of a further round; their start times go on where `into` ended. finish() is done.
+void append_round(Run& into, Run round);
 
 // The report object of contract.md ("version":1 ...).
 struct TargetRuns { Target target; std::vector<Run> runs; };

@@ -1,0 +1,279 @@
+// The load client: all requests of a run on one io_context and one thread, so that a token's time is taken within microseconds
+// of its bytes being readable. Token times are of events: a server that sends several tokens in one event shows it in its ITL.
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <boost/asio/co_spawn.hpp>
+#include <exception>
+
+#include "bench/bench.h"
+#include "http/http.h"
+
+namespace gantry::bench {
+namespace {
+
+using TokenCallback = std::function<void(uint32_t, const std::string&)>;
+
+struct RunState {
+    const Target& target;
+    const Workload& workload;
+    const TokenCallback& on_token;
+    http::Client client;
+    SteadyTime begun{};
+    SteadyTime ended{};
+    uint32_t next = 0;
+    std::vector<RequestSample> samples;
+};
+
+double ms_between(SteadyTime from, SteadyTime to) { return std::chrono::duration<double, std::milli>(to - from).count(); }
+
+http::Client::Call make_call(const Target& target, const Workload& workload, uint32_t index) {
+    json::object body;
+    body["model"] = target.model;
+    json::object message;
+    message["role"] = "user";
+    message["content"] = workload.prompts[index % workload.prompts.size()];
+    json::array messages;
+    messages.push_back(std::move(message));
+    body["messages"] = std::move(messages);
+    body["stream"] = true;
+    json::object stream_options;
+    stream_options["include_usage"] = true;
+    body["stream_options"] = std::move(stream_options);
+    body["max_tokens"] = workload.max_tokens;
+    body["temperature"] = workload.temperature;
+    body["seed"] = static_cast<int64_t>((workload.seed + index) & 0x7fffffff);
+    if (workload.ignore_eos) {
+        body["ignore_eos"] = true;
+    }
+    http::Client::Call call;
+    call.method = "POST";
+    call.target = target.base_path + "/chat/completions";
+    call.headers.set("content-type", "application/json");
+    call.headers.set("accept", "text/event-stream");
+    if (!target.api_key.empty()) {
+        call.headers.set("authorization", "Bearer " + target.api_key);
+    }
+    call.body = json::serialize(body);
+    return call;
+}
+
+uint32_t number_at(const json::object& object, std::string_view key) {
+    const json::value* value = object.if_contains(key);
+    if (value == nullptr || !value->is_number()) {
+        return 0;
+    }
+    const double number = value->to_number<double>();
+    return number > 0 && number < 4e9 ? static_cast<uint32_t>(number) : 0;
+}
+
+double milliseconds_at(const json::object& object, std::string_view key) {
+    const json::value* value = object.if_contains(key);
+    return value != nullptr && value->is_number() ? value->to_number<double>() : -1;
+}
+
+const json::object* object_at(const json::object& object, std::string_view key) {
+    const json::value* value = object.if_contains(key);
+    return value != nullptr ? value->if_object() : nullptr;
+}
+
+// The error message in a body of the usual shape {"error":{"message":...}} or {"error":"..."}; else the start of the body.
+std::string error_text(const json::object* object, std::string_view body) {
+    const json::value* error = object != nullptr ? object->if_contains("error") : nullptr;
+    if (error != nullptr && error->is_string()) {
+        return std::string(error->get_string());
+    }
+    if (error != nullptr && error->is_object()) {
+        const json::value* message = error->get_object().if_contains("message");
+        if (message != nullptr && message->is_string()) {
+            return std::string(message->get_string());
+        }
+    }
+    return std::string(body.substr(0, 200));
+}
+
+// What the chunks of one answer add up to.
+struct Answer {
+    RequestSample& sample;
+    bool finished = false;    // a finish_reason was seen
+    bool done = false;        // [DONE] was seen
+};
+
+// Text of a chunk: content, or reasoning under either of its two names; reasoning tokens count as tokens.
+std::string text_of(const json::object& chunk, bool& finished) {
+    std::string text;
+    const json::value* choices = chunk.if_contains("choices");
+    if (choices == nullptr || !choices->is_array()) {
+        return text;
+    }
+    for (const json::value& choice : choices->get_array()) {
+        if (!choice.is_object()) {
+            continue;
+        }
+        const json::value* reason = choice.get_object().if_contains("finish_reason");
+        finished = finished || (reason != nullptr && reason->is_string());
+        const json::object* delta = object_at(choice.get_object(), "delta");
+        for (const char* key : {"content", "reasoning_content", "reasoning"}) {
+            const json::value* piece = delta != nullptr ? delta->if_contains(key) : nullptr;
+            if (piece != nullptr && piece->is_string()) {
+                text += piece->get_string();
+            }
+        }
+    }
+    return text;
+}
+
+void take_usage(RequestSample& sample, const json::object& chunk) {
+    if (const json::object* usage = object_at(chunk, "usage")) {
+        sample.counted_from_usage = true;
+        sample.prompt_tokens = number_at(*usage, "prompt_tokens");
+        sample.output_tokens = number_at(*usage, "completion_tokens");
+        if (const json::object* details = object_at(*usage, "prompt_tokens_details")) {
+            sample.cached_tokens = number_at(*details, "cached_tokens");
+        }
+    }
+    if (const json::object* timings = object_at(chunk, "timings")) {
+        sample.queue_ms = milliseconds_at(*timings, "queue_ms");
+        sample.prefill_ms = milliseconds_at(*timings, "prompt_ms");
+        sample.decode_ms = milliseconds_at(*timings, "predicted_ms");
+        if (sample.cached_tokens == 0) {
+            sample.cached_tokens = number_at(*timings, "cache_n");
+        }
+    }
+}
+
+// Takes one event. False: the answer failed, sample.error says why.
+bool take_event(RunState& state, uint32_t index, Answer& answer, const std::string& data, double at_ms) {
+    if (data == "[DONE]") {
+        answer.done = true;
+        return true;
+    }
+    const Result<json::value> chunk = parse_json(data);
+    if (!chunk || !chunk->is_object()) {
+        answer.sample.error = "an event of the stream is no JSON object";
+        return false;
+    }
+    const json::object& object = chunk->get_object();
+    if (object.contains("error")) {
+        answer.sample.error = error_text(&object, data);
+        return false;
+    }
+    take_usage(answer.sample, object);
+    const std::string text = text_of(object, answer.finished);
+    if (!text.empty()) {
+        answer.sample.token_ms.push_back(at_ms);
+        answer.sample.text += text;
+        if (state.on_token) {
+            state.on_token(index, text);
+        }
+    }
+    return true;
+}
+
+http::Task<void> read_stream(RunState& state, uint32_t index, http::ClientResponse& response, SteadyTime sent) {
+    RequestSample& sample = state.samples[index];
+    Answer answer{sample};
+    http::SseReader reader;
+    for (;;) {
+        const Result<std::string> bytes = co_await response.read();
+        const double at_ms = ms_between(sent, std::chrono::steady_clock::now());
+        if (!bytes) {
+            sample.error = bytes.error().message;
+            co_return;
+        }
+        if (bytes->empty()) {
+            break;
+        }
+        const Result<std::vector<http::SseEvent>> events = reader.feed(*bytes);
+        if (!events) {
+            sample.error = events.error().message;
+            co_return;
+        }
+        for (const http::SseEvent& event : *events) {
+            if (!take_event(state, index, answer, event.data, at_ms)) {
+                co_return;
+            }
+        }
+    }
+    if (!answer.done && !answer.finished) {
+        sample.error = "the stream ended early, without a finish reason";
+        co_return;
+    }
+    sample.ok = true;
+}
+
+http::Task<void> send_one(RunState& state, uint32_t index) {
+    RequestSample& sample = state.samples[index];
+    http::Client::Call call = make_call(state.target, state.workload, index);
+    const SteadyTime sent = std::chrono::steady_clock::now();
+    sample.start_s = ms_between(state.begun, sent) / 1000;
+    Result<std::unique_ptr<http::ClientResponse>> response = co_await state.client.send(state.target.endpoint, std::move(call));
+    if (!response) {
+        sample.error = response.error().message;
+    } else if ((*response)->status() != 200) {
+        const Result<std::string> body = co_await (*response)->read_all();
+        const std::string text = body ? *body : std::string();
+        const Result<json::value> value = parse_json(text);
+        const json::object* object = value ? value->if_object() : nullptr;
+        sample.error = fmt::format("status {}: {}", (*response)->status(), error_text(object, text));
+    } else {
+        co_await read_stream(state, index, **response, sent);
+    }
+    state.ended = std::chrono::steady_clock::now();
+    sample.e2e_ms = sample.token_ms.empty() ? ms_between(sent, state.ended) : sample.token_ms.back();
+    sample.ttft_ms = sample.token_ms.empty() ? 0 : sample.token_ms.front();
+    if (!sample.counted_from_usage) {
+        sample.output_tokens = static_cast<uint32_t>(sample.token_ms.size());
+    }
+}
+
+http::Task<void> lane(RunState& state) {
+    while (state.next < state.workload.requests) {
+        const uint32_t index = state.next++;
+        co_await send_one(state, index);
+    }
+}
+
+}  // namespace
+
+Result<Run> run(const Target& target, const Workload& workload, const TokenCallback& on_token) {
+    if (workload.prompts.empty() || workload.concurrency == 0 || workload.requests == 0) {
+        return invalid_argument("a run needs at least one prompt, one request and a concurrency of one");
+    }
+    http::asio::io_context io(1);
+    RunState state{target, workload, on_token, http::Client(io), {}, {}, 0, std::vector<RequestSample>(workload.requests)};
+    std::string failure;
+    uint32_t running = std::min(workload.concurrency, workload.requests);
+    for (uint32_t i = running; i > 0; --i) {
+        http::asio::co_spawn(io, lane(state), [&failure, &running, &io](std::exception_ptr thrown) {
+            if (--running == 0) {
+                io.stop();  // Kept connections may still have timers; nobody needs them.
+            }
+            if (thrown) {
+                try {
+                    std::rethrow_exception(thrown);
+                } catch (const std::exception& exception) {
+                    failure = exception.what();
+                }
+            }
+        });
+    }
+    state.begun = std::chrono::steady_clock::now();
+    try {
+        io.run();
+    } catch (const std::exception& exception) {
+        failure = exception.what();
+    }
+    if (!failure.empty()) {
+        return internal_error(fmt::format("the measuring client failed: {}", failure));
+    }
+    Run result;
+    result.concurrency = workload.concurrency;
+    result.wall_s = ms_between(state.begun, state.ended) / 1000;
+    result.samples = std::move(state.samples);
+    finish(result);
+    return result;
+}
+
+}  // namespace gantry::bench

@@ -1,0 +1,242 @@
+// The load client against an http::Server that streams what a script says. The script's gaps are made by the server, so
+// what the client measured may be longer, never shorter.
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/detached.hpp>
+#include <boost/asio/post.hpp>
+#include <chrono>
+#include <thread>
+
+#include "base/json.h"
+#include "bench/bench.h"
+#include "http/http.h"
+
+namespace gantry::bench {
+namespace {
+
+using testing::HasSubstr;
+
+constexpr std::chrono::milliseconds kGap{15};
+
+// A line of a script: wait, then send these bytes. `cut`: break the connection instead.
+struct Line {
+    bool wait = false;
+    std::string bytes;
+    bool cut = false;
+};
+
+std::string token(const std::string& text) {
+    return http::sse_event(R"({"choices":[{"index":0,"delta":{"content":")" + text + R"("},"finish_reason":null}]})");
+}
+const std::string kFinish = http::sse_event(R"({"choices":[{"index":0,"delta":{},"finish_reason":"length"}]})");
+const std::string kUsage = http::sse_event(
+    R"({"choices":[],"usage":{"prompt_tokens":300,"completion_tokens":7,"total_tokens":307,)"
+    R"("prompt_tokens_details":{"cached_tokens":128}},"timings":{"queue_ms":1.5,"prompt_ms":20.0,"predicted_ms":30.0}})");
+const std::string kDone = http::sse_event("[DONE]");
+
+class ScriptedServer {
+public:
+    explicit ScriptedServer(std::vector<Line> script, int status = 200)
+        : script_(std::move(script)), status_(status) {
+        http::Route route;
+        route.method = "POST";
+        route.pattern = "/v1/chat/completions";
+        route.access = "public";
+        route.handler = [this](http::Exchange& exchange) { return answer(*this, exchange); };
+        router_.add(route);
+        http::ServerOptions options;
+        options.error_response = [](int code, const std::string& message, const std::string&) {
+            return http::text_response(code, message);
+        };
+        server_ = std::make_unique<http::Server>(io_, router_, options);
+        port_ = server_->listen_tcp("127.0.0.1", 0, "public").value();
+        thread_ = std::thread([this] { io_.run(); });
+    }
+    ~ScriptedServer() {
+        http::asio::co_spawn(io_, server_->stop(Deadline::after(std::chrono::seconds(1))), http::asio::detached);
+        thread_.join();
+    }
+    Target target() const {
+        Target target;
+        target.name = "scripted";
+        target.endpoint = "tcp:127.0.0.1:" + std::to_string(port_);
+        target.base_path = "/v1";
+        target.model = "m";
+        target.api_key = "k";
+        return target;
+    }
+    // After run() returned.
+    const std::vector<std::string>& bodies() const { return bodies_; }
+    const std::vector<std::string>& keys() const { return keys_; }
+    size_t most_at_once() const { return most_at_once_; }
+
+private:
+    static http::Task<void> answer(ScriptedServer& self, http::Exchange& exchange) {
+        self.bodies_.push_back(exchange.request().body);
+        self.keys_.emplace_back(exchange.request().headers.get("authorization"));
+        self.most_at_once_ = std::max(self.most_at_once_, self.server_->exchanges());
+        if (self.status_ != 200) {
+            http::Response refused = http::json_response(self.status_, self.script_.front().bytes);
+            co_await exchange.respond(std::move(refused));
+            co_return;
+        }
+        http::Headers headers;
+        headers.set("content-type", "text/event-stream");
+        co_await exchange.start_stream(200, headers);
+        for (const Line& line : self.script_) {
+            if (line.wait) {
+                co_await http::sleep_for(kGap);
+            }
+            if (line.cut) {
+                exchange.abort();
+                co_return;
+            }
+            co_await exchange.write(line.bytes);
+        }
+        co_await exchange.finish();
+    }
+
+    const std::vector<Line> script_;
+    const int status_;
+    http::asio::io_context io_{1};
+    http::Router router_;
+    std::unique_ptr<http::Server> server_;
+    uint16_t port_ = 0;
+    std::thread thread_;
+    // Written on the io thread, read when no request is in flight.
+    std::vector<std::string> bodies_;
+    std::vector<std::string> keys_;
+    size_t most_at_once_ = 0;
+};
+
+Workload workload(uint32_t concurrency, uint32_t requests) {
+    Workload made;
+    made.prompts = {"hello"};
+    made.concurrency = concurrency;
+    made.requests = requests;
+    made.max_tokens = 7;
+    made.seed = 100;
+    return made;
+}
+
+TEST(LoadClient, TimesEachTokenEventAndCountsByUsage) {
+    ScriptedServer server({{true, token("")}, {true, token("a")}, {true, token("b")}, {true, token("c")}, {true, kFinish + kUsage + kDone}});
+    std::string live;
+    const Result<Run> run = bench::run(server.target(), workload(1, 1), [&](uint32_t request, const std::string& piece) {
+        EXPECT_EQ(request, 0u);
+        live += piece;
+    });
+    ASSERT_TRUE(run) << run.error().message;
+    const RequestSample& sample = run->samples.at(0);
+    ASSERT_TRUE(sample.ok) << sample.error;
+    ASSERT_EQ(sample.token_ms.size(), 3u) << "an empty delta is no token";
+    EXPECT_GE(sample.ttft_ms, 2.0 * kGap.count()) << "the empty first event does not count as first token";
+    EXPECT_EQ(sample.ttft_ms, sample.token_ms[0]);
+    EXPECT_EQ(sample.e2e_ms, sample.token_ms[2]) << "to the last token, not to the end of the stream";
+    EXPECT_GE(sample.token_ms[2], 4.0 * kGap.count());
+    EXPECT_LT(sample.token_ms[0], sample.token_ms[1]);
+    EXPECT_LT(sample.token_ms[1], sample.token_ms[2]);
+    EXPECT_TRUE(sample.counted_from_usage);
+    EXPECT_EQ(sample.output_tokens, 7u);
+    EXPECT_EQ(sample.prompt_tokens, 300u);
+    EXPECT_EQ(sample.cached_tokens, 128u);
+    EXPECT_EQ(sample.queue_ms, 1.5);
+    EXPECT_EQ(sample.prefill_ms, 20.0);
+    EXPECT_EQ(sample.decode_ms, 30.0);
+    EXPECT_EQ(sample.text, "abc");
+    EXPECT_EQ(live, "abc");
+    EXPECT_GE(run->wall_s, 5.0 * kGap.count() / 1000) << "the run lasts until the stream ended";
+    EXPECT_DOUBLE_EQ(run->throughput_tok_s, 7 / run->wall_s);
+}
+
+TEST(LoadClient, CountsEventsWhereThereIsNoUsageAndReasoningCounts) {
+    const std::string reasoning = http::sse_event(R"({"choices":[{"index":0,"delta":{"reasoning_content":"hm"}}]})");
+    ScriptedServer server({{false, reasoning}, {true, token("a")}, {true, kFinish + kDone}});
+    const Result<Run> run = bench::run(server.target(), workload(1, 1));
+    ASSERT_TRUE(run);
+    EXPECT_TRUE(run->samples[0].ok);
+    EXPECT_FALSE(run->samples[0].counted_from_usage);
+    EXPECT_EQ(run->samples[0].output_tokens, 2u);
+}
+
+TEST(LoadClient, SendsTheWorkloadWithASeedEach) {
+    ScriptedServer server({{true, token("a")}, {true, kFinish + kDone}});
+    Workload six = workload(6, 6);
+    six.ignore_eos = true;
+    const Result<Run> run = bench::run(server.target(), six);
+    ASSERT_TRUE(run);
+    EXPECT_EQ(run->requests_ok, 6u);
+    ASSERT_EQ(server.bodies().size(), 6u);
+    std::vector<int64_t> seeds;
+    for (const std::string& text : server.bodies()) {
+        const json::value body = parse_json(text).value();
+        seeds.push_back(body.at("seed").to_number<int64_t>());
+        EXPECT_EQ(body.at("model").as_string(), "m");
+        EXPECT_TRUE(body.at("stream").as_bool());
+        EXPECT_TRUE(body.at("stream_options").at("include_usage").as_bool());
+        EXPECT_TRUE(body.at("ignore_eos").as_bool());
+        EXPECT_DOUBLE_EQ(body.at("temperature").to_number<double>(), 0.7);
+        EXPECT_EQ(body.at("messages").at(0).at("content").as_string(), "hello");
+    }
+    std::sort(seeds.begin(), seeds.end());
+    EXPECT_THAT(seeds, testing::ElementsAre(100, 101, 102, 103, 104, 105));
+    EXPECT_THAT(server.keys(), testing::Each("Bearer k"));
+}
+
+TEST(LoadClient, NeverMoreAtOnceThanAskedFor) {
+    ScriptedServer server({{true, token("a")}, {true, kFinish + kDone}});
+    const Result<Run> run = bench::run(server.target(), workload(2, 7));
+    ASSERT_TRUE(run);
+    EXPECT_EQ(run->requests_ok, 7u);
+    EXPECT_LE(server.most_at_once(), 2u);
+}
+
+TEST(LoadClient, ABrokenStreamIsAFailure) {
+    ScriptedServer server({{false, token("a")}, {true, "", true}});
+    const Result<Run> run = bench::run(server.target(), workload(1, 1));
+    ASSERT_TRUE(run);
+    EXPECT_FALSE(run->samples[0].ok);
+    EXPECT_FALSE(run->samples[0].error.empty());
+    EXPECT_EQ(run->requests_failed, 1u);
+    EXPECT_EQ(run->output_tokens, 0u);
+}
+
+TEST(LoadClient, AStreamThatEndsWithoutFinishIsAFailure) {
+    ScriptedServer server({{false, token("a")}});
+    const Result<Run> run = bench::run(server.target(), workload(1, 1));
+    ASSERT_TRUE(run);
+    EXPECT_FALSE(run->samples[0].ok);
+    EXPECT_THAT(run->samples[0].error, HasSubstr("ended early"));
+}
+
+TEST(LoadClient, AnErrorInTheStreamIsTold) {
+    ScriptedServer server({{false, token("a")}, {false, http::sse_event(R"({"error":{"message":"engine died","type":"x","param":null,"code":null}})")}});
+    const Result<Run> run = bench::run(server.target(), workload(1, 1));
+    ASSERT_TRUE(run);
+    EXPECT_FALSE(run->samples[0].ok);
+    EXPECT_EQ(run->samples[0].error, "engine died");
+}
+
+TEST(LoadClient, ARefusalCarriesStatusAndMessage) {
+    ScriptedServer server({{false, R"({"error":{"message":"no such model"}})"}}, 404);
+    const Result<Run> run = bench::run(server.target(), workload(1, 2));
+    ASSERT_TRUE(run);
+    EXPECT_EQ(run->requests_failed, 2u);
+    EXPECT_EQ(run->samples[0].error, "status 404: no such model");
+}
+
+TEST(LoadClient, NobodyThereIsAFailureOfEachRequest) {
+    Target target;
+    target.endpoint = "unix:/tmp/gantry-no-such-socket";
+    target.base_path = "/v1";
+    const Result<Run> run = bench::run(target, workload(2, 3));
+    ASSERT_TRUE(run);
+    EXPECT_EQ(run->requests_failed, 3u);
+    EXPECT_FALSE(run->samples[2].error.empty());
+}
+
+}  // namespace
+}  // namespace gantry::bench

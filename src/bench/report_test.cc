@@ -1,0 +1,112 @@
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "bench/bench.h"
+
+namespace gantry::bench {
+namespace {
+
+using testing::HasSubstr;
+using testing::Not;
+
+TargetRuns one_target(const std::string& name, std::vector<uint32_t> panels) {
+    TargetRuns entry;
+    entry.target.name = name;
+    entry.target.model = "m";
+    entry.target.url = "http://127.0.0.1:1";
+    entry.target.backend = "engine";
+    entry.target.devices = "cpu";
+    entry.target.api_key = "s3cret";
+    for (const uint32_t count : panels) {
+        Run run;
+        run.concurrency = count;
+        run.wall_s = 0.5;
+        for (uint32_t i = 0; i < count; ++i) {
+            RequestSample sample;
+            sample.ok = true;
+            sample.ttft_ms = 20.0 * count;
+            sample.token_ms = {20.0 * count, 20.0 * count + 5, 20.0 * count + 10};
+            sample.e2e_ms = sample.token_ms.back();
+            sample.output_tokens = 3;
+            sample.prompt_tokens = 300;
+            sample.counted_from_usage = true;
+            run.samples.push_back(sample);
+        }
+        finish(run);
+        entry.runs.push_back(run);
+    }
+    return entry;
+}
+
+// Every key of contract.md, "Measures".
+TEST(Report, HasTheContractsShape) {
+    const json::object report = bench::report({one_target("a", {1, 6})}, "abc1234", "gantry compare a");
+    EXPECT_EQ(report.at("version").to_number<int>(), 1);
+    EXPECT_EQ(report.at("commit").as_string(), "abc1234");
+    const json::object& machine = report.at("machine").as_object();
+    for (const char* key : {"cpu", "cores", "memory_bytes", "kernel", "load_average", "command_line"}) {
+        EXPECT_TRUE(machine.contains(key)) << key;
+    }
+    EXPECT_GE(machine.at("cores").to_number<int>(), 1);
+    const json::object& target = report.at("targets").at(0).as_object();
+    for (const char* key : {"name", "url", "model", "backend", "devices", "runs", "version", "flags"}) {
+        EXPECT_TRUE(target.contains(key)) << key;
+    }
+    const json::object& run = target.at("runs").at(1).as_object();
+    EXPECT_EQ(run.at("concurrency").to_number<int>(), 6);
+    EXPECT_EQ(run.at("output_tokens").to_number<int>(), 18);
+    EXPECT_EQ(run.at("prompt_tokens").to_number<int>(), 1800);
+    EXPECT_DOUBLE_EQ(run.at("throughput_tok_s").to_number<double>(), 36);
+    EXPECT_EQ(run.at("counted_from").as_string(), "usage");
+    for (const char* key : {"ttft_ms", "tpot_ms", "itl_ms", "e2e_ms"}) {
+        for (const char* part : {"mean", "p50", "p90", "p99", "max"}) {
+            EXPECT_TRUE(run.at(key).as_object().contains(part)) << key << "." << part;
+        }
+    }
+    EXPECT_DOUBLE_EQ(run.at("itl_ms").at("p99").to_number<double>(), 5);
+    EXPECT_EQ(run.at("requests_ok").to_number<int>(), 6);
+    EXPECT_EQ(run.at("requests_failed").to_number<int>(), 0);
+    EXPECT_EQ(run.at("cached_tokens").to_number<int>(), 0);
+    EXPECT_EQ(run.at("samples").as_array().size(), 6u);
+    EXPECT_EQ(run.at("samples").at(0).at("token_ms").as_array().size(), 3u);
+    EXPECT_THAT(json::serialize(report), Not(HasSubstr("s3cret")));
+}
+
+TEST(Table, ShowsEveryMeasureWithABarToTheRowsScale) {
+    const std::string text = table({one_target("smollm2", {1, 6})}, 100, false, true);
+    for (const char* word : {"TTFT mean", "TTFT p99", "TPOT", "ITL p50", "ITL p99", "Throughput", "Wall", "smollm2", "x 1", "x 6"}) {
+        EXPECT_THAT(text, HasSubstr(word));
+    }
+    EXPECT_THAT(text, HasSubstr("20.0 ms"));
+    EXPECT_THAT(text, HasSubstr("████████████     120.0 ms")) << "the largest of a row fills its bar of 12";
+    EXPECT_THAT(text, HasSubstr("██           ")) << "a sixth of it fills two";
+    EXPECT_THAT(text, Not(HasSubstr("Failed")));
+    EXPECT_THAT(text, Not(HasSubstr("\x1b")));
+}
+
+TEST(Table, PlainAsciiHasNoOtherBytes) {
+    const std::string text = table({one_target("a", {1, 6})}, 80, false, false);
+    EXPECT_TRUE(std::all_of(text.begin(), text.end(), [](char c) { return static_cast<unsigned char>(c) < 0x80; }));
+    EXPECT_THAT(text, HasSubstr("###"));
+}
+
+TEST(Table, NeverWiderThanTheTerminal) {
+    for (const uint32_t width : {40u, 60u, 80u, 120u, 200u}) {
+        const std::string text = table({one_target("a", {1, 6}), one_target("b", {1, 6}), one_target("c", {1, 6})}, width, false, false);
+        size_t start = 0;
+        for (size_t end = text.find('\n'); end != std::string::npos; end = text.find('\n', start)) {
+            EXPECT_LE(end - start, width) << text.substr(start, end - start);
+            start = end + 1;
+        }
+    }
+}
+
+TEST(Table, FailuresShow) {
+    TargetRuns entry = one_target("a", {2});
+    entry.runs[0].samples[0].ok = false;
+    finish(entry.runs[0]);
+    EXPECT_THAT(table({entry}, 80, false, false), HasSubstr("Failed"));
+}
+
+}  // namespace
+}  // namespace gantry::bench

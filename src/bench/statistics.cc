@@ -1,0 +1,78 @@
+// Percentiles and the sums of a run. Nearest rank: the p-th percentile of n sorted values is value number ceil(p/100 * n), so
+// that it is always one that was really measured.
+
+#include <algorithm>
+#include <cmath>
+#include <numeric>
+
+#include "bench/bench.h"
+
+namespace gantry::bench {
+namespace {
+
+double nearest_rank(const std::vector<double>& sorted, double percent) {
+    const auto rank = static_cast<size_t>(std::ceil(percent / 100.0 * static_cast<double>(sorted.size())));
+    return sorted[std::clamp<size_t>(rank, 1, sorted.size()) - 1];
+}
+
+}  // namespace
+
+Summary summarize(std::vector<double> values) {
+    Summary summary;
+    if (values.empty()) {
+        return summary;
+    }
+    std::sort(values.begin(), values.end());
+    summary.mean = std::accumulate(values.begin(), values.end(), 0.0) / static_cast<double>(values.size());
+    summary.p50 = nearest_rank(values, 50);
+    summary.p90 = nearest_rank(values, 90);
+    summary.p99 = nearest_rank(values, 99);
+    summary.max = values.back();
+    return summary;
+}
+
+void finish(Run& run) {
+    run.prompt_tokens = run.output_tokens = run.cached_tokens = run.requests_ok = run.requests_failed = 0;
+    std::vector<double> ttft;
+    std::vector<double> tpot;
+    std::vector<double> itl;
+    std::vector<double> e2e;
+    for (const RequestSample& sample : run.samples) {
+        if (!sample.ok) {
+            ++run.requests_failed;
+            continue;
+        }
+        ++run.requests_ok;
+        run.prompt_tokens += sample.prompt_tokens;
+        run.output_tokens += sample.output_tokens;
+        run.cached_tokens += sample.cached_tokens;
+        e2e.push_back(sample.e2e_ms);
+        if (sample.token_ms.empty()) {
+            continue;  // An answer without a token has no first one.
+        }
+        ttft.push_back(sample.ttft_ms);
+        if (sample.output_tokens >= 2) {
+            tpot.push_back((sample.e2e_ms - sample.ttft_ms) / (sample.output_tokens - 1));
+        }
+        for (size_t i = 1; i < sample.token_ms.size(); ++i) {
+            itl.push_back(sample.token_ms[i] - sample.token_ms[i - 1]);
+        }
+    }
+    run.throughput_tok_s = run.wall_s > 0 ? run.output_tokens / run.wall_s : 0;
+    run.ttft_ms = summarize(std::move(ttft));
+    run.tpot_ms = summarize(std::move(tpot));
+    run.itl_ms = summarize(std::move(itl));
+    run.e2e_ms = summarize(std::move(e2e));
+}
+
+void append_round(Run& into, Run round) {
+    for (RequestSample& sample : round.samples) {
+        sample.start_s += into.wall_s;
+        into.samples.push_back(std::move(sample));
+    }
+    into.concurrency = round.concurrency;
+    into.wall_s += round.wall_s;
+    finish(into);
+}
+
+}  // namespace gantry::bench

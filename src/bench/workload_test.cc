@@ -1,0 +1,101 @@
+#include "bench/workload.h"
+
+#include <gtest/gtest.h>
+
+#include <set>
+
+namespace gantry::bench {
+namespace {
+
+std::string first_words(const std::string& text, int count) {
+    size_t end = 0;
+    for (int i = 0; i < count; ++i) {
+        end = text.find(' ', end + 1);
+    }
+    return text.substr(0, end);
+}
+
+size_t words(const std::string& text) { return 1 + size_t(std::count(text.begin(), text.end(), ' ')); }
+
+TEST(Workload, ComparePromptIsLongAndFreshEachRound) {
+    const std::string first = compare_prompt(1, 0);
+    const std::string second = compare_prompt(1, 1);
+    EXPECT_EQ(first, compare_prompt(1, 0)) << "repeatable by its nonce";
+    EXPECT_GT(words(first), 230u) << "300 tokens are about 230 words";
+    EXPECT_NE(first_words(first, 1), first_words(second, 1)) << "the first word itself differs";
+    EXPECT_NE(first_words(first, 2), first_words(compare_prompt(2, 0), 2)) << "another run, another lead";
+}
+
+TEST(Workload, LeadsOfOneRunStartWithDifferentWords) {
+    std::set<std::string> seen;
+    for (uint32_t i = 0; i < 16384; ++i) {
+        EXPECT_TRUE(seen.insert(first_words(lead_sentence(42, i), 2)).second) << i;
+    }
+    std::set<std::string> neighbours;
+    for (uint32_t i = 0; i < 128; ++i) {
+        EXPECT_TRUE(neighbours.insert(first_words(lead_sentence(42, i), 1)).second) << i;
+    }
+}
+
+TEST(Workload, BenchPromptsDifferFromTheFirstWordAndHaveTheLengthAskedFor) {
+    const std::vector<std::string> prompts = bench_prompts(7, 40, 400, 0);
+    ASSERT_EQ(prompts.size(), 40u);
+    std::set<std::string> starts;
+    for (const std::string& prompt : prompts) {
+        starts.insert(first_words(prompt, 1));
+        EXPECT_NEAR(double(words(prompt)), 304, 8);
+    }
+    EXPECT_EQ(starts.size(), 40u);
+}
+
+TEST(Workload, ASharedPrefixIsSharedAndTheRestIsNot) {
+    const std::vector<std::string> prompts = bench_prompts(7, 8, 40, 200);
+    const size_t cut = prompts[0].find("\n\n");
+    ASSERT_NE(cut, std::string::npos);
+    EXPECT_NEAR(double(words(prompts[0].substr(0, cut))), 150, 3);
+    std::set<std::string> tails;
+    for (const std::string& prompt : prompts) {
+        EXPECT_EQ(prompt.substr(0, cut), prompts[0].substr(0, cut));
+        tails.insert(first_words(prompt.substr(cut + 2), 1));
+    }
+    EXPECT_EQ(tails.size(), 8u);
+    EXPECT_NE(bench_prompts(8, 1, 40, 200)[0].substr(0, 20), prompts[0].substr(0, 20)) << "fresh for each run";
+}
+
+TEST(Workload, ATargetIsReadInAllItsParts) {
+    const Result<Target> target = parse_target("rival=http://127.0.0.1:8081,model=m/x,key=s3cret");
+    ASSERT_TRUE(target) << target.error().message;
+    EXPECT_EQ(target->name, "rival");
+    EXPECT_EQ(target->endpoint, "tcp:127.0.0.1:8081");
+    EXPECT_EQ(target->base_path, "/v1");
+    EXPECT_EQ(target->model, "m/x");
+    EXPECT_EQ(target->api_key, "s3cret");
+    EXPECT_EQ(target->url, "http://127.0.0.1:8081");
+    const Result<Target> deep = parse_target("a=http://host/v1-openai/");
+    ASSERT_TRUE(deep);
+    EXPECT_EQ(deep->endpoint, "tcp:host:80");
+    EXPECT_EQ(deep->base_path, "/v1-openai");
+    EXPECT_EQ(deep->model, "a") << "the name stands in for the model";
+}
+
+TEST(Workload, AWrongTargetSaysWhatIsWrong) {
+    EXPECT_FALSE(parse_target("http://127.0.0.1"));
+    EXPECT_FALSE(parse_target("=http://127.0.0.1"));
+    EXPECT_FALSE(parse_target("a=127.0.0.1:80"));
+    EXPECT_FALSE(parse_target("a=ftp://x"));
+    const Result<Target> secure = parse_target("a=https://x");
+    ASSERT_FALSE(secure);
+    EXPECT_NE(secure.error().message.find("http://"), std::string::npos);
+    const Result<Target> unknown = parse_target("a=http://x,modle=m");
+    ASSERT_FALSE(unknown);
+    EXPECT_NE(unknown.error().message.find("modle"), std::string::npos);
+}
+
+TEST(Workload, KeysStayOutOfReports) {
+    EXPECT_EQ(without_key("a=http://x,model=m,key=s3cret"), "a=http://x,model=m,key=***");
+    EXPECT_EQ(without_key("a=http://x,key=s3cret,model=m"), "a=http://x,key=***,model=m");
+    EXPECT_EQ(without_key("a=http://x"), "a=http://x");
+}
+
+}  // namespace
+}  // namespace gantry::bench
