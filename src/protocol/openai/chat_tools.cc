@@ -1,0 +1,182 @@
+#include "protocol/openai/chat_tools.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <set>
+
+#include "protocol/openai/fields.h"
+
+namespace gantry::protocol::openai {
+namespace {
+
+constexpr size_t kToolDescriptionMax = 64 * 1024;
+
+Result<std::string> required_text(const json::object& fields, std::string_view key, const std::string& path) {
+    const std::string full = fmt::format("{}.{}", path, key);
+    const json::value* value = find(fields, key);
+    if (value == nullptr) {
+        return invalid_argument(fmt::format("'{}' is missing", full), full, "missing_required_parameter");
+    }
+    return as_string(*value, full);
+}
+
+// The object {"type":"function","function":{...}} that both tools and calls are.
+Result<const json::object*> function_of(const json::value& value, const std::string& path) {
+    Result<const json::object*> object = as_object(value, path);
+    if (!object) {
+        return object.error();
+    }
+    Result<std::string> type = required_text(**object, "type", path);
+    if (!type) {
+        return type.error();
+    }
+    if (*type != "function") {
+        return invalid_argument(fmt::format("'{}.type' must be \"function\"", path), path + ".type");
+    }
+    const json::value* function = find(**object, "function");
+    if (function == nullptr) {
+        return invalid_argument(fmt::format("'{}.function' is missing", path), path + ".function", "missing_required_parameter");
+    }
+    return as_object(*function, path + ".function");
+}
+
+bool valid_name(const std::string& name) {
+    const auto fits = [](char c) {
+        return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' || c == '-';
+    };
+    return !name.empty() && name.size() <= kToolNameMax && std::all_of(name.begin(), name.end(), fits);
+}
+
+Result<std::string> parse_tool(const json::value& value, const std::string& path) {
+    Result<const json::object*> function = function_of(value, path);
+    if (!function) {
+        return function.error();
+    }
+    const std::string inside = path + ".function";
+    Result<std::string> name = required_text(**function, "name", inside);
+    if (!name) {
+        return name.error();
+    }
+    if (!valid_name(*name)) {
+        return invalid_argument(fmt::format("'{}.name' must be 1 to {} of the characters a-z, A-Z, 0-9, _ and -", inside, kToolNameMax),
+                                inside + ".name");
+    }
+    if (const json::value* description = find(**function, "description")) {
+        Result<std::string> text = as_string(*description, inside + ".description");
+        if (!text) {
+            return text.error();
+        }
+        if (text->size() > kToolDescriptionMax) {
+            return invalid_argument(fmt::format("'{}.description' is longer than {} bytes", inside, kToolDescriptionMax),
+                                    inside + ".description");
+        }
+    }
+    if (const json::value* parameters = find(**function, "parameters")) {
+        GANTRY_TRY(as_object(*parameters, inside + ".parameters"));
+    }
+    return name;
+}
+
+// True: tools may be called.
+Result<bool> parse_tool_choice(const json::object& fields, const std::set<std::string>& names) {
+    const json::value* choice = find(fields, "tool_choice");
+    if (choice == nullptr) {
+        return true;
+    }
+    if (choice->is_string()) {
+        const std::string_view word = choice->get_string();
+        if (word != "none" && word != "auto" && word != "required") {
+            return invalid_argument("'tool_choice' must be none, auto, required or a function of 'tools'", "tool_choice");
+        }
+        if (word == "required" && names.empty()) {
+            return invalid_argument("'tool_choice' is \"required\", but there are no 'tools'", "tool_choice");
+        }
+        return word != "none";
+    }
+    Result<const json::object*> function = function_of(*choice, "tool_choice");
+    if (!function) {
+        return function.error();
+    }
+    Result<std::string> name = required_text(**function, "name", "tool_choice.function");
+    if (!name) {
+        return name.error();
+    }
+    if (names.count(*name) == 0) {
+        return invalid_argument("'tool_choice.function.name' is none of 'tools'", "tool_choice.function.name");
+    }
+    return true;
+}
+
+}  // namespace
+
+Result<std::vector<ToolCall>> parse_tool_calls(const json::value& value, const std::string& path) {
+    Result<const json::array*> items = as_array(value, path);
+    if (!items) {
+        return items.error();
+    }
+    if ((*items)->size() > kToolsMax) {
+        return invalid_argument(fmt::format("'{}' may hold at most {} calls", path, kToolsMax), path);
+    }
+    std::vector<ToolCall> calls;
+    for (size_t i = 0; i < (*items)->size(); ++i) {
+        const std::string item_path = fmt::format("{}[{}]", path, i);
+        Result<const json::object*> function = function_of((**items)[i], item_path);
+        if (!function) {
+            return function.error();
+        }
+        Result<std::string> id = required_text((**items)[i].get_object(), "id", item_path);
+        if (!id) {
+            return id.error();
+        }
+        Result<std::string> name = required_text(**function, "name", item_path + ".function");
+        if (!name) {
+            return name.error();
+        }
+        Result<std::string> arguments = required_text(**function, "arguments", item_path + ".function");
+        if (!arguments) {
+            return arguments.error();
+        }
+        calls.push_back({*std::move(id), *std::move(name), *std::move(arguments)});
+    }
+    return calls;
+}
+
+Result<json::array> parse_tools(const json::object& fields) {
+    // The predecessors of tools: ignoring them would answer without the calls that were asked for.
+    for (const char* old : {"functions", "function_call"}) {
+        const json::value* value = find(fields, old);
+        if (value != nullptr && !(value->is_string() && value->get_string() == "none")) {
+            return invalid_argument(fmt::format("'{}' is no longer supported: use 'tools'", old), old, "unsupported_parameter");
+        }
+    }
+    json::array tools;
+    std::set<std::string> names;
+    if (const json::value* value = find(fields, "tools")) {
+        Result<const json::array*> items = as_array(*value, "tools");
+        if (!items) {
+            return items.error();
+        }
+        if ((*items)->size() > kToolsMax) {
+            return invalid_argument(fmt::format("'tools' may hold at most {} tools, not {}", kToolsMax, (*items)->size()), "tools");
+        }
+        for (size_t i = 0; i < (*items)->size(); ++i) {
+            const std::string path = fmt::format("tools[{}]", i);
+            Result<std::string> name = parse_tool((**items)[i], path);
+            if (!name) {
+                return name.error();
+            }
+            if (!names.insert(*name).second) {
+                return invalid_argument(fmt::format("two of 'tools' have the name {}", *name), path + ".function.name");
+            }
+        }
+        tools = **items;
+    }
+    Result<bool> callable = parse_tool_choice(fields, names);
+    if (!callable) {
+        return callable.error();
+    }
+    return *callable ? tools : json::array();
+}
+
+}  // namespace gantry::protocol::openai

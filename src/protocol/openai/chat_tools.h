@@ -1,0 +1,19 @@
+#pragma once
+// The tools part of a chat request. Internal to protocol/openai.
+
+#include <string>
+#include <vector>
+
+#include "base/json.h"
+#include "base/result.h"
+#include "protocol/openai/chat.h"
+
+namespace gantry::protocol::openai {
+
+// `tool_calls` of an assistant message in the history.
+Result<std::vector<ToolCall>> parse_tool_calls(const json::value& value, const std::string& path);
+
+// `tools` and `tool_choice` of the request; empty when there are none or tool_choice is "none". Both are checked either way.
+Result<json::array> parse_tools(const json::object& fields);
+
+}  // namespace gantry::protocol::openai

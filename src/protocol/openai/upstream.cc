@@ -1,0 +1,157 @@
+#include "protocol/openai/upstream.h"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+
+#include "base/assert.h"
+#include "protocol/openai/fields.h"
+
+namespace gantry::protocol::openai {
+namespace {
+
+constexpr std::string_view kChatFields[] = {
+    "model", "messages", "max_tokens", "max_completion_tokens", "temperature", "top_p", "n", "stop", "seed", "stream",
+    "stream_options", "presence_penalty", "frequency_penalty", "logit_bias", "logprobs", "top_logprobs", "response_format",
+    "tools", "tool_choice", "parallel_tool_calls", "reasoning_effort", "user", "ignore_eos", "min_tokens", "top_k", "min_p",
+    "repetition_penalty", "stop_token_ids", "chat_template_kwargs",
+};
+constexpr std::string_view kCompletionFields[] = {
+    "model", "prompt", "suffix", "echo", "best_of", "max_tokens", "temperature", "top_p", "n", "stop", "seed", "stream",
+    "stream_options", "presence_penalty", "frequency_penalty", "logit_bias", "logprobs", "user", "ignore_eos", "min_tokens",
+    "top_k", "min_p", "repetition_penalty", "stop_token_ids",
+};
+constexpr std::string_view kStreamOptions[] = {"include_usage"};
+constexpr std::string_view kTemplateKwargs[] = {"enable_thinking"};
+
+const json::object* object_at(const json::object& object, std::string_view key) {
+    const json::value* value = object.if_contains(key);
+    return value == nullptr ? nullptr : value->if_object();
+}
+
+bool true_at(const json::object& object, std::string_view key) {
+    const json::value* value = object.if_contains(key);
+    return value != nullptr && value->is_bool() && value->get_bool();
+}
+
+uint32_t count_at(const json::object& object, std::string_view key) {
+    const json::value* value = find(object, key);
+    if (value == nullptr) {
+        return 0;
+    }
+    Result<int64_t> count = as_integer(*value, "usage", 0, std::numeric_limits<uint32_t>::max());
+    return count ? static_cast<uint32_t>(*count) : 0;
+}
+
+double milliseconds_at(const json::object& object, std::string_view key) {
+    const json::value* value = find(object, key);
+    if (value == nullptr) {
+        return 0;
+    }
+    Result<double> number = as_number(*value, "timings", 0, 1e12);
+    return number ? *number : 0;
+}
+
+bool text_at(const json::object& object, std::string_view key) {
+    const json::value* value = object.if_contains(key);
+    return value != nullptr && value->is_string() && !value->get_string().empty();
+}
+
+}  // namespace
+
+std::span<const std::string_view> chat_fields() { return kChatFields; }
+
+std::span<const std::string_view> completion_fields() { return kCompletionFields; }
+
+json::object forward_body(const json::object& original, std::span<const std::string_view> allowed) {
+    json::object body;
+    for (const auto& [key, value] : original) {
+        const std::string_view name(key.data(), key.size());
+        if (std::find(allowed.begin(), allowed.end(), name) == allowed.end()) {
+            continue;
+        }
+        if (name == "stream_options" && value.is_object()) {
+            body[key] = forward_body(value.get_object(), kStreamOptions);
+        } else if (name == "chat_template_kwargs" && value.is_object()) {
+            body[key] = forward_body(value.get_object(), kTemplateKwargs);
+        } else {
+            body[key] = value;
+        }
+    }
+    return body;
+}
+
+bool wants_stream(const json::object& body) { return true_at(body, "stream"); }
+
+bool wants_usage(const json::object& body) {
+    const json::object* options = object_at(body, "stream_options");
+    return options != nullptr && true_at(*options, "include_usage");
+}
+
+void ask_for_usage(json::object& body) {
+    GANTRY_ASSERT(wants_stream(body), "usage chunks are for streams");
+    json::value& options = body["stream_options"];
+    if (!options.is_object()) {
+        options = json::object();
+    }
+    options.get_object()["include_usage"] = true;
+}
+
+std::optional<Usage> usage_of(const json::object& answer) {
+    const json::object* fields = object_at(answer, "usage");
+    if (fields == nullptr) {
+        return std::nullopt;
+    }
+    Usage usage;
+    usage.prompt_tokens = count_at(*fields, "prompt_tokens");
+    usage.completion_tokens = count_at(*fields, "completion_tokens");
+    if (const json::object* details = object_at(*fields, "prompt_tokens_details")) {
+        usage.cached_tokens = count_at(*details, "cached_tokens");
+    }
+    if (const json::object* details = object_at(*fields, "completion_tokens_details")) {
+        usage.reasoning_tokens = count_at(*details, "reasoning_tokens");
+    }
+    return usage;
+}
+
+std::optional<AnswerTimings> timings_of(const json::object& answer) {
+    const json::object* fields = object_at(answer, "timings");
+    // llama-server has a `timings` of its own with other names; only ours is read.
+    if (fields == nullptr || !fields->contains("queue_ms")) {
+        return std::nullopt;
+    }
+    return AnswerTimings{milliseconds_at(*fields, "queue_ms"), milliseconds_at(*fields, "prefill_ms"),
+                         milliseconds_at(*fields, "decode_ms")};
+}
+
+bool is_usage_chunk(const json::object& chunk) {
+    const json::value* choices = chunk.if_contains("choices");
+    return choices != nullptr && choices->is_array() && choices->get_array().empty() && object_at(chunk, "usage") != nullptr;
+}
+
+bool has_output(const json::object& chunk) {
+    const json::value* choices = chunk.if_contains("choices");
+    if (choices == nullptr || !choices->is_array()) {
+        return false;
+    }
+    for (const json::value& choice : choices->get_array()) {
+        if (!choice.is_object()) {
+            continue;
+        }
+        if (text_at(choice.get_object(), "text")) {
+            return true;
+        }
+        const json::object* delta = object_at(choice.get_object(), "delta");
+        if (delta == nullptr) {
+            continue;
+        }
+        const json::value* calls = delta->if_contains("tool_calls");
+        const bool called = calls != nullptr && calls->is_array() && !calls->get_array().empty();
+        if (called || text_at(*delta, "content") || text_at(*delta, "reasoning_content") || text_at(*delta, "reasoning")) {
+            return true;
+        }
+    }
+    return false;
+}
+
+}  // namespace gantry::protocol::openai
