@@ -1,0 +1,112 @@
+#include "backends/checks.h"
+
+#include <algorithm>
+#include <cctype>
+#include <vector>
+
+namespace gantry::backends {
+namespace {
+
+// Variables that make a program load code, or that the worker sets itself. A name that ends in '*' stands for all that start so.
+constexpr std::string_view kDeniedEnv[] = {
+    "LD_*",       "DYLD_*",        "GANTRY_*",   "GCONV_PATH",        "GLIBC_TUNABLES", "LOCPATH",      "NLSPATH",
+    "BASH_ENV",   "ENV",           "SHELLOPTS",  "BASHOPTS",          "BASH_FUNC_*",    "IFS",          "PATH",
+    "HOME",       "PYTHONSTARTUP", "PYTHONHOME", "PYTHONPATH",        "PYTHONINSPECT",  "PERL5LIB",     "PERL5OPT",
+    "PERLLIB",    "RUBYOPT",       "RUBYLIB",    "NODE_OPTIONS",      "NODE_PATH",      "OPENSSL_CONF", "OPENSSL_ENGINES",
+    "HOSTALIASES", "MALLOC_TRACE", "RES_OPTIONS", "JAVA_TOOL_OPTIONS",
+};
+
+bool has_control_character(std::string_view text) {
+    return std::any_of(text.begin(), text.end(), [](char c) {
+        const auto byte = static_cast<unsigned char>(c);
+        return byte < 0x20 || byte == 0x7f;
+    });
+}
+
+Status check_words(const std::vector<std::string>& words, std::string_view field) {
+    if (words.size() > kWordsMax) {
+        return invalid_argument("too many words: at most " + std::to_string(kWordsMax) + " are taken", std::string(field));
+    }
+    for (size_t i = 0; i < words.size(); ++i) {
+        if (words[i].size() > kWordBytesMax) {
+            return invalid_argument("the word is too long: at most " + std::to_string(kWordBytesMax) + " bytes are taken",
+                                    param_of(field, i));
+        }
+        if (has_control_character(words[i])) {
+            return invalid_argument("the word holds a control character (a line break, a tab, a zero); give each flag and each "
+                                    "value as a word of its own",
+                                    param_of(field, i));
+        }
+    }
+    return Ok{};
+}
+
+bool valid_env_name(std::string_view name) {
+    if (name.empty() || name.size() > 128 || (std::isdigit(static_cast<unsigned char>(name[0])) != 0)) {
+        return false;
+    }
+    return std::all_of(name.begin(), name.end(),
+                       [](char c) { return c == '_' || std::isalnum(static_cast<unsigned char>(c)) != 0; });
+}
+
+bool denied_env(std::string_view name) {
+    return std::any_of(std::begin(kDeniedEnv), std::end(kDeniedEnv), [name](std::string_view rule) {
+        return rule.ends_with('*') ? name.starts_with(rule.substr(0, rule.size() - 1)) : name == rule;
+    });
+}
+
+}  // namespace
+
+std::string param_of(std::string_view field, size_t index) {
+    return std::string(field) + "[" + std::to_string(index) + "]";
+}
+
+Status check_common(const BackendOptions& options) {
+    GANTRY_TRY(check_words(options.extra_args, "options.extra_args"));
+    GANTRY_TRY(check_words(options.command, "options.command"));
+    GANTRY_TRY(check_words({options.binary}, "options.binary"));
+    if (options.env.size() > kEnvMax) {
+        return invalid_argument("too many variables: at most " + std::to_string(kEnvMax) + " are taken", "options.env");
+    }
+    for (const auto& [name, value] : options.env) {
+        if (!valid_env_name(name)) {
+            return invalid_argument("an environment variable's name is of letters, digits and '_', and starts with no digit",
+                                    "options.env");
+        }
+        const std::string param = "options.env." + name;
+        if (denied_env(name)) {
+            return invalid_argument(name + " may not be set: it would change what code the engine runs, or is set by Gantry",
+                                    param);
+        }
+        if (value.size() > kWordBytesMax || value.find('\0') != std::string::npos) {
+            return invalid_argument("the value of " + name + " is too long or holds a zero byte", param);
+        }
+    }
+    return Ok{};
+}
+
+Status check_flags(const BackendOptions& options, std::initializer_list<std::string_view> flags) {
+    for (size_t i = 0; i < options.extra_args.size(); ++i) {
+        std::string word = options.extra_args[i].substr(0, options.extra_args[i].find('='));
+        if (word.starts_with("--")) {
+            std::replace(word.begin(), word.end(), '_', '-');
+        }
+        if (std::find(flags.begin(), flags.end(), word) != flags.end()) {
+            return invalid_argument(word + " may not be given: Gantry sets it, or it would open the engine or this machine's "
+                                           "files to others; leave it out",
+                                    param_of("options.extra_args", i));
+        }
+    }
+    return Ok{};
+}
+
+Status check_env_prefix(const BackendOptions& options, std::string_view prefix, std::string_view advice) {
+    for (const auto& [name, value] : options.env) {
+        if (name.starts_with(prefix)) {
+            return invalid_argument(name + " may not be set: " + std::string(advice), "options.env." + name);
+        }
+    }
+    return Ok{};
+}
+
+}  // namespace gantry::backends

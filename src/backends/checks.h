@@ -1,0 +1,30 @@
+#pragma once
+// What no backend may be told, whoever asks: rules shared by the files of the backends.
+
+#include <initializer_list>
+#include <string>
+#include <string_view>
+
+#include "base/result.h"
+#include "domain/deployment.h"
+
+namespace gantry::backends {
+
+inline constexpr size_t kWordsMax = 256;        // of extra_args, of command
+inline constexpr size_t kWordBytesMax = 8192;   // each; the whole stays well below the kernel's limit of a command line
+inline constexpr size_t kEnvMax = 128;
+
+// Lengths, control characters, names of environment variables, and those that would load foreign code into the engine or
+// take over what the worker sets (LD_*, PATH, GANTRY_*, ...). For all backends.
+Status check_common(const BackendOptions& options);
+
+// Refuses each word of extra_args that is one of `flags`, also as "--flag=value" and with '_' for '-', as llama.cpp takes them.
+Status check_flags(const BackendOptions& options, std::initializer_list<std::string_view> flags);
+
+// Refuses each environment variable that starts with `prefix`.
+Status check_env_prefix(const BackendOptions& options, std::string_view prefix, std::string_view advice);
+
+// "options.extra_args[3]"
+std::string param_of(std::string_view field, size_t index);
+
+}  // namespace gantry::backends

@@ -1,0 +1,24 @@
+#pragma once
+// What of the machine this process may use: memory and cores, by the machine and by every control group (container) around
+// this process. `root` stands before the paths of /proc and /sys, for tests with recorded files.
+
+#include <cstdint>
+#include <string>
+
+namespace gantry::platform {
+
+struct MemoryFigures {
+    uint64_t total_bytes = 0;       // the machine's, or the tightest limit around this process
+    uint64_t available_bytes = 0;   // what a new engine may take now without swapping; caches that can go count as available
+};
+MemoryFigures memory_figures(const std::string& root = "");
+
+// `affinity_cores` cut to the CPU quota around this process, rounded up; at least 1.
+uint32_t cores_within_quota(uint32_t affinity_cores, const std::string& root = "");
+// By affinity and quota.
+uint32_t usable_cores();
+
+// How often this machine's kernel ended a process for want of memory, since it started (its own count; 0: not known).
+uint64_t out_of_memory_kills(const std::string& root = "");
+
+}  // namespace gantry::platform

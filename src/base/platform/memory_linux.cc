@@ -1,0 +1,162 @@
+#include "base/platform/memory.h"
+
+#include <sched.h>
+
+#include <algorithm>
+#include <charconv>
+#include <functional>
+#include <limits>
+#include <optional>
+#include <sstream>
+#include <string_view>
+#include <vector>
+
+#include "base/platform/files.h"
+
+namespace gantry::platform {
+namespace {
+
+std::string text_of(const std::string& path) {
+    const Result<std::string> text = read_file(path);
+    return text.ok() ? *text : std::string();
+}
+
+std::optional<uint64_t> number_at(std::string_view text) {
+    const size_t start = text.find_first_not_of(" \t\n");
+    if (start == std::string_view::npos) {
+        return std::nullopt;
+    }
+    uint64_t value = 0;
+    const auto parsed = std::from_chars(text.data() + start, text.data() + text.size(), value);
+    return parsed.ec == std::errc() ? std::optional(value) : std::nullopt;
+}
+
+// The number after `key` at the start of a line: "MemTotal:  24684084 kB", "oom_kill 3".
+std::optional<uint64_t> field(std::string_view text, std::string_view key) {
+    size_t at = 0;
+    while (at < text.size()) {
+        const size_t end = std::min(text.find('\n', at), text.size());
+        const std::string_view line = text.substr(at, end - at);
+        if (line.starts_with(key) && line.size() > key.size() && (line[key.size()] == ' ' || line[key.size()] == ':')) {
+            return number_at(line.substr(key.size() + 1));
+        }
+        at = end + 1;
+    }
+    return std::nullopt;
+}
+
+// This process's group and all groups around it, innermost first, as folders. `controller` empty: the unified hierarchy.
+std::vector<std::string> groups(const std::string& root, const std::string& controller) {
+    std::istringstream lines(text_of(root + "/proc/self/cgroup"));
+    std::string path;
+    bool found = false;
+    for (std::string line; std::getline(lines, line);) {
+        const size_t first = line.find(':');
+        const size_t second = line.find(':', first + 1);
+        if (first == std::string::npos || second == std::string::npos) {
+            continue;
+        }
+        const std::string names = "," + line.substr(first + 1, second - first - 1) + ",";
+        if (controller.empty() ? names == ",," : names.find("," + controller + ",") != std::string::npos) {
+            path = line.substr(second + 1);
+            found = true;
+        }
+    }
+    std::vector<std::string> folders;
+    if (!found) {
+        return folders;
+    }
+    const std::string base = root + "/sys/fs/cgroup" + (controller.empty() ? "" : "/" + controller);
+    // In a container without a namespace of its own the path is the host's and does not exist here; the loop then ends at the
+    // root of the mount, which is the container's group.
+    while (!path.empty() && path != "/") {
+        folders.push_back(base + path);
+        path.resize(path.rfind('/'));
+    }
+    folders.push_back(base);
+    return folders;
+}
+
+struct GroupFiles {
+    const char* controller;
+    const char* limit;
+    const char* usage;
+    const char* reclaimable;  // in memory.stat
+};
+constexpr GroupFiles kMemoryFiles[] = {
+    {"", "/memory.max", "/memory.current", "inactive_file"},
+    {"memory", "/memory.limit_in_bytes", "/memory.usage_in_bytes", "total_inactive_file"},
+};
+
+// Quota in cores of one group, or nothing when it has none.
+std::optional<double> quota_unified(const std::string& folder) {
+    const std::string text = text_of(folder + "/cpu.max");  // "max 100000" or "150000 100000"
+    const std::optional<uint64_t> quota = number_at(text);
+    const size_t space = text.find(' ');
+    if (!quota || space == std::string::npos) {
+        return std::nullopt;
+    }
+    const uint64_t period = number_at(std::string_view(text).substr(space)).value_or(100'000);
+    return period == 0 ? std::nullopt : std::optional(static_cast<double>(*quota) / static_cast<double>(period));
+}
+
+std::optional<double> quota_v1(const std::string& folder) {
+    const std::optional<uint64_t> quota = number_at(text_of(folder + "/cpu.cfs_quota_us"));  // -1: none
+    const std::optional<uint64_t> period = number_at(text_of(folder + "/cpu.cfs_period_us"));
+    if (!quota || !period || *period == 0) {
+        return std::nullopt;
+    }
+    return static_cast<double>(*quota) / static_cast<double>(*period);
+}
+
+}  // namespace
+
+MemoryFigures memory_figures(const std::string& root) {
+    const std::string info = text_of(root + "/proc/meminfo");
+    MemoryFigures figures;
+    figures.total_bytes = field(info, "MemTotal").value_or(0) * 1024;
+    figures.available_bytes = field(info, "MemAvailable").value_or(0) * 1024;
+    for (const GroupFiles& files : kMemoryFiles) {
+        for (const std::string& folder : groups(root, files.controller)) {
+            const std::optional<uint64_t> limit = number_at(text_of(folder + files.limit));
+            if (!limit) {
+                continue;  // "max", or no such file
+            }
+            const uint64_t usage = number_at(text_of(folder + files.usage)).value_or(0);
+            const uint64_t cache = field(text_of(folder + "/memory.stat"), files.reclaimable).value_or(0);
+            const uint64_t held = usage - std::min(usage, cache);
+            figures.total_bytes = std::min(figures.total_bytes, *limit);
+            figures.available_bytes = std::min(figures.available_bytes, *limit - std::min(*limit, held));
+        }
+    }
+    return figures;
+}
+
+uint32_t cores_within_quota(uint32_t affinity_cores, const std::string& root) {
+    double cores = std::max<uint32_t>(affinity_cores, 1);
+    const auto cut = [&cores](std::optional<double> quota) {
+        if (quota) {
+            cores = std::min(cores, *quota);
+        }
+    };
+    for (const std::string& folder : groups(root, "")) {
+        cut(quota_unified(folder));
+    }
+    for (const std::string& folder : groups(root, "cpu")) {
+        cut(quota_v1(folder));
+    }
+    return std::max<uint32_t>(1, static_cast<uint32_t>(cores + 0.999));
+}
+
+uint32_t usable_cores() {
+    cpu_set_t set;
+    CPU_ZERO(&set);
+    const uint32_t affinity = ::sched_getaffinity(0, sizeof set, &set) == 0 ? static_cast<uint32_t>(CPU_COUNT(&set)) : 1;
+    return cores_within_quota(affinity);
+}
+
+uint64_t out_of_memory_kills(const std::string& root) {
+    return field(text_of(root + "/proc/vmstat"), "oom_kill").value_or(0);
+}
+
+}  // namespace gantry::platform

@@ -1,0 +1,74 @@
+#pragma once
+// Processes that outlive this one: started in a session of their own, known by more than a number that gets reused, watched
+// without being their parent. Threads: any.
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/platform/files.h"
+#include "base/result.h"
+
+namespace gantry::platform {
+
+// A process, once and for all: a pid that is given again has another start time, or another boot.
+struct ProcessId {
+    int64_t pid = 0;             // also its group and session, when spawn() made it
+    uint64_t start_ticks = 0;    // since boot, in the kernel's clock ticks
+    std::string boot_id;
+
+    bool operator==(const ProcessId&) const = default;
+};
+
+struct SpawnRequest {
+    std::vector<std::string> argv;             // argv[0]: an absolute path
+    std::map<std::string, std::string> env;    // all of it: nothing is inherited
+    std::string output_file;                   // takes stdout and stderr, appended; mode 0600
+    std::string working_folder = "/";
+    int inherited_handle = -1;                 // becomes handle 3 of the child; every other one is closed
+    int oom_score_adjust = 0;                  // > 0: the kernel ends it before this process when memory runs out
+};
+
+struct Spawned {
+    ProcessId id;
+    UniqueFd watch;   // readable once the process has ended
+};
+// Starts a child in its own session, with default signals, stdin empty. It goes on when this process dies. What keeps the
+// program from being started is the error: kNotFound, kPermissionDenied, kUnavailable (handles, processes, memory).
+Result<Spawned> spawn(const SpawnRequest& request);
+
+// A watch on a process that need not be our child. kNotFound: it has ended, or the pid is another's now.
+Result<UniqueFd> watch_process(const ProcessId& id);
+// The process behind a pid now. kNotFound: none, or one that has ended and was not waited for.
+Result<ProcessId> identify(int64_t pid);
+
+struct ProcessExit {
+    int status = 0;   // exit status, when signal is 0
+    int signal = 0;
+    // "exited with status 3", "killed by SIGKILL"
+    std::string text() const;
+};
+// Takes the exit of an ended child; nothing: not ended, or not our child.
+std::optional<ProcessExit> reap(int64_t pid);
+
+enum class ProcessSignal { kTerminate, kKill };
+// To the group that spawn() made for `pid`, also where its leader has ended. kTerminate wakes stopped processes so that they
+// can end. False: nobody is left in it.
+bool signal_group(int64_t pid, ProcessSignal signal);
+
+// Processes that were started with NAME=value in their environment and have not ended; only those of this user are seen.
+std::vector<ProcessId> find_by_environment(const std::string& name, const std::string& value);
+// Resident bytes of each group, in the order given; shared pages count for each process. One pass over all processes.
+std::vector<uint64_t> group_resident_bytes(const std::vector<int64_t>& groups);
+
+// Absolute path of a program: itself when it holds a slash, else the first in PATH that may be run. kNotFound.
+Result<std::string> find_program(const std::string& name);
+std::string own_executable();
+std::string boot_id();
+// A port of 127.0.0.1 that was free a moment ago. Somebody may take it first: whoever listens must be ready to fail.
+Result<uint16_t> free_loopback_port();
+std::string host_name();
+
+}  // namespace gantry::platform
