@@ -1,0 +1,202 @@
+// Deployments and their instances.
+#include <fmt/format.h>
+
+#include "protocol/management/fields.h"
+#include "protocol/management/objects.h"
+
+namespace gantry::protocol::management {
+namespace {
+
+constexpr int64_t kTokensMax = 1 << 26;
+constexpr int64_t kSequencesMax = 4096;
+constexpr int64_t kThreadsMax = 4096;
+constexpr size_t kWordsMax = 256;
+constexpr size_t kWordBytesMax = 8192;
+constexpr size_t kSourceBytesMax = 4096 + 16;
+
+json::array to_array(const std::vector<std::string>& words) {
+    json::array out;
+    for (const std::string& word : words) out.emplace_back(word);
+    return out;
+}
+
+json::object to_json(const BackendOptions& options) {
+    json::object env;
+    for (const auto& [name, value] : options.env) env[name] = value;
+    return {{"context_tokens", options.context_tokens}, {"max_sequences", options.max_sequences},
+            {"threads", options.threads},               {"extra_args", to_array(options.extra_args)},
+            {"env", std::move(env)},                    {"binary", options.binary},
+            {"command", to_array(options.command)},     {"health_path", options.health_path}};
+}
+
+std::optional<uint32_t> count(FieldReader& reader, std::string_view name, int64_t max) {
+    const auto number = reader.integer(name, 0, max);
+    if (!number) return std::nullopt;
+    return static_cast<uint32_t>(*number);
+}
+
+OptionsInput read_options(FieldReader& outer) {
+    OptionsInput input;
+    const json::object* object = outer.object("options");
+    if (object == nullptr) return input;
+    FieldReader reader(*object, "options.");
+    input.context_tokens = count(reader, "context_tokens", kTokensMax);
+    input.max_sequences = count(reader, "max_sequences", kSequencesMax);
+    input.threads = count(reader, "threads", kThreadsMax);
+    input.extra_args = reader.strings("extra_args", kWordsMax, kWordBytesMax);
+    input.env = reader.string_map("env", kWordsMax, kWordBytesMax);
+    input.binary = reader.string("binary", 4096);
+    input.command = reader.strings("command", kWordsMax, kWordBytesMax);
+    input.health_path = reader.string("health_path", 1024);
+    if (input.health_path && !input.health_path->empty() && input.health_path->front() != '/') {
+        reader.fail("health_path", "\"options.health_path\" must begin with \"/\"");
+    }
+    if (Status status = reader.finish(); !status) outer.fail(status.error());
+    return input;
+}
+
+// The fields that creating and editing share.
+DeploymentInput read_deployment(FieldReader& reader) {
+    DeploymentInput input;
+    input.source = reader.string("source", kSourceBytesMax);
+    if (input.source) {
+        if (auto file = file_of_source(*input.source); !file) reader.fail(file.error());
+    }
+    if (const auto backend = reader.string("backend", 64)) {
+        input.backend = backend_kind_from(*backend);
+        if (!input.backend) reader.fail("backend", "\"backend\" must be \"engine\", \"llama-server\" or \"custom\"");
+    }
+    input.options = read_options(reader);
+    input.replicas = count(reader, "replicas", kReplicasMax);
+    input.stopped = reader.boolean("stopped");
+    return input;
+}
+
+}  // namespace
+
+json::object to_json(const Deployment& d, const DeploymentStatus& status) {
+    return {{"id", d.id.text},
+            {"name", d.name},
+            {"source", d.source},
+            {"backend", gantry::to_string(d.backend)},
+            {"options", to_json(d.options)},
+            {"replicas", d.replicas},
+            {"stopped", d.stopped},
+            {"version", d.version},
+            {"generation", d.generation},
+            {"created_at", to_rfc3339(d.created_at)},
+            {"updated_at", to_rfc3339(d.updated_at)},
+            {"status",
+             {{"state", status.state},
+              {"ready_replicas", status.ready_replicas},
+              {"reason", status.reason},
+              {"progress", status.progress}}}};
+}
+
+json::object to_json(const Instance& i, const std::string& deployment_name, const std::string& worker_name) {
+    return {{"id", i.id.text},
+            {"deployment_id", i.deployment_id.text},
+            {"deployment_name", deployment_name},
+            {"index", i.index},
+            {"generation", i.generation},
+            {"worker_id", i.worker_id.text},
+            {"worker_name", worker_name},
+            {"stopping", i.stopping},
+            {"state", gantry::to_string(i.state)},
+            {"reason", i.reason},
+            {"state_since", to_rfc3339(i.state_since)},
+            {"progress", i.progress},
+            {"endpoint", i.endpoint},
+            {"pid", i.pid},
+            {"restarts", i.restarts},
+            {"memory_bytes", i.memory_bytes},
+            {"created_at", to_rfc3339(i.created_at)}};
+}
+
+void hide_from_users(Deployment& deployment) {
+    deployment.source = deployment.source.substr(0, deployment.source.find(':') + 1) +
+                        deployment.source.substr(deployment.source.find_last_of("/:") + 1);
+    BackendOptions shown;
+    shown.context_tokens = deployment.options.context_tokens;
+    shown.max_sequences = deployment.options.max_sequences;
+    shown.threads = deployment.options.threads;
+    deployment.options = std::move(shown);
+}
+
+void hide_from_users(Instance& instance) {
+    instance.endpoint.clear();
+    instance.pid = 0;
+}
+
+Result<std::string> file_of_source(const std::string& source) {
+    constexpr std::string_view kFile = "file:";
+    if (source.starts_with("modelscope:") || source.starts_with("hf:")) {
+        return invalid_argument("modelscope: and hf: sources come with a later version; fetch the file and use file:/path",
+                                "source", "unsupported_source");
+    }
+    if (!source.starts_with(kFile)) {
+        return invalid_argument("\"source\" must be file:/path, the model file's absolute path on the worker", "source");
+    }
+    std::string path = source.substr(kFile.size());
+    if (path.size() < 2 || path.front() != '/') {
+        return invalid_argument("\"source\" must hold an absolute path: file:/path", "source");
+    }
+    for (const char c : path) {
+        if (static_cast<unsigned char>(c) < 0x20 || c == 0x7f) {
+            return invalid_argument("\"source\" holds a control character", "source");
+        }
+    }
+    return path;
+}
+
+void OptionsInput::apply_to(BackendOptions& options) const {
+    if (context_tokens) options.context_tokens = *context_tokens;
+    if (max_sequences) options.max_sequences = *max_sequences;
+    if (threads) options.threads = *threads;
+    if (extra_args) options.extra_args = *extra_args;
+    if (env) options.env = *env;
+    if (binary) options.binary = *binary;
+    if (command) options.command = *command;
+    if (health_path) options.health_path = *health_path;
+}
+
+void DeploymentInput::apply_to(Deployment& deployment) const {
+    if (name) deployment.name = *name;
+    if (source) deployment.source = *source;
+    if (backend) deployment.backend = *backend;
+    options.apply_to(deployment.options);
+    if (replicas) deployment.replicas = *replicas;
+    if (stopped) deployment.stopped = *stopped;
+}
+
+Result<DeploymentInput> parse_deployment_create(std::string_view body) {
+    Result<json::object> object = parse_object(body);
+    if (!object) return object.error();
+    FieldReader reader(*object);
+    reader.require("name");
+    reader.require("source");
+    auto name = reader.string("name", 1024);
+    if (name && !valid_deployment_name(*name)) {
+        reader.fail("name", "\"name\" must be 1 to 128 characters of letters, digits and . _ : / -, beginning with a letter or "
+                            "digit, without \"..\" or \"//\"");
+    }
+    DeploymentInput input = read_deployment(reader);
+    input.name = std::move(name);
+    if (Status status = reader.finish(); !status) return status.error();
+    return input;
+}
+
+Result<DeploymentInput> parse_deployment_patch(std::string_view body) {
+    Result<json::object> object = parse_object(body);
+    if (!object) return object.error();
+    FieldReader reader(*object);
+    DeploymentInput input = read_deployment(reader);
+    input.version = reader.integer("version", 1, INT64_MAX);
+    if (object->contains("name")) {
+        reader.fail("name", "a deployment's \"name\" can't be changed, because clients call it by it; deploy a new one");
+    }
+    if (Status status = reader.finish(); !status) return status.error();
+    return input;
+}
+
+}  // namespace gantry::protocol::management

@@ -1,0 +1,119 @@
+#pragma once
+// The JSON of /api/v1's objects (docs: /api/v1/openapi.json): domain types out, inputs in. Nowhere else is it written or read.
+// to_json gives every field of the object's schema, always. An input holds what the body had; absent fields are nullopt.
+// parse_* checks names, types and ranges; what needs the store (uniqueness, existence) is control's.
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/json.h"
+#include "domain/deployment.h"
+#include "domain/instance.h"
+#include "domain/model.h"
+#include "domain/usage.h"
+#include "domain/user.h"
+#include "domain/worker.h"
+
+namespace gantry::protocol::management {
+
+// What a deployment's instances add up to.
+struct DeploymentStatus {
+    std::string state;             // stopped, pending, starting, running, degraded, error
+    uint32_t ready_replicas = 0;
+    std::string reason;
+    double progress = 0;           // 0..1, of loading
+};
+json::object to_json(const Deployment& deployment, const DeploymentStatus& status);
+json::object to_json(const Instance& instance, const std::string& deployment_name, const std::string& worker_name);
+json::object to_json(const Worker& worker);
+json::object to_json(const WorkerId& worker, const std::string& worker_name, const Device& device);
+json::object to_json(const Model& model);
+json::object to_json(const User& user);
+json::object to_json(const ApiKey& key, const std::string& user_name);
+json::object to_json(const UsageRecord& record);
+
+struct ServerInfo {
+    std::string name;
+    std::string version;
+    std::string commit;
+    WallTime started_at{};
+    std::optional<std::string> data_dir;   // admins only
+    std::string url_hint;
+};
+json::object to_json(const ServerInfo& info);
+
+// What others than admins see of them: no environment, command, path, or process (they may hold secrets of the machine).
+void hide_from_users(Deployment& deployment);
+void hide_from_users(Model& model);
+void hide_from_users(Instance& instance);
+
+struct OptionsInput {
+    std::optional<uint32_t> context_tokens, max_sequences, threads;
+    std::optional<std::vector<std::string>> extra_args, command;
+    std::optional<std::map<std::string, std::string>> env;
+    std::optional<std::string> binary, health_path;
+    void apply_to(BackendOptions& options) const;
+};
+struct DeploymentInput {
+    std::optional<std::string> name, source;
+    std::optional<BackendKind> backend;
+    OptionsInput options;
+    std::optional<uint32_t> replicas;
+    std::optional<bool> stopped;
+    std::optional<int64_t> version;        // the one that the edit saw
+    void apply_to(Deployment& deployment) const;
+};
+Result<DeploymentInput> parse_deployment_create(std::string_view body);
+Result<DeploymentInput> parse_deployment_patch(std::string_view body);
+// "file:/abs/path" only, for now; the error says what else there will be.
+Result<std::string> file_of_source(const std::string& source);
+
+struct WorkerInput {
+    std::optional<std::string> name, address;
+    std::optional<bool> cordoned;
+    std::optional<int64_t> version;
+};
+Result<WorkerInput> parse_worker_create(std::string_view body);
+Result<WorkerInput> parse_worker_patch(std::string_view body);
+
+struct ModelInput {
+    std::optional<std::string> name, source;
+    std::optional<int64_t> version;
+};
+Result<ModelInput> parse_model_create(std::string_view body);
+Result<ModelInput> parse_model_patch(std::string_view body);
+
+struct UserInput {
+    std::optional<std::string> name, password;
+    std::optional<Role> role;
+    std::optional<bool> disabled, must_change_password;
+    std::optional<int64_t> version;
+};
+Result<UserInput> parse_user_create(std::string_view body);
+Result<UserInput> parse_user_patch(std::string_view body);
+
+struct KeyInput {
+    std::optional<std::string> name, user_id;
+    std::optional<WallTime> expires_at;
+    bool never_expires = false;            // expires_at was null
+    std::optional<bool> disabled;
+    std::optional<int64_t> version;
+};
+Result<KeyInput> parse_key_create(std::string_view body);
+Result<KeyInput> parse_key_patch(std::string_view body);
+
+struct LoginInput {
+    std::string name, password;
+};
+Result<LoginInput> parse_login(std::string_view body);
+struct PasswordInput {
+    std::string current_password, new_password;
+};
+Result<PasswordInput> parse_password(std::string_view body);
+
+bool valid_user_name(const std::string& name);
+inline constexpr size_t kPasswordCharsMin = 8;
+inline constexpr size_t kPasswordBytesMax = 512;   // argon2id takes any length; nobody types more
+
+}  // namespace gantry::protocol::management

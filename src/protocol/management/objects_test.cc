@@ -1,0 +1,171 @@
+#include "protocol/management/objects.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "protocol/management/fields.h"
+
+namespace gantry::protocol::management {
+namespace {
+
+using testing::HasSubstr;
+
+TEST(deployment_input, reads_every_field) {
+    const auto input = parse_deployment_create(R"({"name":"a/b","source":"file:/m.gguf","backend":"custom","replicas":3,
+        "stopped":true,"options":{"context_tokens":1,"max_sequences":2,"threads":3,"extra_args":["-x"],"env":{"A":"b"},
+        "binary":"/b","command":["c","{{port}}"],"health_path":"/h"}})");
+    ASSERT_TRUE(input.ok()) << input.error().message;
+    Deployment d;
+    input->apply_to(d);
+    EXPECT_EQ(d.name, "a/b");
+    EXPECT_EQ(d.source, "file:/m.gguf");
+    EXPECT_EQ(d.backend, BackendKind::kCustom);
+    EXPECT_EQ(d.replicas, 3u);
+    EXPECT_TRUE(d.stopped);
+    EXPECT_EQ(d.options, (BackendOptions{1, 2, 3, {"-x"}, {{"A", "b"}}, "/b", {"c", "{{port}}"}, "/h"}));
+}
+
+TEST(deployment_input, patch_merges_only_what_is_there) {
+    Deployment d;
+    d.name = "n";
+    d.replicas = 2;
+    d.options.threads = 4;
+    d.options.env = {{"A", "1"}};
+    const auto input = parse_deployment_patch(R"({"options":{"threads":8},"version":7})");
+    ASSERT_TRUE(input.ok());
+    input->apply_to(d);
+    EXPECT_EQ(input->version, 7);
+    EXPECT_EQ(d.options.threads, 8u);
+    EXPECT_EQ(d.options.env.size(), 1u);
+    EXPECT_EQ(d.replicas, 2u);
+}
+
+struct Refused {
+    const char* body;
+    const char* param;
+    const char* says;
+};
+
+TEST(deployment_input, refusals_name_the_field) {
+    const Refused cases[] = {
+        {"", "", "empty"},
+        {"[]", "", "must be a JSON object"},
+        {"null", "", "must be a JSON object"},
+        {R"({"name":)", "", "not valid JSON"},
+        {R"({"source":"file:/m"})", "name", "missing"},
+        {R"({"name":"n"})", "source", "missing"},
+        {R"({"name":null,"source":"file:/m"})", "name", "missing"},
+        {R"({"name":7,"source":"file:/m"})", "name", "must be a string"},
+        {R"({"name":"../x","source":"file:/m"})", "name", "characters"},
+        {R"({"name":"a..b","source":"file:/m"})", "name", "characters"},
+        {R"({"name":"<img>","source":"file:/m"})", "name", "characters"},
+        {R"({"name":"n","source":"hf:a/b"})", "source", "later version"},
+        {R"({"name":"n","source":"modelscope:a/b"})", "source", "file:/path"},
+        {R"({"name":"n","source":"http://x/y"})", "source", "file:/path"},
+        {R"({"name":"n","source":"file:m.gguf"})", "source", "absolute"},
+        {R"({"name":"n","source":"file:/a\u0000b"})", "source", "NUL"},
+        {R"({"name":"n","source":"file:/a\nb"})", "source", "control character"},
+        {R"({"name":"n","source":"file:/m","replicas":65})", "replicas", "from 0 to 64"},
+        {R"({"name":"n","source":"file:/m","replicas":-1})", "replicas", "from 0 to 64"},
+        {R"({"name":"n","source":"file:/m","replicas":1.5})", "replicas", "whole number"},
+        {R"({"name":"n","source":"file:/m","replicas":18446744073709551615})", "replicas", "from 0 to 64"},
+        {R"({"name":"n","source":"file:/m","replicas":"1"})", "replicas", "whole number"},
+        {R"({"name":"n","source":"file:/m","stopped":1})", "stopped", "true or false"},
+        {R"({"name":"n","source":"file:/m","backend":"vllm"})", "backend", "llama-server"},
+        {R"({"name":"n","source":"file:/m","extra":1})", "extra", "not a field"},
+        {R"({"name":"n","source":"file:/m","options":[]})", "options", "must be an object"},
+        {R"({"name":"n","source":"file:/m","options":{"ctx":1}})", "options.ctx", "not a field"},
+        {R"({"name":"n","source":"file:/m","options":{"extra_args":["a",1]}})", "options.extra_args[1]", "string"},
+        {R"({"name":"n","source":"file:/m","options":{"env":{"A=B":"1"}}})", "options.env", "name that is empty"},
+        {R"({"name":"n","source":"file:/m","options":{"env":{"A":1}}})", "options.env.A", "string"},
+        {R"({"name":"n","source":"file:/m","options":{"health_path":"h"}})", "options.health_path", "begin with"},
+        {R"({"name":"n","source":"file:/m","options":{"threads":4294967297}})", "options.threads", "from 0 to"},
+    };
+    for (const Refused& c : cases) {
+        SCOPED_TRACE(c.body);
+        const auto input = parse_deployment_create(c.body);
+        ASSERT_FALSE(input.ok());
+        EXPECT_EQ(input.error().code, ErrorCode::kInvalidArgument);
+        EXPECT_EQ(input.error().param, c.param);
+        EXPECT_THAT(input.error().message, HasSubstr(c.says));
+    }
+    EXPECT_FALSE(parse_deployment_patch(R"({"name":"n"})").ok());
+    EXPECT_FALSE(parse_deployment_patch(R"({"id":"dep_1"})").ok());
+}
+
+TEST(deployment_input, deep_nesting_is_refused) {
+    std::string body = R"({"name":)" + std::string(100'000, '[');
+    const auto input = parse_deployment_create(body);
+    ASSERT_FALSE(input.ok());
+    EXPECT_THAT(input.error().message, HasSubstr("nested deeper"));
+}
+
+TEST(user_input, passwords_and_names) {
+    EXPECT_TRUE(parse_user_create(R"({"name":"a@b.c","password":"12345678","role":"user"})").ok());
+    EXPECT_TRUE(parse_user_create(R"({"name":"a","password":"密码密码密码密码","role":"admin"})").ok());
+    EXPECT_FALSE(parse_user_create(R"({"name":"a","password":"密码密码","role":"admin"})").ok()) << "12 bytes, 4 characters";
+    EXPECT_FALSE(parse_user_create(R"({"name":"a","password":"1234567","role":"user"})").ok());
+    EXPECT_FALSE(parse_user_create(R"({"name":"a","password":"12345678","role":"root"})").ok());
+    EXPECT_FALSE(parse_user_create(R"({"name":"a b","password":"12345678","role":"user"})").ok());
+    EXPECT_FALSE(parse_user_create(R"({"name":"a","password":"12345678"})").ok());
+    EXPECT_FALSE(parse_user_patch(R"({"password_hash":"x"})").ok());
+}
+
+TEST(key_input, expiry) {
+    const auto never = parse_key_patch(R"({"expires_at":null})");
+    ASSERT_TRUE(never.ok());
+    EXPECT_TRUE(never->never_expires);
+    const auto set = parse_key_create(R"({"name":"k","expires_at":"2026-12-31T23:59:59Z"})");
+    ASSERT_TRUE(set.ok());
+    EXPECT_FALSE(set->never_expires);
+    EXPECT_EQ(to_rfc3339(*set->expires_at), "2026-12-31T23:59:59.000Z");
+    EXPECT_FALSE(parse_key_create(R"({"name":"k","expires_at":"tomorrow"})").ok());
+    EXPECT_FALSE(parse_key_create(R"({"name":"k\n","expires_at":null})").ok());
+}
+
+TEST(rfc3339, strict) {
+    for (const char* good : {"2026-11-23T21:22:23Z", "2026-11-23T21:22:23.4Z", "2024-02-29T00:00:00.123456Z"}) {
+        EXPECT_TRUE(parse_rfc3339(good)) << good;
+    }
+    EXPECT_EQ(to_rfc3339(*parse_rfc3339("2026-11-23T21:22:23.4Z")), "2026-11-23T21:22:23.400Z");
+    for (const char* bad : {"", "Z", "2026-11-23", "2026-11-23T21:22:23", "2026-11-23T21:22:23+01:00", "2026-11-23 21:22:23Z",
+                            "2026-02-31T00:00:00Z", "2026-13-01T00:00:00Z", "2026-11-23T24:00:00Z", "2026-11-23T21:22:23.Z",
+                            "2026-11-23T21:22:23.12345678901Z", "99999-11-23T21:22:23Z", "-001-11-23T21:22:23Z"}) {
+        EXPECT_FALSE(parse_rfc3339(bad)) << bad;
+    }
+}
+
+TEST(objects, secrets_are_never_written) {
+    User user;
+    user.name = "u";
+    user.password_hash = "HASH";
+    ApiKey key;
+    key.public_id = "pub";
+    key.secret_digest = "DIGEST";
+    Instance instance;
+    instance.api_key = "ENGINEKEY";
+    const std::string all = json::serialize(to_json(user)) + json::serialize(to_json(key, "u")) +
+                            json::serialize(to_json(instance, "d", "w"));
+    for (const char* secret : {"HASH", "DIGEST", "ENGINEKEY"}) EXPECT_EQ(all.find(secret), std::string::npos) << secret;
+}
+
+TEST(objects, users_see_no_paths_or_environment) {
+    Deployment d;
+    d.source = "file:/home/secret/m.gguf";
+    d.options.env = {{"TOKEN", "x"}};
+    d.options.command = {"/opt/x"};
+    d.options.threads = 2;
+    hide_from_users(d);
+    EXPECT_EQ(d.source, "file:m.gguf");
+    EXPECT_TRUE(d.options.env.empty() && d.options.command.empty());
+    EXPECT_EQ(d.options.threads, 2u);
+    Model m;
+    m.source = "file:/home/secret/m.gguf";
+    m.path = "/home/secret/m.gguf";
+    hide_from_users(m);
+    EXPECT_EQ(m.source, "file:m.gguf");
+    EXPECT_EQ(m.path, "");
+}
+
+}  // namespace
+}  // namespace gantry::protocol::management
