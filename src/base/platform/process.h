@@ -53,6 +53,11 @@ struct ProcessExit {
 // Takes the exit of an ended child; nothing: not ended, or not our child.
 std::optional<ProcessExit> reap(int64_t pid);
 
+// True: the pid is still this process's, running or ended and not waited for, so that its group's number can't be another's.
+bool holds_pid(const ProcessId& id);
+// Kills the group of a child and waits for the child. For a child that can't be watched.
+void end_child_now(int64_t pid);
+
 enum class ProcessSignal { kTerminate, kKill };
 // To the group that spawn() made for `pid`, also where its leader has ended. kTerminate wakes stopped processes so that they
 // can end. False: nobody is left in it.
@@ -60,6 +65,11 @@ bool signal_group(int64_t pid, ProcessSignal signal);
 
 // Processes that were started with NAME=value in their environment and have not ended; only those of this user are seen.
 std::vector<ProcessId> find_by_environment(const std::string& name, const std::string& value);
+// Processes that have the file open now; only those of this user are seen, and this process is left out.
+std::vector<ProcessId> find_by_open_file(const std::string& path);
+bool is_group_leader(int64_t pid);
+// SIGKILL to this very process; nothing when the pid is another's by now.
+void kill_process(const ProcessId& id);
 // Resident bytes of each group, in the order given; shared pages count for each process. One pass over all processes.
 std::vector<uint64_t> group_resident_bytes(const std::vector<int64_t>& groups);
 
@@ -70,5 +80,7 @@ std::string boot_id();
 // A port of 127.0.0.1 that was free a moment ago. Somebody may take it first: whoever listens must be ready to fail.
 Result<uint16_t> free_loopback_port();
 std::string host_name();
+// This process can open nothing more (ulimit -n): what fails now says nothing about others.
+bool handles_exhausted();
 
 }  // namespace gantry::platform

@@ -200,9 +200,7 @@ Result<Spawned> spawn(const SpawnRequest& request) {
     const std::optional<ProcStat> stat = read_stat(pid);
     if (!spawned.watch.valid() || !stat) {
         const int error_number = spawned.watch.valid() ? EMFILE : errno;
-        ::kill(-pid, SIGKILL);
-        ::kill(pid, SIGKILL);
-        ::waitpid(pid, nullptr, 0);
+        end_child_now(pid);
         return spawn_error(request.argv[0], error_number);
     }
     spawned.id = ProcessId{pid, stat->start_ticks, boot_id()};
@@ -265,6 +263,17 @@ std::optional<ProcessExit> reap(int64_t pid) {
     return ProcessExit{WEXITSTATUS(status), 0};
 }
 
+bool holds_pid(const ProcessId& id) {
+    const std::optional<ProcStat> stat = read_stat(id.pid);
+    return stat && stat->start_ticks == id.start_ticks && id.boot_id == boot_id();
+}
+
+void end_child_now(int64_t pid) {
+    ::kill(static_cast<pid_t>(-pid), SIGKILL);
+    ::kill(static_cast<pid_t>(pid), SIGKILL);
+    ::waitpid(static_cast<pid_t>(pid), nullptr, 0);
+}
+
 bool signal_group(int64_t pid, ProcessSignal signal) {
     GANTRY_ASSERT(pid > 1, "a group of an engine has a number above 1");
     const auto group = static_cast<pid_t>(-pid);
@@ -292,6 +301,46 @@ std::vector<ProcessId> find_by_environment(const std::string& name, const std::s
         }
     });
     return found;
+}
+
+std::vector<ProcessId> find_by_open_file(const std::string& path) {
+    struct stat wanted {};
+    std::vector<ProcessId> found;
+    if (::stat(path.c_str(), &wanted) != 0) {
+        return found;
+    }
+    for_each_process([&](int64_t pid) {
+        const std::string handles = proc_path(pid, "fd");
+        DIR* folder = pid == ::getpid() ? nullptr : ::opendir(handles.c_str());
+        if (folder == nullptr) {
+            return;
+        }
+        bool has_it = false;
+        while (const dirent* entry = has_it ? nullptr : ::readdir(folder)) {
+            struct stat info {};
+            has_it = ::fstatat(::dirfd(folder), entry->d_name, &info, 0) == 0 && info.st_dev == wanted.st_dev &&
+                     info.st_ino == wanted.st_ino;
+        }
+        ::closedir(folder);
+        const Result<ProcessId> process = has_it ? identify(pid) : Result<ProcessId>(not_found(""));
+        if (process.ok()) {
+            found.push_back(*process);
+        }
+    });
+    return found;
+}
+
+bool is_group_leader(int64_t pid) {
+    const std::optional<ProcStat> stat = read_stat(pid);
+    return stat && stat->group == pid;
+}
+
+void kill_process(const ProcessId& id) {
+    // Through the watch, so that the signal can't meet a process that took the pid over in between.
+    const Result<UniqueFd> watch = watch_process(id);
+    if (watch.ok()) {
+        ::syscall(SYS_pidfd_send_signal, watch->get(), SIGKILL, nullptr, 0);
+    }
 }
 
 std::vector<uint64_t> group_resident_bytes(const std::vector<int64_t>& wanted) {
@@ -371,6 +420,11 @@ Result<uint16_t> free_loopback_port() {
         return error_from_errno("cannot find a free port", errno);
     }
     return ntohs(address.sin_port);
+}
+
+bool handles_exhausted() {
+    const UniqueFd fd(::open("/dev/null", O_RDONLY | O_CLOEXEC));
+    return !fd.valid() && (errno == EMFILE || errno == ENFILE);
 }
 
 std::string host_name() {

@@ -1,0 +1,195 @@
+#include "worker/instance_folder.h"
+
+#include <sodium.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cctype>
+#include <cstdio>
+#include <filesystem>
+
+#include "base/json.h"
+#include "base/log.h"
+#include "base/platform/files.h"
+
+namespace gantry::worker {
+namespace {
+
+constexpr size_t kReasonBytesMax = 600;
+
+std::string digest(const std::string& text) {
+    unsigned char hash[16];
+    crypto_generichash(hash, sizeof hash, reinterpret_cast<const unsigned char*>(text.data()), text.size(), nullptr, 0);
+    char hex[2 * sizeof hash + 1];
+    sodium_bin2hex(hex, sizeof hex, hash, sizeof hash);
+    return hex;
+}
+
+std::string text_at(const json::object& object, const char* key) {
+    const json::value* value = object.if_contains(key);
+    return value != nullptr && value->is_string() ? std::string(value->as_string()) : std::string();
+}
+
+int64_t number_at(const json::object& object, const char* key) {
+    const json::value* value = object.if_contains(key);
+    boost::system::error_code failed;
+    const int64_t number = value != nullptr ? value->to_number<int64_t>(failed) : 0;
+    return failed ? 0 : number;
+}
+
+bool flag_at(const json::object& object, const char* key) {
+    const json::value* value = object.if_contains(key);
+    return value != nullptr && value->is_bool() && value->as_bool();
+}
+
+bool regular_file(const std::string& path) {
+    struct stat info {};
+    return ::lstat(path.c_str(), &info) == 0 && S_ISREG(info.st_mode);
+}
+
+}  // namespace
+
+std::string hash_words(const std::vector<std::string>& words) {
+    json::array array;
+    for (const std::string& word : words) {
+        array.emplace_back(word);
+    }
+    return digest(json::serialize(array));
+}
+
+std::string spec_hash(const protocol::InstanceSpec& spec) {
+    const BackendOptions& options = spec.options;
+    json::array words{std::to_string(spec.generation), spec.source, to_string(spec.backend), spec.deployment_name};
+    words.emplace_back(json::array{options.context_tokens, options.max_sequences, options.threads});
+    json::array args;
+    for (const std::string& word : options.extra_args) {
+        args.emplace_back(word);
+    }
+    words.emplace_back(std::move(args));
+    json::object env;
+    for (const auto& [name, value] : options.env) {
+        env[name] = value;
+    }
+    words.emplace_back(std::move(env));
+    json::array command;
+    for (const std::string& word : options.command) {
+        command.emplace_back(word);
+    }
+    words.emplace_back(std::move(command));
+    words.emplace_back(options.binary);
+    words.emplace_back(options.health_path);
+    return digest(json::serialize(words));
+}
+
+bool safe_instance_id(const std::string& text) {
+    return !text.empty() && text.size() <= 64 && std::all_of(text.begin(), text.end(), [](char c) {
+        return c == '_' || c == '-' || std::isalnum(static_cast<unsigned char>(c)) != 0;
+    });
+}
+
+InstanceFolder::InstanceFolder(const std::string& data_dir, const InstanceId& id)
+    : path_(data_dir + "/instances/" + id.text) {
+    GANTRY_ASSERT(safe_instance_id(id.text), "an instance's id becomes a folder's name");
+}
+
+Status InstanceFolder::create() const { return platform::make_folders(path_, 0700); }
+Status InstanceFolder::remove() const { return platform::remove_tree(path_); }
+
+Status InstanceFolder::write_record(const InstanceRecord& record) const {
+    const json::object object{
+        {"version", 1},
+        {"id", record.id.text},
+        {"deployment_name", record.deployment_name},
+        {"generation", record.generation},
+        {"nonce", record.nonce},
+        {"spec_hash", record.spec_hash},
+        {"argv_hash", record.argv_hash},
+        {"pid", record.process.pid},
+        {"start_ticks", record.process.start_ticks},
+        {"boot_id", record.process.boot_id},
+        {"endpoint", record.endpoint},
+        {"api_key", record.api_key},
+        {"health_path", record.health_path},
+        {"writes_exit_file", record.writes_exit_file},
+        {"ready", record.ready},
+        {"restarts", record.restarts},
+    };
+    return platform::write_file_atomic(path_ + "/record.json", json::serialize(object) + "\n", 0600);
+}
+
+Result<InstanceRecord> InstanceFolder::read_record() const {
+    const Result<std::string> text = platform::read_file(path_ + "/record.json");
+    if (!text.ok()) {
+        return text.error();
+    }
+    const Result<json::value> value = parse_json(*text);
+    if (!value.ok()) {
+        return value.error();
+    }
+    if (!value->is_object()) {
+        return invalid_argument("an instance's record is no object");
+    }
+    const json::object& object = value->as_object();
+    InstanceRecord record;
+    record.id = InstanceId(text_at(object, "id"));
+    record.deployment_name = text_at(object, "deployment_name");
+    record.generation = number_at(object, "generation");
+    record.nonce = text_at(object, "nonce");
+    record.spec_hash = text_at(object, "spec_hash");
+    record.argv_hash = text_at(object, "argv_hash");
+    record.process.pid = number_at(object, "pid");
+    record.process.start_ticks = static_cast<uint64_t>(number_at(object, "start_ticks"));
+    record.process.boot_id = text_at(object, "boot_id");
+    record.endpoint = text_at(object, "endpoint");
+    record.api_key = text_at(object, "api_key");
+    record.health_path = text_at(object, "health_path");
+    record.writes_exit_file = flag_at(object, "writes_exit_file");
+    record.ready = flag_at(object, "ready");
+    record.restarts = static_cast<uint32_t>(std::max<int64_t>(0, number_at(object, "restarts")));
+    return record;
+}
+
+std::string InstanceFolder::read_exit_reason() const {
+    // Written by an engine, which a hostile model may have taken over: bounded, and nothing in it is trusted.
+    if (!regular_file(exit_path())) {
+        return {};
+    }
+    const Result<std::string> text = platform::read_file(exit_path(), 64 * 1024);
+    const Result<json::value> value = text.ok() ? parse_json(*text) : Result<json::value>(text.error());
+    if (!value.ok() || !value->is_object()) {
+        return {};
+    }
+    return log::escape(text_at(value->as_object(), "reason"), kReasonBytesMax);
+}
+
+void InstanceFolder::begin_run() const {
+    ::unlink(exit_path().c_str());
+    ::rename(log_path().c_str(), former_log_path().c_str());
+}
+
+std::vector<std::string> InstanceFolder::log_files() const {
+    std::vector<std::string> files;
+    for (const std::string& path : {former_log_path(), log_path()}) {
+        if (regular_file(path)) {
+            files.push_back(path);
+        }
+    }
+    return files;
+}
+
+std::vector<InstanceId> list_instance_folders(const std::string& data_dir) {
+    std::vector<InstanceId> ids;
+    std::error_code failed;
+    std::filesystem::directory_iterator entries(data_dir + "/instances", failed);
+    for (; !failed && entries != std::filesystem::directory_iterator(); entries.increment(failed)) {
+        const std::string name = entries->path().filename().string();
+        if (safe_instance_id(name) && entries->is_directory(failed)) {
+            ids.emplace_back(name);
+        }
+    }
+    std::sort(ids.begin(), ids.end());
+    return ids;
+}
+
+}  // namespace gantry::worker

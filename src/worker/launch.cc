@@ -1,0 +1,141 @@
+#include "worker/launch.h"
+
+#include <fmt/format.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cstdlib>
+
+#include "backends/backends.h"
+#include "base/log.h"
+#include "base/platform/file_lock.h"
+#include "models/gguf_reader.h"
+
+namespace gantry::worker {
+namespace {
+
+constexpr char kFilePrefix[] = "file:";
+constexpr int kOomScoreAdjust = 500;   // when memory runs out an engine goes before the server does
+constexpr size_t kKeyLength = 32;      // 160 random bits
+constexpr size_t kNonceLength = 26;
+
+void point(const SupervisionPolicy& policy, std::string_view name) {
+    if (policy.on_point) {
+        policy.on_point(name);
+    }
+}
+
+std::map<std::string, std::string> engine_environment(const backends::LaunchPlan& plan, const std::string& nonce) {
+    std::map<std::string, std::string> env = plan.env;
+    // Enough to find programs, caches and temporary space; nothing else of ours, which may hold secrets.
+    for (const char* name : {"PATH", "HOME", "LANG", "TMPDIR"}) {
+        if (const char* value = std::getenv(name)) {
+            env.emplace(name, value);
+        }
+    }
+    env[kNonceVariable] = nonce;
+    return env;
+}
+
+Result<backends::LaunchPlan> plan_launch(const LaunchContext& context, const protocol::InstanceSpec& spec,
+                                         const InstanceFolder& folder) {
+    const Result<uint16_t> port = platform::free_loopback_port();
+    if (!port.ok()) {
+        return port.error();
+    }
+    backends::LaunchInput input;
+    input.gantry_binary = context.gantry_binary;
+    input.model_path = model_path_of(spec);
+    input.name = spec.deployment_name;
+    input.socket_path = context.run_dir + "/" + spec.id.text + ".sock";
+    input.port = *port;
+    input.api_key = context.random.token(kKeyLength);
+    input.exit_file = folder.exit_path();
+    input.options = spec.options;
+    if (!platform::socket_path_fits(input.socket_path)) {
+        return invalid_argument("the path of the engine's socket is too long; start the server with a shorter --data-dir");
+    }
+    ::unlink(input.socket_path.c_str());
+    return backends::backend(spec.backend).launch(input);
+}
+
+}  // namespace
+
+std::string model_path_of(const protocol::InstanceSpec& spec) {
+    return spec.source.starts_with(kFilePrefix) ? spec.source.substr(sizeof kFilePrefix - 1) : spec.source;
+}
+
+std::string file_identity(const std::string& path) {
+    struct stat info {};
+    if (::stat(path.c_str(), &info) != 0) {
+        return "absent";
+    }
+    return fmt::format("{} {} {} {}.{}", info.st_dev, info.st_ino, info.st_size, info.st_mtim.tv_sec, info.st_mtim.tv_nsec);
+}
+
+Status check_model(const protocol::InstanceSpec& spec) {
+    if (spec.backend == BackendKind::kCustom) {
+        return Ok{};   // whatever it is, the program knows
+    }
+    if (!spec.source.starts_with(kFilePrefix) || !model_path_of(spec).starts_with('/')) {
+        return invalid_argument("invalid model file: the source must be file: and an absolute path");
+    }
+    const Result<ModelMeta> meta = models::read_gguf_file(model_path_of(spec));
+    if (meta.ok()) {
+        return Ok{};
+    }
+    Error error = meta.error();
+    if (!error.message.starts_with("invalid model file")) {
+        error.message = "invalid model file: " + error.message;
+    }
+    return error;
+}
+
+Result<Launched> launch_engine(const LaunchContext& context, const protocol::InstanceSpec& spec, const InstanceFolder& folder,
+                               uint32_t restarts) {
+    GANTRY_TRY(folder.create());
+    const Result<platform::FileLock> lock = platform::FileLock::try_lock(folder.lock_path());
+    if (!lock.ok()) {
+        return lock.error();
+    }
+    Result<backends::LaunchPlan> plan = plan_launch(context, spec, folder);
+    if (!plan.ok()) {
+        return plan.error();
+    }
+    InstanceRecord record;
+    record.id = spec.id;
+    record.deployment_name = spec.deployment_name;
+    record.generation = spec.generation;
+    record.nonce = context.random.token(kNonceLength);
+    record.spec_hash = spec_hash(spec);
+    record.argv_hash = hash_words(plan->argv);
+    record.endpoint = plan->endpoint;
+    record.api_key = plan->api_key;
+    record.health_path = plan->health_path;
+    record.writes_exit_file = plan->writes_exit_file;
+    record.restarts = restarts;
+    folder.begin_run();
+    GANTRY_TRY(folder.write_record(record));
+    point(context.policy, "record_committed");
+
+    platform::SpawnRequest request;
+    request.argv = plan->argv;
+    request.env = engine_environment(*plan, record.nonce);
+    request.output_file = folder.log_path();
+    request.working_folder = folder.path();
+    request.inherited_handle = lock->handle();
+    request.oom_score_adjust = kOomScoreAdjust;
+    Result<platform::Spawned> spawned = platform::spawn(request);
+    if (!spawned.ok()) {
+        return spawned.error();
+    }
+    point(context.policy, "spawned");
+    record.process = spawned->id;
+    if (const Status written = folder.write_record(record); !written.ok()) {
+        // The record before names the nonce, by which the engine is found again.
+        log::warn("instance {}: {}", spec.id.text, written.error().message);
+    }
+    return Launched{std::move(record), std::move(spawned->watch)};
+}
+
+}  // namespace gantry::worker

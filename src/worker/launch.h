@@ -1,0 +1,39 @@
+#pragma once
+// From what an instance should run to a running process, in the order that leaves no orphan and no double behind, wherever
+// this process dies: the lock is taken, the record is committed, the engine is spawned with the lock, the record says its pid.
+
+#include <optional>
+#include <string>
+
+#include "base/ids.h"
+#include "base/platform/process.h"
+#include "base/result.h"
+#include "protocol/worker/messages.h"
+#include "worker/instance_folder.h"
+#include "worker/worker.h"
+
+namespace gantry::worker {
+
+struct LaunchContext {
+    std::string run_dir;
+    std::string gantry_binary;
+    RandomSource& random;
+    const SupervisionPolicy& policy;
+};
+
+struct Launched {
+    InstanceRecord record;
+    platform::UniqueFd watch;
+};
+// kConflict: processes of a former run still hold the lock. kInvalidArgument: the options can't work. Else: what failed.
+Result<Launched> launch_engine(const LaunchContext& context, const protocol::InstanceSpec& spec, const InstanceFolder& folder,
+                               uint32_t restarts);
+
+// Which file a model's source names, and how the file looks now: another text says that it changed.
+std::string model_path_of(const protocol::InstanceSpec& spec);
+std::string file_identity(const std::string& path);
+
+// Reads the model file's header, where the backend needs one. The error's text is what the user sees. May take long (disk).
+Status check_model(const protocol::InstanceSpec& spec);
+
+}  // namespace gantry::worker
