@@ -1,0 +1,34 @@
+// `gantry engine`: the embedded engine on its own, an OpenAI-compatible server of one model.
+
+#include <unistd.h>
+
+#include <CLI/CLI.hpp>
+#include <cstdlib>
+
+#include "cli/context.h"
+#include "engine_server/engine_server.h"
+
+namespace gantry::cli {
+
+void add_engine(CLI::App& app, Context& context) {
+    CLI::App* verb = app.add_subcommand("engine", "serve one model file over the OpenAI API, without a server");
+    auto& options = context.own<engine_server::EngineServerOptions>();
+    verb->add_option("--model,-m", options.model_path, "a GGUF file")->type_name("FILE")->required();
+    verb->add_option("--host", options.host, "address to listen on")->capture_default_str();
+    CLI::Option* port = verb->add_option("--port", options.port, "TCP port; 0 takes a free one and prints it");
+    verb->add_option("--socket", options.socket, "listen on this Unix socket instead")->type_name("PATH")->excludes(port);
+    verb->add_option("--ctx", options.context_tokens, "context in tokens; 0: the model's, cut to what fits")->type_name("N");
+    verb->add_option("--max-sequences", options.max_sequences, "sequences at once; 0: by itself")->type_name("N");
+    verb->add_option("--threads", options.threads, "threads that compute; 0: as many as cores")->type_name("N");
+    // The environment is the better place: a command line can be read by every user of the machine.
+    verb->add_option("--api-key", options.api_key, "key that requests must carry; better set by the environment")
+        ->envname("GANTRY_ENGINE_API_KEY")
+        ->type_name("KEY");
+    verb->add_option("--model-name", options.model_name, "name in answers; default: what the request says")->type_name("NAME");
+    verb->add_option("--exit-file", options.exit_file, "where to write why it ended (for the worker)")->type_name("FILE");
+    verb->callback([&context, &options] {
+        context.action = [&options] { return engine_server::run_engine_server(options); };
+    });
+}
+
+}  // namespace gantry::cli

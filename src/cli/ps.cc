@@ -1,0 +1,102 @@
+// `gantry ps`: deployments, and under each its instances.
+
+#include <fmt/format.h>
+
+#include <CLI/CLI.hpp>
+
+#include "base/clock.h"
+#include "cli/client.h"
+#include "cli/output.h"
+#include "cli/words.h"
+
+namespace gantry::cli {
+namespace {
+
+std::string since(const json::object& object, const char* key) {
+    const std::string time = text_at(object, key);
+    if (time.empty()) {
+        return {};
+    }
+    return human_period((to_unix_ms(system_clock().wall()) - to_unix_ms(from_rfc3339(time))) / 1000);
+}
+
+std::string state_of(const json::object& object) {
+    const std::string state = text_at(object, "state");
+    const double progress = real_at(object, "progress");
+    const bool loading = state == "starting" || state == "downloading";
+    return loading && progress > 0 ? fmt::format("{} {:.0f} %", state, progress * 100) : state;
+}
+
+void add_rows(Table& table, const json::object& deployment, const json::array& instances) {
+    const json::object& status = object_at(deployment, "status");
+    uint64_t memory = 0;
+    for (const json::value& item : instances) {
+        memory += static_cast<uint64_t>(number_at(item.get_object(), "memory_bytes"));
+    }
+    table.add({text_at(deployment, "name"), text_at(deployment, "backend"),
+               {state_of(status), colour_of_state(text_at(status, "state"))},
+               {fmt::format("{}/{}", number_at(status, "ready_replicas"), number_at(deployment, "replicas")), Colour::kNone, true},
+               {memory > 0 ? human_bytes(memory) : "", Colour::kNone, true},
+               {since(deployment, "created_at"), Colour::kNone, true},
+               text_at(status, "reason")});
+    for (const json::value& item : instances) {
+        const json::object& instance = item.get_object();
+        const uint64_t bytes = static_cast<uint64_t>(number_at(instance, "memory_bytes"));
+        const int64_t pid = number_at(instance, "pid");
+        const int64_t restarts = number_at(instance, "restarts");
+        std::string reason = text_at(instance, "reason");
+        if (restarts > 0) {
+            reason += fmt::format("{}{} restart{}", reason.empty() ? "" : "; ", restarts, restarts == 1 ? "" : "s");
+        }
+        table.add({{"  " + text_at(instance, "id"), Colour::kDim},
+                   {pid > 0 ? fmt::format("pid {}", pid) : "", Colour::kDim},
+                   {state_of(instance), colour_of_state(text_at(instance, "state"))},
+                   "",
+                   {bytes > 0 ? human_bytes(bytes) : "", Colour::kNone, true},
+                   {since(instance, "state_since"), Colour::kNone, true},
+                   reason});
+    }
+}
+
+int list_deployments(const Context& context) {
+    const Result<ApiClient> client = ApiClient::connect(context);
+    if (!client) {
+        return fail(client.error());
+    }
+    Result<json::array> deployments = client->list("/api/v1/deployments");
+    const Result<json::array> instances = deployments ? client->list("/api/v1/instances") : Result<json::array>(json::array());
+    if (!deployments || !instances) {
+        return fail(deployments ? instances.error() : deployments.error());
+    }
+    Table table({"NAME", "BACKEND", "STATE", "READY", "MEMORY", "UPTIME", "REASON"});
+    for (json::value& item : *deployments) {
+        json::object& deployment = item.as_object();
+        json::array own;
+        for (const json::value& instance : *instances) {
+            if (text_at(instance.as_object(), "deployment_id") == text_at(deployment, "id")) {
+                own.push_back(instance);
+            }
+        }
+        add_rows(table, deployment, own);
+        deployment["instances"] = std::move(own);
+    }
+    if (context.json) {
+        json::object object;
+        object["deployments"] = *deployments;
+        print(json::serialize(object) + "\n");
+        return flushed(kDone);
+    }
+    return print_list(context, *deployments, "name", table,
+                      "nothing is deployed; `gantry deploy NAME --source file:PATH.gguf` starts a model");
+}
+
+}  // namespace
+
+void add_ps(CLI::App& app, Context& context) {
+    CLI::App* verb = app.add_subcommand("ps", "list deployments and their instances");
+    add_client_options(*verb, context);
+    add_list_options(*verb, context);
+    verb->callback([&context] { context.action = [&context] { return list_deployments(context); }; });
+}
+
+}  // namespace gantry::cli

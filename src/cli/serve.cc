@@ -1,0 +1,117 @@
+// `gantry serve`: options by flag, environment, file, default, in this order of strength.
+
+#include <fmt/format.h>
+
+#include <CLI/CLI.hpp>
+#include <filesystem>
+
+#include "cli/client.h"
+#include "cli/context.h"
+#include "cli/output.h"
+#include "cli/secrets.h"
+#include "cli/server_process.h"
+
+namespace gantry::cli {
+namespace {
+
+struct Options {
+    ServerOptions server;
+    std::string bootstrap_password_file;
+    std::string config;
+    uint32_t drain_seconds = 30;
+};
+
+// Sets what neither a flag nor the environment set. (CLI11's own reading of files would win over the environment.)
+Status apply_config(CLI::App& verb, const std::string& path) {
+    std::vector<CLI::ConfigItem> items;
+    try {
+        items = CLI::ConfigINI().from_file(path);
+    } catch (const CLI::Error& error) {
+        return invalid_argument(fmt::format("the configuration file {} can't be read: {}", path, error.what()));
+    }
+    for (const CLI::ConfigItem& item : items) {
+        CLI::Option* option = item.name == "config" || !item.parents.empty() ? nullptr : verb.get_option_no_throw("--" + item.name);
+        if (option == nullptr) {
+            return invalid_argument(fmt::format("{}: there is no setting \"{}\"; settings are the long flags of `gantry serve`, as "
+                                                "port = 9090",
+                                                path, item.fullname()));
+        }
+        if (option->count() > 0) {
+            continue;
+        }
+        try {
+            if (option->get_expected_max() == 0) {
+                option->add_result(option->get_flag_value(item.name, CLI::ConfigBase().to_flag(item)));
+            } else {
+                for (const std::string& value : item.inputs) {
+                    option->add_result(value);
+                }
+            }
+            option->run_callback();
+        } catch (const CLI::Error& error) {
+            return invalid_argument(fmt::format("{}: {}", path, error.what()));
+        }
+    }
+    return Ok{};
+}
+
+int serve(CLI::App& verb, Options& options) {
+    if (!options.config.empty()) {
+        const Status applied = apply_config(verb, options.config);
+        if (!applied) {
+            fail(applied.error());
+            return kWrongUsage;
+        }
+    }
+    if (options.server.data_dir.empty()) {
+        options.server.data_dir = default_data_dir();
+    }
+    std::error_code ignored;
+    options.server.data_dir = std::filesystem::absolute(options.server.data_dir, ignored).lexically_normal().string();
+    while (options.server.data_dir.size() > 1 && options.server.data_dir.back() == '/') {
+        options.server.data_dir.pop_back();
+    }
+    options.server.drain = std::chrono::seconds(options.drain_seconds);
+    if (!options.bootstrap_password_file.empty()) {
+        Result<std::string> password = read_password(options.bootstrap_password_file);
+        if (!password) {
+            return fail(password.error());
+        }
+        options.server.bootstrap_password = std::move(*password);
+    }
+    return run_server(options.server);
+}
+
+}  // namespace
+
+void add_serve(CLI::App& app, Context& context) {
+    CLI::App* verb = app.add_subcommand("serve", "run the server, with a worker for this machine");
+    Options& options = context.own<Options>();
+    verb->add_option("--port", options.server.port, "TCP port")->envname("GANTRY_PORT")->capture_default_str();
+    verb->add_option("--host", options.server.host, "address to listen on")->envname("GANTRY_HOST")->capture_default_str();
+    verb->add_option("--data-dir", options.server.data_dir,
+                     "where everything is kept; default: /var/lib/gantry for root, else ~/.local/share/gantry")
+        ->envname("GANTRY_DATA_DIR")
+        ->type_name("DIR");
+    verb->add_flag("--no-worker", options.server.no_worker, "run no engines on this machine")->envname("GANTRY_NO_WORKER");
+    verb->add_option("--bootstrap-password-file", options.bootstrap_password_file, "the first admin's password, at the first start")
+        ->envname("GANTRY_BOOTSTRAP_PASSWORD_FILE")
+        ->type_name("FILE");
+    verb->add_option("--allow-host", options.server.allowed_hosts,
+                     "a host name that requests may carry, besides localhost and addresses; may be repeated")
+        ->envname("GANTRY_ALLOW_HOST")
+        ->take_all()
+        ->allow_extra_args(false)
+        ->delimiter(',')
+        ->type_name("NAME");
+    verb->add_option("--drain-seconds", options.drain_seconds, "how long requests in flight may go on after SIGTERM")
+        ->envname("GANTRY_DRAIN_SECONDS")
+        ->capture_default_str();
+    verb->add_flag("--verbose", options.server.verbose, "log details")->envname("GANTRY_VERBOSE");
+    verb->add_option("--config", options.config, "settings as key = value, named as the flags")
+        ->envname("GANTRY_CONFIG")
+        ->type_name("FILE");
+    verb->callback([verb, &context, &options] { context.action = [verb, &options] { return serve(*verb, options); }; });
+}
+
+}  // namespace gantry::cli

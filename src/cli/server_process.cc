@@ -1,0 +1,308 @@
+#include "cli/server_process.h"
+
+#include <fmt/format.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/detached.hpp>
+#include <boost/asio/signal_set.hpp>
+#include <csignal>
+#include <exception>
+#include <filesystem>
+#include <memory>
+#include <optional>
+
+#include "base/clock.h"
+#include "base/ids.h"
+#include "base/log.h"
+#include "base/platform/files.h"
+#include "base/platform/process.h"
+#include "base/version.h"
+#include "cli/client.h"
+#include "cli/context.h"
+#include "cli/output.h"
+#include "control/control.h"
+#include "gateway/gateway.h"
+#include "http/http.h"
+#include "http/middleware/access_log.h"
+#include "http/middleware/exception_guard.h"
+#include "protocol/openai/errors.h"
+#include "store/store.h"
+#include "worker/worker.h"
+
+namespace gantry::cli {
+namespace {
+
+constexpr size_t kBlockingThreads = 4;
+constexpr std::chrono::seconds kFoldEvery{3};
+constexpr std::chrono::seconds kInterruptDrain{2};        // Ctrl-C: a person waits
+constexpr std::chrono::seconds kEngineStop{15};           // over the supervisor's own grace of 10 s
+constexpr std::chrono::milliseconds kSecondSignalDrain{200};
+
+// Every connection is a handle, and so is every engine's; the usual soft limit of 1024 is too low for thousands of clients.
+void raise_handle_limit() {
+    rlimit limit{};
+    if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < limit.rlim_max) {
+        limit.rlim_cur = limit.rlim_max;
+        setrlimit(RLIMIT_NOFILE, &limit);
+    }
+}
+
+Status prepare_data_dir(const std::string& data_dir) {
+    GANTRY_TRY(platform::make_folders(data_dir, 0700));
+    struct stat found {};
+    if (stat(data_dir.c_str(), &found) == 0 && (found.st_mode & 077) != 0) {
+        // It holds keys' digests and the first password; others have no business in it.
+        if (chmod(data_dir.c_str(), 0700) != 0) {
+            return error_from_errno(fmt::format("the data folder {} can be read by others and can't be closed", data_dir), errno);
+        }
+    }
+    if (!platform::socket_path_fits(data_dir + "/" + kAdminSocket)) {
+        return invalid_argument(fmt::format("the path of the data folder is too long for a socket in it ({} bytes of at most {}); "
+                                            "choose a shorter one with --data-dir",
+                                            data_dir.size(), platform::kSocketPathMax - sizeof(kAdminSocket)));
+    }
+    return platform::make_folders(data_dir + "/logs", 0700);
+}
+
+http::Response error_response(int status, const std::string& message, const std::string&) {
+    return http::json_response(status, protocol::openai::error_json(protocol::openai::error_from_status(status, message)));
+}
+
+// The parts, in the order they are made; they go in the opposite one.
+struct Parts {
+    explicit Parts(const ServerOptions& given) : options(given) {}
+
+    const ServerOptions& options;
+    std::unique_ptr<store::Store> store;
+    http::asio::io_context io{1};
+    http::BlockingPool pool{kBlockingThreads};
+    gateway::Tables tables;
+    http::Router router;
+    std::unique_ptr<gateway::Gateway> gateway;
+    std::unique_ptr<control::Control> control;
+    std::unique_ptr<http::Server> server;
+    std::unique_ptr<worker::Worker> worker;
+    std::unique_ptr<http::asio::signal_set> signals;
+
+    uint16_t port = 0;
+    bool stopping = false;        // io thread
+    bool stop_engines = false;    // io thread
+    bool folding = false;         // io thread: one fold at a time
+    int status = kDone;
+};
+
+Status make_parts(Parts& parts) {
+    const ServerOptions& options = parts.options;
+    Result<std::unique_ptr<store::Store>> store = store::Store::open(options.data_dir);
+    if (!store) {
+        return store.error();
+    }
+    parts.store = std::move(*store);
+    Result<std::unique_ptr<gateway::Gateway>> gateway =
+        gateway::Gateway::create(parts.io, parts.tables, options.data_dir + "/journal", system_clock());
+    if (!gateway) {
+        return gateway.error();
+    }
+    parts.gateway = std::move(*gateway);
+    control::ControlOptions control_options;
+    control_options.data_dir = options.data_dir;
+    control_options.bootstrap_password = options.bootstrap_password;
+    Result<std::unique_ptr<control::Control>> control = control::Control::create(
+        parts.io, parts.pool, *parts.store, parts.tables, system_clock(), system_random(), std::move(control_options));
+    if (!control) {
+        return control.error();
+    }
+    parts.control = std::move(*control);
+    parts.gateway->add_routes(parts.router);
+    parts.control->add_routes(parts.router);
+    return Ok{};
+}
+
+Status listen(Parts& parts) {
+    http::ServerOptions server_options;
+    server_options.error_response = error_response;
+    parts.server = std::make_unique<http::Server>(parts.io, parts.router, std::move(server_options));
+    http::AccessLogOptions access;
+    access.quiet_paths = {"/healthz", "/readyz", "/metrics"};
+    parts.server->use(http::access_log(std::move(access)));
+    parts.server->use(http::exception_guard(error_response));
+    parts.server->use(gateway::host_check(parts.options.allowed_hosts));
+    parts.server->use(gateway::authentication(parts.tables, system_clock()));
+    const Result<uint16_t> port = parts.server->listen_tcp(parts.options.host, parts.options.port, "public");
+    if (!port) {
+        if (port.error().code == ErrorCode::kConflict) {
+            return conflict(fmt::format("port {} is in use already, perhaps by another gantry; stop that one, or choose another "
+                                        "port with --port",
+                                        parts.options.port));
+        }
+        return port.error();
+    }
+    parts.port = *port;
+    return parts.server->listen_unix(parts.options.data_dir + "/" + kAdminSocket, "admin");
+}
+
+Status start_worker(Parts& parts) {
+    if (parts.options.no_worker) {
+        return Ok{};
+    }
+    const Result<WorkerId> id = parts.control->embedded_worker(platform::host_name());
+    if (!id) {
+        return id.error();
+    }
+    worker::WorkerOptions options;
+    options.data_dir = parts.options.data_dir + "/worker";
+    options.id = *id;
+    options.name = platform::host_name();
+    Result<std::unique_ptr<worker::Worker>> worker = worker::Worker::start(std::move(options), *parts.control, system_clock(), system_random());
+    if (!worker) {
+        return worker.error();
+    }
+    parts.worker = std::move(*worker);
+    control::WorkerAccess access;
+    access.poke = [embedded = parts.worker.get()] { embedded->poke(); };
+    access.log_files = [embedded = parts.worker.get()](const InstanceId& instance) { return embedded->log_files(instance); };
+    parts.control->attach_worker(*id, std::move(access));
+    return Ok{};
+}
+
+Status fold(Parts& parts) {
+    return parts.gateway->fold_journal([&parts](const std::vector<UsageRecord>& records) { return parts.store->add_usage(records); });
+}
+
+// Usage goes from the journal into its table every few seconds. A failure is told once, not every time.
+http::Task<void> fold_loop(Parts& parts) {
+    bool failed = false;
+    while (!parts.stopping) {
+        co_await http::sleep_for(kFoldEvery);
+        if (parts.stopping) {
+            break;
+        }
+        parts.folding = true;
+        const Status folded = co_await parts.pool.run([&parts] { return fold(parts); });
+        parts.folding = false;
+        if (!folded && !failed) {
+            log::error("usage: the journal can't be folded: {}; it is kept and tried again", folded.error().message);
+        }
+        failed = !folded;
+    }
+}
+
+// Stop order: no new connections, watchers and reconciler first (they would never end by themselves), requests in flight to
+// their deadline, then the worker, the journal, the store.
+http::Task<void> shut_down(Parts& parts) {
+    const Deadline deadline =
+        Deadline::after(parts.stop_engines ? std::min(kInterruptDrain, parts.options.drain) : parts.options.drain);
+    co_await parts.pool.run([&parts] {
+        parts.control->stop();
+        return true;
+    });
+    co_await parts.server->stop(deadline);
+    const bool stop_engines = parts.stop_engines;
+    co_await parts.pool.run([&parts, stop_engines] {
+        if (parts.worker) {
+            parts.worker->stop(stop_engines, Deadline::after(kEngineStop));
+        }
+        return true;
+    });
+    while (parts.folding) {
+        co_await http::sleep_for(std::chrono::milliseconds(10));
+    }
+    const Status folded = co_await parts.pool.run([&parts] { return fold(parts); });
+    if (!folded) {
+        log::error("usage: the journal is left for the next start: {}", folded.error().message);
+    }
+    parts.io.stop();
+}
+
+// The deadline of a drain that has begun can't be moved, so that a second stop() with a nearer one runs beside it.
+http::Task<void> cut_short(Parts& parts) { co_await parts.server->stop(Deadline::after(kSecondSignalDrain)); }
+
+void wait_for_signal(Parts& parts) {
+    parts.signals->async_wait([&parts](const boost::system::error_code& failure, int number) {
+        if (failure) {
+            return;
+        }
+        if (number == SIGINT) {
+            parts.stop_engines = true;
+        }
+        if (!parts.stopping) {
+            parts.stopping = true;
+            log::info("{}: draining; engines {}", number == SIGINT ? "SIGINT" : "SIGTERM",
+                      parts.stop_engines ? "are stopped too" : "go on, the next start adopts them");
+            http::asio::co_spawn(parts.io, shut_down(parts), http::asio::detached);
+        } else {
+            log::info("second signal: cutting what is in flight");
+            http::asio::co_spawn(parts.io, cut_short(parts), http::asio::detached);
+        }
+        wait_for_signal(parts);
+    });
+}
+
+void greet(const Parts& parts) {
+    const ServerOptions& options = parts.options;
+    const std::string shown = options.host == "0.0.0.0" || options.host == "::" ? "localhost" : options.host;
+    const bool ipv6 = shown.find(':') != std::string::npos;
+    note(fmt::format("gantry {} ({})", kVersion, commit()));
+    note(fmt::format("  console and API  http://{}{}{}:{}", ipv6 ? "[" : "", shown, ipv6 ? "]" : "", parts.port));
+    const std::string password = options.data_dir + "/initial_admin_password";
+    std::error_code ignored;
+    if (std::filesystem::exists(password, ignored)) {
+        note(fmt::format("  first login      admin, password in {}", password));
+    }
+    note(fmt::format("  data             {}", options.data_dir));
+    note(fmt::format("  stop             Ctrl-C, engines too; kill -TERM {} leaves them running for a restart", getpid()));
+}
+
+Status run_parts(Parts& parts) {
+    GANTRY_TRY(make_parts(parts));
+    GANTRY_TRY(listen(parts));
+    // Before the worker: from here on a signal stops in good order, and never kills between two steps.
+    parts.signals = std::make_unique<http::asio::signal_set>(parts.io, SIGINT, SIGTERM);
+    wait_for_signal(parts);
+    GANTRY_TRY(start_worker(parts));
+    parts.control->start();
+    greet(parts);
+    http::asio::co_spawn(parts.io, fold_loop(parts), http::asio::detached);
+    parts.io.run();
+    return Ok{};
+}
+
+}  // namespace
+
+int run_server(const ServerOptions& options) {
+    umask(077);
+    raise_handle_limit();
+    const Status prepared = prepare_data_dir(options.data_dir);
+    if (!prepared) {
+        return fail(prepared.error());
+    }
+    log::Options log_options;
+    log_options.file = options.data_dir + "/logs/gantry.log";
+    log_options.level = options.verbose ? log::Level::kDebug : log::Level::kInfo;
+    log::start(log_options);
+    auto parts = std::make_unique<Parts>(options);
+    Status ran = Ok{};
+    try {
+        ran = run_parts(*parts);
+    } catch (const std::exception& error) {
+        ran = internal_error(fmt::format("the server failed: {}", error.what()));
+    }
+    int status = ran ? kDone : fail(ran.error());
+    if (!ran && parts->control) {
+        parts->control->stop();
+    }
+    // The worker talks to control, and handlers still in memory hold what they were given.
+    parts->worker.reset();
+    parts->server.reset();
+    if (parts->store) {
+        const Status closed = parts->store->close();
+        if (!closed) {
+            status = fail(closed.error());
+        }
+    }
+    return status;
+}
+
+}  // namespace gantry::cli

@@ -1,0 +1,26 @@
+#pragma once
+// A whole server in one process: construct, pass references, run. Start and stop order stand in server_process.cc.
+
+#include <chrono>
+#include <cstdint>
+#include <string>
+#include <vector>
+
+namespace gantry::cli {
+
+struct ServerOptions {
+    std::string host = "0.0.0.0";
+    uint16_t port = 9090;
+    std::string data_dir;
+    bool no_worker = false;
+    std::string bootstrap_password;           // empty: a random one at the first start
+    std::vector<std::string> allowed_hosts;   // names besides localhost and IP literals
+    std::chrono::seconds drain{30};           // SIGTERM: how long requests in flight may go on
+    bool verbose = false;
+};
+
+// Runs until SIGTERM (drains; the engines go on, for the next start to adopt) or SIGINT (the engines end too). A second
+// signal cuts the drain short. Returns the exit status.
+int run_server(const ServerOptions& options);
+
+}  // namespace gantry::cli

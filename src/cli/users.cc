@@ -1,0 +1,135 @@
+// `gantry users`: people.
+
+#include <fmt/format.h>
+
+#include <CLI/CLI.hpp>
+
+#include "cli/client.h"
+#include "cli/output.h"
+#include "cli/secrets.h"
+#include "cli/words.h"
+
+namespace gantry::cli {
+namespace {
+
+struct Options {
+    std::string name;
+    std::string role = "user";
+    std::string password_file;
+    bool generate = false;
+    std::vector<std::string> names;
+};
+
+int list_users(const Context& context) {
+    const Result<ApiClient> client = ApiClient::connect(context);
+    if (!client) {
+        return fail(client.error());
+    }
+    const Result<json::array> users = client->list("/api/v1/users");
+    if (!users) {
+        return fail(users.error());
+    }
+    Table table({"NAME", "ROLE", "STATE", "CREATED"});
+    for (const json::value& item : *users) {
+        const json::object& user = item.get_object();
+        const char* state = flag_at(user, "disabled")               ? "disabled"
+                            : flag_at(user, "must_change_password") ? "must change the password"
+                                                                    : "active";
+        table.add({text_at(user, "name"), text_at(user, "role"), state, text_at(user, "created_at")});
+    }
+    return print_list(context, *users, "name", table, "no users");
+}
+
+Result<std::string> password_of(const Options& options) {
+    return options.generate ? Result<std::string>(random_password()) : read_password(options.password_file);
+}
+
+// `method` POST /users with all fields, or PATCH of one with the password alone.
+int set_password(const Context& context, const Options& options, bool create) {
+    const Result<std::string> password = password_of(options);
+    if (!password) {
+        fail(password.error());
+        return kWrongUsage;
+    }
+    const Result<ApiClient> client = ApiClient::connect(context);
+    if (!client) {
+        return fail(client.error());
+    }
+    json::object body;
+    body["password"] = *password;
+    if (create) {
+        body["name"] = options.name;
+        body["role"] = options.role;
+    } else {
+        body["must_change_password"] = options.generate;
+    }
+    const std::string path = create ? "/api/v1/users" : "/api/v1/users/" + encode_segment(options.name);
+    const Result<json::value> done = client->call(create ? "POST" : "PATCH", path, body);
+    if (!done) {
+        return fail(done.error());
+    }
+    if (options.generate) {
+        print(*password + "\n");
+    }
+    if (!context.quiet) {
+        note(create ? fmt::format("{} is a new {}", options.name, options.role)
+                    : fmt::format("the password of {} is changed", options.name));
+    }
+    return flushed(kDone);
+}
+
+int remove_users(const Context& context, const Options& options) {
+    const Result<ApiClient> client = ApiClient::connect(context);
+    if (!client) {
+        return fail(client.error());
+    }
+    int status = kDone;
+    for (const std::string& name : options.names) {
+        const Result<json::value> removed = client->call("DELETE", "/api/v1/users/" + encode_segment(name));
+        if (!removed) {
+            status = fail(removed.error());
+        } else if (!context.quiet) {
+            note(fmt::format("{} is removed, with all keys", printable(name)));
+        }
+    }
+    return status;
+}
+
+void add_password_options(CLI::App& verb, Context& context, Options& options) {
+    verb.add_option("NAME", options.name)->required();
+    CLI::Option* file = verb.add_option("--password-file", options.password_file, "its first line is the password; - is stdin")
+                            ->type_name("FILE");
+    verb.add_flag("--generate", options.generate, "make a random password and print it")->excludes(file);
+    verb.add_flag("-q,--quiet", context.quiet, "no chatter");
+    add_client_options(verb, context);
+}
+
+}  // namespace
+
+void add_users(CLI::App& app, Context& context) {
+    CLI::App* verb = app.add_subcommand("users", "list, create and remove people, set passwords");
+    verb->require_subcommand(1);
+    Options& options = context.own<Options>();
+
+    CLI::App* list = verb->add_subcommand("list", "list users")->alias("ls");
+    add_client_options(*list, context);
+    add_list_options(*list, context);
+    list->callback([&context] { context.action = [&context] { return list_users(context); }; });
+
+    CLI::App* create = verb->add_subcommand("create", "add a user");
+    add_password_options(*create, context, options);
+    create->add_option("--role", options.role, "user or admin")->capture_default_str()->check(CLI::IsMember({"user", "admin"}));
+    create->callback([&context, &options] { context.action = [&context, &options] { return set_password(context, options, true); }; });
+
+    CLI::App* passwd = verb->add_subcommand("passwd", "set the password of a user");
+    add_password_options(*passwd, context, options);
+    passwd->callback([&context, &options] { context.action = [&context, &options] { return set_password(context, options, false); }; });
+
+    CLI::App* remove = verb->add_subcommand("rm", "remove users, with their keys");
+    remove->add_option("NAME", options.names)->required();
+    remove->add_flag("-q,--quiet", context.quiet, "no chatter");
+    add_client_options(*remove, context);
+    remove->callback([&context, &options] { context.action = [&context, &options] { return remove_users(context, options); }; });
+}
+
+}  // namespace gantry::cli
