@@ -1,0 +1,65 @@
+// EngineCore::check_integrity(): the invariants of the engine's state between two steps, each with the words that name it.
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "engine/engine_core.h"
+
+namespace gantry::engine {
+
+std::optional<std::string> EngineCore::check_integrity() const {
+    if (auto broken = ledger_.check_integrity()) {
+        return "cells: " + *broken;
+    }
+    if (ledger_.cells_used() > capacity_.context_tokens) {
+        return fmt::format("cells: {} of {} in use", ledger_.cells_used(), capacity_.context_tokens);
+    }
+    size_t running = 0;
+    for (size_t slot = 0; slot < by_slot_.size(); ++slot) {
+        const Sequence* sequence = by_slot_[slot];
+        if (!sequence) {
+            if (ledger_.length(static_cast<Slot>(slot)) != 0) {
+                return fmt::format("cells: the free slot {} still holds {}", slot, ledger_.length(static_cast<Slot>(slot)));
+            }
+            continue;
+        }
+        ++running;
+        if (sequence->slot != static_cast<Slot>(slot)) {
+            return fmt::format("slots: sequence {} is in slot {} but says {}", sequence->id, slot, sequence->slot);
+        }
+        if (sequence->computed != ledger_.length(sequence->slot)) {
+            return fmt::format("cells: sequence {} computed {} tokens but its slot holds {}", sequence->id, sequence->computed,
+                               ledger_.length(sequence->slot));
+        }
+        if (sequence->computed >= sequence->length()) {
+            return fmt::format("tokens: sequence {} has computed all {} tokens and none is left to go on from", sequence->id,
+                               sequence->length());
+        }
+        if (sequence->length() >= capacity_.context_tokens) {
+            return fmt::format("tokens: sequence {} fills the context and has not ended", sequence->id);
+        }
+    }
+    for (size_t i = 0; i < waiting_.size(); ++i) {
+        if (waiting_[i]->slot != -1 || waiting_[i]->computed != 0) {
+            return fmt::format("slots: sequence {} waits but is in slot {}", waiting_[i]->id, waiting_[i]->slot);
+        }
+        if (i > 0 && waiting_[i - 1]->id >= waiting_[i]->id) {
+            return fmt::format("order: sequence {} waits behind {}", waiting_[i]->id, waiting_[i - 1]->id);
+        }
+    }
+    if (running + waiting_.size() != open_.size()) {
+        return fmt::format("lost: {} open, {} running, {} waiting", open_.size(), running, waiting_.size());
+    }
+    // Nobody overtakes the oldest for long: it is admitted first, never preempted while others run, and every plan of its kind of
+    // row comes to it. A bound on decoding rows beyond a batch's size, and on ageing of the longest prompt.
+    if (!open_.empty()) {
+        const Sequence& oldest = *open_.begin()->second;
+        const uint64_t patience = 64 + capacity_.slots + capacity_.context_tokens;
+        if (oldest.slot >= 0 && step_ - oldest.last_row_step > patience) {
+            return fmt::format("waiting: sequence {}, the oldest, got no row for {} steps", oldest.id, step_ - oldest.last_row_step);
+        }
+    }
+    return std::nullopt;
+}
+
+}  // namespace gantry::engine
