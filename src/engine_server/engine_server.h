@@ -1,9 +1,10 @@
 #pragma once
-// The engine's own HTTP front: `gantry engine`. Alone it is an OpenAI-compatible server as llama-server is: /health, any model
-// name, no key unless asked for. Under a worker it listens on a Unix socket.
+// The engine's own HTTP front: `gantry engine`. Alone it is an OpenAI-compatible server as
+// llama-server is: /health, any model name, no key unless asked for. Under a worker it listens on a
+// Unix socket.
 //
-// /health: 503 {"status":"loading","progress":0.42} while the model loads, 200 {"status":"ok"} then, 503 {"status":"stalled"}
-// when the loop has made no progress for 10 s while it has work.
+// /health: 503 {"status":"loading","progress":0.42} while the model loads, 200 {"status":"ok"}
+// then, 503 {"status":"stalled"} when the loop has made no progress for 10 s while it has work.
 
 #include <cstdint>
 #include <string>
@@ -15,17 +16,20 @@ namespace gantry::engine_server {
 struct EngineServerOptions {
     std::string model_path;
     std::string host = "127.0.0.1";
-    uint16_t port = 0;             // with no socket; 0: a free one, printed on stdout as "listening on HOST:PORT"
-    std::string socket;            // Unix socket path; wins over port
-    std::string model_name;        // in answers; empty: the request's own
-    std::string api_key;           // empty: none needed
+    uint16_t port =
+        0;  // with no socket; 0: a free one, printed on stdout as "listening on HOST:PORT"
+    std::string socket;      // Unix socket path; wins over port
+    std::string model_name;  // in answers; empty: the request's own
+    std::string api_key;     // empty: none needed
     uint32_t context_tokens = 0;
     uint32_t max_sequences = 0;
     uint32_t threads = 0;
-    std::string exit_file;         // where to write why it ended, one JSON object, for the worker that adopts it
+    std::string
+        exit_file;  // where to write why it ended, one JSON object, for the worker that adopts it
 };
 
-// Runs until SIGTERM or SIGINT (drains at most 5 s, a second one ends at once). Returns the exit status.
+// Runs until SIGTERM or SIGINT (drains at most 5 s, a second one ends at once). Returns the exit
+// status.
 int run_engine_server(const EngineServerOptions& options);
 
 }  // namespace gantry::engine_server

@@ -17,15 +17,18 @@ void append_text(Message& message, const std::string& text) {
     message.content += text;
 }
 
-// Text is kept; images and audio are recognised, so that a text-only model can say clearly that it takes none.
-Status parse_part(ChatRequest& request, Message& message, const json::value& value, const std::string& path) {
+// Text is kept; images and audio are recognised, so that a text-only model can say clearly that it
+// takes none.
+Status parse_part(ChatRequest& request, Message& message, const json::value& value,
+                  const std::string& path) {
     Result<const json::object*> part = as_object(value, path);
     if (!part) {
         return part.error();
     }
     const json::value* type_value = find(**part, "type");
     if (type_value == nullptr) {
-        return invalid_argument(fmt::format("'{}.type' is missing", path), path + ".type", "missing_required_parameter");
+        return invalid_argument(fmt::format("'{}.type' is missing", path), path + ".type",
+                                "missing_required_parameter");
     }
     Result<std::string> type = as_string(*type_value, path + ".type");
     if (!type) {
@@ -36,7 +39,8 @@ Status parse_part(ChatRequest& request, Message& message, const json::value& val
         const std::string text_path = path + "." + *type;
         const json::value* text_value = find(**part, *type);
         if (text_value == nullptr) {
-            return invalid_argument(fmt::format("'{}' is missing", text_path), text_path, "missing_required_parameter");
+            return invalid_argument(fmt::format("'{}' is missing", text_path), text_path,
+                                    "missing_required_parameter");
         }
         Result<std::string> text = as_string(*text_value, text_path);
         if (!text) {
@@ -49,7 +53,8 @@ Status parse_part(ChatRequest& request, Message& message, const json::value& val
         const std::string media_path = path + "." + *type;
         const json::value* media = find(**part, *type);
         if (media == nullptr) {
-            return invalid_argument(fmt::format("'{}' is missing", media_path), media_path, "missing_required_parameter");
+            return invalid_argument(fmt::format("'{}' is missing", media_path), media_path,
+                                    "missing_required_parameter");
         }
         GANTRY_TRY(as_object(*media, media_path));
         if (request.first_media.empty()) {
@@ -57,18 +62,23 @@ Status parse_part(ChatRequest& request, Message& message, const json::value& val
         }
         return Ok{};
     }
-    return invalid_argument(fmt::format("'{}.type' must be text, image_url or input_audio", path), path + ".type");
+    return invalid_argument(fmt::format("'{}.type' must be text, image_url or input_audio", path),
+                            path + ".type");
 }
 
-Status parse_content(ChatRequest& request, Message& message, const json::object& fields, const std::string& path) {
+Status parse_content(ChatRequest& request, Message& message, const json::object& fields,
+                     const std::string& path) {
     const std::string content_path = path + ".content";
     const json::value* content = find(fields, "content");
     if (content == nullptr) {
         const bool refused = message.role == "assistant" && find(fields, "refusal") != nullptr;
         if (message.tool_calls.empty() && !refused) {
-            return invalid_argument(fmt::format("'{}' is missing: it must be a string or an array of parts (null is for "
-                                                "assistant messages with tool_calls)", content_path),
-                                    content_path, "missing_required_parameter");
+            return invalid_argument(
+                fmt::format(
+                    "'{}' is missing: it must be a string or an array of parts (null is for "
+                    "assistant messages with tool_calls)",
+                    content_path),
+                content_path, "missing_required_parameter");
         }
         return Ok{};
     }
@@ -81,7 +91,8 @@ Status parse_content(ChatRequest& request, Message& message, const json::object&
     }
     const json::array& parts = content->get_array();
     if (parts.empty() || parts.size() > kPartsMax) {
-        return invalid_argument(fmt::format("'{}' must have 1 to {} parts", content_path, kPartsMax), content_path);
+        return invalid_argument(
+            fmt::format("'{}' must have 1 to {} parts", content_path, kPartsMax), content_path);
     }
     for (size_t i = 0; i < parts.size(); ++i) {
         GANTRY_TRY(parse_part(request, message, parts[i], fmt::format("{}[{}]", content_path, i)));
@@ -89,7 +100,8 @@ Status parse_content(ChatRequest& request, Message& message, const json::object&
     return Ok{};
 }
 
-Status parse_optional_text(const json::object& fields, std::string_view key, const std::string& path, std::string& out) {
+Status parse_optional_text(const json::object& fields, std::string_view key,
+                           const std::string& path, std::string& out) {
     if (const json::value* value = find(fields, key)) {
         Result<std::string> text = as_string(*value, fmt::format("{}.{}", path, key));
         if (!text) {
@@ -104,7 +116,8 @@ Result<std::string> parse_role(const json::object& fields, const std::string& pa
     const std::string role_path = path + ".role";
     const json::value* value = find(fields, "role");
     if (value == nullptr) {
-        return invalid_argument(fmt::format("'{}' is missing", role_path), role_path, "missing_required_parameter");
+        return invalid_argument(fmt::format("'{}' is missing", role_path), role_path,
+                                "missing_required_parameter");
     }
     Result<std::string> role = as_string(*value, role_path);
     if (!role) {
@@ -115,12 +128,14 @@ Result<std::string> parse_role(const json::object& fields, const std::string& pa
     }
     if (*role != "system" && *role != "user" && *role != "assistant" && *role != "tool") {
         return invalid_argument(
-            fmt::format("'{}' must be one of system, developer, user, assistant, tool", role_path), role_path);
+            fmt::format("'{}' must be one of system, developer, user, assistant, tool", role_path),
+            role_path);
     }
     return role;
 }
 
-Status parse_message(ChatRequest& request, std::set<std::string>& call_ids, const json::value& value, const std::string& path) {
+Status parse_message(ChatRequest& request, std::set<std::string>& call_ids,
+                     const json::value& value, const std::string& path) {
     Result<const json::object*> object = as_object(value, path);
     if (!object) {
         return object.error();
@@ -135,7 +150,8 @@ Status parse_message(ChatRequest& request, std::set<std::string>& call_ids, cons
     GANTRY_TRY(parse_optional_text(fields, "name", path, message.name));
     if (message.role == "assistant") {
         GANTRY_TRY(parse_optional_text(fields, "reasoning", path, message.reasoning_content));
-        GANTRY_TRY(parse_optional_text(fields, "reasoning_content", path, message.reasoning_content));
+        GANTRY_TRY(
+            parse_optional_text(fields, "reasoning_content", path, message.reasoning_content));
         if (const json::value* calls = find(fields, "tool_calls")) {
             Result<std::vector<ToolCall>> parsed = parse_tool_calls(*calls, path + ".tool_calls");
             if (!parsed) {
@@ -151,7 +167,9 @@ Status parse_message(ChatRequest& request, std::set<std::string>& call_ids, cons
         const std::string id_path = path + ".tool_call_id";
         GANTRY_TRY(parse_optional_text(fields, "tool_call_id", path, message.tool_call_id));
         if (call_ids.count(message.tool_call_id) == 0) {
-            return invalid_argument(fmt::format("'{}' must be the id of one of the tool_calls before it", id_path), id_path);
+            return invalid_argument(
+                fmt::format("'{}' must be the id of one of the tool_calls before it", id_path),
+                id_path);
         }
     }
     GANTRY_TRY(parse_content(request, message, fields, path));
@@ -169,8 +187,9 @@ Status parse_messages(ChatRequest& request, const json::object& fields) {
         return items.error();
     }
     if ((*items)->empty() || (*items)->size() > kMessagesMax) {
-        return invalid_argument(
-            fmt::format("'messages' must have 1 to {} messages, not {}", kMessagesMax, (*items)->size()), "messages");
+        return invalid_argument(fmt::format("'messages' must have 1 to {} messages, not {}",
+                                            kMessagesMax, (*items)->size()),
+                                "messages");
     }
     std::set<std::string> call_ids;
     for (size_t i = 0; i < (*items)->size(); ++i) {
@@ -212,14 +231,16 @@ Status parse_response_format(ChatRequest& request, const json::object& fields) {
     }
     const json::value* type_value = find(**format, "type");
     if (type_value == nullptr) {
-        return invalid_argument("'response_format.type' is missing", "response_format.type", "missing_required_parameter");
+        return invalid_argument("'response_format.type' is missing", "response_format.type",
+                                "missing_required_parameter");
     }
     Result<std::string> type = as_string(*type_value, "response_format.type");
     if (!type) {
         return type.error();
     }
     if (*type != "text" && *type != "json_object" && *type != "json_schema") {
-        return invalid_argument("'response_format.type' must be text, json_object or json_schema", "response_format.type");
+        return invalid_argument("'response_format.type' must be text, json_object or json_schema",
+                                "response_format.type");
     }
     request.response_format = *std::move(type);
     return Ok{};
@@ -275,16 +296,20 @@ Result<ChatRequest> parse_chat(const json::value& body) {
 
 Status check_supported(const ChatRequest& request, const Capabilities& capabilities) {
     if (!request.first_media.empty() && !capabilities.media) {
-        return invalid_argument("this model takes text only: send text parts, or choose a model for images or audio",
-                                request.first_media, "unsupported_content");
+        return invalid_argument(
+            "this model takes text only: send text parts, or choose a model for images or audio",
+            request.first_media, "unsupported_content");
     }
     if (!request.tools.empty() && !capabilities.tools) {
-        return invalid_argument("tools are not supported by this engine yet: leave them out, or set tool_choice to \"none\"",
-                                "tools", "unsupported_parameter");
+        return invalid_argument(
+            "tools are not supported by this engine yet: leave them out, or set tool_choice to "
+            "\"none\"",
+            "tools", "unsupported_parameter");
     }
     if (request.response_format != "text" && !capabilities.structured_output) {
         return invalid_argument(
-            fmt::format("response_format {} is not supported by this engine yet: use text", request.response_format),
+            fmt::format("response_format {} is not supported by this engine yet: use text",
+                        request.response_format),
             "response_format.type", "unsupported_parameter");
     }
     return Ok{};

@@ -1,6 +1,7 @@
 #pragma once
-// POST /v1/chat/completions: the request. parse_chat() checks what OpenAI's API defines; check_supported() then says what a
-// given engine can't do, so that the gateway may check a request that it passes on to a more able engine. Threads: any.
+// POST /v1/chat/completions: the request. parse_chat() checks what OpenAI's API defines;
+// check_supported() then says what a given engine can't do, so that the gateway may check a request
+// that it passes on to a more able engine. Threads: any.
 
 #include <cstdint>
 #include <optional>
@@ -14,34 +15,35 @@
 namespace gantry::protocol::openai {
 
 inline constexpr size_t kMessagesMax = 10'000;
-inline constexpr size_t kPartsMax = 1'000;       // content parts of one message
+inline constexpr size_t kPartsMax = 1'000;  // content parts of one message
 inline constexpr size_t kToolsMax = 128;
-inline constexpr size_t kToolNameMax = 64;       // bytes of [A-Za-z0-9_-]
+inline constexpr size_t kToolNameMax = 64;  // bytes of [A-Za-z0-9_-]
 
 struct ToolCall {
     std::string id;
     std::string name;
-    std::string arguments;                       // JSON text as the model wrote it; not parsed here
+    std::string arguments;  // JSON text as the model wrote it; not parsed here
 };
 
 struct Message {
-    std::string role;                            // "system" ("developer" becomes that), "user", "assistant" or "tool"
-    std::string content;                         // text; text parts joined by a line feed
-    std::string reasoning_content;               // assistant; also accepted as "reasoning"
+    std::string role;     // "system" ("developer" becomes that), "user", "assistant" or "tool"
+    std::string content;  // text; text parts joined by a line feed
+    std::string reasoning_content;  // assistant; also accepted as "reasoning"
     std::string name;
-    std::string tool_call_id;                    // tool
-    std::vector<ToolCall> tool_calls;            // assistant
+    std::string tool_call_id;          // tool
+    std::vector<ToolCall> tool_calls;  // assistant
 };
 
 struct ChatRequest {
-    std::string model;                           // may be empty for an engine that serves one model only
-    std::vector<Message> messages;               // at least one
-    json::array raw_messages;                    // the same as received, validated
+    std::string model;              // may be empty for an engine that serves one model only
+    std::vector<Message> messages;  // at least one
+    json::array raw_messages;       // the same as received, validated
     Generation generation;
-    json::array tools;                           // validated; empty when tool_choice is "none"
-    std::string first_media;                     // JSON path of the first image or audio part; empty: text only
-    std::string response_format = "text";        // "text", "json_object" or "json_schema"
-    std::optional<bool> enable_thinking;         // chat_template_kwargs.enable_thinking, the only one taken
+    json::array tools;        // validated; empty when tool_choice is "none"
+    std::string first_media;  // JSON path of the first image or audio part; empty: text only
+    std::string response_format = "text";  // "text", "json_object" or "json_schema"
+    std::optional<bool>
+        enable_thinking;  // chat_template_kwargs.enable_thinking, the only one taken
 };
 
 Result<ChatRequest> parse_chat(const json::value& body);
@@ -52,7 +54,8 @@ struct Capabilities {
     bool tools = false;
     bool structured_output = false;
 };
-// kInvalidArgument for the first thing asked for that is missing: never an answer that silently lacks it.
+// kInvalidArgument for the first thing asked for that is missing: never an answer that silently
+// lacks it.
 Status check_supported(const ChatRequest& request, const Capabilities& capabilities);
 
 }  // namespace gantry::protocol::openai

@@ -12,11 +12,13 @@ namespace {
 
 constexpr size_t kToolDescriptionMax = 64 * 1024;
 
-Result<std::string> required_text(const json::object& fields, std::string_view key, const std::string& path) {
+Result<std::string> required_text(const json::object& fields, std::string_view key,
+                                  const std::string& path) {
     const std::string full = fmt::format("{}.{}", path, key);
     const json::value* value = find(fields, key);
     if (value == nullptr) {
-        return invalid_argument(fmt::format("'{}' is missing", full), full, "missing_required_parameter");
+        return invalid_argument(fmt::format("'{}' is missing", full), full,
+                                "missing_required_parameter");
     }
     return as_string(*value, full);
 }
@@ -32,20 +34,24 @@ Result<const json::object*> function_of(const json::value& value, const std::str
         return type.error();
     }
     if (*type != "function") {
-        return invalid_argument(fmt::format("'{}.type' must be \"function\"", path), path + ".type");
+        return invalid_argument(fmt::format("'{}.type' must be \"function\"", path),
+                                path + ".type");
     }
     const json::value* function = find(**object, "function");
     if (function == nullptr) {
-        return invalid_argument(fmt::format("'{}.function' is missing", path), path + ".function", "missing_required_parameter");
+        return invalid_argument(fmt::format("'{}.function' is missing", path), path + ".function",
+                                "missing_required_parameter");
     }
     return as_object(*function, path + ".function");
 }
 
 bool valid_name(const std::string& name) {
     const auto fits = [](char c) {
-        return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' || c == '-';
+        return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+               c == '_' || c == '-';
     };
-    return !name.empty() && name.size() <= kToolNameMax && std::all_of(name.begin(), name.end(), fits);
+    return !name.empty() && name.size() <= kToolNameMax &&
+           std::all_of(name.begin(), name.end(), fits);
 }
 
 Result<std::string> parse_tool(const json::value& value, const std::string& path) {
@@ -59,8 +65,10 @@ Result<std::string> parse_tool(const json::value& value, const std::string& path
         return name.error();
     }
     if (!valid_name(*name)) {
-        return invalid_argument(fmt::format("'{}.name' must be 1 to {} of the characters a-z, A-Z, 0-9, _ and -", inside, kToolNameMax),
-                                inside + ".name");
+        return invalid_argument(
+            fmt::format("'{}.name' must be 1 to {} of the characters a-z, A-Z, 0-9, _ and -",
+                        inside, kToolNameMax),
+            inside + ".name");
     }
     if (const json::value* description = find(**function, "description")) {
         Result<std::string> text = as_string(*description, inside + ".description");
@@ -68,7 +76,8 @@ Result<std::string> parse_tool(const json::value& value, const std::string& path
             return text.error();
         }
         if (text->size() > kToolDescriptionMax) {
-            return invalid_argument(fmt::format("'{}.description' is longer than {} bytes", inside, kToolDescriptionMax),
+            return invalid_argument(fmt::format("'{}.description' is longer than {} bytes", inside,
+                                                kToolDescriptionMax),
                                     inside + ".description");
         }
     }
@@ -87,10 +96,13 @@ Result<bool> parse_tool_choice(const json::object& fields, const std::set<std::s
     if (choice->is_string()) {
         const std::string_view word = choice->get_string();
         if (word != "none" && word != "auto" && word != "required") {
-            return invalid_argument("'tool_choice' must be none, auto, required or a function of 'tools'", "tool_choice");
+            return invalid_argument(
+                "'tool_choice' must be none, auto, required or a function of 'tools'",
+                "tool_choice");
         }
         if (word == "required" && names.empty()) {
-            return invalid_argument("'tool_choice' is \"required\", but there are no 'tools'", "tool_choice");
+            return invalid_argument("'tool_choice' is \"required\", but there are no 'tools'",
+                                    "tool_choice");
         }
         return word != "none";
     }
@@ -103,7 +115,8 @@ Result<bool> parse_tool_choice(const json::object& fields, const std::set<std::s
         return name.error();
     }
     if (names.count(*name) == 0) {
-        return invalid_argument("'tool_choice.function.name' is none of 'tools'", "tool_choice.function.name");
+        return invalid_argument("'tool_choice.function.name' is none of 'tools'",
+                                "tool_choice.function.name");
     }
     return true;
 }
@@ -116,7 +129,8 @@ Result<std::vector<ToolCall>> parse_tool_calls(const json::value& value, const s
         return items.error();
     }
     if ((*items)->size() > kToolsMax) {
-        return invalid_argument(fmt::format("'{}' may hold at most {} calls", path, kToolsMax), path);
+        return invalid_argument(fmt::format("'{}' may hold at most {} calls", path, kToolsMax),
+                                path);
     }
     std::vector<ToolCall> calls;
     for (size_t i = 0; i < (*items)->size(); ++i) {
@@ -133,7 +147,8 @@ Result<std::vector<ToolCall>> parse_tool_calls(const json::value& value, const s
         if (!name) {
             return name.error();
         }
-        Result<std::string> arguments = required_text(**function, "arguments", item_path + ".function");
+        Result<std::string> arguments =
+            required_text(**function, "arguments", item_path + ".function");
         if (!arguments) {
             return arguments.error();
         }
@@ -147,7 +162,8 @@ Result<json::array> parse_tools(const json::object& fields) {
     for (const char* old : {"functions", "function_call"}) {
         const json::value* value = find(fields, old);
         if (value != nullptr && !(value->is_string() && value->get_string() == "none")) {
-            return invalid_argument(fmt::format("'{}' is no longer supported: use 'tools'", old), old, "unsupported_parameter");
+            return invalid_argument(fmt::format("'{}' is no longer supported: use 'tools'", old),
+                                    old, "unsupported_parameter");
         }
     }
     json::array tools;
@@ -158,7 +174,9 @@ Result<json::array> parse_tools(const json::object& fields) {
             return items.error();
         }
         if ((*items)->size() > kToolsMax) {
-            return invalid_argument(fmt::format("'tools' may hold at most {} tools, not {}", kToolsMax, (*items)->size()), "tools");
+            return invalid_argument(fmt::format("'tools' may hold at most {} tools, not {}",
+                                                kToolsMax, (*items)->size()),
+                                    "tools");
         }
         for (size_t i = 0; i < (*items)->size(); ++i) {
             const std::string path = fmt::format("tools[{}]", i);
@@ -167,7 +185,8 @@ Result<json::array> parse_tools(const json::object& fields) {
                 return name.error();
             }
             if (!names.insert(*name).second) {
-                return invalid_argument(fmt::format("two of 'tools' have the name {}", *name), path + ".function.name");
+                return invalid_argument(fmt::format("two of 'tools' have the name {}", *name),
+                                        path + ".function.name");
             }
         }
         tools = **items;

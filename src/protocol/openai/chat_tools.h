@@ -13,7 +13,8 @@ namespace gantry::protocol::openai {
 // `tool_calls` of an assistant message in the history.
 Result<std::vector<ToolCall>> parse_tool_calls(const json::value& value, const std::string& path);
 
-// `tools` and `tool_choice` of the request; empty when there are none or tool_choice is "none". Both are checked either way.
+// `tools` and `tool_choice` of the request; empty when there are none or tool_choice is "none".
+// Both are checked either way.
 Result<json::array> parse_tools(const json::object& fields);
 
 }  // namespace gantry::protocol::openai

@@ -13,7 +13,8 @@ Result<Prompt> parse_tokens(const json::array& items, const std::string& path) {
     std::vector<int32_t> tokens;
     tokens.reserve(items.size());
     for (size_t i = 0; i < items.size(); ++i) {
-        Result<int64_t> id = as_integer(items[i], fmt::format("{}[{}]", path, i), 0, std::numeric_limits<int32_t>::max());
+        Result<int64_t> id = as_integer(items[i], fmt::format("{}[{}]", path, i), 0,
+                                        std::numeric_limits<int32_t>::max());
         if (!id) {
             return id.error();
         }
@@ -45,7 +46,9 @@ Result<std::vector<Prompt>> parse_prompts(const json::value& value) {
         return prompts;
     }
     if (items.size() > kPromptsMax) {
-        return invalid_argument(fmt::format("'prompt' may hold at most {} prompts, not {}", kPromptsMax, items.size()), "prompt");
+        return invalid_argument(
+            fmt::format("'prompt' may hold at most {} prompts, not {}", kPromptsMax, items.size()),
+            "prompt");
     }
     const bool texts = items.front().is_string();
     for (size_t i = 0; i < items.size(); ++i) {
@@ -91,8 +94,9 @@ Result<CompletionRequest> parse_completion(const json::value& body) {
     }
     const json::value* prompt = find(fields, "prompt");
     if (prompt == nullptr) {
-        return invalid_argument("'prompt' is missing: send a string, an array of strings, or token ids", "prompt",
-                                "missing_required_parameter");
+        return invalid_argument(
+            "'prompt' is missing: send a string, an array of strings, or token ids", "prompt",
+            "missing_required_parameter");
     }
     Result<std::vector<Prompt>> prompts = parse_prompts(*prompt);
     if (!prompts) {
@@ -117,7 +121,8 @@ Result<CompletionRequest> parse_completion(const json::value& body) {
         request.generation.top_logprobs = static_cast<uint32_t>(*count);
     }
     if (find(fields, "suffix") != nullptr) {
-        return invalid_argument("'suffix' (filling in the middle) is not supported: leave it out", "suffix", "unsupported_parameter");
+        return invalid_argument("'suffix' (filling in the middle) is not supported: leave it out",
+                                "suffix", "unsupported_parameter");
     }
     if (const json::value* best_of = find(fields, "best_of")) {
         Result<int64_t> count = as_integer(*best_of, "best_of", 1, 20);
@@ -126,7 +131,9 @@ Result<CompletionRequest> parse_completion(const json::value& body) {
         }
         if (*count != request.generation.n) {
             return invalid_argument(
-                fmt::format("'best_of' ({}) must equal 'n' ({}): choosing among more is not supported", *count, request.generation.n),
+                fmt::format(
+                    "'best_of' ({}) must equal 'n' ({}): choosing among more is not supported",
+                    *count, request.generation.n),
                 "best_of");
         }
     }

@@ -15,13 +15,14 @@ namespace gantry::protocol::openai {
 inline constexpr size_t kPromptsMax = 16;
 inline constexpr uint32_t kCompletionMaxTokensDefault = 16;
 
-using Prompt = std::variant<std::string, std::vector<int32_t>>;   // text, or token ids (checked against no vocabulary here)
+using Prompt = std::variant<std::string, std::vector<int32_t>>;  // text, or token ids (checked
+                                                                 // against no vocabulary here)
 
 struct CompletionRequest {
     std::string model;
-    std::vector<Prompt> prompts;     // 1..kPromptsMax; choice index = prompt index * n + choice
-    bool echo = false;               // the prompt's text stands before the answer's
-    Generation generation;           // logprobs: the legacy number lands in top_logprobs
+    std::vector<Prompt> prompts;  // 1..kPromptsMax; choice index = prompt index * n + choice
+    bool echo = false;            // the prompt's text stands before the answer's
+    Generation generation;        // logprobs: the legacy number lands in top_logprobs
 };
 
 // `suffix` is refused, `best_of` must equal `n`.

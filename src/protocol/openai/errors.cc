@@ -10,7 +10,8 @@ struct Row {
     const char* reason;
 };
 
-// Trust table B2. The SDKs retry 408, 409, 429 and everything from 500 on, so a caller's own mistake must not land there.
+// Trust table B2. The SDKs retry 408, 409, 429 and everything from 500 on, so a caller's own
+// mistake must not land there.
 constexpr Row kTable[] = {
     {ErrorCode::kInvalidArgument, 400, "invalid_request_error", "invalid_request"},
     {ErrorCode::kUnauthenticated, 401, "authentication_error", "invalid_api_key"},
@@ -41,7 +42,8 @@ json::value text_or_null(const std::string& text) {
 
 std::string text_at(const json::object& object, std::string_view key) {
     const json::value* value = object.if_contains(key);
-    return value != nullptr && value->is_string() ? std::string(value->get_string()) : std::string();
+    return value != nullptr && value->is_string() ? std::string(value->get_string())
+                                                  : std::string();
 }
 
 }  // namespace
@@ -56,7 +58,8 @@ json::object error_body(const Error& error) {
     const Row& row = row_of(error.code);
     std::string reason = error.reason;
     if (reason.empty()) {
-        reason = error.code == ErrorCode::kInvalidArgument && !error.param.empty() ? "invalid_value" : row.reason;
+        reason = error.code == ErrorCode::kInvalidArgument && !error.param.empty() ? "invalid_value"
+                                                                                   : row.reason;
     }
     json::object inner;
     inner["message"] = error.message;
@@ -75,12 +78,14 @@ Error error_from_status(int status, std::string message) {
         case 401: return {ErrorCode::kUnauthenticated, std::move(message), {}, {}};
         case 403: return {ErrorCode::kPermissionDenied, std::move(message), {}, {}};
         case 404: return {ErrorCode::kNotFound, std::move(message), {}, {}};
-        case 405: return {ErrorCode::kInvalidArgument, std::move(message), {}, "method_not_allowed"};
+        case 405:
+            return {ErrorCode::kInvalidArgument, std::move(message), {}, "method_not_allowed"};
         case 408: return {ErrorCode::kInvalidArgument, std::move(message), {}, "request_timeout"};
         case 409: return {ErrorCode::kConflict, std::move(message), {}, {}};
         case 413: return {ErrorCode::kTooLarge, std::move(message), {}, {}};
         case 414: return {ErrorCode::kTooLarge, std::move(message), {}, "uri_too_long"};
-        case 415: return {ErrorCode::kInvalidArgument, std::move(message), {}, "unsupported_media_type"};
+        case 415:
+            return {ErrorCode::kInvalidArgument, std::move(message), {}, "unsupported_media_type"};
         case 429: return {ErrorCode::kRateLimited, std::move(message), {}, {}};
         case 431: return {ErrorCode::kTooLarge, std::move(message), {}, {}};
         case 502: return {ErrorCode::kUnavailable, std::move(message), {}, "engine_crashed"};
@@ -90,7 +95,10 @@ Error error_from_status(int status, std::string message) {
         default: break;
     }
     const bool callers_fault = status >= 400 && status < 500;
-    return {callers_fault ? ErrorCode::kInvalidArgument : ErrorCode::kInternal, std::move(message), {}, {}};
+    return {callers_fault ? ErrorCode::kInvalidArgument : ErrorCode::kInternal,
+            std::move(message),
+            {},
+            {}};
 }
 
 std::optional<Error> error_of(int status, const json::value& body) {

@@ -26,13 +26,15 @@ const char* kind_of(const json::value& value) {
 
 template <class Number>
 Error out_of_range(const std::string& path, const char* what, Number min, Number max) {
-    return invalid_argument(fmt::format("'{}' must be {} from {} to {}", path, what, min, max), path);
+    return invalid_argument(fmt::format("'{}' must be {} from {} to {}", path, what, min, max),
+                            path);
 }
 
-// A field that is one number with a range. Integers are set through a function because their types differ.
+// A field that is one number with a range. Integers are set through a function because their types
+// differ.
 struct NumberField {
     std::string_view name;
-    double Generation::*member;
+    double Generation::* member;
     double min;
     double max;
 };
@@ -44,7 +46,7 @@ struct IntegerField {
 };
 struct BoolField {
     std::string_view name;
-    bool Generation::*member;
+    bool Generation::* member;
 };
 struct ListField {
     std::string_view name;
@@ -58,8 +60,9 @@ Status parse_stop(Generation& out, const json::value& value, const std::string& 
             return text.error();
         }
         if (text->empty() || text->size() > kStopBytesMax) {
-            return invalid_argument(
-                fmt::format("'{}' must have 1 to {} bytes, not {}", item_path, kStopBytesMax, text->size()), item_path);
+            return invalid_argument(fmt::format("'{}' must have 1 to {} bytes, not {}", item_path,
+                                                kStopBytesMax, text->size()),
+                                    item_path);
         }
         out.stop.push_back(*std::move(text));
         return Ok{};
@@ -72,7 +75,9 @@ Status parse_stop(Generation& out, const json::value& value, const std::string& 
     }
     const json::array& items = value.get_array();
     if (items.size() > kStopsMax) {
-        return invalid_argument(fmt::format("'{}' may hold at most {} strings, not {}", path, kStopsMax, items.size()), path);
+        return invalid_argument(
+            fmt::format("'{}' may hold at most {} strings, not {}", path, kStopsMax, items.size()),
+            path);
     }
     for (size_t i = 0; i < items.size(); ++i) {
         GANTRY_TRY(add(items[i], fmt::format("{}[{}]", path, i)));
@@ -86,12 +91,13 @@ Status parse_stop_token_ids(Generation& out, const json::value& value, const std
         return items.error();
     }
     if ((*items)->size() > kStopTokenIdsMax) {
-        return invalid_argument(
-            fmt::format("'{}' may hold at most {} ids, not {}", path, kStopTokenIdsMax, (*items)->size()), path);
+        return invalid_argument(fmt::format("'{}' may hold at most {} ids, not {}", path,
+                                            kStopTokenIdsMax, (*items)->size()),
+                                path);
     }
     for (size_t i = 0; i < (*items)->size(); ++i) {
-        Result<int64_t> id =
-            as_integer((**items)[i], fmt::format("{}[{}]", path, i), 0, std::numeric_limits<int32_t>::max());
+        Result<int64_t> id = as_integer((**items)[i], fmt::format("{}[{}]", path, i), 0,
+                                        std::numeric_limits<int32_t>::max());
         if (!id) {
             return id.error();
         }
@@ -106,15 +112,19 @@ Status parse_logit_bias(Generation& out, const json::value& value, const std::st
         return entries.error();
     }
     if ((*entries)->size() > kLogitBiasMax) {
-        return invalid_argument(
-            fmt::format("'{}' may hold at most {} tokens, not {}", path, kLogitBiasMax, (*entries)->size()), path);
+        return invalid_argument(fmt::format("'{}' may hold at most {} tokens, not {}", path,
+                                            kLogitBiasMax, (*entries)->size()),
+                                path);
     }
     std::unordered_set<int32_t> seen;
     for (const auto& [key, bias] : **entries) {
         int32_t id = -1;
         const auto [end, failure] = std::from_chars(key.data(), key.data() + key.size(), id);
-        if (failure != std::errc() || end != key.data() + key.size() || id < 0 || !seen.insert(id).second) {
-            return invalid_argument(fmt::format("the keys of '{}' must be different token ids, such as \"1234\"", path), path);
+        if (failure != std::errc() || end != key.data() + key.size() || id < 0 ||
+            !seen.insert(id).second) {
+            return invalid_argument(
+                fmt::format("the keys of '{}' must be different token ids, such as \"1234\"", path),
+                path);
         }
         Result<double> number = as_number(bias, fmt::format("{}.{}", path, id), -100, 100);
         if (!number) {
@@ -131,8 +141,8 @@ Status parse_seed(Generation& out, const json::value& value, const std::string& 
         out.seed = value.get_uint64();
         return Ok{};
     }
-    Result<int64_t> seed =
-        as_integer(value, path, std::numeric_limits<int64_t>::min(), std::numeric_limits<int64_t>::max());
+    Result<int64_t> seed = as_integer(value, path, std::numeric_limits<int64_t>::min(),
+                                      std::numeric_limits<int64_t>::max());
     if (!seed) {
         return seed.error();
     }
@@ -164,13 +174,19 @@ constexpr NumberField kNumbers[] = {
     {"repetition_penalty", &Generation::repetition_penalty, 0.01, 10},
 };
 
-// The later of two names for one thing wins: max_completion_tokens is OpenAI's newer name and beats max_tokens.
+// The later of two names for one thing wins: max_completion_tokens is OpenAI's newer name and beats
+// max_tokens.
 constexpr IntegerField kIntegers[] = {
-    {"top_k", [](Generation& g, int64_t v) { g.top_k = static_cast<int32_t>(std::max<int64_t>(v, 0)); }, -1, kMaxTokensMax},
+    {"top_k",
+     [](Generation& g, int64_t v) { g.top_k = static_cast<int32_t>(std::max<int64_t>(v, 0)); }, -1,
+     kMaxTokensMax},
     {"n", [](Generation& g, int64_t v) { g.n = static_cast<uint32_t>(v); }, 1, kChoicesMax},
-    {"max_tokens", [](Generation& g, int64_t v) { g.max_tokens = static_cast<uint32_t>(v); }, 1, kMaxTokensMax},
-    {"max_completion_tokens", [](Generation& g, int64_t v) { g.max_tokens = static_cast<uint32_t>(v); }, 1, kMaxTokensMax},
-    {"min_tokens", [](Generation& g, int64_t v) { g.min_tokens = static_cast<uint32_t>(v); }, 0, kMaxTokensMax},
+    {"max_tokens", [](Generation& g, int64_t v) { g.max_tokens = static_cast<uint32_t>(v); }, 1,
+     kMaxTokensMax},
+    {"max_completion_tokens",
+     [](Generation& g, int64_t v) { g.max_tokens = static_cast<uint32_t>(v); }, 1, kMaxTokensMax},
+    {"min_tokens", [](Generation& g, int64_t v) { g.min_tokens = static_cast<uint32_t>(v); }, 0,
+     kMaxTokensMax},
 };
 
 constexpr BoolField kBools[] = {
@@ -195,7 +211,8 @@ const json::value* find(const json::object& object, std::string_view key) {
 
 Error wrong_type(const std::string& path, std::string_view wanted, const json::value& got) {
     const std::string name = path.empty() ? "the body" : fmt::format("'{}'", path);
-    return invalid_argument(fmt::format("{} must be {}, not {}", name, wanted, kind_of(got)), path, "invalid_type");
+    return invalid_argument(fmt::format("{} must be {}, not {}", name, wanted, kind_of(got)), path,
+                            "invalid_type");
 }
 
 Result<const json::object*> as_object(const json::value& value, const std::string& path) {
@@ -226,7 +243,8 @@ Result<bool> as_bool(const json::value& value, const std::string& path) {
     return value.get_bool();
 }
 
-Result<double> as_number(const json::value& value, const std::string& path, double min, double max) {
+Result<double> as_number(const json::value& value, const std::string& path, double min,
+                         double max) {
     if (!value.is_number()) {
         return wrong_type(path, "a number", value);
     }
@@ -237,7 +255,8 @@ Result<double> as_number(const json::value& value, const std::string& path, doub
     return number;
 }
 
-Result<int64_t> as_integer(const json::value& value, const std::string& path, int64_t min, int64_t max) {
+Result<int64_t> as_integer(const json::value& value, const std::string& path, int64_t min,
+                           int64_t max) {
     if (!value.is_number()) {
         return wrong_type(path, "an integer", value);
     }
@@ -250,7 +269,8 @@ Result<int64_t> as_integer(const json::value& value, const std::string& path, in
         }
         number = static_cast<int64_t>(value.get_uint64());
     } else {
-        constexpr double kExactMax = 9007199254740992.0;  // 2^53: beyond it a double no longer says which integer is meant
+        constexpr double kExactMax =
+            9007199254740992.0;  // 2^53: beyond it a double no longer says which integer is meant
         const double real = value.get_double();
         if (!std::isfinite(real) || std::floor(real) != real || std::abs(real) > kExactMax) {
             return out_of_range(path, "an integer", min, max);
@@ -266,7 +286,8 @@ Result<int64_t> as_integer(const json::value& value, const std::string& path, in
 Status parse_generation(const json::object& body, Generation& out) {
     for (const NumberField& field : kNumbers) {
         if (const json::value* value = find(body, field.name)) {
-            Result<double> number = as_number(*value, std::string(field.name), field.min, field.max);
+            Result<double> number =
+                as_number(*value, std::string(field.name), field.min, field.max);
             if (!number) {
                 return number.error();
             }
@@ -275,7 +296,8 @@ Status parse_generation(const json::object& body, Generation& out) {
     }
     for (const IntegerField& field : kIntegers) {
         if (const json::value* value = find(body, field.name)) {
-            Result<int64_t> number = as_integer(*value, std::string(field.name), field.min, field.max);
+            Result<int64_t> number =
+                as_integer(*value, std::string(field.name), field.min, field.max);
             if (!number) {
                 return number.error();
             }
@@ -297,8 +319,9 @@ Status parse_generation(const json::object& body, Generation& out) {
         }
     }
     if (out.max_tokens != 0 && out.min_tokens > out.max_tokens) {
-        return invalid_argument(
-            fmt::format("'min_tokens' ({}) is more than 'max_tokens' ({})", out.min_tokens, out.max_tokens), "min_tokens");
+        return invalid_argument(fmt::format("'min_tokens' ({}) is more than 'max_tokens' ({})",
+                                            out.min_tokens, out.max_tokens),
+                                "min_tokens");
     }
     return Ok{};
 }

@@ -25,7 +25,8 @@ Result<bool> as_bool(const json::value& value, const std::string& path);
 // Finite, min..max.
 Result<double> as_number(const json::value& value, const std::string& path, double min, double max);
 // A whole number (2.0 counts as one), min..max; what does not fit 64 bits is out of range.
-Result<int64_t> as_integer(const json::value& value, const std::string& path, int64_t min, int64_t max);
+Result<int64_t> as_integer(const json::value& value, const std::string& path, int64_t min,
+                           int64_t max);
 
 // The fields that chat and completions share.
 Status parse_generation(const json::object& body, Generation& out);

@@ -3,39 +3,10 @@
 #include <chrono>
 
 #include "base/assert.h"
+#include "protocol/openai/utf8.h"
 
 namespace gantry::protocol::openai {
 namespace {
-
-// `text` with every byte that is no part of valid UTF-8 replaced by U+FFFD: tokens may hold parts of a character.
-std::string printable(const std::string& text) {
-    std::string out;
-    const auto continuation = [&text](size_t at) {
-        return at < text.size() && (static_cast<unsigned char>(text[at]) & 0xC0) == 0x80;
-    };
-    for (size_t i = 0; i < text.size();) {
-        const unsigned char lead = static_cast<unsigned char>(text[i]);
-        const size_t length = lead < 0x80 ? 1 : lead >= 0xC2 && lead < 0xE0 ? 2 : lead >= 0xE0 && lead < 0xF0 ? 3
-                              : lead >= 0xF0 && lead < 0xF5 ? 4 : 0;
-        bool whole = length > 0;
-        for (size_t k = 1; k < length; ++k) {
-            whole = whole && continuation(i + k);
-        }
-        if (whole && length >= 3) {
-            const unsigned char second = static_cast<unsigned char>(text[i + 1]);
-            whole = !(lead == 0xE0 && second < 0xA0) && !(lead == 0xED && second >= 0xA0) &&
-                    !(lead == 0xF0 && second < 0x90) && !(lead == 0xF4 && second >= 0x90);
-        }
-        if (whole) {
-            out.append(text, i, length);
-            i += length;
-        } else {
-            out += "\xEF\xBF\xBD";
-            ++i;
-        }
-    }
-    return out;
-}
 
 json::array bytes_of(const std::string& text) {
     json::array bytes;
@@ -47,7 +18,7 @@ json::array bytes_of(const std::string& text) {
 
 json::object logprob_object(const std::string& token, double logprob) {
     json::object object;
-    object["token"] = printable(token);
+    object["token"] = to_utf8(token);
     object["logprob"] = logprob;
     object["bytes"] = bytes_of(token);
     return object;
@@ -78,11 +49,11 @@ json::object completion_logprobs(const Logprobs& logprobs) {
     json::array offsets;
     uint64_t offset = 0;
     for (const TokenLogprobView& token : logprobs) {
-        tokens.emplace_back(printable(token.token));
+        tokens.emplace_back(to_utf8(token.token));
         values.emplace_back(token.logprob);
         json::object top;
         for (const auto& [text, logprob] : token.top) {
-            top[printable(text)] = logprob;
+            top[to_utf8(text)] = logprob;
         }
         tops.push_back(std::move(top));
         offsets.emplace_back(offset);
@@ -129,7 +100,9 @@ AnswerWriter::AnswerWriter(AnswerKind kind, RandomSource& random, WallTime now, 
 json::object AnswerWriter::base(bool chunk) const {
     json::object object;
     object["id"] = id_;
-    object["object"] = kind_ == AnswerKind::kCompletion ? "text_completion" : chunk ? "chat.completion.chunk" : "chat.completion";
+    object["object"] = kind_ == AnswerKind::kCompletion ? "text_completion"
+                       : chunk                          ? "chat.completion.chunk"
+                                                        : "chat.completion";
     object["created"] = created_;
     object["model"] = model_;
     return object;
@@ -148,7 +121,8 @@ json::object AnswerWriter::role_chunk(uint32_t choice) const {
     return with_one_choice(base(true), std::move(entry));
 }
 
-json::object AnswerWriter::text_chunk(uint32_t choice, const std::string& text, const Logprobs* logprobs) const {
+json::object AnswerWriter::text_chunk(uint32_t choice, const std::string& text,
+                                      const Logprobs* logprobs) const {
     json::object entry;
     entry["index"] = choice;
     if (kind_ == AnswerKind::kChat) {
@@ -184,7 +158,8 @@ json::object AnswerWriter::usage_chunk(const Usage& usage, const AnswerTimings& 
     return chunk;
 }
 
-json::object AnswerWriter::answer(const std::vector<Choice>& choices, const Usage& usage, const AnswerTimings& timings) const {
+json::object AnswerWriter::answer(const std::vector<Choice>& choices, const Usage& usage,
+                                  const AnswerTimings& timings) const {
     json::object object = base(false);
     json::array entries;
     for (const Choice& choice : choices) {

@@ -1,9 +1,11 @@
 #pragma once
-// Answers of the OpenAI API: whole objects and the chunks of a stream. An AnswerWriter holds what all chunks of one answer
-// share (id, created, model), so that they can't differ. Threads: a plain value.
+// Answers of the OpenAI API: whole objects and the chunks of a stream. An AnswerWriter holds what
+// all chunks of one answer share (id, created, model), so that they can't differ. Threads: a plain
+// value.
 //
-// A stream is: for each choice a first delta with the role, text deltas, a delta with finish_reason; then, only when usage was
-// asked for, one chunk with `choices: []` and `usage` (chunks before it have no such key); then kStreamEnd.
+// A stream is: for each choice a first delta with the role, text deltas, a delta with
+// finish_reason; then, only when usage was asked for, one chunk with `choices: []` and `usage`
+// (chunks before it have no such key); then kStreamEnd.
 
 #include <cstdint>
 #include <string>
@@ -19,8 +21,8 @@ namespace gantry::protocol::openai {
 struct Usage {
     uint32_t prompt_tokens = 0;
     uint32_t completion_tokens = 0;
-    uint32_t cached_tokens = 0;       // of the prompt
-    uint32_t reasoning_tokens = 0;    // of the completion
+    uint32_t cached_tokens = 0;     // of the prompt
+    uint32_t reasoning_tokens = 0;  // of the completion
 };
 
 // Ours, beside usage: where the server's time went. Milliseconds.
@@ -41,13 +43,14 @@ using Logprobs = std::vector<TokenLogprobView>;
 struct Choice {
     uint32_t index = 0;
     std::string text;
-    std::string finish_reason;        // "stop", "length"
-    const Logprobs* logprobs = nullptr;   // null: not asked for
+    std::string finish_reason;           // "stop", "length"
+    const Logprobs* logprobs = nullptr;  // null: not asked for
 };
 
 enum class AnswerKind { kChat, kCompletion };
 
-inline constexpr const char* kStreamEnd = "[DONE]";   // the data of the last event of an unbroken stream
+inline constexpr const char* kStreamEnd =
+    "[DONE]";  // the data of the last event of an unbroken stream
 
 class AnswerWriter {
 public:
@@ -55,18 +58,20 @@ public:
 
     const std::string& id() const { return id_; }
 
-    json::object role_chunk(uint32_t choice) const;                 // chat only
-    json::object text_chunk(uint32_t choice, const std::string& text, const Logprobs* logprobs = nullptr) const;
+    json::object role_chunk(uint32_t choice) const;  // chat only
+    json::object text_chunk(uint32_t choice, const std::string& text,
+                            const Logprobs* logprobs = nullptr) const;
     json::object finish_chunk(uint32_t choice, const std::string& finish_reason) const;
     json::object usage_chunk(const Usage& usage, const AnswerTimings& timings) const;
-    json::object answer(const std::vector<Choice>& choices, const Usage& usage, const AnswerTimings& timings) const;
+    json::object answer(const std::vector<Choice>& choices, const Usage& usage,
+                        const AnswerTimings& timings) const;
 
 private:
     json::object base(bool chunk) const;
 
     AnswerKind kind_;
-    std::string id_;                  // "chatcmpl-..." or "cmpl-..."
-    int64_t created_;                 // seconds
+    std::string id_;   // "chatcmpl-..." or "cmpl-..."
+    int64_t created_;  // seconds
     std::string model_;
 };
 
@@ -75,7 +80,7 @@ json::object usage_object(const Usage& usage);
 // GET /v1/models. `meta`: what we say beyond OpenAI's fields; empty: left out.
 struct ModelEntry {
     std::string id;
-    int64_t created = 0;              // seconds
+    int64_t created = 0;  // seconds
     std::string owned_by = "gantry";
     json::object meta;
 };

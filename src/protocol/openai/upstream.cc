@@ -11,15 +11,61 @@ namespace gantry::protocol::openai {
 namespace {
 
 constexpr std::string_view kChatFields[] = {
-    "model", "messages", "max_tokens", "max_completion_tokens", "temperature", "top_p", "n", "stop", "seed", "stream",
-    "stream_options", "presence_penalty", "frequency_penalty", "logit_bias", "logprobs", "top_logprobs", "response_format",
-    "tools", "tool_choice", "parallel_tool_calls", "reasoning_effort", "user", "ignore_eos", "min_tokens", "top_k", "min_p",
-    "repetition_penalty", "stop_token_ids", "chat_template_kwargs",
+    "model",
+    "messages",
+    "max_tokens",
+    "max_completion_tokens",
+    "temperature",
+    "top_p",
+    "n",
+    "stop",
+    "seed",
+    "stream",
+    "stream_options",
+    "presence_penalty",
+    "frequency_penalty",
+    "logit_bias",
+    "logprobs",
+    "top_logprobs",
+    "response_format",
+    "tools",
+    "tool_choice",
+    "parallel_tool_calls",
+    "reasoning_effort",
+    "user",
+    "ignore_eos",
+    "min_tokens",
+    "top_k",
+    "min_p",
+    "repetition_penalty",
+    "stop_token_ids",
+    "chat_template_kwargs",
 };
 constexpr std::string_view kCompletionFields[] = {
-    "model", "prompt", "suffix", "echo", "best_of", "max_tokens", "temperature", "top_p", "n", "stop", "seed", "stream",
-    "stream_options", "presence_penalty", "frequency_penalty", "logit_bias", "logprobs", "user", "ignore_eos", "min_tokens",
-    "top_k", "min_p", "repetition_penalty", "stop_token_ids",
+    "model",
+    "prompt",
+    "suffix",
+    "echo",
+    "best_of",
+    "max_tokens",
+    "temperature",
+    "top_p",
+    "n",
+    "stop",
+    "seed",
+    "stream",
+    "stream_options",
+    "presence_penalty",
+    "frequency_penalty",
+    "logit_bias",
+    "logprobs",
+    "user",
+    "ignore_eos",
+    "min_tokens",
+    "top_k",
+    "min_p",
+    "repetition_penalty",
+    "stop_token_ids",
 };
 constexpr std::string_view kStreamOptions[] = {"include_usage"};
 constexpr std::string_view kTemplateKwargs[] = {"enable_thinking"};
@@ -120,13 +166,15 @@ std::optional<AnswerTimings> timings_of(const json::object& answer) {
     if (fields == nullptr || !fields->contains("queue_ms")) {
         return std::nullopt;
     }
-    return AnswerTimings{milliseconds_at(*fields, "queue_ms"), milliseconds_at(*fields, "prefill_ms"),
+    return AnswerTimings{milliseconds_at(*fields, "queue_ms"),
+                         milliseconds_at(*fields, "prefill_ms"),
                          milliseconds_at(*fields, "decode_ms")};
 }
 
 bool is_usage_chunk(const json::object& chunk) {
     const json::value* choices = chunk.if_contains("choices");
-    return choices != nullptr && choices->is_array() && choices->get_array().empty() && object_at(chunk, "usage") != nullptr;
+    return choices != nullptr && choices->is_array() && choices->get_array().empty() &&
+           object_at(chunk, "usage") != nullptr;
 }
 
 bool has_output(const json::object& chunk) {
@@ -147,7 +195,8 @@ bool has_output(const json::object& chunk) {
         }
         const json::value* calls = delta->if_contains("tool_calls");
         const bool called = calls != nullptr && calls->is_array() && !calls->get_array().empty();
-        if (called || text_at(*delta, "content") || text_at(*delta, "reasoning_content") || text_at(*delta, "reasoning")) {
+        if (called || text_at(*delta, "content") || text_at(*delta, "reasoning_content") ||
+            text_at(*delta, "reasoning")) {
             return true;
         }
     }

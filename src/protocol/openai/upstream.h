@@ -1,5 +1,6 @@
 #pragma once
-// For the gateway: what of a request goes on to an engine, and what is read from the engine's answer. Threads: any.
+// For the gateway: what of a request goes on to an engine, and what is read from the engine's
+// answer. Threads: any.
 
 #include <optional>
 #include <span>
@@ -12,12 +13,14 @@
 
 namespace gantry::protocol::openai {
 
-// The fields that go on to an engine: OpenAI's and the extensions that engines share. What else a client sends (grammar,
-// slot_id, n_discard, chat_template, lora, ... ) is an engine's internal and is dropped.
+// The fields that go on to an engine: OpenAI's and the extensions that engines share. What else a
+// client sends (grammar, slot_id, n_discard, chat_template, lora, ... ) is an engine's internal and
+// is dropped.
 std::span<const std::string_view> chat_fields();
 std::span<const std::string_view> completion_fields();
 
-// Only the allowed fields, in their order of arrival; inside stream_options and chat_template_kwargs only what we know.
+// Only the allowed fields, in their order of arrival; inside stream_options and
+// chat_template_kwargs only what we know.
 json::object forward_body(const json::object& original, std::span<const std::string_view> allowed);
 
 // Whether `stream` is true, and whether the client itself asked for the usage chunk.
@@ -26,13 +29,15 @@ bool wants_usage(const json::object& body);
 // Sets stream_options.include_usage. REQUIRES: wants_stream(body).
 void ask_for_usage(json::object& body);
 
-// The usage in an answer or a chunk; nullopt: none (absent, null or not an object). Numbers out of range count as 0.
+// The usage in an answer or a chunk; nullopt: none (absent, null or not an object). Numbers out of
+// range count as 0.
 std::optional<Usage> usage_of(const json::object& answer);
 std::optional<AnswerTimings> timings_of(const json::object& answer);
-// True for the extra chunk at a stream's end: `choices` empty and usage there. A client that did not ask must not get it.
+// True for the extra chunk at a stream's end: `choices` empty and usage there. A client that did
+// not ask must not get it.
 bool is_usage_chunk(const json::object& chunk);
-// Whether a chunk carries something for a person to read: content, reasoning, text or a tool call, not empty (for TTFT and to
-// count tokens where the engine gives no usage).
+// Whether a chunk carries something for a person to read: content, reasoning, text or a tool call,
+// not empty (for TTFT and to count tokens where the engine gives no usage).
 bool has_output(const json::object& chunk);
 
 }  // namespace gantry::protocol::openai

@@ -1,0 +1,80 @@
+#include "protocol/openai/chat.h"
+
+#include "engine_server/endpoints/endpoints.h"
+
+namespace gantry::engine_server {
+namespace {
+
+using protocol::openai::ChatRequest;
+
+// On a thread of the pool: reads only what does not change once the model is loaded.
+Result<AnswerPlan> plan_chat(const std::string& body, Services& services) {
+    const LoadedModel& model = *services.model;
+    Result<json::value> parsed = parse_json(body);
+    if (!parsed) {
+        return parsed.error();
+    }
+    Result<ChatRequest> request = protocol::openai::parse_chat(*parsed);
+    if (!request) {
+        return request.error();
+    }
+    if (Status supported = protocol::openai::check_supported(*request, {}); !supported) {
+        return supported.error();
+    }
+    const auto special = [&model](std::string_view text) {
+        return model.tokenizer->holds_special_text(text);
+    };
+    Result<std::vector<PromptPart>> parts =
+        model.chat_template->render(*request, services.clock.wall(), special);
+    if (!parts) {
+        return parts.error();
+    }
+    const uint32_t context = model.capacity.context_tokens;
+    Result<std::vector<engine::TokenId>> tokens =
+        tokenize_prompt(*model.tokenizer, *parts, context, "messages");
+    if (!tokens) {
+        return tokens.error();
+    }
+    if (tokens->empty()) {
+        return invalid_argument("the model's chat template makes an empty prompt of these messages",
+                                "messages");
+    }
+    if (tokens->size() >= context) {
+        return context_exceeded(tokens->size(), context, "messages");
+    }
+    Result<engine::SamplingParams> sampling =
+        make_sampling(request->generation, model.tokenizer->size(), services.random);
+    if (!sampling) {
+        return sampling.error();
+    }
+    AnswerPlan plan;
+    plan.kind = protocol::openai::AnswerKind::kChat;
+    plan.model = !services.model_name.empty() ? services.model_name
+                 : !request->model.empty()    ? request->model
+                                              : services.listed_name;
+    plan.generation = std::move(request->generation);
+    plan.sampling = *std::move(sampling);
+    plan.prompts.push_back(*std::move(tokens));
+    return plan;
+}
+
+}  // namespace
+
+http::Task<void> chat(http::Exchange& exchange, Services& services) {
+    if (std::optional<Error> error = not_ready(services)) {
+        co_await respond_error(exchange, *error);
+        co_return;
+    }
+    auto work = [body = std::move(exchange.request().body), &services]() -> Planned {
+        return plan_chat(body, services);
+    };
+    Planned plan = co_await services.pool.run(std::move(work));
+    if (!*plan) {
+        co_await respond_error(exchange, plan->error());
+        co_return;
+    }
+    AnswerPlan ready = std::move(*plan).value();
+    co_await answer(exchange, services, std::move(ready));
+}
+
+}  // namespace gantry::engine_server

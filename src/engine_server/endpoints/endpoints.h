@@ -1,0 +1,37 @@
+#pragma once
+// The routes of `gantry engine`, a file an endpoint. Io thread; what blocks runs on services.pool.
+
+#include <optional>
+
+#include "engine_server/answer.h"
+#include "engine_server/services.h"
+#include "http/http.h"
+
+namespace gantry::engine_server {
+
+// Words for http::Route::access.
+inline constexpr char kPublic[] = "public";  // anyone who can connect
+inline constexpr char kKey[] = "key";        // the API key, where one is set
+
+http::Task<void> chat(http::Exchange& exchange, Services& services);  // POST /v1/chat/completions
+http::Task<void> completions(http::Exchange& exchange, Services& services);  // POST /v1/completions
+http::Task<void> list_models(http::Exchange& exchange, Services& services);  // GET /v1/models
+http::Task<void> get_model(http::Exchange& exchange, Services& services);  // GET /v1/models/{id...}
+http::Task<void> health(http::Exchange& exchange, Services& services);     // GET /health
+http::Task<void> metrics(http::Exchange& exchange, Services& services);    // GET /metrics
+// POST /tokenize {"content","add_special"?,"parse_special"?} -> {"tokens":[...]}, POST /detokenize
+// the other way round.
+http::Task<void> tokenize(http::Exchange& exchange, Services& services);
+http::Task<void> detokenize(http::Exchange& exchange, Services& services);
+
+// All of the above into `router`, whose handlers keep a reference to `services`.
+void add_routes(http::Router& router, Services& services);
+
+// kUnavailable while the model loads.
+std::optional<Error> not_ready(const Services& services);
+
+// The work of a request that ends in a plan (parsing, templates, tokenizing) on the pool. Optional,
+// because what crosses threads must be default-constructible.
+using Planned = std::optional<Result<AnswerPlan>>;
+
+}  // namespace gantry::engine_server

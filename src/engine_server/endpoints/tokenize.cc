@@ -1,0 +1,121 @@
+#include <limits>
+
+#include "engine_server/endpoints/endpoints.h"
+#include "protocol/openai/fields.h"
+#include "protocol/openai/utf8.h"
+
+namespace gantry::engine_server {
+namespace {
+
+using protocol::openai::find;
+
+using Done = std::optional<Result<std::string>>;  // the body of the answer
+
+Result<bool> flag_at(const json::object& fields, const char* name, bool otherwise) {
+    const json::value* value = find(fields, name);
+    return value == nullptr ? Result<bool>(otherwise) : protocol::openai::as_bool(*value, name);
+}
+
+Result<std::string> tokenize_body(const std::string& body, const LoadedModel& model) {
+    Result<json::value> parsed = parse_json(body);
+    if (!parsed) {
+        return parsed.error();
+    }
+    Result<const json::object*> fields = protocol::openai::as_object(*parsed, "");
+    if (!fields) {
+        return fields.error();
+    }
+    const json::value* content = find(**fields, "content");
+    if (content == nullptr) {
+        return invalid_argument("'content' is missing: send the text to split into tokens",
+                                "content");
+    }
+    Result<std::string> text = protocol::openai::as_string(*content, "content");
+    if (!text) {
+        return text.error();
+    }
+    Result<bool> add_special = flag_at(**fields, "add_special", false);
+    if (!add_special) {
+        return add_special.error();
+    }
+    Result<bool> parse_special = flag_at(**fields, "parse_special", true);
+    if (!parse_special) {
+        return parse_special.error();
+    }
+    Result<std::vector<engine::TokenId>> ids = model.tokenizer->tokenize(*text, *parse_special);
+    if (!ids) {
+        return ids.error();
+    }
+    json::array tokens;
+    if (*add_special && model.tokenizer->begin_token() >= 0) {
+        tokens.emplace_back(model.tokenizer->begin_token());
+    }
+    for (const engine::TokenId id : *ids) {
+        tokens.emplace_back(id);
+    }
+    json::object answer;
+    answer["tokens"] = std::move(tokens);
+    return json::serialize(answer);
+}
+
+Result<std::string> detokenize_body(const std::string& body, const LoadedModel& model) {
+    Result<json::value> parsed = parse_json(body);
+    if (!parsed) {
+        return parsed.error();
+    }
+    Result<const json::object*> fields = protocol::openai::as_object(*parsed, "");
+    if (!fields) {
+        return fields.error();
+    }
+    const json::value* tokens = find(**fields, "tokens");
+    if (tokens == nullptr) {
+        return invalid_argument("'tokens' is missing: send the ids to turn into text", "tokens");
+    }
+    Result<const json::array*> ids = protocol::openai::as_array(*tokens, "tokens");
+    if (!ids) {
+        return ids.error();
+    }
+    std::string bytes;
+    for (const json::value& value : **ids) {
+        Result<int64_t> id =
+            protocol::openai::as_integer(value, "tokens", 0, int64_t{model.tokenizer->size()} - 1);
+        if (!id) {
+            return id.error();
+        }
+        bytes += model.tokenizer->piece(static_cast<engine::TokenId>(*id), true);
+    }
+    json::object answer;
+    answer["content"] = protocol::openai::to_utf8(bytes);
+    return json::serialize(answer);
+}
+
+using Work = Result<std::string> (*)(const std::string&, const LoadedModel&);
+
+http::Task<void> run_on_pool(http::Exchange& exchange, Services& services, Work make) {
+    if (std::optional<Error> error = not_ready(services)) {
+        co_await respond_error(exchange, *error);
+        co_return;
+    }
+    auto work = [body = std::move(exchange.request().body), &services, make]() -> Done {
+        return make(body, *services.model);
+    };
+    Done done = co_await services.pool.run(std::move(work));
+    if (!*done) {
+        co_await respond_error(exchange, done->error());
+        co_return;
+    }
+    http::Response response = http::json_response(200, std::move(*done).value());
+    co_await exchange.respond(std::move(response));
+}
+
+}  // namespace
+
+http::Task<void> tokenize(http::Exchange& exchange, Services& services) {
+    return run_on_pool(exchange, services, tokenize_body);
+}
+
+http::Task<void> detokenize(http::Exchange& exchange, Services& services) {
+    return run_on_pool(exchange, services, detokenize_body);
+}
+
+}  // namespace gantry::engine_server

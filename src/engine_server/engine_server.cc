@@ -1,0 +1,192 @@
+#include "engine_server/engine_server.h"
+
+#include <fmt/format.h>
+#include <llama.h>
+#include <signal.h>
+
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/detached.hpp>
+#include <boost/asio/post.hpp>
+#include <boost/asio/signal_set.hpp>
+#include <cstdio>
+#include <cstdlib>
+#include <filesystem>
+#include <thread>
+
+#include "base/log.h"
+#include "engine/llama_runner.h"
+#include "engine_server/deep_stacks.h"
+#include "engine_server/exit_file.h"
+#include "engine_server/frontend.h"
+
+namespace gantry::engine_server {
+namespace {
+
+namespace asio = http::asio;
+
+constexpr int kFailed = 1;
+constexpr int kBadModel = 3;
+constexpr std::chrono::seconds kDrainTime{5};
+constexpr std::chrono::milliseconds kUnwindStep{10};
+constexpr int kUnwindSteps = 200;
+
+// "models/x.gguf" -> "x"
+std::string name_of(const std::string& path) { return std::filesystem::path(path).stem().string(); }
+
+std::string template_of(const llama_model* model) {
+    const char* source = llama_model_chat_template(model, nullptr);
+    return source == nullptr ? std::string() : std::string(source);
+}
+
+Result<std::unique_ptr<LoadedModel>> load_model(const EngineServerOptions& options,
+                                                Frontend& frontend) {
+    engine::LlamaOptions llama;
+    llama.model_path = options.model_path;
+    llama.context_tokens = options.context_tokens;
+    llama.max_sequences = options.max_sequences;
+    llama.threads = options.threads;
+    llama.on_progress = [&frontend](float progress) { frontend.set_progress(progress); };
+    Result<std::unique_ptr<engine::LlamaRunner>> runner = engine::LlamaRunner::load(llama);
+    if (!runner) {
+        return runner.error();
+    }
+    auto model = std::make_unique<LoadedModel>();
+    model->tokenizer = make_llama_tokenizer((*runner)->vocab());
+    Result<std::unique_ptr<ChatTemplate>> chat_template =
+        ChatTemplate::create(template_of((*runner)->model()), model->tokenizer->begin_text(),
+                             model->tokenizer->end_text());
+    if (!chat_template) {
+        return invalid_argument("invalid model file: " + chat_template.error().message);
+    }
+    model->chat_template = *std::move(chat_template);
+    model->capacity = (*runner)->capacity();
+    model->description = (*runner)->description();
+    model->engine = engine::Engine::start(*std::move(runner), {});
+    return model;
+}
+
+// The process: one io thread (this one), one that loads the model, the engine's own.
+class EngineProcess {
+public:
+    explicit EngineProcess(const EngineServerOptions& options)
+        : options_(options),
+          signals_(io_, SIGTERM, SIGINT),
+          frontend_(io_,
+                    {options.model_name,
+                     options.model_name.empty() ? name_of(options.model_path) : options.model_name,
+                     options.api_key}) {}
+
+    int run() {
+        if (Status listening = listen(); !listening) {
+            end(listening.error().message, kFailed);
+            return status_;
+        }
+        wait_for_signal();
+        {
+            const DeepStacks deep;  // parsing a template recurses on it
+            loader_ = std::thread([this] { load(); });
+        }
+        io_.run();
+        loader_.join();
+        write_exit_file(reason_, status_);
+        return status_;
+    }
+
+private:
+    Status listen() {
+        if (!options_.socket.empty()) {
+            return frontend_.server().listen_unix(options_.socket, "engine");
+        }
+        Result<uint16_t> port =
+            frontend_.server().listen_tcp(options_.host, options_.port, "engine");
+        if (!port) {
+            return port.error();
+        }
+        std::printf("listening on %s:%u\n", options_.host.c_str(), static_cast<unsigned>(*port));
+        std::fflush(stdout);
+        return Ok{};
+    }
+
+    void load() {
+        // Shared, because what is posted must be copyable.
+        auto loaded =
+            std::make_shared<Result<std::unique_ptr<LoadedModel>>>(load_model(options_, frontend_));
+        asio::post(io_, [this, loaded] {
+            loading_ = false;
+            if (!*loaded) {
+                const bool bad = loaded->error().code == ErrorCode::kInvalidArgument;
+                end(loaded->error().message, bad ? kBadModel : kFailed);
+                io_.stop();
+                return;
+            }
+            log::info("ready: {}, context of {} tokens for up to {} sequences",
+                      (**loaded)->description, (**loaded)->capacity.context_tokens,
+                      (**loaded)->capacity.slots);
+            frontend_.set_model(std::move(**loaded));
+        });
+    }
+
+    void end(const std::string& reason, int status) {
+        reason_ = reason;
+        status_ = status;
+        if (status != 0) {
+            log::error("{}", reason);
+        }
+        write_exit_file(reason, status);
+    }
+
+    void wait_for_signal() {
+        signals_.async_wait([this](const boost::system::error_code& failure, int number) {
+            if (!failure) {
+                on_signal(number);
+            }
+        });
+    }
+
+    void on_signal(int number) {
+        const std::string reason =
+            fmt::format("stopped by {}", number == SIGINT ? "SIGINT" : "SIGTERM");
+        if (stopping_ || loading_) {
+            // A second signal, or a load that can't be interrupted: leave at once, without the
+            // destructors' order.
+            write_exit_file(reason, 0);
+            std::fflush(nullptr);
+            std::_Exit(0);
+        }
+        stopping_ = true;
+        reason_ = reason;
+        log::info("{}: finishing what runs, {} s at most", reason, kDrainTime.count());
+        wait_for_signal();
+        asio::co_spawn(io_, drain(frontend_.server(), io_), asio::detached);
+    }
+
+    static http::Task<void> drain(http::Server& server, asio::io_context& io) {
+        co_await server.stop(Deadline::after(kDrainTime));
+        // What was cut off still unwinds: its handlers must not outlive what they refer to.
+        for (int i = 0; i < kUnwindSteps && server.exchanges() > 0; ++i) {
+            co_await http::sleep_for(kUnwindStep);
+        }
+        io.stop();
+    }
+
+    const EngineServerOptions& options_;
+    asio::io_context io_{1};
+    asio::signal_set signals_;
+    Frontend frontend_;
+    std::thread loader_;
+    bool loading_ = true;
+    bool stopping_ = false;
+    std::string reason_;
+    int status_ = 0;
+};
+
+}  // namespace
+
+int run_engine_server(const EngineServerOptions& options) {
+    start_exit_file(options.exit_file);
+    ::signal(SIGPIPE, SIG_IGN);
+    EngineProcess process(options);
+    return process.run();
+}
+
+}  // namespace gantry::engine_server

@@ -1,0 +1,123 @@
+#include "engine_server/frontend.h"
+
+#include <sodium.h>
+
+#include <array>
+
+#include "base/assert.h"
+#include "engine_server/deep_stacks.h"
+#include "engine_server/endpoints/endpoints.h"
+#include "protocol/openai/errors.h"
+
+namespace gantry::engine_server {
+namespace {
+
+constexpr size_t kPoolThreads = 2;
+
+using Digest = std::array<unsigned char, 32>;
+
+Digest digest(std::string_view text) {
+    Digest out{};
+    crypto_generichash(out.data(), out.size(), reinterpret_cast<const unsigned char*>(text.data()),
+                       text.size(), nullptr, 0);
+    return out;
+}
+
+// Digests, so that neither the key's length nor where it first differs can be told by the time.
+bool same(const Digest& key, std::string_view given) {
+    const Digest other = digest(given);
+    return sodium_memcmp(key.data(), other.data(), key.size()) == 0;
+}
+
+std::string_view given_key(const http::Request& request) {
+    constexpr std::string_view kBearer = "Bearer ";
+    const std::string_view header = request.headers.get("authorization");
+    if (header.starts_with(kBearer)) {
+        return header.substr(kBearer.size());
+    }
+    return request.headers.get("x-api-key");
+}
+
+http::Task<void> refuse(http::Exchange& exchange) {
+    const Error error{ErrorCode::kUnauthenticated,
+                      "no valid API key: send it as \"Authorization: Bearer KEY\"",
+                      {},
+                      {}};
+    co_await respond_error(exchange, error);
+}
+
+http::Middleware require_key(const std::string& key) {
+    return [expected = digest(key)](http::Exchange& exchange, const http::Route* route,
+                                    const http::Next& next) {
+        const bool open = route != nullptr && route->access == kPublic;
+        if (open || same(expected, given_key(exchange.request()))) {
+            return next(exchange);
+        }
+        return refuse(exchange);
+    };
+}
+
+http::ServerOptions server_options() {
+    http::ServerOptions options;
+    options.error_response = [](int status, const std::string& message, const std::string&) {
+        http::Response response =
+            error_response(protocol::openai::error_from_status(status, message));
+        response.status = status;
+        return response;
+    };
+    return options;
+}
+
+}  // namespace
+
+// Members are destroyed from the last to the first: the server, then the pool whose work reads the
+// model, then the model with its engine, which still sends its last events to the hub.
+struct Frontend::State {
+    State(http::asio::io_context& io, FrontendOptions options)
+        : hub(io),
+          services{.pool = pool,
+                   .hub = hub,
+                   .io = io,
+                   .model_name = std::move(options.model_name),
+                   .listed_name = std::move(options.listed_name),
+                   .clock = system_clock(),
+                   .random = system_random(),
+                   .started_at = system_clock().wall(),
+                   .model = nullptr},
+          pool(deep_pool()),
+          server(io, with_routes(router, services), server_options()) {
+        if (!options.api_key.empty()) {
+            server.use(require_key(options.api_key));
+        }
+    }
+
+    static http::BlockingPool deep_pool() {
+        const DeepStacks deep;
+        return http::BlockingPool(kPoolThreads);
+    }
+    static const http::Router& with_routes(http::Router& router, Services& services) {
+        add_routes(router, services);
+        return router;
+    }
+
+    EventHub hub;
+    Services services;
+    http::BlockingPool pool;
+    http::Router router;
+    http::Server server;
+};
+
+Frontend::Frontend(http::asio::io_context& io, FrontendOptions options)
+    : state_(std::make_unique<State>(io, std::move(options))) {}
+Frontend::~Frontend() = default;
+
+http::Server& Frontend::server() { return state_->server; }
+
+void Frontend::set_progress(float progress) { state_->services.progress = progress; }
+
+void Frontend::set_model(std::unique_ptr<LoadedModel> model) {
+    GANTRY_ASSERT(!state_->services.model, "a frontend has one model for all its life");
+    state_->services.model = std::move(model);
+}
+
+}  // namespace gantry::engine_server

@@ -1,0 +1,145 @@
+#include "engine_server/tokenizer.h"
+
+#include <fmt/format.h>
+#include <llama.h>
+
+#include <algorithm>
+#include <climits>
+
+namespace gantry::engine_server {
+namespace {
+
+class LlamaTokenizer final : public Tokenizer {
+public:
+    explicit LlamaTokenizer(const llama_vocab* vocab)
+        : vocab_(vocab), size_(llama_vocab_n_tokens(vocab)) {
+        for (llama_token token = 0; token < size_; ++token) {
+            const llama_token_attr attributes = llama_vocab_get_attr(vocab_, token);
+            if ((attributes & (LLAMA_TOKEN_ATTR_CONTROL | LLAMA_TOKEN_ATTR_UNKNOWN)) != 0) {
+                std::string text = piece(token, true);
+                if (!text.empty()) {
+                    special_texts_.push_back(std::move(text));
+                }
+            }
+            piece_bytes_max_ = std::max(piece_bytes_max_, piece(token, true).size());
+        }
+    }
+
+    Result<std::vector<engine::TokenId>> tokenize(std::string_view text,
+                                                  bool parse_special) const override {
+        if (text.size() > INT32_MAX / 2) {
+            return Error{
+                ErrorCode::kTooLarge, "the text is too long to be split into tokens", {}, {}};
+        }
+        std::vector<engine::TokenId> tokens(text.size() / 3 + 16);
+        const auto length = static_cast<int32_t>(text.size());
+        try {
+            int32_t count =
+                llama_tokenize(vocab_, text.data(), length, tokens.data(),
+                               static_cast<int32_t>(tokens.size()), false, parse_special);
+            if (count < 0 && count != INT32_MIN) {
+                tokens.resize(static_cast<size_t>(-count));
+                count = llama_tokenize(vocab_, text.data(), length, tokens.data(), -count, false,
+                                       parse_special);
+            }
+            if (count < 0) {
+                return internal_error("the text can't be split into tokens");
+            }
+            tokens.resize(static_cast<size_t>(count));
+        } catch (const std::exception& failure) {
+            return invalid_argument(
+                fmt::format("the text can't be split into tokens: {}", failure.what()));
+        }
+        return tokens;
+    }
+
+    std::string piece(engine::TokenId token, bool special) const override {
+        if (token < 0 || token >= size_) {
+            return {};
+        }
+        std::string text(64, '\0');
+        int32_t length = llama_token_to_piece(vocab_, token, text.data(),
+                                              static_cast<int32_t>(text.size()), 0, special);
+        if (length < 0) {
+            text.resize(static_cast<size_t>(-length));
+            length = llama_token_to_piece(vocab_, token, text.data(),
+                                          static_cast<int32_t>(text.size()), 0, special);
+        }
+        text.resize(static_cast<size_t>(std::max(length, 0)));
+        return text;
+    }
+
+    bool holds_special_text(std::string_view text) const override {
+        return std::any_of(special_texts_.begin(), special_texts_.end(),
+                           [text](const std::string& special) {
+                               return text.find(special) != std::string_view::npos;
+                           });
+    }
+
+    engine::TokenId begin_token() const override {
+        return llama_vocab_get_add_bos(vocab_) ? llama_vocab_bos(vocab_) : -1;
+    }
+    std::string begin_text() const override { return piece(llama_vocab_bos(vocab_), true); }
+    std::string end_text() const override { return piece(llama_vocab_eos(vocab_), true); }
+    uint32_t size() const override { return static_cast<uint32_t>(size_); }
+    size_t piece_bytes_max() const override { return piece_bytes_max_; }
+
+private:
+    const llama_vocab* vocab_;
+    llama_token size_;
+    std::vector<std::string> special_texts_;
+    size_t piece_bytes_max_ = 1;
+};
+
+}  // namespace
+
+std::unique_ptr<Tokenizer> make_llama_tokenizer(const llama_vocab* vocab) {
+    return std::make_unique<LlamaTokenizer>(vocab);
+}
+
+Result<std::vector<engine::TokenId>> tokenize_prompt(const Tokenizer& tokenizer,
+                                                     const std::vector<PromptPart>& parts,
+                                                     uint32_t context_tokens,
+                                                     const std::string& param) {
+    size_t bytes = 0;
+    for (const PromptPart& part : parts) {
+        bytes += part.text.size();
+    }
+    // A token may stand for a character that the vocabulary writes longer or shorter than the text
+    // does: hence the factor.
+    const size_t at_least = bytes / (tokenizer.piece_bytes_max() * 4);
+    if (at_least >= context_tokens) {
+        return context_exceeded(at_least, context_tokens, param, true);
+    }
+    std::vector<engine::TokenId> tokens;
+    if (tokenizer.begin_token() >= 0) {
+        tokens.push_back(tokenizer.begin_token());
+    }
+    for (size_t i = 0; i < parts.size(); ++i) {
+        std::string_view text = parts[i].text;
+        const std::string begin = tokenizer.begin_text();
+        // Templates write bos_token themselves; it must not stand there twice.
+        if (i == 0 && !tokens.empty() && !begin.empty() && text.starts_with(begin) &&
+            !parts[i].is_input) {
+            text.remove_prefix(begin.size());
+        }
+        Result<std::vector<engine::TokenId>> more = tokenizer.tokenize(text, !parts[i].is_input);
+        if (!more) {
+            return more.error();
+        }
+        tokens.insert(tokens.end(), more->begin(), more->end());
+    }
+    return tokens;
+}
+
+Error context_exceeded(uint64_t prompt_tokens, uint32_t context_tokens, const std::string& param,
+                       bool at_least) {
+    return invalid_argument(
+        fmt::format(
+            "this model's context holds {} tokens, and the prompt alone has {}{}, which leaves "
+            "no room for an answer: shorten the prompt",
+            context_tokens, at_least ? "at least " : "", prompt_tokens),
+        param, "context_length_exceeded");
+}
+
+}  // namespace gantry::engine_server
