@@ -4,13 +4,19 @@
 //
 // A call that returned ok is on disk: kill -9 or a power cut later loses nothing of it. Each function is one transaction.
 // Threads: any thread may call; writes are serialised by one mutex and one connection, reads use connections of their own.
-// All calls block on the disk: from the io thread go through http::BlockingPool.
-// Time and ids are parameters. Errors: kNotFound, kConflict (unique name taken, or version differs), kStorageFull (disk full,
-// read-only, I/O error), kUnavailable (locked over 5 s), kInternal.
+// All calls block on the disk: from the io thread go through http::BlockingPool. After close() every call is kUnavailable.
+// Time and ids are parameters. Errors: kNotFound (reason "<thing>_not_found"), kConflict (param "name", "source": taken; param
+// "version": the version differs), kInvalidArgument (param "cursor", "limit"; text that is no UTF-8), kStorageFull (reason
+// "disk_full", "disk_error", "database_removed": full, read-only, I/O error; reads go on, and writes go on by themselves once
+// the disk takes them again), kUnavailable (reason "database_locked", "database_busy": over 5 s), kInternal (damage). An error
+// of a write means: not done (a kill right then may still leave it done, never half done).
 //
 // One writer a column: the API writes desired columns (update_*), the reconciler creates, marks and deletes instances,
 // heartbeat writes observed columns (observe_*). Instances' and workers' observed state changes too often to fsync each time:
 // observe_* may lose the last second at a power cut, never at a crash of the process; it is observed again anyway.
+//
+// Files in <data-dir>: gantry.db and usage.db (mode 0600, with -wal and -shm in use), gantry.lock (flock; the pid, or "clean"),
+// initialized (the folder has been used). Destroying a Store without close() counts as an unclean stop.
 
 #include <functional>
 #include <memory>
@@ -28,9 +34,9 @@ namespace gantry::store {
 
 // A page of a list: rows after `cursor` (opaque; empty: from the start), at most `limit`, by creation time then id.
 struct PageRequest {
-    std::string cursor;
+    std::string cursor{};
     uint32_t limit = 50;                 // 1..500
-    std::string name_contains;           // filter, empty: all
+    std::string name_contains{};         // filter, empty: all
     bool descending = false;
 };
 template <class T>
@@ -44,11 +50,13 @@ public:
     // Creates or migrates; takes an flock on <data_dir>/gantry.lock first (kConflict, with the pid, when another has it).
     // After an unclean stop runs quick_check. Refuses: a corrupt file, a schema newer than this binary, a database that
     // vanished though the data folder has been used (kInternal, text with what to restore). Never starts afresh silently.
+    // Its errors are for the operator's terminal: they name the data folder. After a refusal nothing in the folder has changed.
     static Result<std::unique_ptr<Store>> open(const std::string& data_dir);
     virtual ~Store() = default;
 
     virtual Status check_writable() = 0;                            // for /readyz
-    virtual Status backup(const std::string& path) = 0;             // VACUUM INTO, while in use
+    // One file with all of it, usage included, as of one moment for each database; in use meanwhile. kConflict: path exists.
+    virtual Status backup(const std::string& path) = 0;
     virtual Status close() = 0;                                     // marks the stop clean
 
     // Deployments. create: id, version, generation and times are taken from the value.
@@ -56,32 +64,37 @@ public:
     // Writes all desired columns where the stored version equals `expected_version`, storing deployment.version (which the
     // caller raised). kConflict otherwise.
     virtual Status update_deployment(const Deployment& deployment, int64_t expected_version) = 0;
-    // Deletes the row; its instances must be gone already or are marked stopping in the same transaction.
+    // Deletes the row and marks its instances stopping in the same transaction. They stay, with the id of the deployment that
+    // is gone, until delete_instance: in snapshot() and in instances(of).
     virtual Status delete_deployment(const DeploymentId& id) = 0;
     virtual Result<Deployment> deployment(const DeploymentId& id) = 0;
     virtual Result<Deployment> deployment_by_name(const std::string& name) = 0;
     virtual Result<Page<Deployment>> deployments(const PageRequest& page) = 0;
 
-    // Instances.
+    // Instances. create: kNotFound where the deployment is gone (deleted while the reconciler planned). place: once;
+    // kConflict where it is placed or stopping already, kNotFound where the worker is gone.
     virtual Status create_instance(const Instance& instance) = 0;
     virtual Status place_instance(const InstanceId& id, const WorkerId& worker, const std::string& reason, WallTime now) = 0;
     virtual Status set_instance_reason(const InstanceId& id, const std::string& reason) = 0;   // of a pending one
+    // Sets the flag and, unless the state is kError or kUnreachable, the state. Repeating it is fine.
     virtual Status mark_instance_stopping(const InstanceId& id, WallTime now) = 0;
     virtual Status delete_instance(const InstanceId& id) = 0;
-    // State, reason, state_since, progress, endpoint, api_key, pid, restarts, memory.
+    // State, reason, state_since, progress, endpoint, api_key, pid, restarts, memory; ids that are gone are passed over. Of an
+    // instance marked stopping only kError and kUnreachable change the state: a late report never makes it run again.
     virtual Status observe_instances(const std::vector<Instance>& instances) = 0;
     virtual Result<Instance> instance(const InstanceId& id) = 0;
+    // name_contains looks at the id and at the deployment's name.
     virtual Result<Page<Instance>> instances(const PageRequest& page, const DeploymentId& of = {}) = 0;
 
     // Workers.
     virtual Status create_worker(const Worker& worker) = 0;
     virtual Status update_worker(const Worker& worker, int64_t expected_version) = 0;  // name, cordoned
-    virtual Status delete_worker(const WorkerId& id) = 0;
+    virtual Status delete_worker(const WorkerId& id) = 0;           // kConflict while instances are placed on it
     virtual Status observe_worker(const Worker& worker) = 0;        // state, address, version, last_report_at, devices
     virtual Result<Worker> worker(const WorkerId& id) = 0;
     virtual Result<Page<Worker>> workers(const PageRequest& page) = 0;
 
-    // Models.
+    // Models. Name and source are unique.
     virtual Status create_model(const Model& model) = 0;
     virtual Status update_model(const Model& model, int64_t expected_version) = 0;
     virtual Status delete_model(const ModelId& id) = 0;             // kConflict while a deployment has its source
@@ -91,7 +104,7 @@ public:
     virtual Result<Page<Model>> models(const PageRequest& page) = 0;
 
     // Users, keys, sessions. Deleting a user deletes keys and sessions of it in the same transaction. The last enabled admin
-    // can't be deleted, disabled or demoted (kConflict).
+    // can't be deleted, disabled or demoted (kConflict, reason "last_admin"). Ending a session that is gone is ok.
     virtual Status create_user(const User& user) = 0;
     virtual Status update_user(const User& user, int64_t expected_version) = 0;
     virtual Status delete_user(const UserId& id) = 0;
@@ -121,12 +134,18 @@ public:
     virtual Result<std::optional<std::string>> setting(const std::string& name) = 0;
     virtual Status set_setting(const std::string& name, const std::string& value) = 0;
 
-    // Usage: idempotent by request id.
+    // Usage: idempotent by request id (the first record of an id stays); a batch is one transaction. By time, then request id;
+    // name_contains looks at the model.
     virtual Status add_usage(const std::vector<UsageRecord>& records) = 0;
-    virtual Result<Page<UsageRecord>> usage(const PageRequest& page) = 0;
+    virtual Result<Page<UsageRecord>> usage(const PageRequest& page, const UserId& of = {}) = 0;
 };
 
 // The version of the schema this binary writes.
 int schema_version();
+
+// Brings a backup back, with the server stopped: checks it, then puts it in place of what `data_dir` holds; what was there is
+// kept beside it as *.replaced-N. kConflict while a server uses the folder; kInvalidArgument for what is no (whole) backup.
+// A kill in the middle leaves a folder that refuses to start until restore is run again: never half of each.
+Status restore(const std::string& backup, const std::string& data_dir);
 
 }  // namespace gantry::store

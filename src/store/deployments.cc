@@ -1,0 +1,98 @@
+// The table of deployments: written by the API only.
+
+#include <fmt/format.h>
+
+#include "store/json_columns.h"
+#include "store/rows.h"
+#include "store/sqlite_store.h"
+#include "store/tables.h"
+
+namespace gantry::store {
+namespace {
+
+constexpr char kSelect[] =
+    "SELECT id, name, source, backend, options, replicas, stopped, version, generation, created_at, updated_at "
+    "FROM deployments";
+constexpr ListSource kList{"deployment", kSelect, "created_at", "id", "instr(lower(name), lower(?3)) > 0"};
+
+void read(Columns& columns, Deployment& d) {
+    columns >> d.id >> d.name >> d.source >> d.backend >> d.options >> d.replicas >> d.stopped >> d.version >>
+        d.generation >> d.created_at >> d.updated_at;
+}
+
+Error explain_name(Error error, const Deployment& deployment) {
+    return explain(std::move(error),
+                   {{"deployments.name", ErrorCode::kConflict,
+                     fmt::format("there is a deployment named '{}' already: choose another name.", deployment.name), "name"}});
+}
+
+}  // namespace
+
+Status SqliteStore::create_deployment(const Deployment& deployment) {
+    const Deployment& d = deployment;
+    auto options = to_json_text(d.options);
+    if (!options) return std::move(options).error();
+    return change([&](Connection& db) -> Status {
+        auto done = db.run("INSERT INTO deployments VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", d.id, d.name, d.source,
+                           d.backend, *options, d.replicas, d.stopped, d.version, d.generation, d.created_at, d.updated_at);
+        if (!done) return explain_name(std::move(done).error(), d);
+        return Ok{};
+    });
+}
+
+Status SqliteStore::update_deployment(const Deployment& deployment, int64_t expected_version) {
+    const Deployment& d = deployment;
+    auto options = to_json_text(d.options);
+    if (!options) return std::move(options).error();
+    return change([&](Connection& db) -> Status {
+        auto changed = db.run(
+            "UPDATE deployments SET name = ?, source = ?, backend = ?, options = ?, replicas = ?, stopped = ?, version = ?, "
+            "generation = ?, updated_at = ? WHERE id = ? AND version = ?",
+            d.name, d.source, d.backend, *options, d.replicas, d.stopped, d.version, d.generation, d.updated_at, d.id,
+            expected_version);
+        if (!changed) return explain_name(std::move(changed).error(), d);
+        if (*changed == 1) return Ok{};
+        return missing_or_stale(db, "SELECT version FROM deployments WHERE id = ?", "deployment", d.id.text,
+                                expected_version);
+    });
+}
+
+Status SqliteStore::delete_deployment(const DeploymentId& id) {
+    return change([&](Connection& db) -> Status {
+        auto deleted = db.run("DELETE FROM deployments WHERE id = ?", id);
+        if (!deleted) return std::move(deleted).error();
+        if (*deleted == 0) return no_such("deployment", id.text);
+        auto marked = db.run(
+            "UPDATE instances SET stopping = 1, reason = 'its deployment was deleted', "
+            "state = CASE state WHEN 'error' THEN state WHEN 'unreachable' THEN state ELSE 'stopping' END "
+            "WHERE deployment_id = ?",
+            id);
+        if (!marked) return std::move(marked).error();
+        return Ok{};
+    });
+}
+
+Result<Deployment> SqliteStore::deployment(const DeploymentId& id) {
+    return control_->read([&](Connection& db) {
+        return read_one<Deployment>(db, db.query(std::string(kSelect) + " WHERE id = ?", id), "deployment", id.text, read);
+    });
+}
+
+Result<Deployment> SqliteStore::deployment_by_name(const std::string& name) {
+    return control_->read([&](Connection& db) {
+        return read_one<Deployment>(db, db.query(std::string(kSelect) + " WHERE name = ?", name), "deployment", name, read);
+    });
+}
+
+Result<Page<Deployment>> SqliteStore::deployments(const PageRequest& page) {
+    return control_->read([&](Connection& db) {
+        return read_page<Deployment>(db, kList, page, {}, read,
+                                     [](const Deployment& d) { return std::pair{d.created_at, d.id.text}; });
+    });
+}
+
+Result<std::vector<Deployment>> all_deployments(Connection& db) {
+    return read_all<Deployment>(db, db.query(std::string(kSelect) + " ORDER BY created_at, id"), "deployment", read);
+}
+
+}  // namespace gantry::store

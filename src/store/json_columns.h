@@ -1,0 +1,25 @@
+#pragma once
+// Columns that hold JSON texts: a deployment's options, a worker's devices, a model's meta. Keys that are missing keep their
+// default and unknown ones are passed over, so that a field may come or go without a migration.
+
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+#include "domain/deployment.h"
+#include "domain/device.h"
+#include "domain/model.h"
+#include "store/statement.h"
+
+namespace gantry::store {
+
+// kInvalidArgument for text that is no UTF-8, which JSON could not give back.
+Result<std::string> to_json_text(const BackendOptions& options);
+Result<std::string> to_json_text(const std::vector<Device>& devices);
+Result<std::string> to_json_text(const ModelMeta& meta);
+
+Columns& operator>>(Columns& columns, BackendOptions& out);
+Columns& operator>>(Columns& columns, std::vector<Device>& out);
+Columns& operator>>(Columns& columns, ModelMeta& out);
+
+}  // namespace gantry::store

@@ -1,0 +1,94 @@
+#pragma once
+// The Store on SQLite. Each table's functions are in the file of its name: deployments.cc, instances.cc, workers.cc,
+// models.cc, users.cc, keys.cc, sessions.cc, usage.cc, settings.cc; opening, closing and backup in sqlite_store.cc, backup.cc.
+
+#include <memory>
+#include <string>
+
+#include "store/data_folder.h"
+#include "store/database.h"
+#include "store/store.h"
+
+namespace gantry::store {
+
+inline constexpr int32_t kControlApplicationId = 0x47414e54;   // "GANT", as in schema/0001_init.sql
+inline constexpr int32_t kUsageApplicationId = 0x47414e55;     // "GANU"
+
+class SqliteStore final : public Store {
+public:
+    static Result<std::unique_ptr<SqliteStore>> open(const std::string& data_dir, const DatabaseOptions& options);
+
+    Status check_writable() override;
+    Status backup(const std::string& path) override;
+    Status close() override;
+
+    Status create_deployment(const Deployment& deployment) override;
+    Status update_deployment(const Deployment& deployment, int64_t expected_version) override;
+    Status delete_deployment(const DeploymentId& id) override;
+    Result<Deployment> deployment(const DeploymentId& id) override;
+    Result<Deployment> deployment_by_name(const std::string& name) override;
+    Result<Page<Deployment>> deployments(const PageRequest& page) override;
+
+    Status create_instance(const Instance& instance) override;
+    Status place_instance(const InstanceId& id, const WorkerId& worker, const std::string& reason, WallTime now) override;
+    Status set_instance_reason(const InstanceId& id, const std::string& reason) override;
+    Status mark_instance_stopping(const InstanceId& id, WallTime now) override;
+    Status delete_instance(const InstanceId& id) override;
+    Status observe_instances(const std::vector<Instance>& instances) override;
+    Result<Instance> instance(const InstanceId& id) override;
+    Result<Page<Instance>> instances(const PageRequest& page, const DeploymentId& of) override;
+
+    Status create_worker(const Worker& worker) override;
+    Status update_worker(const Worker& worker, int64_t expected_version) override;
+    Status delete_worker(const WorkerId& id) override;
+    Status observe_worker(const Worker& worker) override;
+    Result<Worker> worker(const WorkerId& id) override;
+    Result<Page<Worker>> workers(const PageRequest& page) override;
+
+    Status create_model(const Model& model) override;
+    Status update_model(const Model& model, int64_t expected_version) override;
+    Status delete_model(const ModelId& id) override;
+    Result<Model> model(const ModelId& id) override;
+    Result<Model> model_by_name(const std::string& name) override;
+    Result<Model> model_by_source(const std::string& source) override;
+    Result<Page<Model>> models(const PageRequest& page) override;
+
+    Status create_user(const User& user) override;
+    Status update_user(const User& user, int64_t expected_version) override;
+    Status delete_user(const UserId& id) override;
+    Result<User> user(const UserId& id) override;
+    Result<User> user_by_name(const std::string& name) override;
+    Result<Page<User>> users(const PageRequest& page) override;
+    Status create_key(const ApiKey& key) override;
+    Status update_key(const ApiKey& key, int64_t expected_version) override;
+    Status delete_key(const ApiKeyId& id) override;
+    Result<ApiKey> key(const ApiKeyId& id) override;
+    Result<Page<ApiKey>> keys(const PageRequest& page, const UserId& of) override;
+    Status create_session(const Session& session) override;
+    Status delete_session(const std::string& token_digest) override;
+    Status delete_sessions_of(const UserId& user) override;
+    Status delete_sessions_before(WallTime now) override;
+
+    Result<Snapshot> snapshot() override;
+    Result<AuthRows> auth_rows() override;
+
+    Result<std::optional<std::string>> setting(const std::string& name) override;
+    Status set_setting(const std::string& name, const std::string& value) override;
+
+    Status add_usage(const std::vector<UsageRecord>& records) override;
+    Result<Page<UsageRecord>> usage(const PageRequest& page, const UserId& of) override;
+
+private:
+    SqliteStore(DataFolder folder, std::unique_ptr<Database> control, std::unique_ptr<Database> usage)
+        : folder_(std::move(folder)), control_(std::move(control)), usage_(std::move(usage)) {}
+    // A durable write of the control state.
+    Status change(const std::function<Status(Connection&)>& use) {
+        return control_->write(Database::Synchronous::kFull, use);
+    }
+
+    DataFolder folder_;                     // outlives the databases: the lock goes last
+    std::unique_ptr<Database> control_;
+    std::unique_ptr<Database> usage_;
+};
+
+}  // namespace gantry::store

@@ -1,0 +1,20 @@
+#pragma once
+// How each table's rows are read, for the functions that read several tables at once (snapshot, auth_rows).
+
+#include <vector>
+
+#include "base/result.h"
+#include "store/statement.h"
+#include "store/store.h"
+
+namespace gantry::store {
+
+Result<std::vector<Deployment>> all_deployments(Connection& db);
+Result<std::vector<Instance>> all_instances(Connection& db);
+Result<std::vector<Worker>> all_workers(Connection& db);
+Result<std::vector<Model>> all_models(Connection& db);
+Result<std::vector<User>> all_users(Connection& db);
+Result<std::vector<ApiKey>> all_keys(Connection& db);
+Result<std::vector<Session>> all_sessions(Connection& db);
+
+}  // namespace gantry::store

@@ -1,0 +1,97 @@
+// The table of workers. The API writes name and cordoned; heartbeat observes the rest.
+
+#include <fmt/format.h>
+
+#include "store/json_columns.h"
+#include "store/rows.h"
+#include "store/sqlite_store.h"
+#include "store/tables.h"
+
+namespace gantry::store {
+namespace {
+
+constexpr char kSelect[] =
+    "SELECT id, name, address, gantry_version, cordoned, version, created_at, state, last_report_at, devices FROM workers";
+constexpr ListSource kList{"worker", kSelect, "created_at", "id", "instr(lower(name), lower(?3)) > 0"};
+
+void read(Columns& columns, Worker& w) {
+    columns >> w.id >> w.name >> w.address >> w.version >> w.cordoned >> w.version_number >> w.created_at >> w.state >>
+        w.last_report_at >> w.devices;
+}
+
+Error explain_name(Error error, const Worker& worker) {
+    return explain(std::move(error),
+                   {{"workers.name", ErrorCode::kConflict,
+                     fmt::format("there is a worker named '{}' already: choose another name.", worker.name), "name"}});
+}
+
+}  // namespace
+
+Status SqliteStore::create_worker(const Worker& worker) {
+    const Worker& w = worker;
+    auto devices = to_json_text(w.devices);
+    if (!devices) return std::move(devices).error();
+    return change([&](Connection& db) -> Status {
+        auto done = db.run("INSERT INTO workers VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", w.id, w.name, w.address, w.version,
+                           w.cordoned, w.version_number, w.created_at, w.state, w.last_report_at, *devices);
+        if (!done) return explain_name(std::move(done).error(), w);
+        return Ok{};
+    });
+}
+
+Status SqliteStore::update_worker(const Worker& worker, int64_t expected_version) {
+    const Worker& w = worker;
+    return change([&](Connection& db) -> Status {
+        auto changed = db.run("UPDATE workers SET name = ?, cordoned = ?, version = ? WHERE id = ? AND version = ?", w.name,
+                              w.cordoned, w.version_number, w.id, expected_version);
+        if (!changed) return explain_name(std::move(changed).error(), w);
+        if (*changed == 1) return Ok{};
+        return missing_or_stale(db, "SELECT version FROM workers WHERE id = ?", "worker", w.id.text, expected_version);
+    });
+}
+
+Status SqliteStore::delete_worker(const WorkerId& id) {
+    return change([&](Connection& db) -> Status {
+        auto deleted = db.run("DELETE FROM workers WHERE id = ?", id);
+        if (!deleted) {
+            return explain(std::move(deleted).error(),
+                           {{"foreign_key", ErrorCode::kConflict,
+                             "the worker still has instances: stop or move them first, then delete it."}});
+        }
+        if (*deleted == 0) return no_such("worker", id.text);
+        return Ok{};
+    });
+}
+
+Status SqliteStore::observe_worker(const Worker& worker) {
+    const Worker& w = worker;
+    auto devices = to_json_text(w.devices);
+    if (!devices) return std::move(devices).error();
+    return control_->write(Database::Synchronous::kNormal, [&](Connection& db) -> Status {
+        auto changed = db.run(
+            "UPDATE workers SET state = ?, address = ?, gantry_version = ?, last_report_at = ?, devices = ? WHERE id = ?",
+            w.state, w.address, w.version, w.last_report_at, *devices, w.id);
+        if (!changed) return std::move(changed).error();
+        if (*changed == 0) return no_such("worker", w.id.text);
+        return Ok{};
+    });
+}
+
+Result<Worker> SqliteStore::worker(const WorkerId& id) {
+    return control_->read([&](Connection& db) {
+        return read_one<Worker>(db, db.query(std::string(kSelect) + " WHERE id = ?", id), "worker", id.text, read);
+    });
+}
+
+Result<Page<Worker>> SqliteStore::workers(const PageRequest& page) {
+    return control_->read([&](Connection& db) {
+        return read_page<Worker>(db, kList, page, {}, read,
+                                 [](const Worker& w) { return std::pair{w.created_at, w.id.text}; });
+    });
+}
+
+Result<std::vector<Worker>> all_workers(Connection& db) {
+    return read_all<Worker>(db, db.query(std::string(kSelect) + " ORDER BY created_at, id"), "worker", read);
+}
+
+}  // namespace gantry::store
