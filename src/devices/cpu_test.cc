@@ -1,0 +1,126 @@
+#include "devices/cpu.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <stdlib.h>
+
+#include <chrono>
+#include <filesystem>
+#include <fstream>
+
+#include "devices/devices.h"
+
+namespace gantry::devices {
+namespace {
+
+using testing::HasSubstr;
+
+constexpr uint64_t kKiB = 1024;
+
+// A copy of a recorded machine that a test may change.
+class Machine {
+public:
+    explicit Machine(const std::string& recorded) {
+        char name[] = "/tmp/gantry_devices_XXXXXX";
+        root_ = ::mkdtemp(name);
+        std::filesystem::copy(std::string(GANTRY_SOURCE_DIR) + "/tests/data/devices/" + recorded, root_,
+                              std::filesystem::copy_options::recursive);
+    }
+    ~Machine() {
+        std::error_code ignored;
+        std::filesystem::remove_all(root_, ignored);
+    }
+    void write(const std::string& path, const std::string& text) {
+        std::filesystem::create_directories(std::filesystem::path(root_ + path).parent_path());
+        std::ofstream(root_ + path) << text;
+    }
+    const std::string& root() const { return root_; }
+
+private:
+    std::string root_;
+};
+
+TEST(CpuProber, ReadsARecordedMachine) {
+    const Machine machine("xeon-2-cores");
+    const Device device = CpuProber(machine.root(), 2).probe();
+    EXPECT_EQ(device.vendor, "cpu");
+    EXPECT_EQ(device.name, "Intel(R) Xeon(R) Processor");
+    EXPECT_EQ(device.cores, 2u);
+    EXPECT_EQ(device.memory_total_bytes, 24684084 * kKiB);
+    EXPECT_EQ(device.memory_free_bytes, 24284592 * kKiB);
+    EXPECT_EQ(device.details,
+              "AVX2 FMA F16C AVX512 AVX-VNNI AVX512-VNNI AVX512-BF16 AVX512-FP16 AMX-INT8 AMX-BF16");
+    EXPECT_EQ(device.utilization, 0);
+    EXPECT_EQ(device.problem, "");
+}
+
+TEST(CpuProber, UtilizationIsSinceTheLastCall) {
+    Machine machine("xeon-2-cores");
+    CpuProber prober(machine.root(), 2);
+    machine.write("/proc/stat", "cpu  100 0 100 1000 0 0 0 0 0 0\n");
+    EXPECT_EQ(prober.probe().utilization, 0);
+    machine.write("/proc/stat", "cpu  150 0 125 1020 5 0 0 0 0 0\n");  // 75 busy of 100
+    EXPECT_DOUBLE_EQ(prober.probe().utilization, 0.75);
+    EXPECT_EQ(prober.probe().utilization, 0);                            // no time passed
+    machine.write("/proc/stat", "cpu  150 0 125 1020 1 0 0 0 0 0\n");  // iowait went back, as it may
+    EXPECT_EQ(prober.probe().utilization, 0);
+    machine.write("/proc/stat", "nonsense");
+    EXPECT_EQ(prober.probe().utilization, 0);
+}
+
+TEST(CpuProber, AContainersLimitsCount) {
+    Machine machine("xeon-2-cores");
+    machine.write("/proc/self/cgroup", "0::/pods/one\n");
+    machine.write("/sys/fs/cgroup/pods/memory.max", "4294967296\n");
+    machine.write("/sys/fs/cgroup/pods/memory.current", "1073741824\n");
+    machine.write("/sys/fs/cgroup/pods/memory.stat", "anon 1\ninactive_file 536870912\n");
+    machine.write("/sys/fs/cgroup/pods/one/memory.max", "max\n");
+    machine.write("/sys/fs/cgroup/pods/one/cpu.max", "150000 100000\n");
+    const Device device = CpuProber(machine.root(), 16).probe();
+    EXPECT_EQ(device.memory_total_bytes, 4ull << 30);
+    EXPECT_EQ(device.memory_free_bytes, (4ull << 30) - (512ull << 20)) << "the page cache that can go counts as free";
+    EXPECT_EQ(device.cores, 2u) << "one and a half, rounded up";
+}
+
+TEST(CpuProber, TheOldHierarchiesLimitsCountToo) {
+    Machine machine("xeon-2-cores");
+    machine.write("/proc/self/cgroup", "4:memory:/docker/abc\n3:cpu,cpuacct:/docker/abc\n0::/\n");
+    // Inside a container without a namespace of its own the path is the host's: only the mount's root exists.
+    machine.write("/sys/fs/cgroup/memory/memory.limit_in_bytes", "1073741824\n");
+    machine.write("/sys/fs/cgroup/memory/memory.usage_in_bytes", "2147483648\n");
+    machine.write("/sys/fs/cgroup/cpu/cpu.cfs_quota_us", "400000\n");
+    machine.write("/sys/fs/cgroup/cpu/cpu.cfs_period_us", "100000\n");
+    const Device device = CpuProber(machine.root(), 64).probe();
+    EXPECT_EQ(device.memory_total_bytes, 1ull << 30);
+    EXPECT_EQ(device.memory_free_bytes, 0u);
+    EXPECT_EQ(device.cores, 4u);
+    machine.write("/sys/fs/cgroup/cpu/cpu.cfs_quota_us", "-1\n");
+    EXPECT_EQ(CpuProber(machine.root(), 64).probe().cores, 64u);
+}
+
+TEST(CpuProber, ABareMachineIsADeviceWithAProblem) {
+    const Device device = CpuProber("/nonexistent", 1).probe();
+    EXPECT_EQ(device.name, "CPU");
+    EXPECT_EQ(device.cores, 1u);
+    EXPECT_THAT(device.problem, HasSubstr("how much memory"));
+}
+
+TEST(Devices, ThisMachine) {
+    const ProbeOutcome outcome = probe();
+    ASSERT_EQ(outcome.devices.size(), 1u);
+    const Device& device = outcome.devices[0];
+    EXPECT_EQ(device.index, 0u);
+    EXPECT_GE(device.cores, 1u);
+    EXPECT_GT(device.memory_total_bytes, 64u << 20);
+    EXPECT_LE(device.memory_free_bytes, device.memory_total_bytes);
+    // Work for a while: the machine must not seem idle.
+    const auto end = std::chrono::steady_clock::now() + std::chrono::milliseconds(60);
+    volatile uint64_t sum = 0;
+    while (std::chrono::steady_clock::now() < end) {
+        sum = sum + 1;
+    }
+    EXPECT_GT(probe().devices[0].utilization, 0);
+}
+
+}  // namespace
+}  // namespace gantry::devices
