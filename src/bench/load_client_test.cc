@@ -125,7 +125,7 @@ Workload workload(uint32_t concurrency, uint32_t requests) {
 TEST(LoadClient, TimesEachTokenEventAndCountsByUsage) {
     ScriptedServer server({{true, token("")}, {true, token("a")}, {true, token("b")}, {true, token("c")}, {true, kFinish + kUsage + kDone}});
     std::string live;
-    const Result<Run> run = bench::run(server.target(), workload(1, 1), [&](uint32_t request, const std::string& piece) {
+    const Result<bench::Run> run = bench::run(server.target(), workload(1, 1), [&](uint32_t request, const std::string& piece) {
         EXPECT_EQ(request, 0u);
         live += piece;
     });
@@ -155,7 +155,7 @@ TEST(LoadClient, TimesEachTokenEventAndCountsByUsage) {
 TEST(LoadClient, CountsEventsWhereThereIsNoUsageAndReasoningCounts) {
     const std::string reasoning = http::sse_event(R"({"choices":[{"index":0,"delta":{"reasoning_content":"hm"}}]})");
     ScriptedServer server({{false, reasoning}, {true, token("a")}, {true, kFinish + kDone}});
-    const Result<Run> run = bench::run(server.target(), workload(1, 1));
+    const Result<bench::Run> run = bench::run(server.target(), workload(1, 1));
     ASSERT_TRUE(run);
     EXPECT_TRUE(run->samples[0].ok);
     EXPECT_FALSE(run->samples[0].counted_from_usage);
@@ -166,7 +166,7 @@ TEST(LoadClient, SendsTheWorkloadWithASeedEach) {
     ScriptedServer server({{true, token("a")}, {true, kFinish + kDone}});
     Workload six = workload(6, 6);
     six.ignore_eos = true;
-    const Result<Run> run = bench::run(server.target(), six);
+    const Result<bench::Run> run = bench::run(server.target(), six);
     ASSERT_TRUE(run);
     EXPECT_EQ(run->requests_ok, 6u);
     ASSERT_EQ(server.bodies().size(), 6u);
@@ -188,7 +188,7 @@ TEST(LoadClient, SendsTheWorkloadWithASeedEach) {
 
 TEST(LoadClient, NeverMoreAtOnceThanAskedFor) {
     ScriptedServer server({{true, token("a")}, {true, kFinish + kDone}});
-    const Result<Run> run = bench::run(server.target(), workload(2, 7));
+    const Result<bench::Run> run = bench::run(server.target(), workload(2, 7));
     ASSERT_TRUE(run);
     EXPECT_EQ(run->requests_ok, 7u);
     EXPECT_LE(server.most_at_once(), 2u);
@@ -196,7 +196,7 @@ TEST(LoadClient, NeverMoreAtOnceThanAskedFor) {
 
 TEST(LoadClient, ABrokenStreamIsAFailure) {
     ScriptedServer server({{false, token("a")}, {true, "", true}});
-    const Result<Run> run = bench::run(server.target(), workload(1, 1));
+    const Result<bench::Run> run = bench::run(server.target(), workload(1, 1));
     ASSERT_TRUE(run);
     EXPECT_FALSE(run->samples[0].ok);
     EXPECT_FALSE(run->samples[0].error.empty());
@@ -206,7 +206,7 @@ TEST(LoadClient, ABrokenStreamIsAFailure) {
 
 TEST(LoadClient, AStreamThatEndsWithoutFinishIsAFailure) {
     ScriptedServer server({{false, token("a")}});
-    const Result<Run> run = bench::run(server.target(), workload(1, 1));
+    const Result<bench::Run> run = bench::run(server.target(), workload(1, 1));
     ASSERT_TRUE(run);
     EXPECT_FALSE(run->samples[0].ok);
     EXPECT_THAT(run->samples[0].error, HasSubstr("ended early"));
@@ -214,7 +214,7 @@ TEST(LoadClient, AStreamThatEndsWithoutFinishIsAFailure) {
 
 TEST(LoadClient, AnErrorInTheStreamIsTold) {
     ScriptedServer server({{false, token("a")}, {false, http::sse_event(R"({"error":{"message":"engine died","type":"x","param":null,"code":null}})")}});
-    const Result<Run> run = bench::run(server.target(), workload(1, 1));
+    const Result<bench::Run> run = bench::run(server.target(), workload(1, 1));
     ASSERT_TRUE(run);
     EXPECT_FALSE(run->samples[0].ok);
     EXPECT_EQ(run->samples[0].error, "engine died");
@@ -222,7 +222,7 @@ TEST(LoadClient, AnErrorInTheStreamIsTold) {
 
 TEST(LoadClient, ARefusalCarriesStatusAndMessage) {
     ScriptedServer server({{false, R"({"error":{"message":"no such model"}})"}}, 404);
-    const Result<Run> run = bench::run(server.target(), workload(1, 2));
+    const Result<bench::Run> run = bench::run(server.target(), workload(1, 2));
     ASSERT_TRUE(run);
     EXPECT_EQ(run->requests_failed, 2u);
     EXPECT_EQ(run->samples[0].error, "status 404: no such model");
@@ -232,7 +232,7 @@ TEST(LoadClient, NobodyThereIsAFailureOfEachRequest) {
     Target target;
     target.endpoint = "unix:/tmp/gantry-no-such-socket";
     target.base_path = "/v1";
-    const Result<Run> run = bench::run(target, workload(2, 3));
+    const Result<bench::Run> run = bench::run(target, workload(2, 3));
     ASSERT_TRUE(run);
     EXPECT_EQ(run->requests_failed, 3u);
     EXPECT_FALSE(run->samples[2].error.empty());

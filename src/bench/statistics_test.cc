@@ -60,7 +60,7 @@ RequestSample sample(std::vector<double> token_ms, uint32_t output_tokens) {
 // By hand. First request: TTFT 100, ends at 160 with 4 tokens: TPOT 60/3 = 20, gaps 10, 20, 30.
 // Second: TTFT 200, ends at 240 with 3 tokens: TPOT 40/2 = 20, gaps 20, 20.
 TEST(Statistics, ARunByHand) {
-    Run run;
+    bench::Run run;
     run.concurrency = 2;
     run.wall_s = 0.25;
     run.samples.push_back(sample({100, 110, 130, 160}, 4));
@@ -84,7 +84,7 @@ TEST(Statistics, ARunByHand) {
 }
 
 TEST(Statistics, AnAnswerOfOneTokenHasNoTpot) {
-    Run run;
+    bench::Run run;
     run.wall_s = 1;
     run.samples.push_back(sample({50}, 1));
     finish(run);
@@ -94,9 +94,9 @@ TEST(Statistics, AnAnswerOfOneTokenHasNoTpot) {
 }
 
 TEST(Statistics, RoundsAddUp) {
-    Run all;
+    bench::Run all;
     for (int round = 0; round < 3; ++round) {
-        Run one;
+        bench::Run one;
         one.concurrency = 1;
         one.wall_s = 0.5;
         one.samples.push_back(sample({100, 200}, 2));

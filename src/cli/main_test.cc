@@ -1,0 +1,142 @@
+// The command line as a whole, as far as it needs no server: exit statuses and what is said.
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <cstdlib>
+#include <filesystem>
+
+#include "base/version.h"
+#include "cli/cli.h"
+
+namespace gantry::cli {
+namespace {
+
+using testing::HasSubstr;
+
+struct Outcome {
+    int status = -1;
+    std::string out;
+    std::string err;
+};
+
+Outcome gantry(std::vector<std::string> words) {
+    words.insert(words.begin(), "gantry");
+    std::vector<char*> argv;
+    for (std::string& word : words) {
+        argv.push_back(word.data());
+    }
+    argv.push_back(nullptr);
+    testing::internal::CaptureStdout();
+    testing::internal::CaptureStderr();
+    Outcome outcome;
+    outcome.status = cli::main(static_cast<int>(words.size()), argv.data());
+    outcome.out = testing::internal::GetCapturedStdout();
+    outcome.err = testing::internal::GetCapturedStderr();
+    return outcome;
+}
+
+// A home without a server or settings.
+class CommandLine : public testing::Test {
+protected:
+    CommandLine() : home_(testing::TempDir() + "gantry-home-" + std::to_string(getpid())) {
+        std::filesystem::create_directories(home_);
+        for (const char* name : {"GANTRY_SERVER", "GANTRY_TOKEN", "XDG_CONFIG_HOME", "XDG_DATA_HOME"}) {
+            unsetenv(name);
+        }
+        setenv("HOME", home_.c_str(), 1);
+        setenv("GANTRY_DATA_DIR", home_.c_str(), 1);
+    }
+    ~CommandLine() override {
+        unsetenv("GANTRY_DATA_DIR");
+        std::filesystem::remove_all(home_);
+    }
+    std::string home_;
+};
+
+TEST_F(CommandLine, VersionAndHelpAreData) {
+    const Outcome version = gantry({"version"});
+    EXPECT_EQ(version.status, 0);
+    EXPECT_THAT(version.out, HasSubstr(kVersion));
+    EXPECT_THAT(gantry({"--version"}).out, HasSubstr(commit()));
+    const Outcome help = gantry({"--help"});
+    EXPECT_EQ(help.status, 0);
+    for (const char* verb : {"serve", "worker", "engine", "run", "ls", "ps", "deploy", "start", "stop", "scale", "rm", "logs",
+                             "devices", "workers", "compare", "bench", "keys", "users", "reset-password", "completion"}) {
+        EXPECT_THAT(help.out, HasSubstr(verb));
+    }
+    EXPECT_EQ(gantry({"deploy", "--help"}).status, 0);
+}
+
+TEST_F(CommandLine, WrongUsageIsTwo) {
+    EXPECT_EQ(gantry({}).status, 2);
+    EXPECT_EQ(gantry({"frobnicate"}).status, 2);
+    EXPECT_EQ(gantry({"--frobnicate"}).status, 2);
+    EXPECT_EQ(gantry({"deploy"}).status, 2);
+    EXPECT_EQ(gantry({"deploy", "a", "--source", "x", "--replicas", "many"}).status, 2);
+    EXPECT_EQ(gantry({"scale", "a", "65"}).status, 2);
+    EXPECT_EQ(gantry({"compare", "a", "-n", "0"}).status, 2);
+    EXPECT_EQ(gantry({"compare"}).status, 2);
+    EXPECT_EQ(gantry({"compare", "--target", "a=https://x"}).status, 2);
+    EXPECT_EQ(gantry({"keys"}).status, 2);
+    EXPECT_EQ(gantry({"completion", "tcsh"}).status, 2);
+    EXPECT_EQ(gantry({"deploy", "a", "--source", "x", "--command", "'open"}).status, 2);
+    EXPECT_EQ(gantry({"deploy", "a", "--source", "x", "--env", "NOVALUE"}).status, 2);
+}
+
+TEST_F(CommandLine, AnUnknownVerbGetsASuggestion) {
+    const Outcome outcome = gantry({"depoly", "x"});
+    EXPECT_EQ(outcome.status, 2);
+    EXPECT_THAT(outcome.err, HasSubstr("\"deploy\""));
+    EXPECT_EQ(outcome.out, "") << "chatter belongs on stderr";
+}
+
+TEST_F(CommandLine, WithoutAServerEveryVerbSaysWhatToDo) {
+    const std::vector<std::vector<std::string>> lines = {
+        {"ps"}, {"ls"}, {"devices"}, {"workers"}, {"keys", "list"}, {"users", "list"}, {"logs", "a"}, {"stop", "a"},
+        {"start", "a"}, {"scale", "a", "2"}, {"rm", "a", "--yes"}, {"run", "a", "hi"}, {"deploy", "a", "--source", "x"},
+        {"compare", "a"}, {"bench", "a"}, {"keys", "create", "k"}};
+    for (const std::vector<std::string>& line : lines) {
+        const Outcome outcome = gantry(line);
+        EXPECT_EQ(outcome.status, 1) << line[0];
+        EXPECT_THAT(outcome.err, HasSubstr("gantry serve")) << line[0];
+        EXPECT_EQ(outcome.out, "") << line[0];
+    }
+}
+
+TEST_F(CommandLine, AWorkerSaysThatItComesLater) {
+    const Outcome outcome = gantry({"worker", "--server", "http://x"});
+    EXPECT_EQ(outcome.status, 1);
+    EXPECT_THAT(outcome.err, HasSubstr("later version"));
+}
+
+TEST_F(CommandLine, ResetPasswordWithoutDataTouchesNothing) {
+    const Outcome outcome = gantry({"reset-password", "admin"});
+    EXPECT_EQ(outcome.status, 1);
+    EXPECT_THAT(outcome.err, HasSubstr("--data-dir"));
+    EXPECT_TRUE(std::filesystem::is_empty(home_)) << "it must not make a database where there was none";
+}
+
+TEST_F(CommandLine, CompletionKnowsVerbsAndFlags) {
+    for (const char* shell : {"bash", "zsh", "fish"}) {
+        const Outcome outcome = gantry({"completion", shell});
+        EXPECT_EQ(outcome.status, 0);
+        for (const char* word : {"reset-password", "complet", "replicas", "max-tokens", "gantry ps -q"}) {
+            EXPECT_THAT(outcome.out, HasSubstr(word)) << shell;
+        }
+    }
+    // bash itself must find nothing wrong with it, and complete from it.
+    const std::string script = home_ + "/completion.bash";
+    FILE* file = std::fopen(script.c_str(), "w");
+    ASSERT_NE(file, nullptr);
+    std::fputs(gantry({"completion", "bash"}).out.c_str(), file);
+    std::fputs("COMP_WORDS=(gantry de); COMP_CWORD=1; _gantry; [ \"${COMPREPLY[*]}\" = 'deploy devices' ] || exit 3\n"
+               "COMP_WORDS=(gantry deploy --rep); COMP_CWORD=2; _gantry; [ \"${COMPREPLY[*]}\" = '--replicas' ] || exit 4\n",
+               file);
+    std::fclose(file);
+    EXPECT_EQ(std::system(("bash " + script).c_str()), 0);
+}
+
+}  // namespace
+}  // namespace gantry::cli
