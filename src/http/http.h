@@ -68,8 +68,8 @@ struct Request {
 
 struct Response {
     int status = 200;
-    Headers headers;
-    std::string body;
+    Headers headers{};
+    std::string body{};
 };
 Response text_response(int status, std::string body);
 Response json_response(int status, std::string body);  // `body` is serialized JSON
@@ -95,6 +95,10 @@ public:
     // Called at most once, on the io thread, as soon as the client's disconnect is seen, even while the handler waits for
     // something else. Set before waiting; replaced by a later call; cleared when the handler returns.
     virtual void on_client_gone(std::function<void()> callback) = 0;
+
+    // For logs and metrics, once started(): the status sent, the bytes handed to the kernel (head included).
+    virtual int status() const { return 0; }
+    virtual uint64_t bytes_sent() const { return 0; }
 
     // What middleware learnt, for the handlers behind it (the principal). One value, typed by whoever owns the route table.
     std::any context;
@@ -206,10 +210,10 @@ public:
     Canceller();
     void cancel();
     bool cancelled() const;
+    struct State;  // the library's own
 
 private:
     friend class Client;
-    struct State;
     std::shared_ptr<State> state_;  // shared: copies stand for the same call
 };
 
@@ -221,8 +225,8 @@ public:
     struct Call {
         std::string method = "GET";
         std::string target = "/";
-        Headers headers;
-        std::string body;
+        Headers headers{};
+        std::string body{};
     };
     // Fails with kUnavailable when nothing was answered (refused, reset before the head), kDeadlineExceeded when too slow.
     // A kept connection that turns out closed before any byte of the answer is retried once on a fresh one.

@@ -1,0 +1,358 @@
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <sys/un.h>
+
+#include <algorithm>
+#include <array>
+#include <boost/asio/ip/tcp.hpp>
+#include <boost/asio/local/stream_protocol.hpp>
+#include <boost/asio/redirect_error.hpp>
+#include <boost/asio/use_awaitable.hpp>
+#include <cerrno>
+#include <charconv>
+#include <cstring>
+
+#include "http/client_call.h"
+#include "http/http.h"
+#include "http/message_head.h"
+
+namespace gantry::http {
+namespace {
+
+using boost::system::error_code;
+using RawEndpoint = asio::generic::stream_protocol::endpoint;
+
+// Connections kept for each endpoint, and for how long: less than our own server's idle_timeout, so that the race of a reuse
+// with the other side's close is rare.
+constexpr size_t kKeptMax = 64;
+constexpr std::chrono::seconds kKeptFor{30};
+
+SteadyTime now() { return std::chrono::steady_clock::now(); }
+
+struct Endpoint {
+    std::string host;         // empty: a Unix socket
+    uint16_t port = 0;
+    std::string socket_path;
+    std::string host_header;
+};
+
+Result<Endpoint> parse_endpoint(const std::string& text) {
+    Endpoint endpoint;
+    if (text.starts_with("unix:")) {
+        endpoint.socket_path = text.substr(5);
+        endpoint.host_header = "localhost";
+        if (endpoint.socket_path.empty() || endpoint.socket_path.size() >= sizeof(sockaddr_un::sun_path)) {
+            return invalid_argument("the path of a socket must have 1 to 107 bytes");
+        }
+        return endpoint;
+    }
+    if (text.starts_with("tcp:")) {
+        const size_t colon = text.rfind(':');
+        const std::string port = text.substr(colon + 1);
+        endpoint.host = colon > 4 ? text.substr(4, colon - 4) : std::string();
+        endpoint.host_header = text.substr(4);
+        if (endpoint.host.starts_with('[') && endpoint.host.ends_with(']')) {
+            endpoint.host = endpoint.host.substr(1, endpoint.host.size() - 2);
+        }
+        const auto [end, failed] = std::from_chars(port.data(), port.data() + port.size(), endpoint.port);
+        if (failed == std::errc{} && end == port.data() + port.size() && endpoint.port != 0 && !endpoint.host.empty()) {
+            return endpoint;
+        }
+    }
+    return invalid_argument("an endpoint is written tcp:HOST:PORT or unix:/path");
+}
+
+Error cancelled_error() { return Error{ErrorCode::kCancelled, "the caller went away", {}, {}}; }
+Error late_error(const char* what) {
+    return Error{ErrorCode::kDeadlineExceeded, std::string(what) + " took too long", {}, {}};
+}
+Error broken_error(const char* what, int error_number) {
+    std::string message(what);
+    if (error_number != 0) message.append(": ").append(std::strerror(error_number));
+    return unavailable(std::move(message));
+}
+
+}  // namespace
+
+// ---- cancelling
+
+Canceller::Canceller() : state_(std::make_shared<State>()) {}
+bool Canceller::cancelled() const { return state_->cancelled; }
+void Canceller::cancel() {
+    if (state_->cancelled) return;
+    state_->cancelled = true;
+    if (const auto hook = std::exchange(state_->hook, nullptr)) hook();
+}
+
+// ---- the pool
+
+struct Client::State : ConnectionPool {
+    State(asio::io_context& context, ClientOptions o) : io(context), options(o) {}
+
+    struct Kept {
+        std::unique_ptr<ClientConnection> connection;
+        SteadyTime since;
+    };
+    asio::io_context& io;
+    ClientOptions options;
+    std::map<std::string, std::vector<Kept>> kept;  // the youngest last
+
+    void give_back(const std::string& endpoint, std::unique_ptr<ClientConnection> connection) override {
+        sweep();
+        auto& list = kept[endpoint];
+        if (list.size() >= kKeptMax) list.erase(list.begin());
+        list.push_back({std::move(connection), now()});
+    }
+    std::unique_ptr<ClientConnection> take(const std::string& endpoint) {
+        sweep();
+        const auto found = kept.find(endpoint);
+        if (found == kept.end()) return nullptr;
+        auto& list = found->second;
+        while (!list.empty()) {
+            auto connection = std::move(list.back().connection);
+            list.pop_back();
+            if (!connection->socket->is_dead_while_idle()) return connection;
+        }
+        kept.erase(found);
+        return nullptr;
+    }
+    // Old ones go when anything is sent or given back; engines come and go, and each leaves an endpoint behind.
+    void sweep() {
+        const SteadyTime oldest = now() - kKeptFor;
+        for (auto it = kept.begin(); it != kept.end();) {
+            auto& list = it->second;
+            std::erase_if(list, [oldest](const Kept& one) { return one.since < oldest; });
+            it = list.empty() ? kept.erase(it) : std::next(it);
+        }
+    }
+
+    Task<Result<std::vector<RawEndpoint>>> resolve(const Endpoint& endpoint, SteadyTime deadline, Canceller::State& canceller);
+    Task<Result<std::unique_ptr<ClientConnection>>> connect(const Endpoint& endpoint, Canceller::State& canceller);
+};
+
+Client::Client(asio::io_context& io, ClientOptions options) : state_(std::make_shared<State>(io, options)) {}
+Client::~Client() { state_->kept.clear(); }
+void Client::close_idle() { state_->kept.clear(); }
+
+Task<Result<std::vector<RawEndpoint>>> Client::State::resolve(const Endpoint& endpoint, SteadyTime deadline,
+                                                              Canceller::State& canceller) {
+    std::vector<RawEndpoint> found;
+    if (endpoint.host.empty()) {
+        found.emplace_back(asio::local::stream_protocol::endpoint(endpoint.socket_path));
+        co_return found;
+    }
+    error_code ec;
+    const auto literal = asio::ip::make_address(endpoint.host, ec);
+    if (!ec) {
+        found.emplace_back(asio::ip::tcp::endpoint(literal, endpoint.port));
+        co_return found;
+    }
+    // Both callbacks hold it, and one of them may come late.
+    auto resolver = std::make_shared<asio::ip::tcp::resolver>(io);
+    asio::steady_timer timer(io, deadline);
+    timer.async_wait([resolver](const error_code& failed) {
+        if (!failed) resolver->cancel();
+    });
+    canceller.hook = [resolver] { resolver->cancel(); };
+    const std::string port = std::to_string(endpoint.port);
+    const auto results =
+        co_await resolver->async_resolve(endpoint.host, port, asio::redirect_error(asio::use_awaitable, ec));
+    canceller.hook = nullptr;
+    if (canceller.cancelled) co_return cancelled_error();
+    if (ec == asio::error::operation_aborted) co_return late_error("looking up the host's name");
+    if (ec) co_return unavailable("the host's name could not be looked up: " + ec.message());
+    for (const auto& one : results) found.emplace_back(one.endpoint());
+    co_return found;
+}
+
+Task<Result<std::unique_ptr<ClientConnection>>> Client::State::connect(const Endpoint& endpoint, Canceller::State& canceller) {
+    const SteadyTime deadline = now() + options.connect_timeout;
+    auto addresses = co_await resolve(endpoint, deadline, canceller);
+    if (!addresses) co_return std::move(addresses).error();
+    Error last = unavailable("the host's name has no address");
+    for (const RawEndpoint& address : *addresses) {
+        auto connection = std::make_unique<ClientConnection>();
+        connection->socket = std::make_shared<TimedSocket>(io);
+        canceller.hook = [weak = std::weak_ptr(connection->socket)] {
+            if (const auto socket = weak.lock()) socket->close();
+        };
+        const Io connected = co_await connection->socket->connect(address, deadline);
+        canceller.hook = nullptr;
+        if (canceller.cancelled) co_return cancelled_error();
+        if (connected == Io::kOk) {
+            const int on = 1;
+            ::setsockopt(connection->socket->socket().native_handle(), IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+            co_return connection;
+        }
+        if (connected == Io::kTimeout) co_return late_error("connecting");
+        last = broken_error("could not connect", connection->socket->last_error());
+    }
+    co_return last;
+}
+
+// ---- a call
+
+ClientCall::ClientCall(std::weak_ptr<ConnectionPool> pool, std::string endpoint,
+                       std::unique_ptr<ClientConnection> connection, const ClientOptions& options, bool answers_head,
+                       std::shared_ptr<Canceller::State> canceller)
+    : pool_(std::move(pool)),
+      endpoint_(std::move(endpoint)),
+      connection_(std::move(connection)),
+      socket_(connection_->socket),
+      options_(options),
+      reader_(options.head_bytes, answers_head),
+      canceller_(std::move(canceller)) {
+    canceller_->hook = [weak = std::weak_ptr(socket_)] {
+        if (const auto socket = weak.lock()) socket->close();
+    };
+}
+
+ClientCall::~ClientCall() { drop(); }
+
+void ClientCall::drop() {
+    if (connection_ == nullptr) return;
+    canceller_->hook = nullptr;
+    socket_->close();
+    connection_.reset();
+}
+
+void ClientCall::cancel() {
+    canceller_->cancelled = true;
+    if (connection_ != nullptr) socket_->close();  // a read in progress sees it and lets go of the rest
+}
+
+void ClientCall::release() {
+    if (connection_ == nullptr) return;
+    const auto pool = pool_.lock();
+    if (pool == nullptr || !reader_.keep_alive() || !connection_->input.empty() || canceller_->cancelled) return drop();
+    canceller_->hook = nullptr;
+    socket_.reset();
+    pool->give_back(endpoint_, std::move(connection_));
+}
+
+void ClientCall::parse() {
+    std::string& input = connection_->input;
+    if (input.empty()) return;
+    received_ = true;
+    input.erase(0, reader_.feed(input));
+}
+
+Task<ClientCall::Progress> ClientCall::more(SteadyTime deadline) {
+    const auto socket = socket_;  // this call may be let go of while it waits
+    const Io got = co_await socket->read(connection_->input, kReadBytesMax, deadline);
+    if (canceller_->cancelled) co_return Progress::kCancelled;
+    switch (got) {
+        case Io::kOk:
+            parse();
+            break;
+        case Io::kEnd:
+            reader_.feed_end();
+            ended_ = true;
+            break;
+        case Io::kTimeout:
+            co_return Progress::kLate;
+        default:
+            ended_ = true;
+            co_return Progress::kBroken;
+    }
+    co_return reader_.failure() ? Progress::kBroken : Progress::kOk;
+}
+
+Error ClientCall::error_of(Progress progress, const char* what) const {
+    switch (progress) {
+        case Progress::kCancelled:
+            return cancelled_error();
+        case Progress::kLate:
+            return late_error(what);
+        default:
+            break;
+    }
+    if (reader_.failure()) return unavailable(std::string(what) + " broke off: " + *reader_.failure());
+    return broken_error((std::string(what) + " broke off").c_str(), socket_ ? socket_->last_error() : 0);
+}
+
+Task<Result<Ok>> ClientCall::start(std::string head, std::string body) {
+    const SteadyTime deadline = now() + options_.header_timeout;
+    std::array<iovec, 2> parts = {iovec{head.data(), head.size()}, iovec{body.data(), body.size()}};
+    const Io sent = co_await socket_->write(parts, options_.header_timeout);
+    if (canceller_->cancelled) co_return cancelled_error();
+    if (sent == Io::kTimeout) co_return late_error("sending the request");
+    // After a failed write there may still be an answer to read: a server that refuses a body answers and closes.
+    while (!reader_.head_done()) {
+        const Progress progress = co_await more(deadline);
+        if (progress != Progress::kOk) co_return error_of(progress, "the answer");
+    }
+    if (reader_.done()) release();
+    co_return Ok{};
+}
+
+Task<Result<std::string>> ClientCall::read() {
+    while (true) {
+        std::string piece = reader_.take_body();
+        if (!piece.empty()) co_return piece;
+        if (canceller_->cancelled && connection_ != nullptr) {
+            drop();
+            co_return cancelled_error();
+        }
+        if (reader_.done()) {
+            release();
+            co_return std::string();
+        }
+        if (connection_ == nullptr) co_return failed_.value_or(cancelled_error());
+        const Progress progress = co_await more(now() + options_.idle_timeout);
+        if (progress != Progress::kOk) {
+            failed_ = error_of(progress, "the answer's body");
+            drop();
+            co_return *failed_;
+        }
+        if (reader_.done()) release();
+    }
+}
+
+Task<Result<std::string>> ClientCall::read_all() {
+    std::string body;
+    while (true) {
+        auto piece = co_await read();
+        if (!piece) co_return std::move(piece).error();
+        if (piece->empty()) co_return body;
+        if (body.size() + piece->size() > options_.body_bytes) {
+            drop();
+            co_return Error{ErrorCode::kTooLarge,
+                            "the answer is longer than the limit of " + std::to_string(options_.body_bytes) + " bytes", {}, {}};
+        }
+        body.append(*piece);
+    }
+}
+
+Task<Result<std::unique_ptr<ClientResponse>>> Client::send(std::string endpoint, Call call) {
+    return send(std::move(endpoint), std::move(call), Canceller());
+}
+
+Task<Result<std::unique_ptr<ClientResponse>>> Client::send(std::string endpoint, Call call, Canceller canceller) {
+    const std::shared_ptr<State> state = state_;  // the Client may go while we wait
+    auto address = parse_endpoint(endpoint);
+    if (!address) co_return std::move(address).error();
+    auto head = make_request_head(call, address->host_header);
+    if (!head) co_return std::move(head).error();
+    const bool answers_head = call.method == "HEAD";
+    for (int attempt = 0;; ++attempt) {
+        if (canceller.cancelled()) co_return cancelled_error();
+        std::unique_ptr<ClientConnection> connection = attempt == 0 ? state->take(endpoint) : nullptr;
+        const bool reused = connection != nullptr;
+        if (!reused) {
+            auto connected = co_await state->connect(*address, *canceller.state_);
+            if (!connected) co_return std::move(connected).error();
+            connection = std::move(connected).value();
+        }
+        auto response = std::make_unique<ClientCall>(state, endpoint, std::move(connection), state->options, answers_head,
+                                                     canceller.state_);
+        // The texts are moved in the last attempt only: the first may need them again.
+        std::string head_text = reused ? *head : std::move(head).value();
+        std::string body_text = reused ? call.body : std::move(call.body);
+        const auto started = co_await response->start(std::move(head_text), std::move(body_text));
+        if (started) co_return std::unique_ptr<ClientResponse>(std::move(response));
+        if (!(reused && response->went_stale())) co_return started.error();
+    }
+}
+
+}  // namespace gantry::http

@@ -1,0 +1,303 @@
+#include "http/server_connection.h"
+
+#include <array>
+#include <boost/asio/post.hpp>
+#include <boost/asio/use_awaitable.hpp>
+
+#include "base/ids.h"
+#include "base/log.h"
+#include "http/message_head.h"
+#include "http/middleware/request_metrics.h"
+
+namespace gantry::http {
+namespace {
+
+// How long and how much of a body nobody wants is read, so that the client gets to see our answer: closing with unread
+// bytes would reset the connection and may take the answer along.
+constexpr std::chrono::milliseconds kLingerTimeout{2'000};
+constexpr std::chrono::milliseconds kLingerTimeoutStopping{100};
+constexpr size_t kLingerBytesMax = 16u << 20;
+constexpr size_t kRequestIdLength = 24;
+
+SteadyTime now() { return std::chrono::steady_clock::now(); }
+
+}  // namespace
+
+// ---- what connections share
+
+Response ServerCore::error_response(int status, const std::string& message, const std::string& path) const {
+    if (options.error_response) {
+        try {
+            Response response = options.error_response(status, message, path);
+            response.status = status;
+            return response;
+        } catch (const std::exception& failure) {
+            log::error("http: error_response failed: {}", failure.what());
+        }
+    }
+    return text_response(status, message + "\n");
+}
+
+Task<void> ServerCore::handle(Exchange& exchange) {
+    Request& request = exchange.request();
+    Router::Match match = router.match(request.method, request.path);
+    request.params = std::move(match.params);
+    co_await run_chain(0, exchange, match.route, match);
+}
+
+Task<void> ServerCore::run_chain(size_t index, Exchange& exchange, const Route* route, const Router::Match& match) {
+    if (index < middlewares.size()) {
+        const Next next = [this, index, route, &match](Exchange& inner) { return run_chain(index + 1, inner, route, match); };
+        co_await middlewares[index](exchange, route, next);
+        co_return;
+    }
+    if (route != nullptr) {
+        co_await route->handler(exchange);
+        co_return;
+    }
+    const Request& request = exchange.request();
+    Response response;
+    if (match.path_known) {
+        std::string allowed;
+        for (const std::string& method : match.allowed) allowed.append(allowed.empty() ? "" : ", ").append(method);
+        response = error_response(405, "this path doesn't take " + log::escape(request.method, 32) + "; it takes " + allowed,
+                                  request.path);
+        response.headers.set("allow", allowed);
+    } else {
+        response = error_response(404, "there is nothing at this path", request.path);
+    }
+    co_await exchange.respond(std::move(response));
+}
+
+// ---- one connection
+
+ServerConnection::ServerConnection(std::shared_ptr<ServerCore> core, TimedSocket::Socket socket,
+                                   const std::string& listener, std::string peer)
+    : core_(std::move(core)),
+      socket_(std::make_shared<TimedSocket>(std::move(socket))),
+      listener_(listener),
+      peer_(std::move(peer)) {
+    core_->connections.insert(this);
+}
+
+ServerConnection::~ServerConnection() {
+    socket_->close();
+    core_->connections.erase(this);
+    core_->changed.notify();
+}
+
+void ServerConnection::close_if_idle() {
+    if (idle_) socket_->close();
+}
+
+void ServerConnection::cut() {
+    if (exchange_ != nullptr) {
+        exchange_->cut();
+    } else {
+        socket_->close();
+    }
+}
+
+Task<void> ServerConnection::run(std::unique_ptr<ServerConnection> self) {
+    const auto executor = self->socket_->socket().get_executor();
+    while (!self->core_->stopping && self->socket_->is_open()) {
+        if (self->input_.empty()) {
+            self->input_ = std::string();  // gives its memory back
+            self->idle_ = true;
+            const Io ready = co_await self->socket_->wait_readable(now() + self->core_->options.limits.idle_timeout);
+            self->idle_ = false;
+            if (ready != Io::kOk) break;
+        } else {
+            co_await asio::post(executor, asio::use_awaitable);  // others first: the client pipelines
+        }
+        const bool again = co_await self->serve_one();
+        if (!again) break;
+    }
+    if (self->linger_) co_await self->linger();
+}
+
+Task<bool> ServerConnection::serve_one() {
+    std::optional<Request> request;
+    ServerExchange::Setup setup;
+    {
+        RequestReader reader(core_->options.limits);
+        request = co_await read_request(reader);
+        if (!request) co_return false;
+        setup.keep_alive = reader.keep_alive() && !core_->stopping;
+        setup.http_1_0 = reader.http_1_0();
+    }
+    setup.socket = socket_;
+    setup.input = &input_;
+    setup.write_timeout = core_->options.limits.write_timeout;
+    // Shared, so that the watch for the client's leaving can tell whether the exchange still is.
+    auto exchange = std::make_shared<ServerExchange>(std::move(setup), std::move(*request));
+    request.reset();
+    const bool again = co_await answer(std::move(exchange));
+    co_return again;
+}
+
+Task<std::optional<Request>> ServerConnection::read_request(RequestReader& reader) {
+    const bool head = co_await read_head(reader);
+    if (!head) co_return std::nullopt;
+    complete(reader.request());
+    if (core_->head_check) {
+        std::optional<Response> refusal;
+        try {
+            refusal = core_->head_check(reader.request());
+        } catch (const std::exception& failure) {
+            log::error("http: the head check failed: {}", failure.what());
+            refusal = core_->error_response(500, "the server failed on this request", reader.request().path);
+        }
+        if (refusal) {
+            co_await send_and_close(reader.request(), std::move(*refusal));
+            co_return std::nullopt;
+        }
+    }
+    reader.begin_body();
+    const bool body = co_await read_body(reader);
+    if (!body) co_return std::nullopt;
+    co_return std::move(reader.request());
+}
+
+void ServerConnection::complete(Request& request) {
+    request.id = system_random().token(kRequestIdLength);
+    request.peer = peer_;
+    request.listener = listener_;
+    request.received_at = now();
+}
+
+Task<bool> ServerConnection::read_head(RequestReader& reader) {
+    const SteadyTime deadline = now() + core_->options.limits.header_timeout;
+    while (true) {
+        size_t used = 1;
+        while (!input_.empty() && used > 0 && !reader.head_done() && !reader.failure()) {
+            used = reader.feed(input_);
+            input_.erase(0, used);
+        }
+        if (reader.head_done()) co_return true;
+        if (reader.failure()) {
+            co_await refuse(reader.request(), *reader.failure());
+            co_return false;
+        }
+        const Io got = co_await socket_->read(input_, kReadBytesMax, deadline);
+        if (got == Io::kTimeout) {
+            co_await refuse(reader.request(), {408, "the request's headers took too long to arrive"});
+            co_return false;
+        }
+        if (got != Io::kOk) co_return false;
+    }
+}
+
+Task<bool> ServerConnection::read_body(RequestReader& reader) {
+    const SteadyTime start = now();
+    if (!reader.failure() && !reader.done() && reader.expects_continue() && input_.empty()) {
+        std::string_view go_on = "HTTP/1.1 100 Continue\r\n\r\n";
+        std::array<iovec, 1> parts = {iovec{const_cast<char*>(go_on.data()), go_on.size()}};
+        const Io sent = co_await socket_->write(parts, core_->options.limits.write_timeout);
+        if (sent != Io::kOk) co_return false;
+    }
+    while (true) {
+        if (!input_.empty() && !reader.failure() && !reader.done()) {
+            const size_t used = reader.feed(input_);
+            input_.erase(0, used);
+        }
+        if (reader.done()) co_return true;
+        if (reader.failure()) {
+            co_await refuse(reader.request(), *reader.failure());
+            co_return false;
+        }
+        const SteadyTime deadline =
+            start + core_->options.limits.body_timeout + extra_time(reader.body_received());
+        const Io got = co_await socket_->read(input_, kReadBytesMax, deadline);
+        if (got == Io::kTimeout) {
+            co_await refuse(reader.request(), {408, "the request's body took too long to arrive"});
+            co_return false;
+        }
+        if (got != Io::kOk) co_return false;
+    }
+}
+
+Task<bool> ServerConnection::answer(std::shared_ptr<ServerExchange> exchange) {
+    // Leaves no pointer behind when this frame is destroyed while it waits.
+    struct InFlight {
+        ServerConnection& connection;
+        ServerExchange& exchange;
+        InFlight(ServerConnection& c, ServerExchange& e) : connection(c), exchange(e) {
+            connection.exchange_ = &exchange;
+            ++connection.core_->exchanges;
+        }
+        ~InFlight() {
+            exchange.end();
+            connection.exchange_ = nullptr;
+            --connection.core_->exchanges;
+        }
+    } in_flight(*this, *exchange);
+
+    exchange->begin_watch();
+    bool threw = false;
+    try {
+        co_await core_->handle(*exchange);
+    } catch (const std::exception& failure) {
+        threw = true;
+        log::error("http: {} {} failed ({}): {}", exchange->request().method, log::escape(exchange->request().path, 256),
+                   exchange->request().id, failure.what());
+    } catch (...) {
+        threw = true;
+    }
+    const Request& request = exchange->request();
+    if (!exchange->started() && !exchange->client_gone()) {
+        if (!threw) log::error("http: nobody answered {} {}", request.method, log::escape(request.path, 256));
+        exchange->close_after();
+        co_await exchange->respond(core_->error_response(500, "the server failed on this request", request.path));
+    } else if (exchange->started() && !exchange->finished()) {
+        exchange->abort();
+    }
+    linger_ = !exchange->aborted();
+    co_return exchange->reusable() && !core_->stopping;
+}
+
+Task<void> ServerConnection::refuse(const Request& request, EdgeError error) {
+    if (request.id.empty()) {
+        Request unread = request;  // the head was not readable: what there is of it stands in the log
+        complete(unread);
+        Response response = core_->error_response(error.status, error.message, unread.path);
+        log::info("http: {} {} refused: {} {} ({})", listener_, peer_, error.status, error.message, unread.id);
+        co_await send_and_close(unread, std::move(response));
+        co_return;
+    }
+    log::info("http: {} {} {} {} refused: {} {} ({})", listener_, peer_, request.method, log::escape(request.path, 256),
+              error.status, error.message, request.id);
+    Response response = core_->error_response(error.status, error.message, request.path);
+    co_await send_and_close(request, std::move(response));
+}
+
+Task<void> ServerConnection::send_and_close(const Request& request, Response response) {
+    count_request(listener_, request.method, response.status);
+    AnswerHead answer;
+    answer.status = response.status;
+    answer.headers = &response.headers;
+    answer.request_id = request.id;
+    answer.content_length = response.body.size();
+    answer.keep_alive = false;
+    const std::string head = make_answer_head(answer);
+    const bool with_body = request.method != "HEAD" && !is_bodiless(response.status);
+    std::array<iovec, 2> parts = {iovec{const_cast<char*>(head.data()), head.size()},
+                                  iovec{response.body.data(), with_body ? response.body.size() : 0}};
+    const Io sent = co_await socket_->write(parts, core_->options.limits.write_timeout);
+    linger_ = sent == Io::kOk;
+}
+
+Task<void> ServerConnection::linger() {
+    socket_->shutdown_send();
+    const SteadyTime deadline = now() + (core_->stopping ? kLingerTimeoutStopping : kLingerTimeout);
+    size_t thrown_away = 0;
+    while (thrown_away < kLingerBytesMax) {
+        input_.clear();
+        const Io got = co_await socket_->read(input_, kReadBytesMax, deadline);
+        if (got != Io::kOk) break;
+        thrown_away += input_.size();
+        if (now() >= deadline) break;
+    }
+}
+
+}  // namespace gantry::http

@@ -1,0 +1,76 @@
+#pragma once
+// One connection of a server, from accept to close, and what all connections of a server share. Private to this folder.
+//
+//   idle ──first byte──> head ──on_head──> body ──> handlers ──> answered ──keep-alive──> idle
+//                          └── any error: the server's own answer, then a lingering close
+
+#include <unordered_set>
+
+#include "http/http.h"
+#include "http/request_reader.h"
+#include "http/server_exchange.h"
+#include "http/timed_socket.h"
+
+namespace gantry::http {
+
+class ServerConnection;
+
+struct ServerCore {
+    ServerCore(asio::io_context& context, const Router& r, ServerOptions o)
+        : io(context), router(r), options(std::move(o)), changed(context) {}
+
+    asio::io_context& io;
+    const Router& router;
+    ServerOptions options;
+    std::vector<Middleware> middlewares;
+    std::function<std::optional<Response>(const Request&)> head_check;
+    std::unordered_set<ServerConnection*> connections;  // each lives in the frame of its run()
+    size_t exchanges = 0;
+    bool stopping = false;
+    Signal changed;  // a connection ended
+
+    // Runs the middlewares and what they wrap.
+    Task<void> handle(Exchange& exchange);
+    // The body of an error of ours in the shape the owner wants; never throws.
+    Response error_response(int status, const std::string& message, const std::string& path) const;
+
+private:
+    Task<void> run_chain(size_t index, Exchange& exchange, const Route* route, const Router::Match& match);
+};
+
+class ServerConnection {
+public:
+    // `listener` must live as long as the core.
+    ServerConnection(std::shared_ptr<ServerCore> core, TimedSocket::Socket socket, const std::string& listener,
+                     std::string peer);
+    ~ServerConnection();
+
+    // Serves until the connection ends. The connection belongs to this coroutine's frame.
+    static Task<void> run(std::unique_ptr<ServerConnection> connection);
+
+    void close_if_idle();
+    void cut();
+
+private:
+    Task<bool> serve_one();
+    Task<std::optional<Request>> read_request(RequestReader& reader);
+    Task<bool> read_head(RequestReader& reader);
+    Task<bool> read_body(RequestReader& reader);
+    Task<bool> answer(std::shared_ptr<ServerExchange> exchange);
+    // An answer of the server's own; the connection is closed behind it.
+    Task<void> refuse(const Request& request, EdgeError error);
+    Task<void> send_and_close(const Request& request, Response response);
+    Task<void> linger();
+    void complete(Request& request);
+
+    std::shared_ptr<ServerCore> core_;  // shared: coroutines of connections may outlive the Server
+    std::shared_ptr<TimedSocket> socket_;
+    const std::string& listener_;
+    std::string peer_;
+    std::string input_;                 // read and not yet parsed; empty and without memory while idle
+    ServerExchange* exchange_ = nullptr;
+    bool idle_ = true;
+    bool linger_ = false;               // something was answered: the client should get it though it still sends
+};
+
+}  // namespace gantry::http

@@ -1,0 +1,76 @@
+#include "http/text.h"
+
+#include <boost/beast/http/status.hpp>
+#include <chrono>
+#include <ctime>
+
+namespace gantry::http {
+namespace {
+
+constexpr bool is_token_char(char c) {
+    if (c >= '0' && c <= '9') return true;
+    const char lower = to_lower(c);
+    if (lower >= 'a' && lower <= 'z') return true;
+    return std::string_view("!#$%&'*+-.^_`|~").find(c) != std::string_view::npos;
+}
+
+std::string_view trim(std::string_view text) {
+    while (!text.empty() && (text.front() == ' ' || text.front() == '\t')) text.remove_prefix(1);
+    while (!text.empty() && (text.back() == ' ' || text.back() == '\t')) text.remove_suffix(1);
+    return text;
+}
+
+}  // namespace
+
+bool has_word(std::string_view list, std::string_view word) {
+    while (!list.empty()) {
+        const size_t comma = list.find(',');
+        if (equal_without_case(trim(list.substr(0, comma)), word)) return true;
+        if (comma == std::string_view::npos) return false;
+        list.remove_prefix(comma + 1);
+    }
+    return false;
+}
+
+std::string_view reason_phrase(int status) {
+    if (status == 499) return "Client Closed Request";
+    if (status < 100 || status > 599) return "Unknown";
+    const auto known = boost::beast::http::int_to_status(static_cast<unsigned>(status));
+    if (known == boost::beast::http::status::unknown) return "Unknown";
+    const auto phrase = boost::beast::http::obsolete_reason(known);
+    return {phrase.data(), phrase.size()};
+}
+
+std::string_view http_date() {
+    // Kept per thread, since each io thread asks for every answer it sends and formatting costs more than sending.
+    thread_local std::time_t made_at = 0;
+    thread_local char text[40] = {};
+    thread_local size_t length = 0;
+    const std::time_t now = std::time(nullptr);
+    if (now != made_at) {
+        std::tm utc{};
+        gmtime_r(&now, &utc);
+        constexpr const char* kDays[] = {"Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat"};
+        constexpr const char* kMonths[] = {"Jan", "Feb", "Mar", "Apr", "May", "Jun",
+                                           "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"};
+        char rest[24];
+        std::strftime(rest, sizeof(rest), "%Y %H:%M:%S GMT", &utc);
+        std::string made = std::string(kDays[utc.tm_wday]) + ", " + (utc.tm_mday < 10 ? "0" : "") +
+                           std::to_string(utc.tm_mday) + " " + kMonths[utc.tm_mon] + " " + rest;
+        length = made.copy(text, sizeof(text));
+        made_at = now;
+    }
+    return {text, length};
+}
+
+void append_field(std::string& head, std::string_view name, std::string_view value) {
+    if (name.empty()) return;
+    for (const char c : name) {
+        if (!is_token_char(c)) return;
+    }
+    head.append(name).append(": ");
+    for (const char c : value) head.push_back(c == '\r' || c == '\n' || c == '\0' ? ' ' : c);
+    head.append("\r\n");
+}
+
+}  // namespace gantry::http
