@@ -1,9 +1,12 @@
 #pragma once
 // The OpenAI API of the platform: authenticate, resolve, route, relay, meter. Runs on the io thread.
 
+#include <chrono>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
+#include <vector>
 
 #include "base/clock.h"
 #include "domain/usage.h"
@@ -27,16 +30,33 @@ inline constexpr char kOwnPassword[] = "own-password";
 // The middleware that enforces Route::access and leaves the Principal in Exchange::context. Cookie requests with a method
 // other than GET and HEAD need a same-site Origin or Sec-Fetch-Site. Failed attempts are throttled by peer and by key id.
 http::Middleware authentication(const Tables& tables, const Clock& clock);
+// The same, and a check for http::Server::on_head that refuses with 401, 403 or 429 before a body is read; both share what
+// they know of failed attempts. `router` is the server's, and outlives it.
+struct Authentication {
+    http::Middleware middleware;
+    std::function<std::optional<http::Response>(const http::Request& head)> head_check;
+};
+Authentication make_authentication(const Tables& tables, const http::Router& router, const Clock& clock);
 const Principal& principal(const http::Exchange& exchange);   // REQUIRES: behind the middleware, on a route that is not public
 
 // Foreign Host headers are refused (DNS rebinding): IP literals, localhost and the names in `allowed` pass.
 http::Middleware host_check(std::vector<std::string> allowed);
 
+// For http::ServerOptions::error_response: the four-key shape of every error (also good for /api/v1). `path` is where.
+http::Response openai_error_response(int status, const std::string& message, const std::string& path);
+
+struct GatewayOptions {
+    std::chrono::milliseconds connect_timeout{5'000};
+    std::chrono::milliseconds answer_timeout{600'000};   // request sent to an engine until the head of its answer
+    std::chrono::milliseconds idle_timeout{120'000};     // between two pieces of an answer
+    uint64_t journal_file_bytes = 8u << 20;              // a journal file this long is followed by the next
+};
+
 class Gateway {
 public:
     // `journal_dir`: where usage records are appended (usage-<n>.jsonl) before the last byte of an answer goes out.
     static Result<std::unique_ptr<Gateway>> create(http::asio::io_context& io, const Tables& tables, std::string journal_dir,
-                                                   const Clock& clock);
+                                                   const Clock& clock, GatewayOptions options = {});
     virtual ~Gateway() = default;
     virtual void add_routes(http::Router& router) = 0;   // /v1/* and /v1-openai/*
     // Takes what the journal holds, oldest first, through `store`; files wholly taken are deleted. Called from a blocking

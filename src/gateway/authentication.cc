@@ -1,0 +1,173 @@
+#include <algorithm>
+#include <cctype>
+
+#include "base/assert.h"
+#include "base/log.h"
+#include "base/metrics.h"
+#include "gateway/answers.h"
+#include "gateway/api_key.h"
+#include "gateway/gateway.h"
+#include "gateway/throttle.h"
+
+namespace gantry::gateway {
+namespace {
+
+using http::Exchange;
+using http::Response;
+using http::Task;
+
+struct Refusals {
+    prometheus::Counter& unauthenticated = counter("unauthenticated");
+    prometheus::Counter& throttled = counter("throttled");
+    prometheus::Counter& forbidden = counter("forbidden");
+    prometheus::Counter& cross_site = counter("cross_site");
+
+    static prometheus::Counter& counter(const char* reason) {
+        return metrics::counter("gantry_gateway_refusals_total", "Requests refused by authentication, by reason.",
+                                {{"reason", reason}});
+    }
+};
+
+struct State {
+    const Tables& tables;
+    const Clock& clock;
+    Throttle peers;
+    Throttle keys;
+    Refusals refusals;
+};
+
+bool is_safe(const std::string& method) { return method == "GET" || method == "HEAD"; }
+
+bool equal_without_case(std::string_view a, std::string_view b) {
+    return a.size() == b.size() && std::equal(a.begin(), a.end(), b.begin(), [](char x, char y) {
+               return std::tolower(static_cast<unsigned char>(x)) == std::tolower(static_cast<unsigned char>(y));
+           });
+}
+
+// Whether the page that sent this came from us. Browsers send Sec-Fetch-Site to https and localhost only, Origin always.
+bool same_site(const http::Headers& headers) {
+    const std::string_view fetch_site = headers.get("sec-fetch-site");
+    if (!fetch_site.empty()) return fetch_site == "same-origin" || fetch_site == "none";
+    std::string_view origin = headers.get("origin");
+    const size_t scheme = origin.find("://");
+    if (scheme == std::string_view::npos) return false;  // absent, or "null"
+    const std::string_view name = origin.substr(0, scheme);
+    if (name != "http" && name != "https") return false;
+    origin.remove_prefix(scheme + 3);
+    return !origin.empty() && headers.count("host") == 1 && equal_without_case(origin, headers.get("host"));
+}
+
+// The public id a failed key named; empty: none that could be one.
+std::string named_key(const http::Headers& headers) {
+    std::string_view text = headers.get("authorization");
+    if (const size_t space = text.find(' '); space != std::string_view::npos) text.remove_prefix(space + 1);
+    if (text.empty()) text = headers.get("x-api-key");
+    return std::string(split_key(text).public_id);
+}
+
+Response refuse_unknown(State& state, const http::Request& request, const Error& error) {
+    const SteadyTime now = state.clock.steady();
+    int wait_s = 0;
+    if (request.peer != "unix") wait_s = state.peers.failed(peer_source(request.peer), now);
+    if (const std::string key = named_key(request.headers); !key.empty()) wait_s = std::max(wait_s, state.keys.failed(key, now));
+    if (wait_s == 0) {
+        state.refusals.unauthenticated.Increment();
+        return error_answer(error);
+    }
+    state.refusals.throttled.Increment();
+    return error_answer(Error{ErrorCode::kRateLimited,
+                              "Too many failed attempts to authenticate from here. Wait, then send a valid key.",
+                              {},
+                              "rate_limit_exceeded"},
+                        wait_s);
+}
+
+Response refuse_forbidden(State& state, std::string message, std::string reason) {
+    state.refusals.forbidden.Increment();
+    return error_answer(Error{ErrorCode::kPermissionDenied, std::move(message), {}, std::move(reason)});
+}
+
+// What the principal may not do here; nullopt: let it pass.
+std::optional<Response> check_access(State& state, const http::Request& request, const std::string& access,
+                                     const Principal& principal) {
+    if (principal.by_cookie && !is_safe(request.method) && !same_site(request.headers)) {
+        state.refusals.cross_site.Increment();
+        return error_answer(Error{ErrorCode::kPermissionDenied,
+                                  "This request came from another site's page. Use the console itself, or an API key.",
+                                  {},
+                                  "cross_site_request"});
+    }
+    if (access == kOwnPassword) return std::nullopt;
+    if (principal.must_change_password) {
+        return refuse_forbidden(state, "Change your password first: POST /api/v1/auth/password.", "password_change_required");
+    }
+    if (access == kUser || access == kInference) return std::nullopt;
+    if (access == kAdmin) {
+        if (principal.role == Role::kAdmin) return std::nullopt;
+        return refuse_forbidden(state, "Only an administrator may do this.", "admin_required");
+    }
+    // A route with a word that nobody understands: closed.
+    log::error("route {} has the unknown access '{}'", log::escape(request.path, 200), access);
+    return refuse_forbidden(state, "Nobody may do this.", "permission_denied");
+}
+
+// Leaves the principal in `out` when the request may pass.
+std::optional<Response> check(State& state, const http::Request& request, const http::Route& route,
+                              std::optional<Principal>& out) {
+    const auto table = state.tables.auth();
+    Result<Principal> found = authenticate(*table, request, state.clock.wall());
+    // A valid key passes even where others have failed too often: nobody can lock its owner out.
+    if (!found) return refuse_unknown(state, request, found.error());
+    std::optional<Response> refusal = check_access(state, request, route.access, *found);
+    if (!refusal) out = std::move(found).value();
+    return refusal;
+}
+
+Task<void> guard(std::shared_ptr<State> state, Exchange& exchange, const http::Route* route, const http::Next& next) {
+    if (route == nullptr || route->access == kPublic) {
+        co_await next(exchange);
+        co_return;
+    }
+    std::optional<Principal> principal;
+    std::optional<Response> refusal = check(*state, exchange.request(), *route, principal);
+    if (refusal) {
+        co_await exchange.respond(*std::move(refusal));
+        co_return;
+    }
+    exchange.context = *std::move(principal);
+    co_await next(exchange);
+}
+
+http::Middleware middleware_of(std::shared_ptr<State> state) {
+    return [state](Exchange& exchange, const http::Route* route, const http::Next& next) {
+        return guard(state, exchange, route, next);
+    };
+}
+
+}  // namespace
+
+http::Middleware authentication(const Tables& tables, const Clock& clock) {
+    // Shared: the middleware is a copyable function, its copies count failures together.
+    return middleware_of(std::make_shared<State>(State{tables, clock, {}, {}, {}}));
+}
+
+Authentication make_authentication(const Tables& tables, const http::Router& router, const Clock& clock) {
+    auto state = std::make_shared<State>(State{tables, clock, {}, {}, {}});  // shared by the two functions
+    Authentication both;
+    both.middleware = middleware_of(state);
+    both.head_check = [state, &router](const http::Request& head) -> std::optional<Response> {
+        const auto match = router.match(head.method, head.path);
+        if (match.route == nullptr || match.route->access == kPublic) return std::nullopt;
+        std::optional<Principal> principal;
+        return check(*state, head, *match.route, principal);
+    };
+    return both;
+}
+
+const Principal& principal(const http::Exchange& exchange) {
+    const auto* found = std::any_cast<Principal>(&exchange.context);
+    GANTRY_ASSERT(found != nullptr, "principal() on a route that authentication did not guard");
+    return *found;
+}
+
+}  // namespace gantry::gateway

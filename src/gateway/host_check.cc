@@ -1,0 +1,86 @@
+#include <algorithm>
+#include <boost/asio/ip/address.hpp>
+#include <cctype>
+
+#include "gateway/answers.h"
+#include "gateway/gateway.h"
+#include "gateway/host_name.h"
+#include "protocol/openai/errors.h"
+
+namespace gantry::gateway {
+namespace {
+
+using http::Exchange;
+using http::Task;
+
+std::string lower(std::string_view text) {
+    std::string out(text);
+    for (char& c : out) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
+    return out;
+}
+
+bool is_port(std::string_view text) {
+    return !text.empty() && text.size() <= 5 &&
+           std::all_of(text.begin(), text.end(), [](char c) { return c >= '0' && c <= '9'; });
+}
+
+bool is_ip(std::string_view text) {
+    boost::system::error_code failure;
+    boost::asio::ip::make_address(std::string(text), failure);
+    return !failure && text.find('%') == std::string_view::npos;
+}
+
+http::Response refuse(int status, std::string message) {
+    Error error = protocol::openai::error_from_status(status, std::move(message));
+    error.reason = "invalid_host";
+    return error_answer(status, error);
+}
+
+Task<void> guard(std::shared_ptr<const std::vector<std::string>> allowed, Exchange& exchange, const http::Next& next) {
+    const http::Request& request = exchange.request();
+    if (request.peer == "unix") {  // nobody's browser gets there
+        co_await next(exchange);
+        co_return;
+    }
+    if (request.headers.count("host") != 1 || (!request.target.starts_with('/') && request.target != "*")) {
+        co_await exchange.respond(refuse(400, "A request needs exactly one Host header and a path that starts with '/'."));
+        co_return;
+    }
+    if (!host_allowed(request.headers.get("host"), *allowed)) {
+        co_await exchange.respond(refuse(421, "This server does not go by the name in the Host header. Use its IP address or "
+                                              "localhost, or have an administrator add the name to its allowed hosts."));
+        co_return;
+    }
+    co_await next(exchange);
+}
+
+}  // namespace
+
+bool host_allowed(std::string_view host, const std::vector<std::string>& allowed) {
+    if (host.starts_with('[')) {
+        const size_t end = host.find(']');
+        if (end == std::string_view::npos) return false;
+        const std::string_view rest = host.substr(end + 1);
+        const bool port = rest.empty() || (rest.front() == ':' && is_port(rest.substr(1)));
+        const std::string_view inside = host.substr(1, end - 1);
+        return port && inside.find(':') != std::string_view::npos && is_ip(inside);
+    }
+    if (const size_t colon = host.find(':'); colon != std::string_view::npos) {
+        if (!is_port(host.substr(colon + 1))) return false;
+        host = host.substr(0, colon);
+    }
+    if (is_ip(host)) return true;
+    std::string name = lower(host);
+    if (name.ends_with('.')) name.pop_back();
+    if (name == "localhost") return true;
+    return !name.empty() && std::find(allowed.begin(), allowed.end(), name) != allowed.end();
+}
+
+http::Middleware host_check(std::vector<std::string> allowed) {
+    for (std::string& name : allowed) name = lower(name);
+    // Shared: the middleware is a copyable function.
+    auto names = std::make_shared<const std::vector<std::string>>(std::move(allowed));
+    return [names](Exchange& exchange, const http::Route*, const http::Next& next) { return guard(names, exchange, next); };
+}
+
+}  // namespace gantry::gateway

@@ -1,0 +1,81 @@
+#pragma once
+// One request on its way to an engine and back. Chooses an instance, forwards, re-frames what comes, meters. Internal to the
+// gateway. Threads: the io thread.
+//
+// Promises: another instance is tried only before the first byte went to the client, and only after connect errors, resets,
+// 502 and 503. A client that left cancels the engine's work at once. What reaches the client is well-formed whatever the
+// engine sends: a broken stream ends in `data: {"error":...}` without [DONE]. The usage record is written before the last
+// byte goes out.
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/clock.h"
+#include "domain/usage.h"
+#include "gateway/gateway.h"
+#include "gateway/gateway_metrics.h"
+#include "gateway/meter.h"
+#include "gateway/route.h"
+#include "http/http.h"
+#include "protocol/openai/responses.h"
+
+namespace gantry::gateway {
+
+// A request that was understood and whose model has instances.
+struct Job {
+    std::shared_ptr<const RouteTable> routes;   // keeps `model` alive while the tables are replaced
+    const ModelEntry* model = nullptr;
+    std::string target;                         // path at the engine
+    std::string body;                           // rebuilt from the allowed fields, include_usage set for streams
+    bool stream = false;
+    bool wants_usage = false;                   // the client itself asked for the usage chunk
+    SteadyTime begun{};
+    UsageRecord record;                         // filled as we learn
+    bool output_seen = false;
+};
+
+class Relay {
+public:
+    Relay(http::asio::io_context& io, const Clock& clock, const GatewayOptions& options, Meter& meter, GatewayMetrics& metrics);
+
+    // Answers the exchange, whatever happens.
+    http::Task<void> run(http::Exchange& exchange, Job job);
+    uint32_t in_flight(const InstanceId& instance) const { return balancer_.in_flight(instance); }
+
+private:
+    // An engine that answered, while its body is read.
+    struct Upstream {
+        Balancer::Lease lease;
+        http::Canceller stop;
+        std::unique_ptr<http::ClientResponse> response;
+    };
+    struct Failure {
+        int status = 500;
+        Error error;
+        int retry_after_s = 0;
+    };
+    // The end of a stream, and how it came.
+    enum class End { kDone, kClientGone, kBroken };
+
+    http::Task<Result<Upstream>> connect(http::Exchange& exchange, Job& job, Failure& failure);
+    http::Client::Call call_for(const http::Exchange& exchange, const Job& job, const Target& target) const;
+    http::Task<void> refuse_upstream_error(http::Exchange& exchange, Job& job, Upstream& upstream);
+    http::Task<void> relay_whole(http::Exchange& exchange, Job& job, Upstream& upstream);
+    http::Task<void> relay_stream(http::Exchange& exchange, Job& job, Upstream& upstream);
+    http::Task<End> pump(http::Exchange& exchange, Job& job, Upstream& upstream, Error& broken);
+    http::Task<void> drain(Upstream& upstream);
+    http::Task<void> fail(http::Exchange& exchange, Job& job, Failure failure);
+    void note_output(Job& job);
+    void note_usage(Job& job, const protocol::openai::Usage& usage);
+    void meter(Job& job, int status, bool aborted);
+
+    const Clock& clock_;
+    http::Client client_;
+    http::asio::io_context& io_;
+    Balancer balancer_;
+    Meter& meter_;
+    GatewayMetrics& metrics_;
+};
+
+}  // namespace gantry::gateway

@@ -1,0 +1,74 @@
+#include "gateway/stream_rewriter.h"
+
+#include "base/json.h"
+#include "gateway/event_check.h"
+#include "protocol/openai/errors.h"
+#include "protocol/openai/upstream.h"
+
+namespace gantry::gateway {
+namespace {
+
+namespace openai = protocol::openai;
+
+Error nonsense() {
+    return Error{ErrorCode::kUnavailable, "The engine sent something that is no part of an answer; the answer ends here. "
+                                          "Try again.",
+                 {}, "engine_crashed"};
+}
+
+// The engine's own words in an error event, in our shape.
+Error engine_error(const std::string& data) {
+    const Result<json::value> parsed = parse_json(data);
+    if (parsed) {
+        if (auto error = openai::error_of(500, *parsed)) return *std::move(error);
+    }
+    return nonsense();
+}
+
+void frame(std::string_view data, std::string& out) {
+    if (data.find_first_of("\r\n") != std::string_view::npos) {  // JSON over several lines: one data line for each
+        out += http::sse_event(data);
+        return;
+    }
+    out.append("data: ").append(data).append("\n\n");
+}
+
+}  // namespace
+
+std::string error_event(const Error& error) { return "data: " + openai::error_json(error) + "\n\n"; }
+
+Status StreamRewriter::take(const http::SseEvent& event, std::string& out) {
+    if (done_) return Ok{};  // whatever stands behind the end is not for the client
+    if (event.data.starts_with(openai::kStreamEnd)) {
+        done_ = true;
+        return Ok{};
+    }
+    const std::optional<EventFacts> facts = check_event(event.data);
+    if (!facts) return nonsense();
+    if (facts->error || event.event == "error") return engine_error(event.data);
+    if (facts->output) ++output_events_;
+    const bool usage_unasked = facts->usage_key && !options_.wants_usage;
+    if (facts->usage || usage_unasked || options_.foreign) return rewrite(event, usage_unasked, out);
+    frame(event.data, out);
+    return Ok{};
+}
+
+Status StreamRewriter::rewrite(const http::SseEvent& event, bool usage_unasked, std::string& out) {
+    Result<json::value> parsed = parse_json(event.data);
+    if (!parsed || !parsed->is_object()) return nonsense();
+    json::object& chunk = parsed->get_object();
+    if (auto usage = openai::usage_of(chunk)) usage_ = usage;
+    if (usage_unasked) {
+        if (openai::is_usage_chunk(chunk)) return Ok{};
+        chunk.erase("usage");
+    }
+    if (options_.foreign) chunk["model"] = options_.model;
+    if (!options_.foreign && !usage_unasked) {
+        frame(event.data, out);  // only looked into
+        return Ok{};
+    }
+    frame(json::serialize(chunk), out);
+    return Ok{};
+}
+
+}  // namespace gantry::gateway

@@ -1,0 +1,41 @@
+#pragma once
+// Turns the events of an engine's stream into those that a client gets. Pure: bytes in, bytes out.
+
+#include <optional>
+#include <string>
+
+#include "base/result.h"
+#include "http/http.h"
+#include "protocol/openai/responses.h"
+
+namespace gantry::gateway {
+
+class StreamRewriter {
+public:
+    struct Options {
+        std::string model;          // the public name
+        bool foreign = false;       // an engine product of others: it may use its own model name
+        bool wants_usage = false;   // the client asked for the usage chunk
+    };
+    explicit StreamRewriter(Options options) : options_(std::move(options)) {}
+
+    // Appends the framed event for the client to `out`; nothing for one it must not get. An error: the stream is broken here,
+    // and no event after it counts.
+    Status take(const http::SseEvent& event, std::string& out);
+    bool done() const { return done_; }                  // [DONE] was seen; the caller writes it, after metering
+    uint32_t output_events() const { return output_events_; }
+    const std::optional<protocol::openai::Usage>& usage() const { return usage_; }
+
+private:
+    Status rewrite(const http::SseEvent& event, bool usage_unasked, std::string& out);
+
+    const Options options_;
+    bool done_ = false;
+    uint32_t output_events_ = 0;
+    std::optional<protocol::openai::Usage> usage_;
+};
+
+// The event that ends a broken stream.
+std::string error_event(const Error& error);
+
+}  // namespace gantry::gateway
