@@ -18,6 +18,7 @@ namespace gantry::control {
 struct ControlOptions {
     std::string data_dir;
     std::string bootstrap_password;                 // empty: a random one, written to initial_admin_password
+    std::string url_hint;                           // what /api/v1/server says; empty: nothing
 };
 
 // What the embedded worker offers the API. (Remote workers will answer the same over their link.)

@@ -1,0 +1,120 @@
+#include "control/api/api.h"
+
+#include <charconv>
+#include <exception>
+
+#include "base/log.h"
+#include "protocol/openai/errors.h"
+
+namespace gantry::control {
+namespace {
+
+namespace openai = protocol::openai;
+
+// Runs on the pool. Nothing of the standard library or Boost that throws gets past here.
+Result<Answer> guarded(const ApiRoute& route, ApiContext& api, const Call& call) {
+    try {
+        return route.work(api, call);
+    } catch (const std::exception& problem) {
+        log::error("{} {}: {}", route.method, route.pattern, problem.what());
+        return internal_error("the server failed at this request; its log says how");
+    }
+}
+
+http::Task<void> serve(ApiContext& api, ApiRoute route, bool is_public, http::Exchange& exchange) {
+    const Call call{exchange.request(), is_public ? nullptr : &gateway::principal(exchange)};
+    Result<Answer> answer = Answer{};
+    if (Status type = check_content_type(call); !type) {
+        answer = error_answer(type.error());
+        answer->status = 415;
+    } else {
+        const bool entered = !route.hashes || co_await api.hash_gate.enter();
+        if (!entered) {
+            answer = error_answer({ErrorCode::kRateLimited, "too many passwords are being checked now; try again", {}, {}});
+            answer->headers.set("retry-after", "2");
+        } else {
+            answer = co_await api.pool.run([&route, &api, &call] { return guarded(route, api, call); });
+            if (route.hashes) api.hash_gate.leave();
+        }
+    }
+    http::Response response = to_response(answer ? *std::move(answer) : error_answer(answer.error()));
+    co_await exchange.respond(std::move(response));
+}
+
+}  // namespace
+
+void ApiContext::changed() {
+    if (Status status = publisher.refresh(); !status) {
+        // On disk it is; the reconciler publishes it when the database can be read again.
+        log::error("a change can't be published yet: {}", status.error().message);
+    }
+    reconciler.notify();
+    poke_workers();
+}
+
+void ApiContext::poke_workers() {
+    std::vector<std::function<void()>> pokes;
+    workers.with([&pokes](const auto& map) {
+        for (const auto& [id, access] : map) {
+            if (access.poke) pokes.push_back(access.poke);
+        }
+    });
+    for (const auto& poke : pokes) poke();
+}
+
+Answer json_answer(int status, const json::value& body) { return {status, json::serialize(body), {}}; }
+Answer no_content() { return {204, {}, {}}; }
+Answer error_answer(const Error& error) {
+    return {openai::http_status(error.code), openai::error_json(error), {}};
+}
+
+http::Response to_response(Answer answer) {
+    http::Response response = answer.body.empty() && answer.status == 204
+                                  ? http::Response{204, {}, {}}
+                                  : http::json_response(answer.status, std::move(answer.body));
+    for (const auto& [name, value] : answer.headers.all()) response.headers.add(name, value);
+    // Answers are for whoever asked, now.
+    response.headers.set("cache-control", "no-store");
+    response.headers.set("x-content-type-options", "nosniff");
+    return response;
+}
+
+Status check_content_type(const Call& call) {
+    const bool browser = call.who == nullptr || call.who->by_cookie;
+    if (!browser || call.request.body.empty()) return Ok{};
+    std::string_view type = call.request.headers.get("content-type");
+    type = type.substr(0, type.find(';'));
+    while (!type.empty() && type.back() == ' ') type.remove_suffix(1);
+    if (type == "application/json") return Ok{};
+    return invalid_argument("the body must come with Content-Type: application/json", {}, "unsupported_media_type");
+}
+
+void add_routes(http::Router& router, ApiContext& api, const std::vector<ApiRoute>& routes) {
+    for (const ApiRoute& route : routes) {
+        const bool is_public = std::string_view(route.access) == gateway::kPublic;
+        // No coroutine itself: it hands what it captured on as parameters.
+        router.add({route.method, route.pattern, route.access, [&api, route, is_public](http::Exchange& exchange) {
+                        return serve(api, route, is_public, exchange);
+                    }});
+    }
+}
+
+Result<store::PageRequest> page_request(const http::Request& request) {
+    store::PageRequest page;
+    page.cursor = request.query_value("cursor");
+    page.name_contains = request.query_value("name");
+    if (const std::string_view limit = request.query_value("limit"); !limit.empty()) {
+        const auto [end, error] = std::from_chars(limit.data(), limit.data() + limit.size(), page.limit);
+        if (error != std::errc{} || end != limit.data() + limit.size() || page.limit < 1 || page.limit > 500) {
+            return invalid_argument("\"limit\" must be a whole number from 1 to 500", "limit");
+        }
+    }
+    const std::string_view order = request.query_value("order");
+    if (!order.empty() && order != "asc" && order != "desc") {
+        return invalid_argument("\"order\" must be asc or desc", "order");
+    }
+    page.descending = order == "desc";
+    return page;
+}
+
+}  // namespace gantry::control

@@ -1,0 +1,131 @@
+#pragma once
+// The management API: how its routes are made. A file a resource beside this one, a table of routes in each. Nearly all
+// handlers are plain functions that may block: they run on the blocking pool, and never on the io thread.
+//
+// After a change: commit, then changed() (tables, watchers, reconciler), then answer; what a 2xx acknowledges is on disk.
+
+#include <atomic>
+#include <functional>
+#include <memory>
+#include <set>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "base/guarded.h"
+#include "base/json.h"
+#include "control/auth/login_throttle.h"
+#include "control/auth/passwords.h"
+#include "control/control.h"
+#include "control/observed.h"
+#include "control/publish.h"
+#include "control/reconciler.h"
+#include "control/watch_hub.h"
+
+namespace gantry::control {
+
+// What the handlers work with; lives as long as the routes.
+struct ApiContext {
+    http::asio::io_context& io;
+    http::BlockingPool& pool;
+    store::Store& store;
+    gateway::Tables& tables;
+    const Clock& clock;
+    RandomSource& random;
+    ControlOptions options;
+    WatchHub& hub;
+    Publisher& publisher;
+    Observed& observed;
+    Reconciler& reconciler;
+    LoginThrottle throttle{clock};
+    HashGate hash_gate{io};
+    Guarded<std::unordered_map<WorkerId, WorkerAccess>> workers{};
+    WallTime started_at{};
+    std::atomic<bool> stopping{false};
+
+    // Rows changed: publishes, wakes the reconciler and the workers.
+    void changed();
+    // Users, keys or sessions changed. An error: the change is on disk, but not in force yet; the caller answers it.
+    Status auth_changed() { return publisher.refresh_auth(); }
+    void poke_workers();
+};
+
+struct Call {
+    const http::Request& request;
+    const Principal* who = nullptr;            // null on public routes
+    bool admin() const { return who != nullptr && who->role == Role::kAdmin; }
+    const std::string& param(const std::string& name) const { return request.params.at(name); }
+};
+struct Answer {
+    int status = 200;
+    std::string body;                          // JSON; empty with 204
+    http::Headers headers;
+};
+using Work = std::function<Result<Answer>(ApiContext&, const Call&)>;   // blocking
+
+Answer json_answer(int status, const json::value& body);
+Answer no_content();
+Answer error_answer(const Error& error);
+http::Response to_response(Answer answer);
+
+struct ApiRoute {
+    const char* method;
+    const char* pattern;
+    const char* access;
+    Result<Answer> (*work)(ApiContext&, const Call&);
+    bool hashes = false;                       // goes through HashGate
+};
+void add_routes(http::Router& router, ApiContext& api, const std::vector<ApiRoute>& routes);
+// A body sent along with a cookie, or to a public route, must say that it is JSON: a form of another site can't.
+Status check_content_type(const Call& call);
+
+// limit=1..500, cursor, name, order=asc|desc.
+Result<store::PageRequest> page_request(const http::Request& request);
+template <class T, class ToJson>
+Answer list_answer(const store::Page<T>& page, ToJson to_json) {
+    json::array items;
+    for (const T& item : page.items) items.emplace_back(to_json(item));
+    json::value next;
+    if (!page.next_cursor.empty()) next = page.next_cursor;
+    return json_answer(200, json::object{{"items", std::move(items)}, {"next_cursor", std::move(next)}});
+}
+
+// An optimistic edit: `input_version` is the one the caller saw (nullopt: last write wins), `read` gets the row, `write`
+// changes and stores it against the version read. Repeats when another edit came between and the caller named no version.
+template <class Read, class Write>
+auto edit(std::optional<int64_t> input_version, int64_t (*version_of)(const std::decay_t<decltype(*std::declval<Read>()())>&),
+          Read read, Write write) -> decltype(read()) {
+    for (int attempt = 0;; ++attempt) {
+        auto row = read();
+        if (!row) return row;
+        const int64_t seen = version_of(*row);
+        if (input_version && *input_version != seen) {
+            return conflict("it was changed meanwhile: the version is " + std::to_string(seen) + ", the edit saw " +
+                            std::to_string(*input_version) + "; read it again and repeat the edit");
+        }
+        const Status written = write(*row, seen);
+        if (written) return row;
+        const bool again = written.error().code == ErrorCode::kConflict && !input_version && attempt < 5;
+        if (!again) return written.error();
+    }
+}
+
+// Each resource's file.
+void add_deployment_routes(http::Router& router, ApiContext& api);
+void add_instance_routes(http::Router& router, ApiContext& api);
+void add_log_routes(http::Router& router, ApiContext& api);
+void add_worker_routes(http::Router& router, ApiContext& api);
+void add_device_routes(http::Router& router, ApiContext& api);
+void add_model_routes(http::Router& router, ApiContext& api);
+void add_user_routes(http::Router& router, ApiContext& api);
+void add_key_routes(http::Router& router, ApiContext& api);
+void add_usage_routes(http::Router& router, ApiContext& api);
+void add_auth_routes(http::Router& router, ApiContext& api);
+void add_server_routes(http::Router& router, ApiContext& api);
+void add_watch_routes(http::Router& router, ApiContext& api);
+void add_health_routes(http::Router& router, ApiContext& api);
+void add_status_page(http::Router& router, ApiContext& api);
+void add_openapi_route(http::Router& router, ApiContext& api);
+std::string_view openapi_json();
+
+}  // namespace gantry::control

@@ -1,0 +1,109 @@
+// /api/v1/deployments
+#include <fmt/format.h>
+
+#include "base/log.h"
+#include "control/api/api.h"
+#include "control/api/lookup.h"
+#include "control/status.h"
+#include "protocol/management/objects.h"
+
+namespace gantry::control {
+namespace {
+
+namespace management = protocol::management;
+
+json::object shown(const ApiContext& api, Deployment d, bool admin) {
+    std::vector<const Instance*> own;
+    const auto view = api.publisher.view();
+    for (const Instance& i : view->instances) {
+        if (i.deployment_id == d.id) own.push_back(&i);
+    }
+    const auto status = deployment_status(d, own);
+    if (!admin) management::hide_from_users(d);
+    return management::to_json(d, status);
+}
+
+Status check_whole(const Deployment& d) {
+    if (d.backend == BackendKind::kCustom && d.options.command.empty()) {
+        return invalid_argument("the custom backend needs \"options.command\", the words of its command line",
+                                "options.command");
+    }
+    return Ok{};
+}
+
+Result<Answer> list(ApiContext& api, const Call& call) {
+    const auto page = page_request(call.request);
+    if (!page) return page.error();
+    const auto rows = api.store.deployments(*page);
+    if (!rows) return rows.error();
+    return list_answer(*rows, [&](const Deployment& d) { return shown(api, d, call.admin()); });
+}
+
+Result<Answer> get(ApiContext& api, const Call& call) {
+    auto d = find_deployment(api.store, call.param("id"));
+    if (!d) return d.error();
+    return json_answer(200, shown(api, *std::move(d), call.admin()));
+}
+
+Result<Answer> create(ApiContext& api, const Call& call) {
+    const auto input = management::parse_deployment_create(call.request.body);
+    if (!input) return input.error();
+    Deployment d;
+    d.id = new_id<DeploymentId>(api.random, "dep");
+    input->apply_to(d);
+    d.created_at = d.updated_at = api.clock.wall();
+    GANTRY_TRY(check_whole(d));
+    if (Status status = api.store.create_deployment(d); !status) {
+        if (status.error().code != ErrorCode::kConflict) return status.error();
+        return conflict(fmt::format("there is a deployment named \"{}\" already: edit that one, or take another name", d.name));
+    }
+    log::info("{}: deployed by {}", d.name, call.who->user_name);
+    add_model_of(api, d.source);
+    api.changed();
+    return json_answer(201, shown(api, d, true));
+}
+
+Result<Answer> patch(ApiContext& api, const Call& call) {
+    const auto input = management::parse_deployment_patch(call.request.body);
+    if (!input) return input.error();
+    const auto edited = edit(
+        input->version, +[](const Deployment& d) { return d.version; },
+        [&] { return find_deployment(api.store, call.param("id")); },
+        [&](Deployment& d, int64_t seen) -> Status {
+            const Deployment before = d;
+            input->apply_to(d);
+            GANTRY_TRY(check_whole(d));
+            const bool runs_other = before.source != d.source || before.backend != d.backend || before.options != d.options;
+            if (runs_other) ++d.generation;
+            ++d.version;
+            d.updated_at = api.clock.wall();
+            return api.store.update_deployment(d, seen);
+        });
+    if (!edited) return edited.error();
+    if (input->source) add_model_of(api, edited->source);
+    api.changed();
+    return json_answer(200, shown(api, *edited, true));
+}
+
+Result<Answer> remove(ApiContext& api, const Call& call) {
+    const auto d = find_deployment(api.store, call.param("id"));
+    if (!d) return d.error();
+    GANTRY_TRY(api.store.delete_deployment(d->id));
+    log::info("{}: deleted by {}", d->name, call.who->user_name);
+    api.changed();
+    return no_content();
+}
+
+}  // namespace
+
+// {id...}: a name may hold slashes, sent as %2F.
+void add_deployment_routes(http::Router& router, ApiContext& api) {
+    add_routes(router, api,
+               {{"GET", "/api/v1/deployments", gateway::kUser, list},
+                {"POST", "/api/v1/deployments", gateway::kAdmin, create},
+                {"GET", "/api/v1/deployments/{id...}", gateway::kUser, get},
+                {"PATCH", "/api/v1/deployments/{id...}", gateway::kAdmin, patch},
+                {"DELETE", "/api/v1/deployments/{id...}", gateway::kAdmin, remove}});
+}
+
+}  // namespace gantry::control

@@ -1,0 +1,63 @@
+// /api/v1/instances; their logs are in logs.cc.
+#include "base/log.h"
+#include "control/api/api.h"
+#include "control/api/lookup.h"
+#include "protocol/management/objects.h"
+
+namespace gantry::control {
+namespace {
+
+json::object shown(const ApiContext& api, Instance i, bool admin) {
+    api.observed.overlay(i);
+    if (!admin) protocol::management::hide_from_users(i);
+    std::string deployment, worker;
+    const auto view = api.publisher.view();
+    for (const Deployment& d : view->deployments) {
+        if (d.id == i.deployment_id) deployment = d.name;
+    }
+    for (const Worker& w : view->workers) {
+        if (w.id == i.worker_id) worker = w.name;
+    }
+    return protocol::management::to_json(i, deployment, worker);
+}
+
+Result<Answer> list(ApiContext& api, const Call& call) {
+    const auto page = page_request(call.request);
+    if (!page) return page.error();
+    DeploymentId of;
+    if (const std::string wanted(call.request.query_value("deployment")); !wanted.empty()) {
+        const auto d = find_deployment(api.store, wanted);
+        if (!d) return d.error();
+        of = d->id;
+    }
+    const auto rows = api.store.instances(*page, of);
+    if (!rows) return rows.error();
+    return list_answer(*rows, [&](const Instance& i) { return shown(api, i, call.admin()); });
+}
+
+Result<Answer> get(ApiContext& api, const Call& call) {
+    auto i = api.store.instance(InstanceId(call.param("id")));
+    if (!i) return i.error();
+    return json_answer(200, shown(api, *std::move(i), call.admin()));
+}
+
+// A restart: this one stops, and the reconciler makes another.
+Result<Answer> remove(ApiContext& api, const Call& call) {
+    const auto i = api.store.instance(InstanceId(call.param("id")));
+    if (!i) return i.error();
+    if (!i->stopping) GANTRY_TRY(api.store.mark_instance_stopping(i->id, api.clock.wall()));
+    log::info("{}: restarted by {}", i->id.text, call.who->user_name);
+    api.changed();
+    return no_content();
+}
+
+}  // namespace
+
+void add_instance_routes(http::Router& router, ApiContext& api) {
+    add_routes(router, api,
+               {{"GET", "/api/v1/instances", gateway::kUser, list},
+                {"GET", "/api/v1/instances/{id}", gateway::kUser, get},
+                {"DELETE", "/api/v1/instances/{id}", gateway::kAdmin, remove}});
+}
+
+}  // namespace gantry::control

@@ -1,0 +1,121 @@
+// GET /api/v1/instances/{id}/logs: what the engine wrote. For admins: it may hold parts of prompts, and paths.
+#include <charconv>
+
+#include "control/api/api.h"
+#include "control/log_tail.h"
+
+namespace gantry::control {
+namespace {
+
+constexpr size_t kTailMax = 10'000;
+constexpr std::chrono::milliseconds kLookEvery{250};
+
+struct Wanted {
+    size_t tail = 200;
+    bool follow = false;
+};
+
+Result<Wanted> wanted(const http::Request& request) {
+    Wanted out;
+    if (const std::string_view tail = request.query_value("tail"); !tail.empty()) {
+        const auto [end, error] = std::from_chars(tail.data(), tail.data() + tail.size(), out.tail);
+        if (error != std::errc{} || end != tail.data() + tail.size() || out.tail > kTailMax) {
+            return invalid_argument("\"tail\" must be a whole number from 0 to 10000", "tail");
+        }
+    }
+    const std::string_view follow = request.query_value("follow");
+    if (!follow.empty() && follow != "true" && follow != "false") {
+        return invalid_argument("\"follow\" must be true or false", "follow");
+    }
+    out.follow = follow == "true";
+    return out;
+}
+
+struct Files {
+    std::vector<std::string> paths;
+};
+
+Result<Files> find_files(ApiContext& api, const InstanceId& id) {
+    const auto row = api.store.instance(id);
+    if (!row) return row.error();
+    std::function<std::vector<std::string>(const InstanceId&)> ask;
+    api.workers.with([&](const auto& workers) {
+        const auto found = workers.find(row->worker_id);
+        if (found != workers.end()) ask = found->second.log_files;
+    });
+    Files files;
+    if (ask) files.paths = ask(id);
+    return files;
+}
+
+http::Task<void> refuse(http::Exchange& exchange, Error error) {
+    http::Response response = to_response(error_answer(error));
+    co_await exchange.respond(std::move(response));
+}
+
+// One look at the log: its growth, and whether the instance is still there.
+struct Look {
+    std::string text;
+    bool ended = false;
+};
+Look look(ApiContext& api, const InstanceId& id, LogTail& tail) {
+    auto files = find_files(api, id);
+    if (files) tail.set_files(std::move(files->paths));
+    Look out;
+    out.text = tail.more();
+    out.ended = !files && files.error().code == ErrorCode::kNotFound;
+    return out;
+}
+
+http::Task<void> follow(ApiContext& api, http::Exchange& exchange, InstanceId id, LogTail& tail) {
+    http::Signal gone(api.io);
+    exchange.on_client_gone([&gone] { gone.notify(); });
+    while (!exchange.client_gone() && !api.stopping) {
+        const Look seen = co_await api.pool.run([&api, &id, &tail] { return look(api, id, tail); });
+        if (!seen.text.empty()) {
+            const bool written = co_await exchange.write(seen.text);
+            if (!written) break;
+            continue;  // there may be more at once
+        }
+        if (seen.ended) break;
+        co_await gone.wait(kLookEvery);
+    }
+    exchange.on_client_gone({});
+}
+
+http::Task<void> logs(ApiContext& api, http::Exchange& exchange) {
+    const auto options = wanted(exchange.request());
+    if (!options) {
+        co_await refuse(exchange, options.error());
+        co_return;
+    }
+    const InstanceId id(exchange.request().params.at("id"));
+    const auto files = co_await api.pool.run([&api, &id] { return find_files(api, id); });
+    if (!files) {
+        co_await refuse(exchange, files.error());
+        co_return;
+    }
+    LogTail tail(files->paths);
+    const size_t lines = options->tail;
+    const std::string text = co_await api.pool.run([&tail, lines] { return tail.last_lines(lines); });
+    http::Headers headers{{"content-type", "text/plain; charset=utf-8"},
+                          {"cache-control", "no-store"},
+                          {"x-content-type-options", "nosniff"}};
+    const bool began = co_await exchange.start_stream(200, std::move(headers));
+    if (!began) co_return;
+    if (!text.empty()) {
+        const bool written = co_await exchange.write(text);
+        if (!written) co_return;
+    }
+    if (options->follow) co_await follow(api, exchange, id, tail);
+    co_await exchange.finish();
+}
+
+}  // namespace
+
+void add_log_routes(http::Router& router, ApiContext& api) {
+    router.add({"GET", "/api/v1/instances/{id}/logs", gateway::kAdmin,
+                [&api](http::Exchange& exchange) { return logs(api, exchange); }});
+}
+
+}  // namespace gantry::control

@@ -1,0 +1,98 @@
+#include "control/api/lookup.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cctype>
+
+#include "base/log.h"
+#include "models/gguf_reader.h"
+#include "protocol/management/objects.h"
+
+namespace gantry::control {
+namespace {
+
+Error missing(const char* what, const std::string& id_or_name) {
+    return not_found(fmt::format("there is no {} \"{}\"", what, log::escape(id_or_name, 128)));
+}
+
+bool is_not_found(const Error& error) { return error.code == ErrorCode::kNotFound; }
+
+// By id first; a name that looks like an id is found second.
+template <class T, class ById, class ByName>
+Result<T> find(const char* what, const std::string& text, ById by_id, ByName by_name) {
+    if (text.empty()) return missing(what, text);
+    Result<T> found = by_id();
+    if (found || !is_not_found(found.error())) return found;
+    found = by_name();
+    if (found || !is_not_found(found.error())) return found;
+    return missing(what, text);
+}
+
+}  // namespace
+
+Result<Deployment> find_deployment(store::Store& store, const std::string& text) {
+    return find<Deployment>(
+        "deployment", text, [&] { return store.deployment(DeploymentId(text)); },
+        [&] { return store.deployment_by_name(text); });
+}
+
+Result<Model> find_model(store::Store& store, const std::string& text) {
+    return find<Model>(
+        "model", text, [&] { return store.model(ModelId(text)); }, [&] { return store.model_by_name(text); });
+}
+
+Result<User> find_user(store::Store& store, const std::string& text) {
+    return find<User>(
+        "user", text, [&] { return store.user(UserId(text)); }, [&] { return store.user_by_name(text); });
+}
+
+Result<Worker> find_worker(ApiContext& api, const std::string& text) {
+    Result<Worker> found = find<Worker>(
+        "worker", text, [&] { return api.store.worker(WorkerId(text)); },
+        [&]() -> Result<Worker> {
+            const auto rows = api.publisher.rows();
+            for (const Worker& w : rows->workers) {
+                if (w.name == text) return api.store.worker(w.id);
+            }
+            return missing("worker", text);
+        });
+    if (found) api.observed.overlay(*found);
+    return found;
+}
+
+std::string model_name_of(const std::string& path) {
+    std::string name = path.substr(path.find_last_of('/') + 1);
+    constexpr std::string_view kSuffix = ".gguf";
+    std::transform(name.begin(), name.end(), name.begin(), [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
+    if (name.size() > kSuffix.size() && name.ends_with(kSuffix)) name.resize(name.size() - kSuffix.size());
+    for (char& c : name) {
+        if (!std::isalnum(static_cast<unsigned char>(c)) && c != '.' && c != '_' && c != '-') c = '-';
+    }
+    if (name.size() > 120) name.resize(120);
+    return valid_deployment_name(name) ? name : "model";
+}
+
+void add_model_of(ApiContext& api, const std::string& source) {
+    const auto known = api.store.model_by_source(source);
+    if (known || !is_not_found(known.error())) return;
+    const auto path = protocol::management::file_of_source(source);
+    if (!path) return;
+    auto meta = models::read_gguf_file(*path);
+    if (!meta) return;
+    Model model;
+    model.id = new_id<ModelId>(api.random, "mdl");
+    model.source = source;
+    model.path = *path;
+    model.meta = *std::move(meta);
+    model.created_at = model.updated_at = api.clock.wall();
+    const std::string name = model_name_of(*path);
+    // The same file name in another folder is another model: the name gets a number.
+    for (int attempt = 1; attempt <= 20; ++attempt) {
+        model.name = attempt == 1 ? name : fmt::format("{}-{}", name, attempt);
+        const Status status = api.store.create_model(model);
+        if (status || status.error().code != ErrorCode::kConflict) return;
+    }
+}
+
+}  // namespace gantry::control

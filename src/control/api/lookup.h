@@ -1,0 +1,21 @@
+#pragma once
+// Finds rows by id or by name, as /api/v1's {id} allows. All may block. kNotFound says what was looked for.
+
+#include <string>
+
+#include "control/api/api.h"
+
+namespace gantry::control {
+
+Result<Deployment> find_deployment(store::Store& store, const std::string& id_or_name);
+Result<Model> find_model(store::Store& store, const std::string& id_or_name);
+Result<User> find_user(store::Store& store, const std::string& id_or_name);
+Result<Worker> find_worker(ApiContext& api, const std::string& id_or_name);   // with what was observed
+
+// Adds the model of a source to the catalogue where it is not there yet and its header can be read. A file that can't be
+// read is no error here: the instance's state will say so.
+void add_model_of(ApiContext& api, const std::string& source);
+// "/m/SmolLM2.Q4_1.gguf" -> "smollm2.q4_1"
+std::string model_name_of(const std::string& path);
+
+}  // namespace gantry::control

@@ -1,0 +1,40 @@
+#include "control/auth/sessions.h"
+
+#include <fmt/format.h>
+
+#include "gateway/api_key.h"
+
+namespace gantry::control {
+
+NewSession make_session(const UserId& user, WallTime now, RandomSource& random) {
+    NewSession session;
+    session.token = random.token(32);  // 160 bits
+    session.row = Session{gateway::digest(session.token), user, now, now + kSessionLasts};
+    return session;
+}
+
+std::string session_cookie(const std::string& token, bool tls) {
+    return fmt::format("{}={}; Path=/; HttpOnly; SameSite=Lax; Max-Age={}{}", gateway::kSessionCookie, token,
+                       std::chrono::seconds(kSessionLasts).count(), tls ? "; Secure" : "");
+}
+
+std::string ended_cookie(bool tls) {
+    return fmt::format("{}=; Path=/; HttpOnly; SameSite=Lax; Max-Age=0{}", gateway::kSessionCookie, tls ? "; Secure" : "");
+}
+
+std::string session_token(const http::Request& request) {
+    std::string_view rest = request.headers.get("cookie");
+    while (!rest.empty()) {
+        const size_t end = rest.find(';');
+        std::string_view pair = rest.substr(0, end);
+        rest = end == std::string_view::npos ? std::string_view{} : rest.substr(end + 1);
+        while (!pair.empty() && pair.front() == ' ') pair.remove_prefix(1);
+        const size_t equals = pair.find('=');
+        if (equals != std::string_view::npos && pair.substr(0, equals) == gateway::kSessionCookie) {
+            return std::string(pair.substr(equals + 1));
+        }
+    }
+    return {};
+}
+
+}  // namespace gantry::control

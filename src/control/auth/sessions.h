@@ -1,0 +1,27 @@
+#pragma once
+// Logins of the console: a random token in a cookie, its digest in the database. Threads: any.
+
+#include <string>
+
+#include "base/clock.h"
+#include "base/ids.h"
+#include "domain/user.h"
+#include "http/http.h"
+
+namespace gantry::control {
+
+inline constexpr std::chrono::hours kSessionLasts{24 * 30};
+
+struct NewSession {
+    std::string token;   // for the cookie, never stored
+    Session row;
+};
+NewSession make_session(const UserId& user, WallTime now, RandomSource& random);
+
+// Values of Set-Cookie. Secure only when the request came by TLS, so that http://IP:9090 works.
+std::string session_cookie(const std::string& token, bool tls);
+std::string ended_cookie(bool tls);
+// The token that a request's cookies hold; empty: none.
+std::string session_token(const http::Request& request);
+
+}  // namespace gantry::control

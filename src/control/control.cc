@@ -1,0 +1,128 @@
+// The wiring of the control plane: who is made from what, and in which order it starts and stops.
+#include "control/control.h"
+
+#include "base/log.h"
+#include "control/api/api.h"
+#include "control/auth/first_admin.h"
+
+namespace gantry::control {
+namespace {
+
+constexpr char kEmbeddedWorkerSetting[] = "embedded_worker_id";
+
+class ControlImpl final : public Control {
+public:
+    ControlImpl(http::asio::io_context& io, http::BlockingPool& pool, store::Store& store, gateway::Tables& tables,
+                const Clock& clock, RandomSource& random, ControlOptions options)
+        : store_(store),
+          clock_(clock),
+          random_(random),
+          publisher_(store, tables, hub_),
+          api_{.io = io,
+               .pool = pool,
+               .store = store,
+               .tables = tables,
+               .clock = clock,
+               .random = random,
+               .options = std::move(options),
+               .hub = hub_,
+               .publisher = publisher_,
+               .observed = observed_,
+               .reconciler = reconciler_,
+               .started_at = clock.wall()} {}
+
+    ~ControlImpl() override { stop(); }
+
+    Status load() {
+        GANTRY_TRY(ensure_first_admin(store_, api_.options.data_dir, api_.options.bootstrap_password, clock_, random_));
+        GANTRY_TRY(publisher_.refresh_auth());
+        GANTRY_TRY(publisher_.refresh());
+        observed_.restore(*publisher_.rows(), clock_.steady());
+        publisher_.set_observed(&observed_);
+        publisher_.refresh_observed();
+        return Ok{};
+    }
+
+    Result<WorkerId> embedded_worker(const std::string& name) override {
+        const auto known = store_.setting(kEmbeddedWorkerSetting);
+        if (!known) return known.error();
+        if (known->has_value()) {
+            const auto row = store_.worker(WorkerId(**known));
+            if (row) return row->id;
+            if (row.error().code != ErrorCode::kNotFound) return row.error();
+        }
+        Worker worker;
+        worker.id = new_id<WorkerId>(random_, "wrk");
+        worker.name = name;
+        worker.address = "embedded";
+        worker.created_at = clock_.wall();
+        // The row first: a crash between leaves a worker that never reports, which an admin can delete.
+        GANTRY_TRY(store_.create_worker(worker));
+        GANTRY_TRY(store_.set_setting(kEmbeddedWorkerSetting, worker.id.text));
+        GANTRY_TRY(publisher_.refresh());
+        return worker.id;
+    }
+
+    void attach_worker(const WorkerId& id, WorkerAccess access) override {
+        api_.workers.with([&](auto& workers) { workers[id] = std::move(access); });
+    }
+
+    void add_routes(http::Router& router) override {
+        add_deployment_routes(router, api_);
+        add_instance_routes(router, api_);
+        add_log_routes(router, api_);
+        add_worker_routes(router, api_);
+        add_device_routes(router, api_);
+        add_model_routes(router, api_);
+        add_user_routes(router, api_);
+        add_key_routes(router, api_);
+        add_usage_routes(router, api_);
+        add_auth_routes(router, api_);
+        add_server_routes(router, api_);
+        add_watch_routes(router, api_);
+        add_health_routes(router, api_);
+        add_status_page(router, api_);
+        add_openapi_route(router, api_);
+    }
+
+    void start() override { reconciler_.start(); }
+
+    void stop() override {
+        api_.stopping = true;
+        hub_.close();
+        reconciler_.stop();
+        // A worker that goes on for a moment must not be called any more.
+        api_.workers.with([](auto& workers) { workers.clear(); });
+    }
+
+    protocol::Assignment exchange(const protocol::WorkerReport& report) override { return heartbeat_.exchange(report); }
+
+private:
+    store::Store& store_;
+    const Clock& clock_;
+    RandomSource& random_;
+    WatchHub hub_;
+    Publisher publisher_;
+    Observed observed_;
+    Heartbeat heartbeat_{store_, publisher_, observed_, clock_, [this] { reconciler_.notify(); }};
+    Reconciler reconciler_{{.store = store_,
+                            .publisher = publisher_,
+                            .observed = observed_,
+                            .heartbeat = heartbeat_,
+                            .clock = clock_,
+                            .random = random_,
+                            .poke_workers = [this] { api_.poke_workers(); }}};
+    ApiContext api_;
+};
+
+}  // namespace
+
+Result<std::unique_ptr<Control>> Control::create(http::asio::io_context& io, http::BlockingPool& pool, store::Store& store,
+                                                 gateway::Tables& tables, const Clock& clock, RandomSource& random,
+                                                 ControlOptions options) {
+    auto control = std::make_unique<ControlImpl>(io, pool, store, tables, clock, random, std::move(options));
+    if (Status loaded = control->load(); !loaded) return loaded.error();
+    return std::unique_ptr<Control>(std::move(control));
+}
+
+}  // namespace gantry::control

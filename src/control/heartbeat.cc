@@ -1,0 +1,78 @@
+#include "control/heartbeat.h"
+
+#include <algorithm>
+
+#include "base/log.h"
+#include "base/metrics.h"
+
+namespace gantry::control {
+
+Heartbeat::Heartbeat(store::Store& store, Publisher& publisher, Observed& observed, const Clock& clock,
+                     std::function<void()> changed)
+    : store_(store), publisher_(publisher), observed_(observed), clock_(clock), changed_(std::move(changed)) {}
+
+protocol::Assignment Heartbeat::exchange(const protocol::WorkerReport& report) {
+    static auto& reports = metrics::counter("gantry_worker_reports_total", "Reports taken from workers");
+    reports.Increment();
+    const auto rows = publisher_.rows();
+    const bool known = std::any_of(rows->workers.begin(), rows->workers.end(),
+                                   [&report](const Worker& w) { return w.id == report.worker_id; });
+    if (!known) {
+        log::warn("a report of worker {}, which has no row, is ignored", log::escape(report.worker_id.text, 64));
+        return {};
+    }
+    const SteadyTime now = clock_.steady();
+    const Observed::Change change = observed_.apply(report, *rows, now, clock_.wall());
+    bool store = change.state;
+    bool show = change.state || change.shown;
+    {
+        std::lock_guard lock(mutex_);
+        Times& times = times_[report.worker_id];
+        store = store || times.dirty || now - times.stored >= kStoreEvery;
+        show = show || now - times.shown >= kShowEvery;
+        if (store) times.stored = now;
+        if (show) times.shown = now;
+    }
+    // First the routes, so that no request goes to an engine known to be dead while the disk is busy.
+    if (show) publisher_.refresh_observed();
+    if (store) write(report.worker_id);
+    if (change.state || change.gone) changed_();
+    // The rows may have changed meanwhile: the answer is by what is wanted now.
+    return observed_.assign(report.worker_id, *publisher_.rows());
+}
+
+void Heartbeat::write(const WorkerId& id) {
+    std::lock_guard one_at_a_time(write_mutex_);
+    const auto rows = publisher_.rows();
+    std::vector<Instance> instances;
+    for (Instance i : rows->instances) {
+        if (i.worker_id != id) continue;
+        observed_.overlay(i);
+        instances.push_back(std::move(i));
+    }
+    Status written = instances.empty() ? Status(Ok{}) : store_.observe_instances(instances);
+    for (Worker w : rows->workers) {
+        if (w.id != id || !written) continue;
+        observed_.overlay(w);
+        written = store_.observe_worker(w);
+    }
+    std::lock_guard lock(mutex_);
+    Times& times = times_[id];
+    if (!written && !times.dirty) {
+        log::warn("what was observed of a worker can't be stored and stays in memory: {}", written.error().message);
+    }
+    times.dirty = !written;
+}
+
+bool Heartbeat::check() {
+    const std::vector<WorkerId> lost = observed_.expire(clock_.steady());
+    if (lost.empty()) return false;
+    for (const WorkerId& id : lost) {
+        log::warn("worker {} is unreachable: no report for {} s", id.text, kUnreachableAfter.count());
+    }
+    publisher_.refresh_observed();
+    for (const WorkerId& id : lost) write(id);
+    return true;
+}
+
+}  // namespace gantry::control

@@ -1,0 +1,51 @@
+#pragma once
+// Takes workers' reports: the only writer of observed columns. What changes states goes to the database at once, the rest
+// (progress, memory, free memory, utilization) every kStoreEvery; in memory, and so for those who ask or watch, all is fresh.
+// Threads: exchange() from any worker's thread, check() from the reconciler's.
+
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <unordered_map>
+
+#include "control/observed.h"
+#include "control/publish.h"
+#include "protocol/worker/messages.h"
+#include "store/store.h"
+
+namespace gantry::control {
+
+inline constexpr std::chrono::seconds kStoreEvery{10};
+inline constexpr std::chrono::seconds kShowEvery{2};   // how often figures alone are published
+
+class Heartbeat {
+public:
+    // `changed`: something the reconciler should look at.
+    Heartbeat(store::Store& store, Publisher& publisher, Observed& observed, const Clock& clock,
+              std::function<void()> changed);
+
+    protocol::Assignment exchange(const protocol::WorkerReport& report);
+    // Looks for workers whose reports are missing. True: there was one.
+    bool check();
+
+private:
+    // Writes what is observed of these workers' rows; at the next report again if the database refuses now.
+    void write(const WorkerId& worker);
+
+    store::Store& store_;
+    Publisher& publisher_;
+    Observed& observed_;
+    const Clock& clock_;
+    const std::function<void()> changed_;
+
+    struct Times {
+        SteadyTime stored{};
+        SteadyTime shown{};
+        bool dirty = false;          // the last write failed
+    };
+    std::mutex mutex_;               // protects times_
+    std::unordered_map<WorkerId, Times> times_;
+    std::mutex write_mutex_;         // one write of observed columns at a time
+};
+
+}  // namespace gantry::control

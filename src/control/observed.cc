@@ -1,0 +1,198 @@
+#include "control/observed.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+
+namespace gantry::control {
+namespace {
+
+// Bounds on what a worker may make us keep and show.
+constexpr size_t kTextMax = 1000;
+constexpr size_t kDevicesMax = 256;
+
+std::string cut(const std::string& text) {
+    if (text.size() <= kTextMax) return text;
+    size_t end = kTextMax;  // not inside a UTF-8 character
+    while (end > 0 && (static_cast<unsigned char>(text[end]) & 0xc0) == 0x80) --end;
+    return text.substr(0, end);
+}
+
+double fraction(double value) { return std::isfinite(value) ? std::clamp(value, 0.0, 1.0) : 0.0; }
+
+std::vector<Device> bounded(const std::vector<Device>& devices) {
+    std::vector<Device> out(devices.begin(), devices.begin() + static_cast<long>(std::min(devices.size(), kDevicesMax)));
+    for (Device& device : out) {
+        for (std::string* text : {&device.vendor, &device.name, &device.details, &device.problem}) *text = cut(*text);
+        device.utilization = fraction(device.utilization);
+    }
+    return out;
+}
+
+}  // namespace
+
+void Observed::restore(const Snapshot& rows, SteadyTime now) {
+    std::lock_guard lock(mutex_);
+    for (const Worker& worker : rows.workers) {
+        WorkerSeen& seen = workers_[worker.id];
+        seen.fields = worker;
+        seen.last_report = now;
+        seen.unreachable_since = worker.last_report_at;
+    }
+}
+
+Observed::Change Observed::apply_instance(const protocol::InstanceReport& report, const WorkerId& worker, WallTime wall) {
+    const auto [found, fresh] = instances_.try_emplace(report.id);
+    Instance& now = found->second.fields;
+    found->second.worker_id = worker;
+    const Instance before = now;
+    now.state = report.state;
+    now.reason = cut(report.reason);
+    now.state_since = report.state_since == WallTime{} ? wall : report.state_since;
+    now.progress = fraction(report.progress);
+    now.endpoint = cut(report.endpoint);
+    now.api_key = cut(report.api_key);
+    now.pid = report.pid;
+    now.restarts = report.restarts;
+    now.memory_bytes = report.memory_bytes;
+    Change change;
+    change.state = fresh || now.state != before.state || now.endpoint != before.endpoint || now.api_key != before.api_key ||
+                   now.pid != before.pid || now.restarts != before.restarts;
+    change.shown = now.reason != before.reason || std::abs(now.progress - before.progress) >= 0.01;
+    return change;
+}
+
+Observed::Change Observed::apply(const protocol::WorkerReport& report, const Snapshot& rows, SteadyTime now, WallTime wall) {
+    std::lock_guard lock(mutex_);
+    Change change;
+    WorkerSeen& seen = workers_[report.worker_id];
+    change.state = seen.fields.state != WorkerState::kReady;
+    change.shown = seen.fields.devices.size() != report.devices.size();
+    seen.fields.state = WorkerState::kReady;
+    seen.fields.address = cut(report.address);
+    seen.fields.version = cut(report.version);
+    seen.fields.last_report_at = wall;
+    seen.fields.devices = bounded(report.devices);
+    seen.last_report = now;
+
+    std::unordered_map<InstanceId, const protocol::InstanceReport*> reported;
+    for (const protocol::InstanceReport& r : report.instances) reported[r.id] = &r;
+    for (const Instance& row : rows.instances) {
+        if (row.worker_id != report.worker_id) continue;
+        if (const auto found = reported.find(row.id); found != reported.end()) {
+            const Change one = apply_instance(*found->second, report.worker_id, wall);
+            change.state = change.state || one.state;
+            change.shown = change.shown || one.shown;
+            gone_.erase(row.id);
+        } else if (row.stopping && seen.assigned_before && !seen.assigned.contains(row.id)) {
+            // Absent, and the last answer told the worker not to run it: nothing can bring it back.
+            if (gone_.insert(row.id).second) change.gone = true;
+        }
+    }
+    return change;
+}
+
+protocol::Assignment Observed::assign(const WorkerId& worker, const Snapshot& rows) {
+    std::unordered_map<DeploymentId, const Deployment*> deployments;
+    for (const Deployment& d : rows.deployments) deployments[d.id] = &d;
+    protocol::Assignment assignment;
+    std::set<InstanceId> assigned;
+    for (const Instance& i : rows.instances) {
+        if (i.worker_id != worker || i.stopping) continue;
+        const auto found = deployments.find(i.deployment_id);
+        if (found == deployments.end()) continue;  // deleted: the reconciler marks it stopping
+        const Deployment& d = *found->second;
+        // After an edit an instance of the old generation goes on as it is until the reconciler replaces it: a worker uses a
+        // spec only to start a process, and should it have to before that, the new options are the better ones.
+        assignment.run.push_back({i.id, d.id, d.name, i.index, i.generation, d.source, d.backend, d.options});
+        assigned.insert(i.id);
+    }
+    std::lock_guard lock(mutex_);
+    WorkerSeen& seen = workers_[worker];
+    seen.assigned = std::move(assigned);
+    seen.assigned_before = true;
+    return assignment;
+}
+
+std::vector<WorkerId> Observed::expire(SteadyTime now) {
+    std::lock_guard lock(mutex_);
+    std::vector<WorkerId> lost;
+    for (auto& [id, seen] : workers_) {
+        const bool reports = seen.fields.state == WorkerState::kReady || seen.fields.state == WorkerState::kDraining;
+        if (!reports || now - seen.last_report <= kUnreachableAfter) continue;
+        seen.fields.state = WorkerState::kUnreachable;
+        seen.unreachable_since = seen.fields.last_report_at;
+        lost.push_back(id);
+    }
+    return lost;
+}
+
+void Observed::overlay_locked(Worker& worker) const {
+    const auto found = workers_.find(worker.id);
+    if (found != workers_.end()) {
+        const Worker& seen = found->second.fields;
+        worker.state = seen.state;
+        if (!seen.address.empty()) worker.address = seen.address;
+        if (!seen.version.empty()) worker.version = seen.version;
+        worker.last_report_at = seen.last_report_at;
+        worker.devices = seen.devices;
+    }
+    if (worker.state == WorkerState::kReady && worker.cordoned) worker.state = WorkerState::kDraining;
+    if (worker.state == WorkerState::kDraining && !worker.cordoned) worker.state = WorkerState::kReady;
+}
+
+void Observed::overlay_locked(Instance& i) const {
+    const auto found = instances_.find(i.id);
+    if (found != instances_.end() && found->second.worker_id == i.worker_id) {
+        const Instance& seen = found->second.fields;
+        i.state = seen.state;
+        i.reason = seen.reason;
+        i.state_since = seen.state_since;
+        i.progress = seen.progress;
+        i.endpoint = seen.endpoint;
+        i.api_key = seen.api_key;
+        i.pid = seen.pid;
+        i.restarts = seen.restarts;
+        i.memory_bytes = seen.memory_bytes;
+    }
+    // No new requests from the moment it is no longer wanted, not from the worker's next report.
+    if (i.stopping) i.state = InstanceState::kStopping;
+    const auto worker = workers_.find(i.worker_id);
+    if (worker == workers_.end() || worker->second.fields.state != WorkerState::kUnreachable) return;
+    i.state = InstanceState::kUnreachable;
+    i.state_since = worker->second.unreachable_since;
+    i.reason = fmt::format("its worker has not reported since {}", to_rfc3339(worker->second.unreachable_since));
+}
+
+void Observed::overlay(Snapshot& rows) const {
+    std::lock_guard lock(mutex_);
+    for (Worker& worker : rows.workers) overlay_locked(worker);
+    for (Instance& instance : rows.instances) overlay_locked(instance);
+}
+void Observed::overlay(Instance& instance) const {
+    std::lock_guard lock(mutex_);
+    overlay_locked(instance);
+}
+void Observed::overlay(Worker& worker) const {
+    std::lock_guard lock(mutex_);
+    overlay_locked(worker);
+}
+
+std::set<InstanceId> Observed::gone() const {
+    std::lock_guard lock(mutex_);
+    return gone_;
+}
+
+void Observed::forget_missing(const Snapshot& rows) {
+    std::set<InstanceId> instances;
+    std::set<WorkerId> workers;
+    for (const Instance& i : rows.instances) instances.insert(i.id);
+    for (const Worker& w : rows.workers) workers.insert(w.id);
+    std::lock_guard lock(mutex_);
+    std::erase_if(instances_, [&](const auto& entry) { return !instances.contains(entry.first); });
+    std::erase_if(workers_, [&](const auto& entry) { return !workers.contains(entry.first); });
+    std::erase_if(gone_, [&](const InstanceId& id) { return !instances.contains(id); });
+}
+
+}  // namespace gantry::control

@@ -1,0 +1,69 @@
+#pragma once
+// What the workers last said, in memory: fresher than the database, which gets it only now and then. Overlaid on rows before
+// they are shown or decided upon. The heartbeat is its one writer.
+// Threads: any; one lock inside. Time comes in from outside.
+
+#include <map>
+#include <mutex>
+#include <set>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "base/clock.h"
+#include "domain/snapshot.h"
+#include "protocol/worker/messages.h"
+
+namespace gantry::control {
+
+// Reports missing for so long make a worker unreachable (fifteen misses: a busy second or a pause does not).
+inline constexpr std::chrono::seconds kUnreachableAfter{15};
+
+class Observed {
+public:
+    // After a start: the workers in `rows` are given until now + kUnreachableAfter to report.
+    void restore(const Snapshot& rows, SteadyTime now);
+
+    struct Change {
+        bool state = false;    // states, endpoints, processes: routes and plans depend on it
+        bool shown = false;    // reasons, progress
+        bool gone = false;     // a stopping instance was confirmed to be no more
+    };
+    // Applies a report. Instances that are unknown, or another worker's, are ignored: the answer makes the worker stop them.
+    Change apply(const protocol::WorkerReport& report, const Snapshot& rows, SteadyTime now, WallTime wall);
+
+    // What this worker should run, by `rows`; remembered, to know later when a stopping instance can't start any more.
+    protocol::Assignment assign(const WorkerId& worker, const Snapshot& rows);
+
+    // Marks workers whose reports are missing; returns those.
+    std::vector<WorkerId> expire(SteadyTime now);
+
+    void overlay(Snapshot& rows) const;
+    void overlay(Instance& instance) const;
+    void overlay(Worker& worker) const;
+    std::set<InstanceId> gone() const;
+    void forget_missing(const Snapshot& rows);   // drops what has no row any more
+
+private:
+    struct Seen {
+        WorkerId worker_id;
+        Instance fields;       // observed fields only
+    };
+    struct WorkerSeen {
+        Worker fields;         // observed fields only
+        SteadyTime last_report{};
+        WallTime unreachable_since{};
+        bool assigned_before = false;
+        std::set<InstanceId> assigned;
+    };
+    Change apply_instance(const protocol::InstanceReport& report, const WorkerId& worker, WallTime wall);
+    void overlay_locked(Instance& instance) const;
+    void overlay_locked(Worker& worker) const;
+
+    mutable std::mutex mutex_;   // protects all below
+    std::unordered_map<InstanceId, Seen> instances_;
+    std::unordered_map<WorkerId, WorkerSeen> workers_;
+    std::set<InstanceId> gone_;
+};
+
+}  // namespace gantry::control

@@ -1,0 +1,85 @@
+#include "control/plan_apply.h"
+
+#include "base/log.h"
+
+namespace gantry::control {
+namespace {
+
+enum class Outcome { kDone, kOutdated };
+
+struct Applier {
+    store::Store& store;
+    const Clock& clock;
+    RandomSource& random;
+
+    static Result<Outcome> outcome(const Status& status) {
+        if (status) return Outcome::kDone;
+        const ErrorCode code = status.error().code;
+        if (code == ErrorCode::kNotFound || code == ErrorCode::kConflict) return Outcome::kOutdated;
+        return status.error();
+    }
+    static Result<Outcome> failed(const Error& error) { return outcome(Status(error)); }
+
+    Result<Outcome> operator()(const CreateInstance& action) {
+        const Result<Deployment> d = store.deployment(action.deployment_id);
+        if (!d) return failed(d.error());
+        if (d->version != action.deployment_version) return Outcome::kOutdated;
+        Instance i;
+        i.id = new_id<InstanceId>(random, "ins");
+        i.deployment_id = action.deployment_id;
+        i.index = action.index;
+        i.generation = action.generation;
+        i.created_at = clock.wall();
+        i.state = InstanceState::kPending;
+        i.state_since = i.created_at;
+        log::info("{}: instance {} ({}) is wanted", d->name, i.index, i.id.text);
+        return outcome(store.create_instance(i));
+    }
+
+    Result<Outcome> operator()(const PlaceInstance& action) {
+        const Result<Instance> i = store.instance(action.id);
+        if (!i) return failed(i.error());
+        const Result<Worker> w = store.worker(action.worker_id);
+        if (!w) return failed(w.error());
+        if (i->stopping || !i->worker_id.empty() || w->cordoned) return Outcome::kOutdated;
+        return outcome(store.place_instance(action.id, action.worker_id, "", clock.wall()));
+    }
+
+    Result<Outcome> operator()(const ExplainInstance& action) {
+        const Result<Instance> i = store.instance(action.id);
+        if (!i) return failed(i.error());
+        if (i->stopping || !i->worker_id.empty()) return Outcome::kOutdated;
+        log::warn("{}: {}", action.id.text, action.reason);
+        return outcome(store.set_instance_reason(action.id, action.reason));
+    }
+
+    Result<Outcome> operator()(const StopInstance& action) {
+        log::info("{} stops: {}", action.id.text, action.why);
+        return outcome(store.mark_instance_stopping(action.id, clock.wall()));
+    }
+
+    Result<Outcome> operator()(const DeleteInstance& action) {
+        const Result<Instance> i = store.instance(action.id);
+        if (!i) return failed(i.error());
+        if (!i->stopping) return Outcome::kOutdated;
+        return outcome(store.delete_instance(action.id));
+    }
+};
+
+}  // namespace
+
+Applied apply(const std::vector<Action>& plan, store::Store& store, const Clock& clock, RandomSource& random) {
+    Applied applied;
+    Applier applier{store, clock, random};
+    for (const Action& action : plan) {
+        const Result<Outcome> outcome = std::visit(applier, action);
+        if (!outcome) {
+            applied.error = outcome.error();
+            return applied;
+        }
+        *outcome == Outcome::kDone ? ++applied.done : ++applied.outdated;
+    }
+    return applied;
+}
+
+}  // namespace gantry::control

@@ -1,0 +1,183 @@
+#include "control/publish.h"
+
+#include "base/log.h"
+#include "control/status.h"
+
+namespace gantry::control {
+namespace {
+
+using protocol::management::hide_from_users;
+using protocol::management::to_json;
+
+std::unordered_map<DeploymentId, std::vector<const Instance*>> by_deployment(const Snapshot& view) {
+    std::unordered_map<DeploymentId, std::vector<const Instance*>> out;
+    for (const Instance& i : view.instances) out[i.deployment_id].push_back(&i);
+    return out;
+}
+
+std::shared_ptr<const WatchedObject> watched(json::object for_admins, json::object for_users) {
+    return std::make_shared<const WatchedObject>(
+        WatchedObject{json::serialize(for_admins), json::serialize(for_users)});
+}
+
+using KindObjects = std::map<std::string, std::shared_ptr<const WatchedObject>>;
+
+// What changed in one kind between two publications.
+void compare(const std::string& kind, const KindObjects& before, const KindObjects& after, std::vector<WatchEvent>& events) {
+    for (const auto& [id, object] : after) {
+        const auto old = before.find(id);
+        if (old == before.end()) {
+            events.push_back({WatchEvent::Type::kAdded, kind, object});
+        } else if (!(*old->second == *object)) {
+            events.push_back({WatchEvent::Type::kModified, kind, object});
+        }
+    }
+    for (const auto& [id, object] : before) {
+        if (!after.contains(id)) events.push_back({WatchEvent::Type::kDeleted, kind, object});
+    }
+}
+
+KindObjects deployment_objects(const Snapshot& view) {
+    const auto instances = by_deployment(view);
+    KindObjects out;
+    for (const Deployment& d : view.deployments) {
+        const auto found = instances.find(d.id);
+        const auto status =
+            deployment_status(d, found == instances.end() ? std::vector<const Instance*>{} : found->second);
+        Deployment hidden = d;
+        hide_from_users(hidden);
+        out[d.id.text] = watched(to_json(d, status), to_json(hidden, status));
+    }
+    return out;
+}
+
+KindObjects instance_objects(const Snapshot& view) {
+    std::unordered_map<DeploymentId, std::string> deployments;
+    std::unordered_map<WorkerId, std::string> workers;
+    for (const Deployment& d : view.deployments) deployments[d.id] = d.name;
+    for (const Worker& w : view.workers) workers[w.id] = w.name;
+    KindObjects out;
+    for (const Instance& i : view.instances) {
+        const std::string& deployment = deployments[i.deployment_id];
+        const std::string& worker = workers[i.worker_id];
+        Instance hidden = i;
+        hide_from_users(hidden);
+        out[i.id.text] = watched(to_json(i, deployment, worker), to_json(hidden, deployment, worker));
+    }
+    return out;
+}
+
+KindObjects worker_objects(const Snapshot& view) {
+    KindObjects out;
+    for (const Worker& w : view.workers) out[w.id.text] = watched(to_json(w), to_json(w));
+    return out;
+}
+
+KindObjects model_objects(const Snapshot& view) {
+    KindObjects out;
+    for (const Model& m : view.models) {
+        Model hidden = m;
+        hide_from_users(hidden);
+        out[m.id.text] = watched(to_json(m), to_json(hidden));
+    }
+    return out;
+}
+
+}  // namespace
+
+gateway::RouteTable make_routes(const Snapshot& view) {
+    const auto instances = by_deployment(view);
+    std::unordered_map<std::string, const Model*> models;
+    for (const Model& m : view.models) models[m.source] = &m;
+    gateway::RouteTable routes;
+    for (const Deployment& d : view.deployments) {
+        gateway::ModelEntry entry;
+        entry.name = d.name;
+        entry.deployment_id = d.id;
+        entry.backend = d.backend;
+        entry.created_at = d.created_at;
+        if (const auto model = models.find(d.source); model != models.end()) {
+            entry.context_length = model->second->meta.context_length;
+        }
+        if (d.options.context_tokens > 0) entry.context_length = d.options.context_tokens;
+        entry.stopped = d.stopped || d.replicas == 0;
+        const auto found = instances.find(d.id);
+        const std::vector<const Instance*> none;
+        const std::vector<const Instance*>& own = found == instances.end() ? none : found->second;
+        for (const Instance* i : own) {
+            if (i->stopping || i->state != InstanceState::kRunning || i->endpoint.empty() || entry.stopped) continue;
+            entry.targets.push_back({i->id, i->endpoint, i->api_key});
+        }
+        if (entry.targets.empty()) entry.not_ready_reason = not_ready_reason(deployment_status(d, own));
+        routes.models[d.name] = std::move(entry);
+    }
+    return routes;
+}
+
+gateway::AuthTable make_auth(store::Store::AuthRows rows) {
+    gateway::AuthTable table;
+    for (User& user : rows.users) {
+        user.password_hash.clear();  // the request path has no use for it
+        const UserId id = user.id;
+        table.users[id] = std::move(user);
+    }
+    for (ApiKey& key : rows.keys) table.keys[key.public_id] = key;
+    for (Session& session : rows.sessions) table.sessions[session.token_digest] = session;
+    return table;
+}
+
+Status Publisher::refresh() {
+    std::lock_guard lock(mutex_);
+    rows_stale_ = true;
+    Result<Snapshot> rows = store_.snapshot();
+    if (!rows) return rows.error();
+    rows_.store(std::make_shared<const Snapshot>(*std::move(rows)));
+    rows_stale_ = false;
+    publish_locked();
+    return Ok{};
+}
+
+void Publisher::refresh_observed() {
+    std::lock_guard lock(mutex_);
+    if (rows_.load() != nullptr) publish_locked();
+}
+
+Status Publisher::refresh_auth() {
+    std::lock_guard lock(auth_mutex_);
+    auth_stale_ = true;
+    auto rows = store_.auth_rows();
+    if (!rows) return rows.error();
+    tables_.set(make_auth(*std::move(rows)));
+    auth_stale_ = false;
+    return Ok{};
+}
+
+void Publisher::publish_locked() {
+    auto view = std::make_shared<Snapshot>(*rows_.load());
+    if (observed_ != nullptr) observed_->overlay(*view);
+    tables_.set(make_routes(*view));
+    Objects objects;
+    objects["deployments"] = deployment_objects(*view);
+    objects["instances"] = instance_objects(*view);
+    objects["workers"] = worker_objects(*view);
+    objects["models"] = model_objects(*view);
+    metrics_.show(*view);
+    view_.store(std::move(view));
+    std::vector<WatchEvent> events;
+    for (const char* kind : kWatchKinds) compare(kind, published_[kind], objects[kind], events);
+    published_ = std::move(objects);
+    hub_.publish(events);
+}
+
+std::shared_ptr<Subscription> Publisher::subscribe(std::set<std::string> kinds, std::function<void()> wake) {
+    std::lock_guard lock(mutex_);  // no publication between the list and the first event after it
+    std::vector<WatchEvent> first;
+    for (const char* kind : kWatchKinds) {
+        if (!kinds.contains(kind)) continue;
+        for (const auto& [id, object] : published_[kind]) first.push_back({WatchEvent::Type::kAdded, kind, object});
+    }
+    first.push_back({WatchEvent::Type::kSynced, {}, nullptr});
+    return hub_.add(std::move(kinds), std::move(first), std::move(wake));
+}
+
+}  // namespace gantry::control

@@ -1,0 +1,70 @@
+#pragma once
+// Makes what is in the database, and what was observed, visible: the gateway's tables (no request reads the database), the
+// view that the reconciler and the API decide and show by, the events of those who watch, the gauges.
+// Called after every change, before the call that caused it answers: a revoked key is refused from that moment on.
+// Threads: any that may block on the disk; never the io thread, except view() and the rows it holds.
+
+#include <atomic>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <set>
+#include <string>
+
+#include "control/control_metrics.h"
+#include "control/observed.h"
+#include "control/watch_hub.h"
+#include "gateway/tables.h"
+#include "store/store.h"
+
+namespace gantry::control {
+
+inline constexpr const char* kWatchKinds[] = {"deployments", "instances", "workers", "models"};
+
+class Publisher {
+public:
+    Publisher(store::Store& store, gateway::Tables& tables, WatchHub& hub) : store_(store), tables_(tables), hub_(hub) {}
+
+    // Rows changed: reads them all, then publishes. On an error the former stay, and stale() says so until one succeeds.
+    Status refresh();
+    // Only what was observed changed: no database.
+    void refresh_observed();
+    // Users, keys or sessions changed.
+    Status refresh_auth();
+    bool stale() const { return rows_stale_ || auth_stale_; }
+
+    // Whose overlay is used; set once, before the other threads start. Null: none yet.
+    void set_observed(const Observed* observed) { observed_ = observed; }
+
+    // The rows as the database has them; the same with what was observed. Never null after the first refresh().
+    std::shared_ptr<const Snapshot> rows() const { return rows_.load(); }
+    std::shared_ptr<const Snapshot> view() const { return view_.load(); }
+
+    // Everything there is now, followed by each change after that, with no gap. Null: too many watch.
+    std::shared_ptr<Subscription> subscribe(std::set<std::string> kinds, std::function<void()> wake);
+
+private:
+    using Objects = std::map<std::string, std::map<std::string, std::shared_ptr<const WatchedObject>>>;  // kind, id
+    void publish_locked();
+
+    store::Store& store_;
+    gateway::Tables& tables_;
+    WatchHub& hub_;
+    const Observed* observed_ = nullptr;
+
+    std::mutex mutex_;        // one publication at a time; protects published_
+    std::mutex auth_mutex_;   // the same for the AuthTable
+    Objects published_;
+    ControlMetrics metrics_;
+    // Immutable once set: readers keep what they got while it is replaced.
+    std::atomic<std::shared_ptr<const Snapshot>> rows_;
+    std::atomic<std::shared_ptr<const Snapshot>> view_;
+    std::atomic<bool> rows_stale_{true};
+    std::atomic<bool> auth_stale_{true};
+};
+
+// Pure: what the gateway routes by.
+gateway::RouteTable make_routes(const Snapshot& view);
+gateway::AuthTable make_auth(store::Store::AuthRows rows);
+
+}  // namespace gantry::control

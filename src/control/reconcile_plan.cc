@@ -1,0 +1,162 @@
+#include "control/reconcile_plan.h"
+
+#include <algorithm>
+#include <map>
+#include <unordered_map>
+
+#include "placement/placement.h"
+
+namespace gantry::control {
+namespace {
+
+using ByDeployment = std::map<DeploymentId, std::vector<const Instance*>>;
+
+class Planner {
+public:
+    explicit Planner(const PlanInput& input) : input_(input), snapshot_(input.snapshot) {
+        for (const Worker& worker : snapshot_.workers) workers_[worker.id] = &worker;
+        for (const Instance& instance : snapshot_.instances) instances_[instance.deployment_id].push_back(&instance);
+    }
+
+    std::vector<Action> run() {
+        delete_gone();
+        stop_orphans();
+        for (const Deployment& deployment : snapshot_.deployments) {
+            stop_surplus(deployment);
+            replace_stale(deployment);
+            create_missing(deployment);
+        }
+        place_pending();
+        return std::move(actions_);
+    }
+
+private:
+    const std::vector<const Instance*>& of(const DeploymentId& id) { return instances_[id]; }
+
+    bool reachable(const WorkerId& id) const {
+        const auto found = workers_.find(id);
+        return found != workers_.end() && found->second->state != WorkerState::kUnreachable;
+    }
+
+    // Stays: wanted so far, by the rows and by this plan.
+    bool stays(const Instance& i) const { return !i.stopping && !stopped_.contains(i.id); }
+
+    // Still holds a place: a replacement waits for it, because two copies may not fit the machine's memory. What stops on a
+    // machine that doesn't answer may never be confirmed gone; nobody waits for that.
+    bool holds_place(const Instance& i) const {
+        return stays(i) || (!deleted_.contains(i.id) && !i.worker_id.empty() && reachable(i.worker_id));
+    }
+
+    void stop(const Instance& instance, std::string why) {
+        stopped_.insert(instance.id);
+        actions_.push_back(StopInstance{instance.id, std::move(why)});
+    }
+
+    void delete_gone() {
+        for (const Instance& i : snapshot_.instances) {
+            if (!i.stopping) continue;
+            // Never placed, or on a worker that was removed: no process can be there.
+            if (i.worker_id.empty() || !workers_.contains(i.worker_id) || input_.gone.contains(i.id)) {
+                deleted_.insert(i.id);
+                actions_.push_back(DeleteInstance{i.id});
+            }
+        }
+    }
+
+    void stop_orphans() {
+        std::set<DeploymentId> known;
+        for (const Deployment& d : snapshot_.deployments) known.insert(d.id);
+        for (const Instance& i : snapshot_.instances) {
+            if (!known.contains(i.deployment_id) && stays(i)) stop(i, "its deployment was deleted");
+        }
+    }
+
+    // More than wanted: the highest index goes first, so that what stays is 0..replicas-1.
+    void stop_surplus(const Deployment& d) {
+        std::vector<const Instance*> live;
+        for (const Instance* i : of(d.id)) {
+            if (stays(*i)) live.push_back(i);
+        }
+        const size_t wanted = d.stopped ? 0 : d.replicas;
+        if (live.size() <= wanted) return;
+        std::sort(live.begin(), live.end(), [](const Instance* a, const Instance* b) {
+            return std::pair(a->index, a->created_at) > std::pair(b->index, b->created_at);
+        });
+        for (size_t k = 0; k < live.size() - wanted; ++k) {
+            stop(*live[k], d.stopped ? "its deployment is stopped" : "fewer replicas are wanted");
+        }
+    }
+
+    // The deployment was edited: what runs the old generation goes, and create_missing makes the new. What serves is replaced
+    // one at a time, the old one stopped before the new one starts, so with one replica there is a gap. (A rolling update
+    // with a surplus replica and automatic revert comes with the issue on rolling updates.) What doesn't serve goes at once.
+    void replace_stale(const Deployment& d) {
+        bool settled = true;  // nothing of this deployment is on its way in or out
+        const Instance* serving = nullptr;
+        for (const Instance* i : of(d.id)) {
+            if (!stays(*i)) {
+                settled = settled && !holds_place(*i);
+            } else if (i->generation == d.generation) {
+                settled = settled && i->state == InstanceState::kRunning;
+            } else if (i->state != InstanceState::kRunning) {
+                stop(*i, "its deployment was edited");
+                settled = false;
+            } else if (serving == nullptr || i->index < serving->index) {
+                serving = i;
+            }
+        }
+        size_t live = 0;
+        for (const Instance* i : of(d.id)) live += stays(*i) ? 1 : 0;
+        const bool complete = live >= d.replicas;  // the replacement of the one before has been made
+        if (serving != nullptr && settled && complete) stop(*serving, "its deployment was edited");
+    }
+
+    void create_missing(const Deployment& d) {
+        if (d.stopped) return;
+        std::set<uint32_t> used;
+        size_t places = 0;
+        for (const Instance* i : of(d.id)) {
+            if (!holds_place(*i)) continue;
+            ++places;
+            used.insert(i->index);
+        }
+        // An instance on an unreachable worker keeps its place: it most likely still serves, and comes back by itself.
+        for (uint32_t index = 0; places < d.replicas; ++index) {
+            if (used.contains(index)) continue;
+            actions_.push_back(CreateInstance{d.id, index, d.generation, d.version});
+            ++places;
+        }
+    }
+
+    void place_pending() {
+        std::unordered_map<DeploymentId, const Deployment*> deployments;
+        for (const Deployment& d : snapshot_.deployments) deployments[d.id] = &d;
+        Snapshot working = snapshot_;  // what this plan placed counts as load for the next
+        for (size_t k = 0; k < working.instances.size(); ++k) {
+            const Instance instance = working.instances[k];
+            const auto deployment = deployments.find(instance.deployment_id);
+            if (!stays(instance) || !instance.worker_id.empty() || deployment == deployments.end()) continue;
+            const placement::Decision decision = placement::place(instance, *deployment->second, working);
+            if (!decision.worker_id.empty()) {
+                working.instances[k].worker_id = decision.worker_id;
+                actions_.push_back(PlaceInstance{instance.id, decision.worker_id});
+            } else if (std::string reason = placement::explain(decision); reason != instance.reason) {
+                actions_.push_back(ExplainInstance{instance.id, std::move(reason)});
+            }
+        }
+    }
+
+    const PlanInput& input_;
+    const Snapshot& snapshot_;
+    std::unordered_map<WorkerId, const Worker*> workers_;
+    ByDeployment instances_;
+    std::set<InstanceId> stopped_;   // by this plan
+    std::set<InstanceId> deleted_;   // by this plan
+    std::vector<Action> actions_;
+};
+
+}  // namespace
+
+std::vector<Action> plan(const PlanInput& input) { return Planner(input).run(); }
+
+}  // namespace gantry::control

@@ -1,0 +1,45 @@
+#pragma once
+// What to do next so that what is there becomes what is wanted. Pure: a snapshot in, a list of actions out; nothing is
+// remembered between calls (level-triggered), so that a lost event costs a delay and never a wrong state. The applier
+// (plan_apply.h) checks each action again when it commits it.
+
+#include <set>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "domain/snapshot.h"
+
+namespace gantry::control {
+
+struct CreateInstance {
+    DeploymentId deployment_id;
+    uint32_t index = 0;
+    int64_t generation = 1;
+    int64_t deployment_version = 1;   // the one that this plan saw
+};
+struct PlaceInstance {
+    InstanceId id;
+    WorkerId worker_id;
+};
+struct ExplainInstance {              // nowhere to place it; the reason changed
+    InstanceId id;
+    std::string reason;
+};
+struct StopInstance {
+    InstanceId id;
+    std::string why;                  // for the log
+};
+struct DeleteInstance {
+    InstanceId id;
+};
+using Action = std::variant<CreateInstance, PlaceInstance, ExplainInstance, StopInstance, DeleteInstance>;
+
+struct PlanInput {
+    Snapshot snapshot;                // with what was observed
+    std::set<InstanceId> gone;        // stopping, and their worker confirmed that they are no more (heartbeat.h)
+};
+
+std::vector<Action> plan(const PlanInput& input);
+
+}  // namespace gantry::control

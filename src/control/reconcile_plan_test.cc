@@ -1,0 +1,303 @@
+#include "control/reconcile_plan.h"
+
+#include <fmt/format.h>
+#include <gtest/gtest.h>
+
+#include <algorithm>
+
+namespace gantry::control {
+namespace {
+
+// A small world: deployment "d" (2 generations at most), workers w1.. ; instances are written "id index generation state
+// [worker] [stopping]".
+struct World {
+    PlanInput input;
+
+    World() {
+        Worker w;
+        w.id = WorkerId("w1");
+        w.name = "w1";
+        w.state = WorkerState::kReady;
+        input.snapshot.workers.push_back(w);
+        Deployment d;
+        d.id = DeploymentId("d");
+        d.name = "d";
+        input.snapshot.deployments.push_back(d);
+    }
+    Deployment& d() { return input.snapshot.deployments[0]; }
+    Worker& w() { return input.snapshot.workers[0]; }
+    Instance& add(const std::string& id, uint32_t index, InstanceState state = InstanceState::kRunning,
+                  const std::string& worker = "w1") {
+        Instance i;
+        i.id = InstanceId(id);
+        i.deployment_id = DeploymentId("d");
+        i.index = index;
+        i.state = state;
+        i.worker_id = WorkerId(worker);
+        input.snapshot.instances.push_back(i);
+        return input.snapshot.instances.back();
+    }
+    std::string planned() const {
+        struct Name {
+            std::string operator()(const CreateInstance& a) { return fmt::format("create:{}@{}", a.index, a.generation); }
+            std::string operator()(const PlaceInstance& a) { return "place:" + a.id.text + ">" + a.worker_id.text; }
+            std::string operator()(const ExplainInstance& a) { return "explain:" + a.id.text; }
+            std::string operator()(const StopInstance& a) { return "stop:" + a.id.text; }
+            std::string operator()(const DeleteInstance& a) { return "delete:" + a.id.text; }
+        };
+        std::string text;
+        for (const Action& action : plan(input)) text += (text.empty() ? "" : " ") + std::visit(Name{}, action);
+        return text;
+    }
+};
+
+struct Case {
+    const char* what;
+    void (*arrange)(World&);
+    const char* expected;
+};
+
+void check(const std::vector<Case>& cases) {
+    for (const Case& c : cases) {
+        SCOPED_TRACE(c.what);
+        World world;
+        c.arrange(world);
+        EXPECT_EQ(world.planned(), c.expected);
+    }
+}
+
+TEST(plan, creating_and_placing) {
+    check({
+        {"a new deployment gets its instance", [](World&) {}, "create:0@1"},
+        {"all that are missing at once", [](World& w) { w.d().replicas = 3; }, "create:0@1 create:1@1 create:2@1"},
+        {"nothing to do", [](World& w) { w.add("a", 0); }, ""},
+        {"the smallest free index",
+         [](World& w) {
+             w.d().replicas = 3;
+             w.add("a", 0);
+             w.add("c", 2);
+         },
+         "create:1@1"},
+        {"a pending one is placed", [](World& w) { w.add("a", 0, InstanceState::kPending, ""); }, "place:a>w1"},
+        {"no worker: explained",
+         [](World& w) {
+             w.input.snapshot.workers.clear();
+             w.add("a", 0, InstanceState::kPending, "");
+         },
+         "explain:a"},
+        {"explained already: silence",
+         [](World& w) {
+             w.input.snapshot.workers.clear();
+             w.add("a", 0, InstanceState::kPending, "").reason =
+                 "no worker is there to run it: start one, or the server without --no-worker";
+         },
+         ""},
+        {"an instance in error is the worker's to restart", [](World& w) { w.add("a", 0, InstanceState::kError); }, ""},
+        {"an unreachable worker's instance keeps its place",
+         [](World& w) {
+             w.w().state = WorkerState::kUnreachable;
+             w.add("a", 0, InstanceState::kUnreachable);
+         },
+         ""},
+        {"zero replicas", [](World& w) { w.d().replicas = 0; }, ""},
+    });
+}
+
+TEST(plan, spreads_what_it_places_itself) {
+    World world;
+    world.d().replicas = 2;
+    Worker second = world.w();
+    second.id = WorkerId("w2");
+    world.input.snapshot.workers.push_back(second);
+    world.add("a", 0, InstanceState::kPending, "");
+    world.add("b", 1, InstanceState::kPending, "");
+    EXPECT_EQ(world.planned(), "place:a>w1 place:b>w2");
+}
+
+TEST(plan, stopping) {
+    check({
+        {"stopped: all", [](World& w) {
+             w.d().replicas = 2;
+             w.d().stopped = true;
+             w.add("a", 0);
+             w.add("b", 1);
+         },
+         "stop:b stop:a"},
+        {"scaled down: the highest index", [](World& w) {
+             w.add("a", 0);
+             w.add("b", 1);
+             w.add("c", 2);
+         },
+         "stop:c stop:b"},
+        {"stopping already: nothing new", [](World& w) {
+             w.d().stopped = true;
+             w.add("a", 0).stopping = true;
+         },
+         ""},
+        {"confirmed gone: deleted", [](World& w) {
+             w.d().stopped = true;
+             w.add("a", 0).stopping = true;
+             w.input.gone.insert(InstanceId("a"));
+         },
+         "delete:a"},
+        {"never placed: deleted at once", [](World& w) {
+             w.d().stopped = true;
+             w.add("a", 0, InstanceState::kStopping, "").stopping = true;
+         },
+         "delete:a"},
+        {"its worker was removed: deleted", [](World& w) {
+             w.d().stopped = true;
+             w.add("a", 0, InstanceState::kStopping, "other").stopping = true;
+         },
+         "delete:a"},
+        {"gone but still wanted: not deleted", [](World& w) {
+             w.add("a", 0);
+             w.input.gone.insert(InstanceId("a"));
+         },
+         ""},
+        {"deployment deleted", [](World& w) {
+             w.input.snapshot.deployments.clear();
+             w.add("a", 0);
+             w.add("b", 1).stopping = true;
+         },
+         "stop:a"},
+        {"deployment deleted, pending: stopped, not placed", [](World& w) {
+             w.input.snapshot.deployments.clear();
+             w.add("a", 0, InstanceState::kPending, "");
+         },
+         "stop:a"},
+    });
+}
+
+TEST(plan, replacing) {
+    check({
+        {"a restarted one's place is filled only when it is gone", [](World& w) { w.add("a", 0).stopping = true; }, ""},
+        {"gone: filled in the same plan", [](World& w) {
+             w.add("a", 0).stopping = true;
+             w.input.gone.insert(InstanceId("a"));
+         },
+         "delete:a create:0@1"},
+        {"what stops on an unreachable worker holds up nobody", [](World& w) {
+             Worker second = w.w();
+             second.id = WorkerId("w2");
+             w.input.snapshot.workers.push_back(second);
+             w.w().state = WorkerState::kUnreachable;
+             w.add("a", 0, InstanceState::kUnreachable).stopping = true;
+         },
+         "create:0@1"},
+        {"edited: the first serving one goes", [](World& w) {
+             w.d().replicas = 2;
+             w.d().generation = 2;
+             w.add("a", 0);
+             w.add("b", 1);
+         },
+         "stop:a"},
+        {"edited: the others wait while it stops", [](World& w) {
+             w.d().replicas = 2;
+             w.d().generation = 2;
+             w.add("a", 0).stopping = true;
+             w.add("b", 1);
+         },
+         ""},
+        {"edited: it is replaced", [](World& w) {
+             w.d().replicas = 2;
+             w.d().generation = 2;
+             w.add("b", 1);
+         },
+         "create:0@2"},
+        {"edited: the others wait until the new one serves", [](World& w) {
+             w.d().replicas = 2;
+             w.d().generation = 2;
+             w.add("n", 0, InstanceState::kStarting).generation = 2;
+             w.add("b", 1);
+         },
+         ""},
+        {"edited: a failing new one stops the replacement", [](World& w) {
+             w.d().replicas = 2;
+             w.d().generation = 2;
+             w.add("n", 0, InstanceState::kError).generation = 2;
+             w.add("b", 1);
+         },
+         ""},
+        {"edited: next", [](World& w) {
+             w.d().replicas = 2;
+             w.d().generation = 2;
+             w.add("n", 0).generation = 2;
+             w.add("b", 1);
+         },
+         "stop:b"},
+        {"edited: what doesn't serve goes at once", [](World& w) {
+             w.d().replicas = 3;
+             w.d().generation = 2;
+             w.add("a", 0, InstanceState::kError);
+             w.add("b", 1, InstanceState::kStarting);
+             w.add("c", 2);
+         },
+         "stop:a stop:b"},
+    });
+}
+
+// Whatever the start, applying plans comes to rest with exactly what is wanted, and never over the count.
+TEST(plan, converges_from_anywhere) {
+    for (unsigned seed = 0; seed < 500; ++seed) {
+        SCOPED_TRACE(seed);
+        uint64_t state = seed * 2654435761u + 12345;
+        const auto pick = [&state](uint64_t n) {
+            state = state * 6364136223846793005ull + 1442695040888963407ull;
+            return (state >> 33) % n;
+        };
+        World world;
+        world.d().replicas = static_cast<uint32_t>(pick(5));
+        world.d().generation = 1 + static_cast<int64_t>(pick(2));
+        world.d().stopped = pick(5) == 0;
+        for (uint64_t k = pick(6); k > 0; --k) {
+            Instance& i = world.add(fmt::format("s{}", k), static_cast<uint32_t>(pick(6)), InstanceState::kRunning,
+                                    pick(3) == 0 ? "" : "w1");
+            i.state = i.worker_id.empty() ? InstanceState::kPending : InstanceState::kRunning;
+            i.generation = 1 + static_cast<int64_t>(pick(static_cast<uint64_t>(world.d().generation)));
+            i.stopping = pick(3) == 0;
+        }
+        auto& instances = world.input.snapshot.instances;
+        int fresh = 0;
+        bool rest = false;
+        for (int round = 0; round < 60 && !rest; ++round) {
+            const auto actions = plan(world.input);
+            bool acted = !actions.empty();
+            for (const Action& action : actions) {
+                const auto by_id = [&instances](const InstanceId& id) {
+                    return std::find_if(instances.begin(), instances.end(), [&id](const Instance& i) { return i.id == id; });
+                };
+                if (const auto* create = std::get_if<CreateInstance>(&action)) {
+                    world.add(fmt::format("n{}", fresh++), create->index, InstanceState::kPending, "").generation =
+                        create->generation;
+                } else if (const auto* place = std::get_if<PlaceInstance>(&action)) {
+                    by_id(place->id)->worker_id = place->worker_id;
+                    by_id(place->id)->state = InstanceState::kRunning;
+                } else if (const auto* stop = std::get_if<StopInstance>(&action)) {
+                    by_id(stop->id)->stopping = true;
+                } else if (const auto* gone = std::get_if<DeleteInstance>(&action)) {
+                    instances.erase(by_id(gone->id));
+                }
+            }
+            // The worker confirms what stops, one round late.
+            for (const Instance& i : instances) {
+                if (i.stopping && world.input.gone.insert(i.id).second) acted = true;
+            }
+            rest = !acted;
+        }
+        ASSERT_TRUE(rest) << "never comes to rest";
+        const size_t wanted = world.d().stopped ? 0 : world.d().replicas;
+        EXPECT_EQ(instances.size(), wanted);
+        std::set<uint32_t> indexes;
+        for (const Instance& i : instances) {
+            EXPECT_FALSE(i.stopping);
+            EXPECT_EQ(i.generation, world.d().generation);
+            EXPECT_FALSE(i.worker_id.empty());
+            indexes.insert(i.index);
+        }
+        EXPECT_EQ(indexes.size(), wanted);
+    }
+}
+
+}  // namespace
+}  // namespace gantry::control

@@ -1,0 +1,103 @@
+#include "control/reconciler.h"
+
+#include "base/log.h"
+#include "base/metrics.h"
+#include "control/plan_apply.h"
+
+namespace gantry::control {
+
+void Reconciler::start() {
+    last_round_ = std::chrono::steady_clock::now();
+    thread_ = std::thread([this] { loop(); });
+}
+
+void Reconciler::stop() {
+    {
+        std::lock_guard lock(mutex_);
+        stopping_ = true;
+    }
+    woken_.notify_all();
+    if (thread_.joinable()) thread_.join();
+}
+
+void Reconciler::notify() {
+    {
+        std::lock_guard lock(mutex_);
+        wanted_ = true;
+    }
+    woken_.notify_all();
+}
+
+bool Reconciler::alive() const {
+    return thread_.joinable() && std::chrono::steady_clock::now() - last_round_.load() < kAliveWithin;
+}
+
+void Reconciler::loop() {
+    auto due = std::chrono::steady_clock::now();
+    while (true) {
+        {
+            std::unique_lock lock(mutex_);
+            woken_.wait_for(lock, kTick, [this] { return wanted_ || stopping_; });
+            if (stopping_) return;
+            const auto now = std::chrono::steady_clock::now();
+            if (wanted_ || now >= due) {
+                wanted_ = false;
+                due = now + kEvery;
+            } else {
+                lock.unlock();
+                if (parts_.heartbeat.check()) notify();
+                last_round_ = now;
+                continue;
+            }
+        }
+        housekeeping();
+        if (const auto done = run_once(); !done) {
+            static auto& errors = metrics::counter("gantry_reconcile_errors_total", "Rounds of reconciling that failed");
+            errors.Increment();
+            log::error("reconciling failed and is tried again in {} s: {}", kEvery.count(), done.error().message);
+        }
+        last_round_ = std::chrono::steady_clock::now();
+    }
+}
+
+void Reconciler::housekeeping() {
+    parts_.heartbeat.check();
+    if (parts_.publisher.stale()) {
+        if (Status status = parts_.publisher.refresh_auth(); !status) {
+            log::error("the users' and keys' tables can't be read: {}", status.error().message);
+        }
+    }
+    const SteadyTime now = parts_.clock.steady();
+    if (now < next_cleaning_) return;
+    next_cleaning_ = now + std::chrono::hours(1);
+    if (Status status = parts_.store.delete_sessions_before(parts_.clock.wall()); !status) {
+        log::warn("expired sessions can't be deleted: {}", status.error().message);
+        return;
+    }
+    if (Status status = parts_.publisher.refresh_auth(); !status) {
+        log::error("the users' and keys' tables can't be read: {}", status.error().message);
+    }
+}
+
+Result<size_t> Reconciler::run_once() {
+    static auto& seconds = metrics::seconds("gantry_reconcile_seconds", "Time of a round of reconciling");
+    const auto started = std::chrono::steady_clock::now();
+    size_t done = 0;
+    for (int round = 0; round < kRoundsMax; ++round) {
+        if (Status status = parts_.publisher.refresh(); !status) return status.error();
+        parts_.observed.forget_missing(*parts_.publisher.rows());
+        const PlanInput input{*parts_.publisher.view(), parts_.observed.gone()};
+        const Applied applied = apply(plan(input), parts_.store, parts_.clock, parts_.random);
+        done += applied.done;
+        if (applied.error) return *applied.error;
+        if (applied.done == 0) break;
+    }
+    if (done > 0) {
+        if (Status status = parts_.publisher.refresh(); !status) return status.error();
+        parts_.poke_workers();
+    }
+    seconds.Observe(std::chrono::duration<double>(std::chrono::steady_clock::now() - started).count());
+    return done;
+}
+
+}  // namespace gantry::control

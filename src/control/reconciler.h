@@ -1,0 +1,59 @@
+#pragma once
+// Brings what is there towards what is wanted, again and again: on notify(), and every kEvery in case one was lost. Also
+// keeps house: workers whose reports are missing, expired sessions, publications that failed.
+// Threads: one of its own between start() and stop(); notify() and alive() from any; run_once() from that one or a test.
+
+#include <atomic>
+#include <condition_variable>
+#include <functional>
+#include <mutex>
+#include <thread>
+
+#include "control/heartbeat.h"
+#include "control/observed.h"
+#include "control/publish.h"
+
+namespace gantry::control {
+
+class Reconciler {
+public:
+    static constexpr std::chrono::seconds kEvery{5};
+    static constexpr std::chrono::seconds kTick{1};            // how often missing reports are looked for
+    static constexpr std::chrono::seconds kAliveWithin{30};    // no round for so long: not alive
+    static constexpr int kRoundsMax = 16;                      // create, place and so on follow each other at once
+
+    struct Parts {
+        store::Store& store;
+        Publisher& publisher;
+        Observed& observed;
+        Heartbeat& heartbeat;
+        const Clock& clock;
+        RandomSource& random;
+        std::function<void()> poke_workers;   // their assignment may have changed
+    };
+    explicit Reconciler(Parts parts) : parts_(std::move(parts)) {}
+    ~Reconciler() { stop(); }
+
+    void start();
+    void stop();
+    void notify();
+    bool alive() const;
+
+    // Plans and applies until nothing is left to do. Returns the number of actions applied.
+    Result<size_t> run_once();
+
+private:
+    void loop();
+    void housekeeping();
+
+    Parts parts_;
+    std::mutex mutex_;                       // protects wanted_, stopping_
+    std::condition_variable woken_;
+    bool wanted_ = true;                     // a round is due
+    bool stopping_ = false;
+    std::atomic<SteadyTime> last_round_{};   // by the machine's clock, not by parts_.clock: the thread lives in real time
+    SteadyTime next_cleaning_{};             // of expired sessions
+    std::thread thread_;
+};
+
+}  // namespace gantry::control
