@@ -1,21 +1,14 @@
 #include "models/gguf_reader.h"
 
-#include <fcntl.h>
 #include <fmt/format.h>
-#include <linux/magic.h>
-#include <sys/stat.h>
-#include <sys/vfs.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <array>
-#include <cerrno>
 #include <cstring>
 #include <map>
-#include <memory>
 #include <set>
-#include <vector>
 
+#include "models/gguf_cursor.h"
 #include "models/gguf_types.h"
 
 namespace gantry::models {
@@ -28,7 +21,6 @@ constexpr uint64_t kTensorsMax = 64 * 1024;
 constexpr uint64_t kKeyBytesMax = 1024;
 constexpr uint64_t kTensorNameBytesMax = 63;      // ggml's own limit
 constexpr uint64_t kStringsMax = 16ull << 20;     // in one array, the vocabulary
-constexpr size_t kTextBytesKept = 256;
 constexpr uint64_t kLayersMax = 4096;
 constexpr uint64_t kHeadsMax = 64 * 1024;
 constexpr uint64_t kWidthMax = 4ull << 20;        // embedding_length, key_length, value_length
@@ -55,113 +47,6 @@ uint64_t width_of(uint32_t type) {
 Error invalid(const std::string& what) {
     return invalid_argument("invalid model file: " + what, {}, "invalid_model_file");
 }
-
-// Text of the file's as others may show it: valid UTF-8 without control characters, cut at `limit` bytes.
-std::string shown(std::string_view text, size_t limit = kTextBytesKept) {
-    std::string out;
-    for (size_t i = 0; i < text.size();) {
-        const auto c = static_cast<unsigned char>(text[i]);
-        const size_t length = c < 0x80 ? 1 : c >= 0xC2 && c < 0xE0 ? 2 : c >= 0xE0 && c < 0xF0 ? 3
-                              : c >= 0xF0 && c < 0xF5 ? 4 : 0;
-        bool good = length > 0 && i + length <= text.size() && c >= 0x20 && c != 0x7F;
-        uint32_t point = length > 1 ? c & (0xFFu >> (length + 1)) : c;
-        for (size_t k = 1; good && k < length; ++k) {
-            const auto next = static_cast<unsigned char>(text[i + k]);
-            good = (next & 0xC0) == 0x80;
-            point = point << 6 | (next & 0x3Fu);
-        }
-        good = good && !(length == 3 && (point < 0x800 || (point >= 0xD800 && point < 0xE000))) &&
-               !(length == 4 && (point < 0x10000 || point > 0x10FFFF)) && !(point >= 0x80 && point < 0xA0);
-        const size_t taken = good ? length : 1;
-        if (out.size() + taken > limit) break;
-        out.append(good ? text.substr(i, taken) : std::string_view("?"));
-        i += taken;
-    }
-    return out;
-}
-
-// Walks the header front to back through one buffer. After the first failure every read fails and `problem()` says why.
-class Cursor {
-public:
-    explicit Cursor(const ByteSource& source)
-        : source_(source), end_(std::min(source.size, kHeaderBytesMax)), buffer_(kBufferBytes) {}
-
-    uint64_t position() const { return position_; }
-    uint64_t left() const { return end_ - position_; }
-    const std::string& problem() const { return problem_; }
-    bool failed() const { return !problem_.empty(); }
-    bool fail(std::string why) {
-        if (problem_.empty()) problem_ = std::move(why);
-        return false;
-    }
-
-    // All that is read is little-endian, as the machines are that this runs on.
-    template <class T>
-    bool number(T& out) {
-        return bytes(reinterpret_cast<char*>(&out), sizeof(T));
-    }
-    bool bytes(char* out, uint64_t length) {
-        if (!within(length)) return false;
-        while (length > 0) {
-            if (!filled()) return false;
-            const uint64_t here = std::min(length, buffer_begin_ + buffer_size_ - position_);
-            std::memcpy(out, buffer_.data() + (position_ - buffer_begin_), here);
-            out += here;
-            position_ += here;
-            length -= here;
-        }
-        return true;
-    }
-    bool skip(uint64_t length) {
-        if (!within(length)) return false;
-        position_ += length;
-        return true;
-    }
-    // A string of at most `limit` bytes; a longer one fails with `what` named.
-    bool text(std::string& out, uint64_t limit, const std::string& what) {
-        uint64_t length = 0;
-        if (!number(length)) return false;
-        if (length > limit) return fail(fmt::format("{} is {} bytes long, over the limit of {}", what, length, limit));
-        if (!within(length)) return false;
-        out.resize(length);
-        return bytes(out.data(), length);
-    }
-    // The first bytes of a string, the rest skipped.
-    bool text_cut(std::string& out) {
-        uint64_t length = 0;
-        if (!number(length) || !within(length)) return false;
-        out.resize(std::min<uint64_t>(length, kTextBytesKept));
-        return bytes(out.data(), out.size()) && skip(length - out.size());
-    }
-
-private:
-    static constexpr uint64_t kBufferBytes = 64 * 1024;
-
-    bool within(uint64_t length) {
-        if (failed()) return false;
-        if (length <= left()) return true;
-        if (end_ < source_.size) {
-            return fail(fmt::format("its header is longer than {} MiB", kHeaderBytesMax >> 20));
-        }
-        return fail(fmt::format("it ends inside its header (at byte {}, {} more needed)", source_.size, length - left()));
-    }
-    bool filled() {
-        if (position_ >= buffer_begin_ && position_ < buffer_begin_ + buffer_size_) return true;
-        buffer_begin_ = position_;
-        buffer_size_ = std::min(kBufferBytes, left());
-        if (source_.read(position_, buffer_.data(), buffer_size_)) return true;
-        buffer_size_ = 0;
-        return fail(fmt::format("it cannot be read at byte {}", position_));
-    }
-
-    const ByteSource& source_;
-    const uint64_t end_;
-    std::vector<char> buffer_;
-    uint64_t buffer_begin_ = 0;
-    uint64_t buffer_size_ = 0;
-    uint64_t position_ = 0;
-    std::string problem_;
-};
 
 // What is kept of a key-value pair.
 struct Value {
@@ -466,39 +351,6 @@ bool read_all(Cursor& cursor, uint64_t file_bytes, ModelMeta& meta) {
            read_meta(cursor, values, totals, meta);
 }
 
-// Closes at the end of its scope.
-struct File {
-    int descriptor = -1;
-    ~File() {
-        if (descriptor >= 0) ::close(descriptor);
-    }
-};
-
-bool read_at(int descriptor, uint64_t offset, char* out, size_t length) {
-    while (length > 0) {
-        const ssize_t got = ::pread(descriptor, out, length, static_cast<off_t>(offset));
-        if (got < 0 && errno == EINTR) continue;
-        if (got <= 0) return false;  // 0: the file became shorter meanwhile
-        out += got;
-        offset += static_cast<uint64_t>(got);
-        length -= static_cast<size_t>(got);
-    }
-    return true;
-}
-
-Error not_openable(int error_number) {
-    switch (error_number) {
-        case ENOENT: case ENOTDIR: case ENAMETOOLONG:
-            return not_found("the model file does not exist on this machine; check its path", "model_file_not_found");
-        case EACCES: case EPERM:
-            return Error{ErrorCode::kPermissionDenied,
-                         "the model file may not be read by the user that Gantry runs as; change its permissions", {}, {}};
-        case ELOOP:
-            return invalid("its path is a symbolic link; give the path of the file itself");
-        default: return error_from_errno("the model file cannot be opened", error_number);
-    }
-}
-
 }  // namespace
 
 Result<ModelMeta> read_gguf(const ByteSource& source) {
@@ -508,25 +360,6 @@ Result<ModelMeta> read_gguf(const ByteSource& source) {
     Cursor cursor(source);
     if (!read_all(cursor, source.size, meta)) return invalid(cursor.problem());
     return meta;
-}
-
-Result<ModelMeta> read_gguf_file(const std::string& path) {
-    if (path.empty() || path.find('\0') != std::string::npos) return invalid("its path is empty or holds a NUL");
-    // O_NONBLOCK: a FIFO must not hold us up before we know that it is one.
-    File file{::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY)};
-    if (file.descriptor < 0) return not_openable(errno);
-    struct stat status {};
-    struct statfs system {};
-    if (::fstat(file.descriptor, &status) != 0) return error_from_errno("the model file cannot be examined", errno);
-    if (!S_ISREG(status.st_mode)) return invalid("it is no regular file");
-    if (::fstatfs(file.descriptor, &system) != 0) return error_from_errno("the model file cannot be examined", errno);
-    if (system.f_type == PROC_SUPER_MAGIC || system.f_type == SYSFS_MAGIC) return invalid("it is no regular file");
-    ByteSource source;
-    source.size = static_cast<uint64_t>(status.st_size);
-    source.read = [descriptor = file.descriptor](uint64_t offset, char* out, size_t length) {
-        return read_at(descriptor, offset, out, length);
-    };
-    return read_gguf(source);
 }
 
 }  // namespace gantry::models
