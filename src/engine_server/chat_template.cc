@@ -198,9 +198,10 @@ Result<std::vector<PromptPart>> ChatTemplate::render(
         const Values values(holds_special_text, !state_->caps.supports_string_content,
                             state_->caps.supports_object_arguments);
         auto messages = jinja::mk_val<jinja::value_array>();
-        for (const Message& message : state_->caps.supports_system_role
-                                          ? request.messages
-                                          : without_system(request.messages)) {
+        const std::vector<Message> adapted = state_->caps.supports_system_role
+                                                 ? std::vector<Message>()
+                                                 : without_system(request.messages);
+        for (const Message& message : adapted.empty() ? request.messages : adapted) {
             messages->push_back(values.message(message));
         }
         const auto own_text = [](const std::string& text) {
@@ -219,9 +220,10 @@ Result<std::vector<PromptPart>> ChatTemplate::render(
 
         jinja::runtime runtime(context);
         const jinja::value results = runtime.execute(state_->program);
+        // Named: a range-for over a member of a temporary would outlive it.
+        const jinja::value_string text = jinja::runtime::gather_string_parts(results);
         std::vector<PromptPart> parts;
-        for (const jinja::string_part& part :
-             jinja::runtime::gather_string_parts(results)->val_str.parts) {
+        for (const jinja::string_part& part : text->val_str.parts) {
             if (!part.val.empty()) {
                 parts.push_back({part.val, part.is_input});
             }
