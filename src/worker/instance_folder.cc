@@ -31,11 +31,12 @@ std::string text_at(const json::object& object, const char* key) {
     return value != nullptr && value->is_string() ? std::string(value->as_string()) : std::string();
 }
 
-int64_t number_at(const json::object& object, const char* key) {
+template <class Number = int64_t>
+Number number_at(const json::object& object, const char* key) {
     const json::value* value = object.if_contains(key);
     boost::system::error_code failed;
-    const int64_t number = value != nullptr ? value->to_number<int64_t>(failed) : 0;
-    return failed ? 0 : number;
+    const Number number = value != nullptr ? value->to_number<Number>(failed) : Number{0};
+    return failed ? Number{0} : number;
 }
 
 bool flag_at(const json::object& object, const char* key) {
@@ -139,7 +140,7 @@ Result<InstanceRecord> InstanceFolder::read_record() const {
     record.spec_hash = text_at(object, "spec_hash");
     record.argv_hash = text_at(object, "argv_hash");
     record.process.pid = number_at(object, "pid");
-    record.process.start_ticks = static_cast<uint64_t>(number_at(object, "start_ticks"));
+    record.process.start_ticks = number_at<uint64_t>(object, "start_ticks");
     record.process.boot_id = text_at(object, "boot_id");
     record.endpoint = text_at(object, "endpoint");
     record.api_key = text_at(object, "api_key");

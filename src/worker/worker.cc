@@ -66,6 +66,7 @@ private:
     void changed() override;
     void progressed() override;
 
+    void await_end(const InstanceId& id, uint64_t run);
     SupervisorContext context() {
         return SupervisorContext{*this, clock_, LaunchContext{run_dir_, options_.gantry_binary, random_, options_.policy},
                                  out_of_memory_};
@@ -201,12 +202,27 @@ bool WorkerLoop::watch(const InstanceId& id, platform::UniqueFd handle, uint64_t
         return false;
     }
     (void)handle.release();   // the descriptor's now
-    place->second.async_wait(asio::posix::descriptor_base::wait_read, [this, id, run](boost::system::error_code cut) {
-        if (!cut) {
-            with(id, [run](Supervisor& supervisor) { supervisor.on_ended(run); });
-        }
-    });
+    await_end(id, run);
     return true;
+}
+
+void WorkerLoop::await_end(const InstanceId& id, uint64_t run) {
+    const auto place = watches_.find(id);
+    if (place == watches_.end()) {
+        return;
+    }
+    place->second.async_wait(asio::posix::descriptor_base::wait_read, [this, id, run](boost::system::error_code cut) {
+        const auto watched = watches_.find(id);
+        if (cut || watched == watches_.end()) {
+            return;
+        }
+        // Asio may hand a former watch's event to the one that took its place; only the process itself says that it ended.
+        if (!platform::has_ended(watched->second.native_handle())) {
+            await_end(id, run);
+            return;
+        }
+        with(id, [run](Supervisor& supervisor) { supervisor.on_ended(run); });
+    });
 }
 
 void WorkerLoop::probe(const InstanceId& id, const std::string& endpoint, const std::string& path, uint64_t run) {

@@ -41,6 +41,8 @@ Result<Spawned> spawn(const SpawnRequest& request);
 
 // A watch on a process that need not be our child. kNotFound: it has ended, or the pid is another's now.
 Result<UniqueFd> watch_process(const ProcessId& id);
+// What a watch says now: its process has ended.
+bool has_ended(int watch_handle);
 // The process behind a pid now. kNotFound: none, or one that has ended and was not waited for.
 Result<ProcessId> identify(int64_t pid);
 

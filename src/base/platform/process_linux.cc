@@ -240,6 +240,11 @@ Result<UniqueFd> watch_process(const ProcessId& id) {
     return watch;
 }
 
+bool has_ended(int watch_handle) {
+    pollfd waiting{watch_handle, POLLIN, 0};
+    return ::poll(&waiting, 1, 0) == 1 && (waiting.revents & POLLIN) != 0;
+}
+
 std::string ProcessExit::text() const {
     if (signal == 0) {
         return "exited with status " + std::to_string(status);
