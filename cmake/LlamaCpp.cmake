@@ -30,3 +30,9 @@ if(NOT GANTRY_NATIVE)
 endif()
 # A GPU or NPU build: -DGGML_CUDA=ON, -DGGML_CANN=ON and so on at configure time; nothing above ModelRunner knows.
 add_subdirectory(${GANTRY_LLAMA_DIR} ${CMAKE_BINARY_DIR}/llama.cpp EXCLUDE_FROM_ALL SYSTEM)
+# g++ 12's _tile_loadconfig tells the optimiser that ldtilecfg reads 8 of its 64 bytes, so it drops the stores to the rest and the
+# first tile load is an illegal instruction: every product crashes on a CPU with AMX. Keeping dead stores in that file avoids it.
+if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
+  set_source_files_properties(${GANTRY_LLAMA_DIR}/ggml/src/ggml-cpu/amx/mmq.cpp TARGET_DIRECTORY ggml-cpu
+    PROPERTIES COMPILE_OPTIONS "-fno-tree-dse;-fno-dse")
+endif()

@@ -1,0 +1,111 @@
+// Six sequences of 334 prompt tokens and 64 generated ones on the real model: equal prompts, then different ones.
+// GANTRY_TEST_MODEL names another model; GANTRY_BENCH_THREADS the threads.
+#include <benchmark/benchmark.h>
+
+#include <chrono>
+#include <cstdlib>
+#include <future>
+#include <mutex>
+
+#include "engine/engine.h"
+#include "engine/llama_runner.h"
+
+namespace gantry::engine {
+namespace {
+
+std::string model_path() {
+    const char* path = std::getenv("GANTRY_TEST_MODEL");
+    return path ? path : std::string(std::getenv("HOME")) + "/.cache/gantry/models/llm/SmolLM2-135M-Instruct.Q4_1.gguf";
+}
+
+std::unique_ptr<LlamaRunner> load() {
+    LlamaOptions options;
+    options.model_path = model_path();
+    if (const char* threads = std::getenv("GANTRY_BENCH_THREADS")) {
+        options.threads = static_cast<uint32_t>(std::atoi(threads));
+    }
+    auto runner = LlamaRunner::load(options);
+    return runner ? std::move(runner).value() : nullptr;
+}
+
+double ms_since(std::chrono::steady_clock::time_point start) {
+    return std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - start).count();
+}
+
+void load_model(benchmark::State& state) {
+    for (auto _ : state) {
+        auto runner = load();
+        if (!runner) {
+            state.SkipWithError("the model does not load");
+            return;
+        }
+    }
+}
+BENCHMARK(load_model)->Unit(benchmark::kMillisecond)->UseRealTime()->Iterations(3);
+
+struct Stream {
+    double first_ms = 0;
+    double last_ms = 0;
+    double gap_max_ms = 0;
+    uint32_t tokens = 0;
+    uint32_t cached = 0;
+    std::promise<void> done;
+};
+
+void six_panels(benchmark::State& state, int panels, bool equal) {
+    auto runner = load();
+    if (!runner) {
+        state.SkipWithError("the model does not load");
+        return;
+    }
+    auto engine = Engine::start(std::move(runner), EngineConfig{});
+    TokenId fresh = 1000;
+    double ttft = 0, rate = 0, cached = 0, gap = 0;
+    for (auto _ : state) {
+        std::vector<Stream> streams(static_cast<size_t>(panels));
+        const auto start = std::chrono::steady_clock::now();
+        for (size_t i = 0; i < streams.size(); ++i) {
+            SequenceRequest request;
+            fresh += equal && i > 0 ? 0 : 1;
+            for (TokenId t = 0; t < 334; ++t) {
+                request.prompt.push_back(1000 + (fresh * 7919 + t * 104729) % 40000);
+            }
+            request.max_tokens = 64;
+            request.sampling.temperature = 0.7f;
+            request.sampling.seed = i;
+            request.sampling.ignore_eos = true;
+            request.on_event = [&stream = streams[i], start](const TokenEvent& event) {
+                const double now = ms_since(start);
+                stream.first_ms = stream.tokens == 0 ? now : stream.first_ms;
+                stream.gap_max_ms = stream.tokens == 0 ? 0 : std::max(stream.gap_max_ms, now - stream.last_ms);
+                stream.last_ms = now;
+                stream.tokens = event.completion_tokens;
+                stream.cached = event.cached_tokens;
+                if (event.finish) {
+                    stream.done.set_value();
+                }
+            };
+            (void)engine->submit(std::move(request));
+        }
+        uint32_t tokens = 0;
+        for (Stream& stream : streams) {
+            stream.done.get_future().wait();
+            ttft += stream.first_ms / panels;
+            tokens += stream.tokens;
+            cached += stream.cached;
+            gap = std::max(gap, stream.gap_max_ms);
+        }
+        rate += tokens / ms_since(start) * 1000;
+    }
+    const auto n = static_cast<double>(state.iterations());
+    state.counters["ttft_ms"] = ttft / n;
+    state.counters["tok_s"] = rate / n;
+    state.counters["cached"] = cached / n;
+    state.counters["itl_max_ms"] = gap;
+}
+BENCHMARK_CAPTURE(six_panels, one, 1, true)->Unit(benchmark::kMillisecond)->UseRealTime()->Iterations(3);
+BENCHMARK_CAPTURE(six_panels, six_equal, 6, true)->Unit(benchmark::kMillisecond)->UseRealTime()->Iterations(3);
+BENCHMARK_CAPTURE(six_panels, six_different, 6, false)->Unit(benchmark::kMillisecond)->UseRealTime()->Iterations(3);
+
+}  // namespace
+}  // namespace gantry::engine
