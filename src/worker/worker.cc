@@ -440,6 +440,11 @@ Result<std::unique_ptr<Worker>> Worker::start(WorkerOptions options, protocol::S
     if (!run_dir.ok()) {
         return run_dir.error();
     }
+    // Its own few, those of a spawn, and those of some probes.
+    constexpr size_t kHandlesNeeded = 16;
+    if (!platform::handles_available(kHandlesNeeded)) {
+        return unavailable("the worker cannot start: this process can open too few files; raise the limit (ulimit -n)");
+    }
     try {
         auto loop = std::make_unique<WorkerLoop>(std::move(options), std::move(*run_dir), std::move(*lock), link, clock, random);
         loop->begin();

@@ -84,5 +84,7 @@ Result<uint16_t> free_loopback_port();
 std::string host_name();
 // This process can open nothing more (ulimit -n): what fails now says nothing about others.
 bool handles_exhausted();
+// So many more can be opened now. To refuse work at once, rather than in the middle of it.
+bool handles_available(size_t count);
 
 }  // namespace gantry::platform

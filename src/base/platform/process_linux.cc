@@ -432,6 +432,17 @@ bool handles_exhausted() {
     return !fd.valid() && (errno == EMFILE || errno == ENFILE);
 }
 
+bool handles_available(size_t count) {
+    std::vector<UniqueFd> opened;
+    while (opened.size() < count) {
+        opened.emplace_back(::open("/dev/null", O_RDONLY | O_CLOEXEC));
+        if (!opened.back().valid()) {
+            return false;
+        }
+    }
+    return true;
+}
+
 std::string host_name() {
     char name[256] = {};
     return ::gethostname(name, sizeof name - 1) == 0 && name[0] != '\0' ? name : "localhost";
