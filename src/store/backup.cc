@@ -66,14 +66,10 @@ Status add_usage_to_copy(Connection& copy, const std::string& usage_path) {
     return copy_usage(copy, usage_path);
 }
 
-Status write_backup(const std::string& control_path, const std::string& usage_path, const std::string& to) {
+Status write_backup(Database& control, const std::string& usage_path, const std::string& to) {
     remove_database(to);
     GANTRY_TRY(create_private(to));
-    {
-        auto source = Connection::open(control_path, {});
-        if (!source) return std::move(source).error();
-        GANTRY_TRY(done((*source)->run("VACUUM INTO ?", to)));
-    }
+    GANTRY_TRY(control.copy_into(to));
     auto copy = open_copy(to);
     if (!copy) return std::move(copy).error();
     GANTRY_TRY(add_usage_to_copy(**copy, usage_path));
@@ -168,7 +164,7 @@ Status SqliteStore::backup(const std::string& path) {
         return conflict(fmt::format("{} exists already: choose another name for the backup.", path));
     }
     const std::string partial = path + ".partial";
-    Status written = write_backup(control_->path(), usage_->path(), partial);
+    Status written = write_backup(*control_, usage_->path(), partial);
     if (written) written = rename_file(partial, path);
     if (!written) {
         remove_database(partial);

@@ -89,6 +89,9 @@ Status Database::prepare(const Spec& spec) {
     if (!again) return std::move(again).error();
     database_file_ = file_id(path_);
     wal_file_ = file_id(path_ + "-wal");
+    // One reader is there from the start, so that reads (and a backup) go on even where no file can be opened any more.
+    auto reader = Reader::borrow(*this);
+    if (!reader) return std::move(reader).error();
     return Ok{};
 }
 
@@ -180,6 +183,24 @@ Status Database::recover_after_failed_sync() {
     return Ok{};
 }
 
+Result<std::unique_ptr<Connection>> Database::open_reader() {
+    GANTRY_TRY(check_still_there());
+    Connection::Options options = connection_options(Synchronous::kNormal);
+    options.query_only = true;
+    return Connection::open(path_, options);
+}
+
+Status Database::copy_into(const std::string& path) {
+    auto reader = Reader::borrow(*this);
+    if (!reader) return std::move(reader).error();
+    Connection& db = reader->connection();
+    GANTRY_TRY(db.script("PRAGMA query_only = OFF"));
+    const auto copied = db.run("VACUUM INTO ?", path);
+    GANTRY_TRY(db.script("PRAGMA query_only = ON"));
+    if (!copied) return copied.error();
+    return Ok{};
+}
+
 Result<Database::Reader> Database::Reader::borrow(Database& owner) {
     {
         std::lock_guard lock(owner.readers_mutex_);
@@ -191,9 +212,7 @@ Result<Database::Reader> Database::Reader::borrow(Database& owner) {
             return reader;
         }
     }
-    Connection::Options options = owner.connection_options(Synchronous::kNormal);
-    options.query_only = true;
-    auto opened = Connection::open(owner.path_, options);
+    auto opened = owner.open_reader();
     if (opened) return Reader(owner, std::move(*opened));
     std::lock_guard lock(owner.readers_mutex_);
     --owner.readers_out_;

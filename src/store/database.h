@@ -25,7 +25,7 @@ namespace gantry::store {
 
 struct DatabaseOptions {
     std::chrono::milliseconds busy_timeout{5000};   // for another program's lock, and for our own gate
-    std::string vfs;                                // SQLite's file layer; tests put a failing one in
+    std::string vfs{};                                // SQLite's file layer; tests put a failing one in
     int checkpoint_pages = 1000;
 };
 
@@ -54,6 +54,9 @@ public:
         GANTRY_TRY(transaction.begin_read());
         return std::forward<Use>(use)(reader->connection());
     }
+
+    // VACUUM INTO an empty or new file: a consistent copy while in use, even of a file that was removed meanwhile.
+    Status copy_into(const std::string& path);
 
     // Waits for running calls, empties the WAL into the file, closes. Later calls: kUnavailable.
     Status close();
@@ -90,13 +93,13 @@ private:
     };
 
     Database(std::string path, DatabaseOptions options) : path_(std::move(path)), options_(std::move(options)) {}
+    Result<std::unique_ptr<Connection>> open_reader();
     Result<Connection*> writer(Synchronous synchronous);
     Connection::Options connection_options(Synchronous synchronous) const;
     Status prepare(const Spec& spec);
     Status check_still_there() const;
     Status recover_after_failed_sync();
     Status commit_one(Connection& db, const std::function<Status(Connection&)>& use);
-    void remember_files();
 
     // Constant after open().
     const std::string path_;

@@ -85,7 +85,8 @@ Status configure(Connection& db, const Connection::Options& options) {
 
 Result<std::unique_ptr<Connection>> Connection::open(const std::string& path, const Options& options) {
     sqlite3* handle = nullptr;
-    const int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE;
+    // Never CREATE: a file that vanished while in use must not come back empty.
+    const int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE;
     const int code = sqlite3_open_v2(path.c_str(), &handle, flags, options.vfs.empty() ? nullptr : options.vfs.c_str());
     // SQLite gives a handle back even where it failed, so that the error can be asked for.
     std::unique_ptr<Connection> db(new Connection(handle, std::filesystem::path(path).filename().string()));

@@ -25,7 +25,7 @@ namespace gantry::store {
 
 class Connection;
 
-// A prepared statement, lent by its connection's cache; reset and given back on destruction. At most one of each text at a time.
+// A prepared statement, lent by its connection's cache; reset and given back on destruction. One of each text at a time.
 class Statement {
 public:
     Statement(Connection& db, sqlite3_stmt* statement, Status problem)
@@ -130,9 +130,9 @@ public:
         std::chrono::milliseconds busy_timeout{5000};
         Synchronous synchronous = Synchronous::kFull;
         bool query_only = false;
-        std::string vfs;             // empty: the system's
+        std::string vfs{};             // empty: the system's
     };
-    // Opens (creates) the file in WAL mode, foreign keys on, checkpoints by hand (database.cc says why).
+    // Opens an existing (perhaps empty) file in WAL mode, foreign keys on, checkpoints by hand (database.cc says why).
     static Result<std::unique_ptr<Connection>> open(const std::string& path, const Options& options);
     ~Connection();
     Connection(const Connection&) = delete;

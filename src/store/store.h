@@ -50,7 +50,7 @@ public:
     // Creates or migrates; takes an flock on <data_dir>/gantry.lock first (kConflict, with the pid, when another has it).
     // After an unclean stop runs quick_check. Refuses: a corrupt file, a schema newer than this binary, a database that
     // vanished though the data folder has been used (kInternal, text with what to restore). Never starts afresh silently.
-    // Its errors are for the operator's terminal: they name the data folder. After a refusal nothing in the folder has changed.
+    // Its errors are for the operator's terminal: they name the data folder. A refusal changes no row.
     static Result<std::unique_ptr<Store>> open(const std::string& data_dir);
     virtual ~Store() = default;
 
