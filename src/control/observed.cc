@@ -12,11 +12,33 @@ namespace {
 constexpr size_t kTextMax = 1000;
 constexpr size_t kDevicesMax = 256;
 
+// The length of the valid UTF-8 character at `at`; 0: there is none.
+size_t character_at(const std::string& text, size_t at) {
+    const auto byte = [&text](size_t i) { return i < text.size() ? static_cast<unsigned char>(text[i]) : 0u; };
+    const auto follows = [&byte](size_t i) { return (byte(i) & 0xc0) == 0x80; };
+    const unsigned first = byte(at), second = byte(at + 1);
+    if (first < 0x80) return 1;
+    if (first >= 0xc2 && first <= 0xdf) return follows(at + 1) ? 2 : 0;
+    if (first >= 0xe0 && first <= 0xef) {
+        const bool overlong = first == 0xe0 && second < 0xa0, surrogate = first == 0xed && second > 0x9f;
+        return follows(at + 1) && follows(at + 2) && !overlong && !surrogate ? 3 : 0;
+    }
+    if (first >= 0xf0 && first <= 0xf4) {
+        const bool overlong = first == 0xf0 && second < 0x90, beyond = first == 0xf4 && second > 0x8f;
+        return follows(at + 1) && follows(at + 2) && follows(at + 3) && !overlong && !beyond ? 4 : 0;
+    }
+    return 0;
+}
+
+// Cut, and valid UTF-8 whatever came (an engine's last words may be anything): it goes into JSON and into the database.
 std::string cut(const std::string& text) {
-    if (text.size() <= kTextMax) return text;
-    size_t end = kTextMax;  // not inside a UTF-8 character
-    while (end > 0 && (static_cast<unsigned char>(text[end]) & 0xc0) == 0x80) --end;
-    return text.substr(0, end);
+    std::string out;
+    for (size_t at = 0; at < text.size() && out.size() < kTextMax;) {
+        const size_t length = character_at(text, at);
+        out.append(length == 0 ? std::string("?") : text.substr(at, length));
+        at += std::max<size_t>(length, 1);
+    }
+    return out;
 }
 
 double fraction(double value) { return std::isfinite(value) ? std::clamp(value, 0.0, 1.0) : 0.0; }

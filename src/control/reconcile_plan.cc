@@ -1,7 +1,9 @@
 #include "control/reconcile_plan.h"
 
 #include <algorithm>
+#include <iterator>
 #include <map>
+#include <tuple>
 #include <unordered_map>
 
 #include "placement/placement.h"
@@ -78,10 +80,22 @@ private:
             if (stays(*i)) live.push_back(i);
         }
         const size_t wanted = d.stopped ? 0 : d.replicas;
-        if (live.size() <= wanted) return;
         std::sort(live.begin(), live.end(), [](const Instance* a, const Instance* b) {
-            return std::pair(a->index, a->created_at) > std::pair(b->index, b->created_at);
+            return std::tie(a->index, a->created_at, a->id) > std::tie(b->index, b->created_at, b->id);
         });
+        // Two of one index are nothing that we make; should they be there all the same, the older stays.
+        const auto twin = [&live, this](const Instance* i) {
+            const bool doubled = std::any_of(live.begin(), live.end(), [i](const Instance* other) {
+                return other != i && other->index == i->index &&
+                       std::tie(other->created_at, other->id) < std::tie(i->created_at, i->id);
+            });
+            if (doubled) stop(*i, "there is another of its index");
+            return doubled;
+        };
+        std::vector<const Instance*> single;
+        std::copy_if(live.begin(), live.end(), std::back_inserter(single), [&twin](const Instance* i) { return !twin(i); });
+        live = std::move(single);
+        if (live.size() <= wanted) return;
         for (size_t k = 0; k < live.size() - wanted; ++k) {
             stop(*live[k], d.stopped ? "its deployment is stopped" : "fewer replicas are wanted");
         }

@@ -105,8 +105,9 @@ auto edit(std::optional<int64_t> input_version, int64_t (*version_of)(const std:
         }
         const Status written = write(*row, seen);
         if (written) return row;
-        const bool again = written.error().code == ErrorCode::kConflict && !input_version && attempt < 5;
-        if (!again) return written.error();
+        const Error& error = written.error();
+        const bool again = error.code == ErrorCode::kConflict && error.param == "version" && !input_version && attempt < 5;
+        if (!again) return error;
     }
 }
 

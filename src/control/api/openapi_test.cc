@@ -1,0 +1,166 @@
+// Holds openapi.json against what the server does: its routes, the fields that objects have, the fields that bodies may have.
+#include <map>
+#include <set>
+
+#include "control/api/api.h"
+#include "control/control_test_support.h"
+#include "protocol/management/objects.h"
+
+namespace gantry::control {
+namespace {
+
+namespace management = protocol::management;
+
+const json::object& document() {
+    static const json::value parsed = parse_json(openapi_json()).value();
+    return parsed.as_object();
+}
+const json::object& schema(const std::string& name) {
+    return document().at("components").at("schemas").at(name).as_object();
+}
+std::set<std::string> keys(const json::object& object) {
+    std::set<std::string> out;
+    for (const auto& field : object) out.emplace(field.key());
+    return out;
+}
+std::set<std::string> required(const std::string& name) {
+    std::set<std::string> out;
+    for (const auto& field : schema(name).at("required").as_array()) out.emplace(field.as_string());
+    return out;
+}
+
+TEST(openapi, every_route_is_described_and_nothing_else) {
+    TempDir dir;
+    Plane plane(dir.path());
+    std::set<std::string> routed, described;
+    for (const http::Route& route : plane.router().routes()) {
+        if (!route.pattern.starts_with("/api/v1/")) continue;
+        std::string pattern = route.pattern;
+        if (const size_t dots = pattern.find("...}"); dots != std::string::npos) pattern.erase(dots, 3);
+        routed.insert(route.method + " " + pattern);
+        const auto& operation = document().at("paths").at(pattern);
+        std::string method = route.method;
+        std::transform(method.begin(), method.end(), method.begin(), [](unsigned char c) { return std::tolower(c); });
+        ASSERT_TRUE(operation.as_object().contains(method)) << route.method << " " << pattern;
+        const bool open = operation.at(method).as_object().contains("security");
+        EXPECT_EQ(open, route.access == gateway::kPublic) << route.method << " " << pattern;
+    }
+    for (const auto& path : document().at("paths").as_object()) {
+        for (const auto& operation : path.value().as_object()) {
+            std::string method(operation.key());
+            std::transform(method.begin(), method.end(), method.begin(), [](unsigned char c) { return std::toupper(c); });
+            described.insert(method + " " + std::string(path.key()));
+        }
+    }
+    EXPECT_EQ(routed, described);
+}
+
+TEST(openapi, references_resolve) {
+    const std::string text(openapi_json());
+    const std::string mark = "\"$ref\": \"#/";
+    size_t count = 0;
+    for (size_t at = text.find(mark); at != std::string::npos; at = text.find(mark, at + 1), ++count) {
+        const size_t begin = at + mark.size();
+        const std::string pointer = "/" + text.substr(begin, text.find('"', begin) - begin);
+        boost::system::error_code missing;
+        EXPECT_NE(json::value(document()).find_pointer(pointer, missing), nullptr) << pointer;
+    }
+    EXPECT_GT(count, 100u);
+}
+
+TEST(openapi, objects_have_exactly_the_schemas_fields) {
+    management::ServerInfo info;
+    info.data_dir = "/x";
+    json::object new_key = management::to_json(ApiKey{}, "");
+    new_key["secret"] = "";
+    const json::object deployment = management::to_json(Deployment{}, management::DeploymentStatus{});
+    const std::map<std::string, json::object> objects = {
+        {"Deployment", deployment},
+        {"DeploymentStatus", deployment.at("status").as_object()},
+        {"BackendOptions", deployment.at("options").as_object()},
+        {"Instance", management::to_json(Instance{}, "", "")},
+        {"Worker", management::to_json(Worker{})},
+        {"Device", management::to_json(WorkerId{}, "", Device{})},
+        {"Model", management::to_json(Model{})},
+        {"ModelMeta", management::to_json(Model{}).at("meta").as_object()},
+        {"User", management::to_json(User{})},
+        {"Key", management::to_json(ApiKey{}, "")},
+        {"NewKey", new_key},
+        {"UsageRecord", management::to_json(UsageRecord{})},
+        {"Server", management::to_json(info)},
+    };
+    for (const auto& [name, object] : objects) {
+        SCOPED_TRACE(name);
+        EXPECT_EQ(keys(object), keys(schema(name).at("properties").as_object()));
+        std::set<std::string> always = required(name);
+        if (name == "Server") always.insert("data_dir");
+        EXPECT_EQ(keys(object), always);
+    }
+}
+
+// The type that the schema gives a field, as a value that reads; so that only the names are put to the test.
+json::value example(const std::string& name, const json::value& property) {
+    static const std::map<std::string, json::value> known = {
+        {"name", "a"},        {"source", "file:/m"},      {"backend", "engine"},    {"role", "user"},
+        {"password", "12345678"}, {"new_password", "12345678"}, {"expires_at", "2030-01-01T00:00:00Z"}, {"health_path", "/h"}};
+    if (const auto found = known.find(name); found != known.end()) return found->second;
+    const auto& fields = property.as_object();
+    if (fields.contains("$ref")) return json::object{};
+    const json::value& type = fields.at("type");
+    if (type == "integer") return 1;
+    if (type == "boolean") return true;
+    if (type == "array") return json::array{};
+    if (type == "object") return json::object{};
+    return "text";
+}
+
+TEST(openapi, bodies_take_exactly_the_schemas_fields) {
+    using Parse = std::function<Status(std::string_view)>;
+    const auto outcome = [](const auto& result) { return result ? Status(Ok{}) : Status(result.error()); };
+    const std::map<std::string, Parse> bodies = {
+        {"DeploymentCreate", [&](std::string_view b) { return outcome(management::parse_deployment_create(b)); }},
+        {"DeploymentPatch", [&](std::string_view b) { return outcome(management::parse_deployment_patch(b)); }},
+        {"WorkerCreate", [&](std::string_view b) { return outcome(management::parse_worker_create(b)); }},
+        {"WorkerPatch", [&](std::string_view b) { return outcome(management::parse_worker_patch(b)); }},
+        {"ModelCreate", [&](std::string_view b) { return outcome(management::parse_model_create(b)); }},
+        {"ModelPatch", [&](std::string_view b) { return outcome(management::parse_model_patch(b)); }},
+        {"UserCreate", [&](std::string_view b) { return outcome(management::parse_user_create(b)); }},
+        {"UserPatch", [&](std::string_view b) { return outcome(management::parse_user_patch(b)); }},
+        {"KeyCreate", [&](std::string_view b) { return outcome(management::parse_key_create(b)); }},
+        {"KeyPatch", [&](std::string_view b) { return outcome(management::parse_key_patch(b)); }},
+        {"Login", [&](std::string_view b) { return outcome(management::parse_login(b)); }},
+        {"PasswordChange", [&](std::string_view b) { return outcome(management::parse_password(b)); }},
+        {"BackendOptionsInput",
+         [&](std::string_view b) {
+             return outcome(management::parse_deployment_patch(R"({"options":)" + std::string(b) + "}"));
+         }},
+    };
+    std::set<std::string> all;  // every field name of any body, to try on each
+    for (const auto& [name, parse] : bodies) all.merge(keys(schema(name).at("properties").as_object()));
+    all.insert({"id", "created_at", "password_hash", "generation"});
+    for (const auto& [name, parse] : bodies) {
+        SCOPED_TRACE(name);
+        const auto& properties = schema(name).at("properties").as_object();
+        json::object whole;
+        for (const auto& property : properties) whole[property.key()] = example(property.key(), property.value());
+        const Status taken = parse(json::serialize(whole));
+        EXPECT_TRUE(taken.ok()) << (taken.ok() ? "" : taken.error().message);
+        for (const std::string& must : required(name)) {
+            json::object without = whole;
+            without.erase(must);
+            EXPECT_FALSE(parse(json::serialize(without)).ok()) << must << " is required";
+        }
+        json::object least;
+        for (const std::string& must : required(name)) least[must] = whole.at(must);
+        EXPECT_TRUE(parse(json::serialize(least)).ok()) << "nothing else is required";
+        for (const std::string& field : all) {
+            if (properties.contains(field)) continue;
+            json::object more = least;
+            more[field] = "a";
+            EXPECT_FALSE(parse(json::serialize(more)).ok()) << field << " is not in the schema, but taken";
+        }
+    }
+}
+
+}  // namespace
+}  // namespace gantry::control

@@ -1,0 +1,191 @@
+// The life of a deployment, from the API to the worker and back.
+#include "control/control.h"
+
+#include "control/control_test_support.h"
+
+namespace gantry::control {
+namespace {
+
+class ControlTest : public testing::Test {
+protected:
+    TempDir dir_;
+    Plane plane_{dir_.path()};
+
+    size_t targets(const std::string& model) {
+        const auto routes = plane_.tables().routes();
+        const auto found = routes->models.find(model);
+        return found == routes->models.end() ? 0 : found->second.targets.size();
+    }
+    size_t instances() { return plane_.get("/api/v1/instances").body.at("items").as_array().size(); }
+};
+
+TEST_F(ControlTest, deploy_scale_edit_stop_start_delete) {
+    const Reply made = plane_.ask("POST", "/api/v1/deployments", R"({"name":"m","source":"file:/m.gguf"})");
+    ASSERT_EQ(made.status, 201) << made.text;
+    EXPECT_EQ(made.string("/status/state"), "pending");
+    ASSERT_TRUE(plane_.work_until([&] { return plane_.deployment_state("m") == "running"; }));
+    EXPECT_EQ(targets("m"), 1u);
+    EXPECT_EQ(plane_.tables().routes()->models.at("m").targets[0].api_key, "engine-secret");
+    EXPECT_EQ(plane_.runs()[0].source, "file:/m.gguf");
+
+    ASSERT_EQ(plane_.ask("PATCH", "/api/v1/deployments/m", R"({"replicas":3})").status, 200);
+    ASSERT_TRUE(plane_.work_until([&] { return targets("m") == 3; }));
+
+    // The edit replaces one at a time: at least two of three serve at any moment.
+    const Reply edited = plane_.ask("PATCH", "/api/v1/deployments/m", R"({"options":{"threads":2}})");
+    EXPECT_EQ(edited.number("/generation"), 2);
+    size_t least = 3;
+    ASSERT_TRUE(plane_.work_until([&] {
+        least = std::min(least, targets("m"));
+        const auto& runs = plane_.runs();
+        const auto is_new = [](const auto& spec) { return spec.generation == 2; };
+        return targets("m") == 3 && runs.size() == 3 && std::all_of(runs.begin(), runs.end(), is_new);
+    }));
+    EXPECT_EQ(least, 2u);
+
+    ASSERT_EQ(plane_.ask("PATCH", "/api/v1/deployments/m", R"({"stopped":true})").status, 200);
+    EXPECT_EQ(targets("m"), 0u) << "in force before the answer";
+    ASSERT_TRUE(plane_.work_until([&] { return instances() == 0; }));
+    EXPECT_EQ(plane_.deployment_state("m"), "stopped");
+    ASSERT_EQ(plane_.ask("PATCH", "/api/v1/deployments/m", R"({"stopped":false,"replicas":1})").status, 200);
+    ASSERT_TRUE(plane_.work_until([&] { return plane_.deployment_state("m") == "running"; }));
+
+    ASSERT_EQ(plane_.ask("DELETE", "/api/v1/deployments/m").status, 204);
+    EXPECT_EQ(plane_.get("/api/v1/deployments/m").status, 404);
+    EXPECT_EQ(targets("m"), 0u);
+    ASSERT_TRUE(plane_.work_until([&] { return instances() == 0; }));
+    EXPECT_TRUE(plane_.runs().empty());
+}
+
+TEST_F(ControlTest, restarting_an_instance_makes_another_after_it_is_gone) {
+    plane_.ask("POST", "/api/v1/deployments", R"({"name":"m","source":"file:/m.gguf"})");
+    ASSERT_TRUE(plane_.work_until([&] { return targets("m") == 1; }));
+    const std::string first = plane_.runs()[0].id.text;
+    ASSERT_EQ(plane_.ask("DELETE", "/api/v1/instances/" + first).status, 204);
+    EXPECT_EQ(targets("m"), 0u);
+    ASSERT_TRUE(plane_.work_until([&] { return targets("m") == 1; }));
+    EXPECT_NE(plane_.runs()[0].id.text, first);
+    EXPECT_EQ(plane_.runs()[0].index, 0u);
+}
+
+TEST_F(ControlTest, the_state_says_what_the_worker_says) {
+    plane_.ask("POST", "/api/v1/deployments", R"({"name":"bad","source":"file:/etc/hostname"})");
+    ASSERT_TRUE(plane_.work_until([&] { return plane_.deployment_state("bad") == "error"; }, InstanceState::kError));
+    EXPECT_EQ(plane_.get("/api/v1/deployments/bad").string("/status/reason"), "invalid model file: bad magic");
+    EXPECT_EQ(plane_.tables().routes()->models.at("bad").not_ready_reason, "invalid model file: bad magic");
+}
+
+TEST_F(ControlTest, a_silent_worker_is_unreachable_and_comes_back) {
+    plane_.ask("POST", "/api/v1/deployments", R"({"name":"m","source":"file:/m.gguf"})");
+    ASSERT_TRUE(plane_.work_until([&] { return targets("m") == 1; }));
+    plane_.clock().advance(16s);
+    ASSERT_TRUE(eventually([&] { return targets("m") == 0; }));
+    const Reply i = plane_.get("/api/v1/instances");
+    EXPECT_EQ(i.string("/items/0/state"), "unreachable");
+    EXPECT_EQ(plane_.get("/api/v1/workers/machine").string("/state"), "unreachable");
+    ASSERT_TRUE(plane_.work_until([&] { return targets("m") == 1; }));
+    EXPECT_EQ(instances(), 1u) << "the same instance, none doubled";
+}
+
+TEST_F(ControlTest, no_worker_takes_it_while_cordoned) {
+    plane_.report();
+    ASSERT_EQ(plane_.ask("PATCH", "/api/v1/workers/machine", R"({"cordoned":true})").status, 200);
+    plane_.ask("POST", "/api/v1/deployments", R"({"name":"m","source":"file:/m.gguf"})");
+    ASSERT_TRUE(eventually([&] {
+        return plane_.get("/api/v1/deployments/m").string("/status/reason").find("cordoned") != std::string::npos;
+    }));
+    EXPECT_EQ(plane_.deployment_state("m"), "pending");
+    plane_.ask("PATCH", "/api/v1/workers/machine", R"({"cordoned":false})");
+    ASSERT_TRUE(plane_.work_until([&] { return targets("m") == 1; }));
+}
+
+TEST_F(ControlTest, workers_are_deleted_only_when_silent_and_empty) {
+    plane_.report();
+    EXPECT_EQ(plane_.ask("DELETE", "/api/v1/workers/machine").status, 409);
+    ASSERT_EQ(plane_.ask("POST", "/api/v1/workers", R"({"name":"spare"})").status, 201);
+    EXPECT_EQ(plane_.ask("POST", "/api/v1/workers", R"({"name":"spare"})").status, 409);
+    EXPECT_EQ(plane_.get("/api/v1/workers/spare").string("/state"), "pending");
+    EXPECT_EQ(plane_.ask("DELETE", "/api/v1/workers/spare").status, 204);
+    EXPECT_EQ(plane_.get("/api/v1/workers/spare").status, 404);
+}
+
+TEST_F(ControlTest, a_worker_without_a_row_gets_nothing) {
+    protocol::WorkerReport stranger;
+    stranger.worker_id = WorkerId("wrk_stranger");
+    EXPECT_TRUE(plane_.control().exchange(stranger).run.empty());
+    EXPECT_EQ(plane_.get("/api/v1/workers").body.at("items").as_array().size(), 1u);
+}
+
+TEST(control, a_restarted_server_routes_at_once_and_doubles_nothing) {
+    TempDir dir;
+    std::string instance;
+    std::vector<protocol::InstanceReport> still;
+    {
+        Plane before(dir.path());
+        before.ask("POST", "/api/v1/deployments", R"({"name":"m","source":"file:/m.gguf"})");
+        ASSERT_TRUE(before.work_until([&] { return before.deployment_state("m") == "running"; }));
+        instance = before.runs()[0].id.text;
+    }
+    Plane after(dir.path());
+    const auto routes = after.tables().routes();
+    ASSERT_EQ(routes->models.at("m").targets.size(), 1u) << "before any report";
+    EXPECT_EQ(routes->models.at("m").targets[0].endpoint, "unix:/run/" + instance);
+    const auto runs = after.report();
+    ASSERT_EQ(runs.size(), 1u);
+    EXPECT_EQ(runs[0].id.text, instance);
+}
+
+TEST(control, the_first_admin_and_the_password_file) {
+    TempDir dir;
+    const std::string file = dir.path() + "/initial_admin_password";
+    std::string password;
+    {
+        Plane plane(dir.path(), "");
+        std::ifstream(file) >> password;
+        EXPECT_EQ(password.size(), 20u);
+        EXPECT_EQ(std::filesystem::status(file).permissions(), std::filesystem::perms(0600));
+    }
+    Plane plane(dir.path(), "");
+    std::string again;
+    std::ifstream(file) >> again;
+    EXPECT_EQ(again, password) << "a second start changes nothing";
+    Reply who;
+    const std::string cookie = plane.login("admin", password, &who);
+    ASSERT_EQ(who.status, 200) << who.text;
+    EXPECT_TRUE(who.body.at("must_change_password").as_bool());
+    EXPECT_EQ(plane.get("/api/v1/deployments", cookie).status, 403);
+    EXPECT_EQ(plane.get("/api/v1/auth/me", cookie).status, 200);
+    const std::string change = R"({"current_password":")" + password + R"(","new_password":"a better one"})";
+    const Reply changed = plane.ask("POST", "/api/v1/auth/password", change, cookie);
+    EXPECT_EQ(changed.status, 204) << changed.text;
+    EXPECT_FALSE(std::filesystem::exists(file));
+    EXPECT_EQ(plane.get("/api/v1/auth/me", cookie).status, 401) << "the session it came by ended";
+    const std::string set(changed.headers.get("set-cookie"));
+    EXPECT_EQ(plane.get("/api/v1/deployments", set.substr(0, set.find(';'))).status, 200) << "and goes on in a new one";
+}
+
+TEST(control, reset_password_works_on_a_stopped_server) {
+    TempDir dir;
+    { Plane plane(dir.path(), ""); }
+    ASSERT_TRUE(std::filesystem::exists(dir.path() + "/initial_admin_password"));
+    std::string password;
+    {
+        auto store = store::Store::open(dir.path());
+        ASSERT_TRUE(store.ok());
+        FakeClock clock;
+        EXPECT_EQ(reset_password(**store, "nobody", clock, system_random()).error().code, ErrorCode::kNotFound);
+        const auto reset = reset_password(**store, "admin", clock, system_random());
+        ASSERT_TRUE(reset.ok());
+        password = *reset;
+        ASSERT_TRUE((*store)->close().ok());
+    }
+    Plane plane(dir.path(), "");
+    EXPECT_FALSE(std::filesystem::exists(dir.path() + "/initial_admin_password")) << "its password is no longer one";
+    Reply who;
+    plane.login("admin", password, &who);
+    EXPECT_EQ(who.status, 200) << who.text;
+    EXPECT_TRUE(who.body.at("must_change_password").as_bool());
+}
+
+}  // namespace
+}  // namespace gantry::control

@@ -1,0 +1,166 @@
+#include "control/observed.h"
+
+#include <gtest/gtest.h>
+
+namespace gantry::control {
+namespace {
+
+using namespace std::chrono_literals;
+
+struct Rows {
+    Snapshot snapshot;
+    FakeClock clock;
+    Observed observed;
+
+    Rows() {
+        Worker w;
+        w.id = WorkerId("w");
+        w.name = "w";
+        snapshot.workers.push_back(w);
+        Deployment d;
+        d.id = DeploymentId("d");
+        d.name = "model";
+        snapshot.deployments.push_back(d);
+        add("i");
+        observed.restore(snapshot, clock.steady());
+    }
+    Instance& add(const std::string& id, const std::string& worker = "w") {
+        Instance i;
+        i.id = InstanceId(id);
+        i.deployment_id = DeploymentId("d");
+        i.worker_id = WorkerId(worker);
+        i.state = InstanceState::kScheduled;
+        snapshot.instances.push_back(i);
+        return snapshot.instances.back();
+    }
+    static protocol::InstanceReport says(const std::string& id, InstanceState state) {
+        protocol::InstanceReport r;
+        r.id = InstanceId(id);
+        r.state = state;
+        r.endpoint = "unix:/run/" + id;
+        return r;
+    }
+    Observed::Change report(std::vector<protocol::InstanceReport> instances) {
+        protocol::WorkerReport r;
+        r.worker_id = WorkerId("w");
+        r.instances = std::move(instances);
+        return observed.apply(r, snapshot, clock.steady(), clock.wall());
+    }
+    std::vector<std::string> assign() {
+        std::vector<std::string> ids;
+        for (const auto& spec : observed.assign(WorkerId("w"), snapshot).run) ids.push_back(spec.id.text);
+        return ids;
+    }
+    Snapshot view() const {
+        Snapshot v = snapshot;
+        observed.overlay(v);
+        return v;
+    }
+};
+
+TEST(observed, reports_overlay_rows) {
+    Rows r;
+    EXPECT_TRUE(r.report({Rows::says("i", InstanceState::kRunning)}).state);
+    EXPECT_EQ(r.view().instances[0].state, InstanceState::kRunning);
+    EXPECT_EQ(r.view().instances[0].endpoint, "unix:/run/i");
+    EXPECT_EQ(r.view().workers[0].state, WorkerState::kReady);
+    const auto same = r.report({Rows::says("i", InstanceState::kRunning)});
+    EXPECT_FALSE(same.state || same.shown || same.gone);
+    auto slower = Rows::says("i", InstanceState::kRunning);
+    slower.progress = 0.5;
+    EXPECT_TRUE(r.report({slower}).shown);
+}
+
+TEST(observed, ignores_what_is_not_this_workers) {
+    Rows r;
+    r.add("foreign", "other");
+    r.report({Rows::says("unknown", InstanceState::kRunning), Rows::says("foreign", InstanceState::kRunning)});
+    EXPECT_EQ(r.view().instances[1].state, InstanceState::kScheduled);
+    EXPECT_EQ(r.assign(), std::vector<std::string>{"i"}) << "so the worker stops the others";
+}
+
+TEST(observed, hostile_figures_and_texts_are_bounded) {
+    Rows r;
+    auto wild = Rows::says("i", InstanceState::kError);
+    wild.progress = std::numeric_limits<double>::quiet_NaN();
+    wild.reason = "bad \xff\xc3 \xed\xa0\x80 bytes, good ä€😀 " + std::string(1'000'000, 'x');
+    protocol::WorkerReport report;
+    report.worker_id = WorkerId("w");
+    report.devices.resize(100'000);
+    report.instances = {wild};
+    r.observed.apply(report, r.snapshot, r.clock.steady(), r.clock.wall());
+    const Instance seen = r.view().instances[0];
+    EXPECT_EQ(seen.progress, 0);
+    EXPECT_LE(seen.reason.size(), 1004u);
+    EXPECT_TRUE(seen.reason.starts_with("bad ?? ??? bytes, good ä€😀 x")) << seen.reason.substr(0, 50);
+    EXPECT_LE(r.view().workers[0].devices.size(), 256u);
+}
+
+TEST(observed, stopping_takes_no_requests_from_that_moment) {
+    Rows r;
+    r.report({Rows::says("i", InstanceState::kRunning)});
+    r.snapshot.instances[0].stopping = true;
+    EXPECT_EQ(r.view().instances[0].state, InstanceState::kStopping);
+    EXPECT_TRUE(r.assign().empty());
+}
+
+TEST(observed, gone_only_when_it_cannot_come_back) {
+    Rows r;
+    r.report({});
+    EXPECT_EQ(r.assign().size(), 1u);  // the worker may be starting it now
+    r.snapshot.instances[0].stopping = true;
+    EXPECT_FALSE(r.report({}).gone) << "the worker was last told to run it";
+    EXPECT_TRUE(r.assign().empty());
+    EXPECT_FALSE(r.report({Rows::says("i", InstanceState::kStopping)}).gone);
+    EXPECT_TRUE(r.report({}).gone);
+    EXPECT_EQ(r.observed.gone().count(InstanceId("i")), 1u);
+    EXPECT_FALSE(r.report({}).gone) << "told once";
+    r.snapshot.instances.clear();
+    r.observed.forget_missing(r.snapshot);
+    EXPECT_TRUE(r.observed.gone().empty());
+}
+
+TEST(observed, not_gone_at_the_first_report_after_a_restart) {
+    Rows r;
+    r.snapshot.instances[0].stopping = true;
+    EXPECT_FALSE(r.report({}).gone) << "nobody knows what the former server had told the worker";
+    r.assign();
+    EXPECT_TRUE(r.report({}).gone);
+}
+
+TEST(observed, unreachable_after_missing_reports_and_back_by_itself) {
+    Rows r;
+    r.report({Rows::says("i", InstanceState::kRunning)});
+    r.clock.advance(kUnreachableAfter);
+    EXPECT_TRUE(r.observed.expire(r.clock.steady()).empty());
+    r.clock.advance(1ms);
+    ASSERT_EQ(r.observed.expire(r.clock.steady()).size(), 1u);
+    EXPECT_TRUE(r.observed.expire(r.clock.steady()).empty()) << "told once";
+    EXPECT_EQ(r.view().workers[0].state, WorkerState::kUnreachable);
+    EXPECT_EQ(r.view().instances[0].state, InstanceState::kUnreachable);
+    EXPECT_NE(r.view().instances[0].reason, "");
+    EXPECT_TRUE(r.report({Rows::says("i", InstanceState::kRunning)}).state);
+    EXPECT_EQ(r.view().instances[0].state, InstanceState::kRunning);
+}
+
+TEST(observed, the_wall_clock_moves_nothing) {
+    Rows r;
+    r.report({});
+    r.clock.set_wall(r.clock.wall() + std::chrono::hours(24 * 365));
+    EXPECT_TRUE(r.observed.expire(r.clock.steady()).empty());
+    r.clock.set_wall(WallTime(1s));
+    EXPECT_TRUE(r.observed.expire(r.clock.steady()).empty());
+}
+
+TEST(observed, a_cordoned_worker_that_reports_is_draining) {
+    Rows r;
+    r.report({});
+    r.snapshot.workers[0].cordoned = true;
+    EXPECT_EQ(r.view().workers[0].state, WorkerState::kDraining);
+    r.clock.advance(kUnreachableAfter + 1s);
+    EXPECT_EQ(r.observed.expire(r.clock.steady()).size(), 1u);
+    EXPECT_EQ(r.view().workers[0].state, WorkerState::kUnreachable);
+}
+
+}  // namespace
+}  // namespace gantry::control

@@ -1,0 +1,115 @@
+#include "control/status.h"
+
+#include <gtest/gtest.h>
+
+#include "control/publish.h"
+
+namespace gantry::control {
+namespace {
+
+using S = InstanceState;
+
+Instance instance(S state, const std::string& reason = "", double progress = 0, bool stopping = false) {
+    Instance i;
+    i.state = state;
+    i.reason = reason;
+    i.progress = progress;
+    i.stopping = stopping;
+    i.endpoint = "unix:/e";
+    return i;
+}
+
+struct Case {
+    const char* what;
+    uint32_t replicas;
+    bool stopped;
+    std::vector<Instance> instances;
+    const char* state;
+    const char* reason;
+    const char* not_ready;
+};
+
+TEST(status, table) {
+    const std::vector<Case> cases = {
+        {"new", 1, false, {}, "pending", "", "pending"},
+        {"nowhere to go", 1, false, {instance(S::kPending, "no worker")}, "pending", "no worker", "no worker"},
+        {"scheduled", 1, false, {instance(S::kScheduled)}, "starting", "", "loading (0 %)"},
+        {"loading", 1, false, {instance(S::kStarting, "", 0.42)}, "starting", "", "loading (42 %)"},
+        {"running", 1, false, {instance(S::kRunning)}, "running", "", "running"},
+        {"some", 2, false, {instance(S::kRunning), instance(S::kStarting)}, "degraded", "1 of 2 replicas are running", nullptr},
+        {"some failed", 2, false, {instance(S::kRunning), instance(S::kError, "boom")}, "degraded",
+         "1 of 2 replicas are running: boom", nullptr},
+        {"failed", 1, false, {instance(S::kError, "crash loop: 5")}, "error", "crash loop: 5", "crash loop: 5"},
+        {"one failed, one loads", 2, false, {instance(S::kError, "x"), instance(S::kStarting, "", 1)}, "starting", "",
+         "loading (50 %)"},
+        {"unreachable", 1, false, {instance(S::kUnreachable)}, "error", "its worker is unreachable",
+         "its worker is unreachable"},
+        {"stopped", 1, true, {}, "stopped", "", "stopped"},
+        {"still stopping", 1, true, {instance(S::kStopping, "", 0, true)}, "stopped", "1 instance is still stopping", "stopped"},
+        {"scaled to none", 0, false, {}, "stopped", "0 replicas are wanted", "stopped"},
+        {"restarting", 1, false, {instance(S::kStopping, "", 0, true)}, "pending",
+         "waits until its former instance has stopped", nullptr},
+        {"a stopping one is not counted", 1, false, {instance(S::kStopping, "", 0, true), instance(S::kRunning)}, "running", "",
+         nullptr},
+    };
+    for (const Case& c : cases) {
+        SCOPED_TRACE(c.what);
+        Deployment d;
+        d.replicas = c.replicas;
+        d.stopped = c.stopped;
+        std::vector<const Instance*> pointers;
+        for (const Instance& i : c.instances) pointers.push_back(&i);
+        const auto status = deployment_status(d, pointers);
+        EXPECT_EQ(status.state, c.state);
+        EXPECT_EQ(status.reason, c.reason);
+        if (c.not_ready != nullptr) {
+            EXPECT_EQ(not_ready_reason(status), c.not_ready);
+        }
+    }
+}
+
+TEST(routes, only_what_serves_is_a_target) {
+    Snapshot view;
+    Deployment d;
+    d.id = DeploymentId("d");
+    d.name = "m";
+    d.source = "file:/m";
+    d.replicas = 4;
+    view.deployments.push_back(d);
+    Model model;
+    model.source = "file:/m";
+    model.meta.context_length = 2048;
+    view.models.push_back(model);
+    for (const auto& [id, state, stopping] : {std::tuple("run", S::kRunning, false), std::tuple("stop", S::kRunning, true),
+                                              std::tuple("load", S::kStarting, false), std::tuple("lost", S::kUnreachable, false)}) {
+        Instance i = instance(state, "", 0, stopping);
+        i.id = InstanceId(id);
+        i.deployment_id = d.id;
+        i.api_key = "k";
+        view.instances.push_back(i);
+    }
+    auto routes = make_routes(view);
+    const auto& entry = routes.models.at("m");
+    ASSERT_EQ(entry.targets.size(), 1u);
+    EXPECT_EQ(entry.targets[0].instance_id.text, "run");
+    EXPECT_EQ(entry.targets[0].api_key, "k");
+    EXPECT_EQ(entry.context_length, 2048u);
+    view.deployments[0].options.context_tokens = 512;
+    EXPECT_EQ(make_routes(view).models.at("m").context_length, 512u);
+    view.deployments[0].stopped = true;
+    EXPECT_TRUE(make_routes(view).models.at("m").targets.empty());
+    EXPECT_TRUE(make_routes(view).models.at("m").stopped);
+    EXPECT_EQ(make_routes(view).models.at("m").not_ready_reason, "stopped");
+}
+
+TEST(auth_table, holds_no_password_hashes) {
+    store::Store::AuthRows rows;
+    User u;
+    u.id = UserId("u");
+    u.password_hash = "hash";
+    rows.users.push_back(u);
+    EXPECT_EQ(make_auth(rows).users.at(UserId("u")).password_hash, "");
+}
+
+}  // namespace
+}  // namespace gantry::control
