@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <bit>
+#include <cmath>
 
 #include "base/assert.h"
 
@@ -35,18 +36,21 @@ void CostModel::observe(uint32_t rows, double ms) {
     }
 }
 
+// What was not seen lies between its neighbours, evenly in the logarithm; beyond them it is as they are.
 double CostModel::row_ms(uint32_t bucket) const {
-    for (uint32_t b = bucket + 1; b-- > 0;) {
-        if (row_ms_[b] > 0) {
-            return row_ms_[b];
-        }
+    uint32_t below = bucket;
+    while (below > 0 && row_ms_[below] == 0) {
+        --below;
     }
-    for (uint32_t b = bucket + 1; b < kBuckets; ++b) {
-        if (row_ms_[b] > 0) {
-            return row_ms_[b];
-        }
+    uint32_t above = bucket;
+    while (above + 1 < kBuckets && row_ms_[above] == 0) {
+        ++above;
     }
-    return 0;
+    if (row_ms_[below] == 0 || row_ms_[above] == 0 || below == above) {
+        return std::max(row_ms_[below], row_ms_[above]);
+    }
+    const double way = static_cast<double>(bucket - below) / static_cast<double>(above - below);
+    return row_ms_[below] * std::pow(row_ms_[above] / row_ms_[below], way);
 }
 
 double CostModel::expected_ms(uint32_t rows) const {

@@ -28,13 +28,13 @@ struct SamplingParams {
     float presence_penalty = 0.0f;         // -2..2, over the generated tokens
     float frequency_penalty = 0.0f;        // -2..2, over the generated tokens
     float repetition_penalty = 1.0f;       // > 0, over prompt and generated tokens
-    std::vector<std::pair<TokenId, float>> logit_bias;
+    std::vector<std::pair<TokenId, float>> logit_bias{};
     uint64_t seed = 0;                     // the random number of token i depends on seed and i only
     bool logprobs = false;
     uint32_t top_logprobs = 0;             // 0..20
     bool ignore_eos = false;
     uint32_t min_tokens = 0;               // no end before so many
-    std::vector<TokenId> stop_token_ids;
+    std::vector<TokenId> stop_token_ids{};
 };
 
 enum class FinishReason { kStop, kLength, kCancelled, kError };

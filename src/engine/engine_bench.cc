@@ -6,9 +6,11 @@
 #include <cstdlib>
 #include <future>
 #include <mutex>
+#include <random>
 
 #include "engine/engine.h"
 #include "engine/llama_runner.h"
+#include "engine/sampler.h"
 
 namespace gantry::engine {
 namespace {
@@ -42,6 +44,28 @@ void load_model(benchmark::State& state) {
     }
 }
 BENCHMARK(load_model)->Unit(benchmark::kMillisecond)->UseRealTime()->Iterations(3);
+
+// One token of a vocabulary of 49,152, by the kind of request.
+void sample_row(benchmark::State& state, SamplingParams params) {
+    std::mt19937_64 random(1);
+    std::normal_distribution<float> normal(0, 3);
+    std::vector<float> row(49152);
+    for (float& x : row) {
+        x = normal(random);
+    }
+    Sampler sampler;
+    const TokenCounts counts = {{5, 1}, {700, 2}, {40000, 1}};
+    uint32_t index = 0;
+    for (auto _ : state) {
+        auto drawn = sampler.sample(SampleInput{.logits = row, .params = params, .counts = counts, .index = index++, .end_tokens = {}});
+        benchmark::DoNotOptimize(drawn);
+    }
+}
+BENCHMARK_CAPTURE(sample_row, greedy, SamplingParams{.temperature = 0})->Unit(benchmark::kMicrosecond);
+BENCHMARK_CAPTURE(sample_row, temperature, SamplingParams{.temperature = 0.7f})->Unit(benchmark::kMicrosecond);
+BENCHMARK_CAPTURE(sample_row, top_k_top_p, SamplingParams{.temperature = 0.7f, .top_p = 0.9f, .top_k = 40})->Unit(benchmark::kMicrosecond);
+BENCHMARK_CAPTURE(sample_row, top_p_penalty, SamplingParams{.temperature = 1.0f, .top_p = 0.95f, .repetition_penalty = 1.1f})
+    ->Unit(benchmark::kMicrosecond);
 
 struct Stream {
     double first_ms = 0;

@@ -1,5 +1,6 @@
 // The engine's thread. Everything that crosses threads is in this file: requests come in through one bounded queue, cancels as a
 // set of ids, numbers go out through one lock.
+#include <algorithm>
 #include <atomic>
 #include <thread>
 #include <unordered_set>

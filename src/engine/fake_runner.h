@@ -14,13 +14,13 @@ namespace gantry::engine {
 
 struct FakeRunnerOptions {
     RunnerCapacity capacity{.context_tokens = 256, .slots = 8, .batch_rows = 64, .vocabulary = 61};
-    std::vector<TokenId> end_tokens;                     // of generation
+    std::vector<TokenId> end_tokens{};                   // of generation
     bool can_share = true;
     // Called in forward() before anything is stored; an answer replaces the outcome. For costs (advance a clock), errors, kNoSpace,
     // or to wait for the abort flag.
-    std::function<std::optional<Result<ForwardOutcome>>(const Batch&)> on_forward;
+    std::function<std::optional<Result<ForwardOutcome>>(const Batch&)> on_forward{};
     // May spoil the logits of a row of a slot.
-    std::function<void(Slot, std::vector<float>&)> on_logits;
+    std::function<void(Slot, std::vector<float>&)> on_logits{};
     // Planted bugs, each of which the tests must notice.
     bool bug_loses_a_row = false;                        // every 50th row is not stored as it was given
     bool bug_shares_wrong_cells = false;                 // a shared prefix lacks its middle token

@@ -25,13 +25,15 @@ constexpr uint64_t kReserveBytes = 256ull << 20;   // for compute buffers and th
 
 // --- llama.cpp's log ---------------------------------------------------------------------------------------------------
 
-// Its messages come in pieces, from any thread; whole lines of warnings and errors go to our log, and the last error is kept
-// because it is the only reason a failed load gives.
+// Its messages come in pieces, from any thread; whole lines of warnings and errors go to our log, and the first error of a load is
+// kept: it says why, those after it only that. What is said about a forward that we cut ourselves is dropped.
 struct LogState {
     std::string line;
     ggml_log_level level = GGML_LOG_LEVEL_NONE;
-    std::string last_error;
+    std::string first_error;
 };
+
+thread_local const std::atomic<bool>* cut_forward = nullptr;   // while this thread is in forward(): its abort flag
 
 Guarded<LogState>& log_state() {
     static Guarded<LogState> state;   // llama.cpp's log callback is one a process
@@ -51,11 +53,11 @@ void on_llama_log(ggml_log_level level, const char* text, void*) {
         state.line.pop_back();
         level = state.level;
         line = std::exchange(state.line, {});
-        if (level == GGML_LOG_LEVEL_ERROR) {
-            state.last_error = line;
+        if (level == GGML_LOG_LEVEL_ERROR && state.first_error.empty()) {
+            state.first_error = line;
         }
     });
-    if (line.empty()) {
+    if (line.empty() || (cut_forward && cut_forward->load())) {
         return;
     }
     if (level == GGML_LOG_LEVEL_ERROR) {
@@ -73,9 +75,9 @@ void init_backend_once() {
     });
 }
 
-// "error loading model: missing tensor 'x'" out of the last error line; paths don't get through.
+// "error loading model: missing tensor 'x'" out of the first error line; paths don't get through.
 std::string load_error_reason(const std::string& path) {
-    std::string line = log_state().with([](LogState& state) { return std::exchange(state.last_error, {}); });
+    std::string line = log_state().with([](LogState& state) { return std::exchange(state.first_error, {}); });
     for (const char* mark : {"error loading model: ", "failed to load model from file: "}) {
         const size_t at = line.find(mark);
         if (at != std::string::npos) {
@@ -192,7 +194,9 @@ public:
             batch_.seq_id[i][0] = batch[i].slot;
             batch_.logits[i] = batch[i].wants_logits ? 1 : 0;
         }
+        cut_forward = &abort_flag_;
         const int32_t status = llama_decode(context_.get(), batch_);
+        cut_forward = nullptr;
         if (status == 0) {
             return ForwardOutcome::kDone;
         }
@@ -298,7 +302,7 @@ Result<ModelPtr> load_model(const LlamaOptions& options) {
         }
         return true;
     };
-    log_state().with([](LogState& state) { state.last_error.clear(); });
+    log_state().with([](LogState& state) { state.first_error.clear(); });
     ModelPtr model;
     try {
         model.reset(llama_model_load_from_file(options.model_path.c_str(), params));
