@@ -3,6 +3,8 @@
 #include <fmt/chrono.h>
 #include <fmt/format.h>
 
+#include <utility>
+
 #include <jinja/caps.h>
 #include <jinja/lexer.h>
 #include <jinja/parser.h>
@@ -25,29 +27,63 @@ constexpr const char* kChatMl =
     "{%- endfor -%}\n"
     "{%- if add_generation_prompt -%}{{- '<|im_start|>assistant\\n' -}}{%- endif -%}";
 
-TemplateLimits limits() {
-    return {kTemplateStepsMax, kTemplateStackMax, kTemplateRangeMax, kTemplateTimeMax};
-}
-
 // The interpreter's errors quote the template; what matters stands in the last "Error: ".
 std::string reason_in(const std::string& text) {
     const size_t at = text.rfind("Error: ");
     return log::escape(at == std::string::npos ? text : text.substr(at + 7), 500);
 }
 
+// U+FDD0, a code point that stands for no character and is reserved for such uses inside a program.
+constexpr std::string_view kCut = "\xEF\xB7\x90";
+
+// Takes the cuts out again. Input that is still marked needs none; elsewhere the prompt falls into
+// parts.
+void append_parts(std::vector<PromptPart>& parts, std::string_view text, bool is_input) {
+    PromptPart part{{}, is_input};
+    const auto flush = [&] {
+        if (!part.text.empty()) {
+            parts.push_back(std::exchange(part, PromptPart{{}, is_input}));
+        }
+    };
+    while (true) {
+        const size_t cut = text.find(kCut);
+        part.text.append(text.substr(0, cut));
+        if (cut == std::string_view::npos) {
+            break;
+        }
+        if (!is_input) {
+            flush();
+        }
+        text.remove_prefix(cut + kCut.size());
+    }
+    flush();
+}
+
 // Builds the values that a template sees. Text of a client is marked where it must not become a
 // special token.
 class Values {
 public:
-    Values(const std::function<bool(std::string_view)>& holds_special_text, bool typed_content,
-           bool object_arguments)
-        : holds_special_text_(holds_special_text),
+    Values(const SpecialTextStarts& special_text_starts, bool typed_content, bool object_arguments)
+        : special_text_starts_(special_text_starts),
           typed_content_(typed_content),
           object_arguments_(object_arguments) {}
 
     jinja::value text(const std::string& content) const {
-        return jinja::mk_val<jinja::value_string>(
-            jinja::string(content, holds_special_text_(content)));
+        const std::vector<size_t> starts = special_text_starts_(content);
+        std::string broken;
+        size_t from = 0;
+        for (const size_t start : starts) {
+            // Behind the first character, whose further bytes are 10xxxxxx.
+            size_t cut = start + 1;
+            while (cut < content.size() &&
+                   (static_cast<unsigned char>(content[cut]) & 0xC0) == 0x80) {
+                ++cut;
+            }
+            broken.append(content, from, cut - from).append(kCut);
+            from = cut;
+        }
+        broken.append(content, from);
+        return jinja::mk_val<jinja::value_string>(jinja::string(broken, !starts.empty()));
     }
 
     jinja::value message(const Message& message) const {
@@ -132,7 +168,7 @@ private:
         return jinja::mk_val<jinja::value_none>();
     }
 
-    const std::function<bool(std::string_view)>& holds_special_text_;
+    const SpecialTextStarts& special_text_starts_;
     bool typed_content_;
     bool object_arguments_;
 };
@@ -151,6 +187,7 @@ std::vector<Message> without_system(std::vector<Message> messages) {
 struct ChatTemplate::State {
     jinja::program program;
     jinja::caps caps;
+    TemplateLimits limits;
     std::string source;
     std::string begin_text;
     std::string end_text;
@@ -161,7 +198,8 @@ ChatTemplate::~ChatTemplate() = default;
 
 Result<std::unique_ptr<ChatTemplate>> ChatTemplate::create(std::string source,
                                                            std::string begin_text,
-                                                           std::string end_text) {
+                                                           std::string end_text,
+                                                           const TemplateLimits& limits) {
     if (source.empty() || source == "chatml") {
         source = kChatMl;
     }
@@ -175,27 +213,27 @@ Result<std::unique_ptr<ChatTemplate>> ChatTemplate::create(std::string source,
         jinja::lexer_result tokens = lexer.tokenize(source);
         state->program = jinja::parse_from_tokens(tokens);
         state->source = tokens.source;
-        guard_template(state->program, kTemplateRangeMax);
+        guard_template(state->program, limits.range_items);
         // Tries the template on samples. One that runs over its budget on them is found out here.
-        const TemplateBudget budget(limits());
+        const TemplateBudget budget(limits);
         state->caps = jinja::caps_get(state->program);
     } catch (const std::exception& failure) {
         return invalid_argument(
             fmt::format("the chat template can't be read: {}", reason_in(failure.what())));
     }
+    state->limits = limits;
     state->begin_text = std::move(begin_text);
     state->end_text = std::move(end_text);
     return std::unique_ptr<ChatTemplate>(new ChatTemplate(std::move(state)));
 }
 
 Result<std::vector<PromptPart>> ChatTemplate::render(
-    const ChatRequest& request, WallTime now,
-    const std::function<bool(std::string_view)>& holds_special_text) const {
+    const ChatRequest& request, WallTime now, const SpecialTextStarts& special_text_starts) const {
     try {
-        const TemplateBudget budget(limits());
+        const TemplateBudget budget(state_->limits);
         jinja::context context(state_->source);
         context.current_time = std::chrono::system_clock::to_time_t(now);
-        const Values values(holds_special_text, !state_->caps.supports_string_content,
+        const Values values(special_text_starts, !state_->caps.supports_string_content,
                             state_->caps.supports_object_arguments);
         auto messages = jinja::mk_val<jinja::value_array>();
         const std::vector<Message> adapted = state_->caps.supports_system_role
@@ -224,9 +262,7 @@ Result<std::vector<PromptPart>> ChatTemplate::render(
         const jinja::value_string text = jinja::runtime::gather_string_parts(results);
         std::vector<PromptPart> parts;
         for (const jinja::string_part& part : text->val_str.parts) {
-            if (!part.val.empty()) {
-                parts.push_back({part.val, part.is_input});
-            }
+            append_parts(parts, part.val, part.is_input);
         }
         return parts;
     } catch (const std::exception& failure) {

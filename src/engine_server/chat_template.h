@@ -3,8 +3,10 @@
 // with bounds of ours: a template is foreign code, so its loops, its recursion and its range() are
 // counted, and it is only run on threads of the BlockingPool. What it throws becomes a Result.
 //
-// What a client wrote is marked while it passes through the template; where it holds the text of a
-// special token, that part comes out as input and is tokenized as mere text. Threads: render() any.
+// What a client wrote stays text. Where it holds the text of a special token, it is marked as
+// input, which most of the interpreter's operations keep, and that text is broken by a character of
+// ours, which all of them keep: the prompt is cut there, so that no token is found across the cut.
+// Threads: render() any.
 
 #include <functional>
 #include <memory>
@@ -20,25 +22,31 @@
 namespace gantry::engine_server {
 
 // Bounds of one rendering.
-inline constexpr uint64_t kTemplateStepsMax = 2'000'000;  // loop iterations and macro calls
-inline constexpr size_t kTemplateStackMax = 64u << 20;    // bytes of stack
-inline constexpr int64_t kTemplateRangeMax = 100'000;     // items of one range()
-inline constexpr std::chrono::milliseconds kTemplateTimeMax{5'000};
+struct TemplateLimits {
+    uint64_t steps = 2'000'000;      // loop iterations and macro calls
+    size_t stack_bytes = 64u << 20;  // but no more than half of what the thread has
+    int64_t range_items = 10'000;   // items of one range()
+    std::chrono::milliseconds time{2'000};
+};
 inline constexpr size_t kTemplateSourceMax = 1u << 20;  // bytes of the template itself
+
+// Tokenizer::special_text_starts.
+using SpecialTextStarts = std::function<std::vector<size_t>(std::string_view)>;
 
 class ChatTemplate {
 public:
     // `source` empty: the ChatML form, which most models without a template know. kInvalidArgument:
     // it can't be parsed.
     static Result<std::unique_ptr<ChatTemplate>> create(std::string source, std::string begin_text,
-                                                        std::string end_text);
+                                                        std::string end_text,
+                                                        const TemplateLimits& limits = {});
     ~ChatTemplate();
 
     // The prompt up to where the answer begins. kInvalidArgument with the template's own words
     // where it refuses the messages.
-    Result<std::vector<PromptPart>> render(
-        const protocol::openai::ChatRequest& request, WallTime now,
-        const std::function<bool(std::string_view)>& holds_special_text) const;
+    Result<std::vector<PromptPart>> render(const protocol::openai::ChatRequest& request,
+                                           WallTime now,
+                                           const SpecialTextStarts& special_text_starts) const;
 
 private:
     struct State;

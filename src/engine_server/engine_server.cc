@@ -27,8 +27,6 @@ namespace asio = http::asio;
 constexpr int kFailed = 1;
 constexpr int kBadModel = 3;
 constexpr std::chrono::seconds kDrainTime{5};
-constexpr std::chrono::milliseconds kUnwindStep{10};
-constexpr int kUnwindSteps = 200;
 
 // "models/x.gguf" -> "x"
 std::string name_of(const std::string& path) { return std::filesystem::path(path).stem().string(); }
@@ -157,15 +155,11 @@ private:
         reason_ = reason;
         log::info("{}: finishing what runs, {} s at most", reason, kDrainTime.count());
         wait_for_signal();
-        asio::co_spawn(io_, drain(frontend_.server(), io_), asio::detached);
+        asio::co_spawn(io_, drain(frontend_, io_), asio::detached);
     }
 
-    static http::Task<void> drain(http::Server& server, asio::io_context& io) {
-        co_await server.stop(Deadline::after(kDrainTime));
-        // What was cut off still unwinds: its handlers must not outlive what they refer to.
-        for (int i = 0; i < kUnwindSteps && server.exchanges() > 0; ++i) {
-            co_await http::sleep_for(kUnwindStep);
-        }
+    static http::Task<void> drain(Frontend& frontend, asio::io_context& io) {
+        co_await frontend.stop(Deadline::after(kDrainTime));
         io.stop();
     }
 

@@ -25,6 +25,15 @@ EventHub::Sink EventHub::sender(uint64_t key) {
     };
 }
 
+void EventHub::cancel_all() {
+    engine::TokenEvent event;
+    event.finish = engine::FinishReason::kCancelled;
+    const auto sinks = sinks_;  // a copy, because a sink may remove itself
+    for (const auto& [key, sink] : sinks) {
+        sink(event);
+    }
+}
+
 void EventHub::deliver() {
     std::vector<std::pair<uint64_t, engine::TokenEvent>> events;
     {

@@ -27,6 +27,9 @@ public:
     void remove(uint64_t key);  // events of that key still under way are dropped
     Sink sender(uint64_t key);  // for SequenceRequest::on_event
 
+    // Ends every sequence known here with kCancelled, without waiting for the engine.
+    void cancel_all();
+
 private:
     void deliver();
 

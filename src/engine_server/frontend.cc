@@ -3,6 +3,8 @@
 #include <sodium.h>
 
 #include <array>
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/detached.hpp>
 
 #include "base/assert.h"
 #include "engine_server/deep_stacks.h"
@@ -13,6 +15,11 @@ namespace gantry::engine_server {
 namespace {
 
 constexpr size_t kPoolThreads = 2;
+// While stopping: how long before the deadline streams are ended with an error, how long after it
+// handlers may take to unwind.
+constexpr std::chrono::milliseconds kFarewell{500};
+constexpr std::chrono::milliseconds kUnwind{2'000};
+constexpr std::chrono::milliseconds kPollStep{10};
 
 using Digest = std::array<unsigned char, 32>;
 
@@ -118,6 +125,21 @@ void Frontend::set_progress(float progress) { state_->services.progress = progre
 void Frontend::set_model(std::unique_ptr<LoadedModel> model) {
     GANTRY_ASSERT(!state_->services.model, "a frontend has one model for all its life");
     state_->services.model = std::move(model);
+}
+
+http::Task<void> Frontend::stop(Deadline deadline) {
+    http::asio::co_spawn(state_->services.io, state_->server.stop(deadline), http::asio::detached);
+    const auto passed = [deadline](std::chrono::milliseconds before) {
+        return deadline.passed(std::chrono::steady_clock::now() + before);
+    };
+    while (state_->server.exchanges() > 0 && !passed(kFarewell)) {
+        co_await http::sleep_for(kPollStep);
+    }
+    state_->hub.cancel_all();
+    // What is cut off still unwinds: its handlers must not outlive what they refer to.
+    while (state_->server.exchanges() > 0 && !passed(-kUnwind)) {
+        co_await http::sleep_for(kPollStep);
+    }
 }
 
 }  // namespace gantry::engine_server

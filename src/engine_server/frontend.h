@@ -6,6 +6,7 @@
 #include <memory>
 #include <string>
 
+#include "base/clock.h"
 #include "engine_server/services.h"
 #include "http/http.h"
 
@@ -25,6 +26,9 @@ public:
     http::Server& server();
     void set_progress(float progress);                   // any thread
     void set_model(std::unique_ptr<LoadedModel> model);  // once; from then on requests are answered
+    // Lets what runs go on until the deadline, then ends it with an error that clients see, then
+    // cuts it off.
+    http::Task<void> stop(Deadline deadline);
 
 private:
     struct State;

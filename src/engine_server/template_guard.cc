@@ -1,5 +1,8 @@
 #include "engine_server/template_guard.h"
 
+#include <pthread.h>
+
+#include <algorithm>
 #include <string>
 #include <utility>
 
@@ -90,6 +93,19 @@ void guard(jinja::statements& body) {
 
 uintptr_t stack_pointer() { return reinterpret_cast<uintptr_t>(__builtin_frame_address(0)); }
 
+// Half of what this thread's stack still has, for templates also run on ordinary threads.
+size_t stack_allowance() {
+    pthread_attr_t attributes;
+    void* lowest = nullptr;
+    size_t size = 0;
+    if (pthread_getattr_np(pthread_self(), &attributes) != 0) {
+        return 0;
+    }
+    pthread_attr_getstack(&attributes, &lowest, &size);
+    pthread_attr_destroy(&attributes);
+    return (stack_pointer() - reinterpret_cast<uintptr_t>(lowest)) / 2;
+}
+
 }  // namespace
 
 void guard_template(jinja::program& program, int64_t range_items) {
@@ -99,7 +115,7 @@ void guard_template(jinja::program& program, int64_t range_items) {
 
 TemplateBudget::TemplateBudget(const TemplateLimits& limits)
     : steps_left_(limits.steps),
-      stack_bytes_(limits.stack_bytes),
+      stack_bytes_(std::min(limits.stack_bytes, stack_allowance())),
       stack_start_(stack_pointer()),
       end_(std::chrono::steady_clock::now() + limits.time) {
     GANTRY_ASSERT(current_budget == nullptr, "one budget a thread");

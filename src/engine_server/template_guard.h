@@ -8,14 +8,9 @@
 
 #include <jinja/runtime.h>
 
-namespace gantry::engine_server {
+#include "engine_server/chat_template.h"
 
-struct TemplateLimits {
-    uint64_t steps = 0;
-    size_t stack_bytes = 0;
-    int64_t range_items = 0;
-    std::chrono::milliseconds time{0};
-};
+namespace gantry::engine_server {
 
 // Changes the tree; once, before the first evaluation.
 void guard_template(jinja::program& program, int64_t range_items);

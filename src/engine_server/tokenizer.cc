@@ -69,11 +69,17 @@ public:
         return text;
     }
 
-    bool holds_special_text(std::string_view text) const override {
-        return std::any_of(special_texts_.begin(), special_texts_.end(),
-                           [text](const std::string& special) {
-                               return text.find(special) != std::string_view::npos;
-                           });
+    std::vector<size_t> special_text_starts(std::string_view text) const override {
+        std::vector<size_t> starts;
+        for (const std::string& special : special_texts_) {
+            for (size_t at = text.find(special); at != std::string_view::npos;
+                 at = text.find(special, at + 1)) {
+                starts.push_back(at);
+            }
+        }
+        std::sort(starts.begin(), starts.end());
+        starts.erase(std::unique(starts.begin(), starts.end()), starts.end());
+        return starts;
     }
 
     engine::TokenId begin_token() const override {

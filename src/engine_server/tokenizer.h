@@ -31,8 +31,8 @@ public:
                                                           bool parse_special) const = 0;
     // The token's bytes: maybe part of a character. Control tokens are empty unless `special`.
     virtual std::string piece(engine::TokenId token, bool special = false) const = 0;
-    // Whether `text` holds the text of a control token, which only the template may write.
-    virtual bool holds_special_text(std::string_view text) const = 0;
+    // Where the texts of control tokens, which only the template may write, begin in `text`.
+    virtual std::vector<size_t> special_text_starts(std::string_view text) const = 0;
 
     virtual engine::TokenId begin_token()
         const = 0;                               // put before a prompt; -1: the model wants none

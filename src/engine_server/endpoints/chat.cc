@@ -22,7 +22,7 @@ Result<AnswerPlan> plan_chat(const std::string& body, Services& services) {
         return supported.error();
     }
     const auto special = [&model](std::string_view text) {
-        return model.tokenizer->holds_special_text(text);
+        return model.tokenizer->special_text_starts(text);
     };
     Result<std::vector<PromptPart>> parts =
         model.chat_template->render(*request, services.clock.wall(), special);

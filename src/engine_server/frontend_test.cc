@@ -1,0 +1,530 @@
+// The endpoints over real sockets, with a FakeRunner behind them.
+
+#include "engine_server/frontend.h"
+
+#include <gtest/gtest.h>
+
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/detached.hpp>
+#include <boost/asio/executor_work_guard.hpp>
+#include <boost/asio/post.hpp>
+#include <condition_variable>
+#include <future>
+#include <thread>
+
+#include "base/json.h"
+#include "engine/fake_runner.h"
+
+namespace gantry::engine_server {
+namespace {
+
+namespace asio = http::asio;
+using engine::Batch;
+using engine::ForwardOutcome;
+
+constexpr uint32_t kVocabulary = 61;
+constexpr uint32_t kContext = 256;
+
+// A token is a letter; "<|x|>" is the one special text, token 60.
+class LetterTokenizer final : public Tokenizer {
+public:
+    Result<std::vector<engine::TokenId>> tokenize(std::string_view text,
+                                                  bool parse_special) const override {
+        std::vector<engine::TokenId> tokens;
+        for (size_t i = 0; i < text.size(); ++i) {
+            if (parse_special && text.substr(i).starts_with("<|x|>")) {
+                tokens.push_back(60);
+                i += 4;
+            } else {
+                tokens.push_back(static_cast<unsigned char>(text[i]) % 60);
+            }
+        }
+        return tokens;
+    }
+    std::string piece(engine::TokenId token, bool) const override {
+        return std::string(1, static_cast<char>('A' + token % 26));
+    }
+    std::vector<size_t> special_text_starts(std::string_view text) const override {
+        const size_t at = text.find("<|x|>");
+        return at == text.npos ? std::vector<size_t>() : std::vector<size_t>{at};
+    }
+    engine::TokenId begin_token() const override { return -1; }
+    std::string begin_text() const override { return {}; }
+    std::string end_text() const override { return {}; }
+    uint32_t size() const override { return kVocabulary; }
+    size_t piece_bytes_max() const override { return 8; }
+};
+
+// Holds the engine's thread inside forward() until let go, and can make it fail.
+class Gate {
+public:
+    std::optional<Result<ForwardOutcome>> pass() {
+        std::unique_lock lock(mutex_);
+        ++arrived_;
+        changed_.notify_all();
+        changed_.wait(lock, [this] { return permits_ != 0; });
+        if (permits_ > 0) {
+            --permits_;
+        }
+        if (fail_after_ > 0 && --fail_after_ == 0) {
+            return Result<ForwardOutcome>(internal_error("the fake device is gone"));
+        }
+        return std::nullopt;
+    }
+    void open() { permit(-1); }
+    void permit(int forwards) {
+        set([this, forwards] { permits_ = forwards; });
+    }
+    void fail_at(int forward) {
+        set([this, forward] { fail_after_ = forward; });
+    }
+    bool wait_arrived(int times) {
+        std::unique_lock lock(mutex_);
+        return changed_.wait_for(lock, std::chrono::seconds(20), [&] { return arrived_ >= times; });
+    }
+
+private:
+    template <class Change>
+    void set(Change change) {
+        const std::lock_guard lock(mutex_);
+        change();
+        changed_.notify_all();
+    }
+    std::mutex mutex_;
+    std::condition_variable changed_;
+    int permits_ = -1;  // negative: any number
+    int arrived_ = 0;
+    int fail_after_ = 0;
+};
+
+class FrontendTest : public testing::Test {
+protected:
+    FrontendTest() : work_(asio::make_work_guard(io_)) {}
+
+    void start(FrontendOptions options = {"", "letters", ""}, engine::EngineConfig config = {}) {
+        frontend_ = std::make_unique<Frontend>(io_, std::move(options));
+        Result<uint16_t> port = frontend_->server().listen_tcp("127.0.0.1", 0, "engine");
+        ASSERT_TRUE(port.ok());
+        endpoint_ = "tcp:127.0.0.1:" + std::to_string(*port);
+        config_ = config;
+        thread_ = std::thread([this] { io_.run(); });
+    }
+
+    void load() {
+        auto model = std::make_unique<LoadedModel>();
+        model->tokenizer = std::make_unique<LetterTokenizer>();
+        model->chat_template = std::move(
+            *ChatTemplate::create("{% for m in messages %}{{ m.content }}{% endfor %}", "", ""));
+        engine::FakeRunnerOptions fake;
+        fake.capacity = {
+            .context_tokens = kContext, .slots = 8, .batch_rows = 64, .vocabulary = kVocabulary};
+        fake.on_forward = [this](const Batch&) { return gate_.pass(); };
+        auto runner = std::make_unique<engine::FakeRunner>(std::move(fake));
+        model->capacity = runner->capacity();
+        model->description = "arithmetic";
+        model->engine = engine::Engine::start(std::move(runner), config_);
+        engine_ = model->engine.get();
+        std::promise<void> done;
+        asio::post(io_, [&] {
+            frontend_->set_model(std::move(model));
+            done.set_value();
+        });
+        done.get_future().wait();
+    }
+
+    void TearDown() override {
+        if (!thread_.joinable()) {
+            return;
+        }
+        gate_.open();
+        auto stop = [](Frontend& frontend, asio::io_context& io) -> http::Task<void> {
+            co_await frontend.stop(Deadline::after(std::chrono::seconds(1)));
+            io.stop();
+        };
+        asio::co_spawn(io_, stop(*frontend_, io_), asio::detached);
+        thread_.join();
+        frontend_.reset();
+    }
+
+    http::SimpleResponse call(const std::string& method, const std::string& target,
+                              const std::string& body = "", http::Headers headers = {}) {
+        Result<http::SimpleResponse> response =
+            http::fetch(endpoint_, {method, target, std::move(headers), body});
+        EXPECT_TRUE(response.ok()) << (response.ok() ? "" : response.error().message);
+        return response.ok() ? *response : http::SimpleResponse{};
+    }
+    json::object post(const std::string& target, const std::string& body, int status) {
+        const http::SimpleResponse response = call("POST", target, body);
+        EXPECT_EQ(response.status, status) << response.body;
+        Result<json::value> parsed = parse_json(response.body);
+        EXPECT_TRUE(parsed.ok()) << response.body;
+        return parsed.ok() && parsed->is_object() ? parsed->as_object() : json::object();
+    }
+    std::vector<std::string> stream(const std::string& target, const std::string& body) {
+        std::vector<std::string> events;
+        http::SseReader reader;
+        const auto sink = [&](std::string_view bytes) {
+            const Result<std::vector<http::SseEvent>> more = reader.feed(bytes);
+            for (const http::SseEvent& event : *more) {
+                events.push_back(event.data);
+            }
+            return true;
+        };
+        const Result<http::SimpleResponse> response =
+            http::fetch_stream(endpoint_, {"POST", target, {}, body}, sink);
+        EXPECT_TRUE(response.ok()) << (response.ok() ? "" : response.error().message);
+        return events;
+    }
+    static bool eventually(const std::function<bool()>& holds) {
+        const auto end = std::chrono::steady_clock::now() + std::chrono::seconds(20);
+        while (!holds()) {
+            if (std::chrono::steady_clock::now() > end) {
+                return false;
+            }
+            std::this_thread::sleep_for(std::chrono::milliseconds(2));
+        }
+        return true;
+    }
+
+    asio::io_context io_{1};
+    asio::executor_work_guard<asio::io_context::executor_type> work_;
+    Gate gate_;
+    engine::EngineConfig config_;
+    std::unique_ptr<Frontend> frontend_;
+    engine::Engine* engine_ = nullptr;
+    std::string endpoint_;
+    std::thread thread_;
+};
+
+std::string chat_body(const std::string& content, const std::string& extra = "") {
+    return R"({"messages":[{"role":"user","content":")" + content + "\"}]" + extra + "}";
+}
+const json::object& error_in(const json::object& body) { return body.at("error").as_object(); }
+std::string content_of(const json::object& answer, size_t choice = 0) {
+    return std::string(answer.at("choices").at(choice).at("message").at("content").as_string());
+}
+
+TEST_F(FrontendTest, SaysThatItLoads) {
+    start();
+    frontend_->set_progress(0.5F);
+    http::SimpleResponse health = call("GET", "/health");
+    EXPECT_EQ(health.status, 503);
+    const json::value loading = *parse_json(health.body);
+    EXPECT_EQ(loading.at("status"), "loading");
+    EXPECT_EQ(loading.at("progress").to_number<double>(), 0.5);
+    const http::SimpleResponse chat = call("POST", "/v1/chat/completions", chat_body("hello"));
+    EXPECT_EQ(chat.status, 503);
+    EXPECT_FALSE(chat.headers.get("retry-after").empty());
+    EXPECT_EQ(parse_json(chat.body)->at("error").at("code"), "model_loading");
+    load();
+    EXPECT_EQ(call("GET", "/health").status, 200);
+}
+
+TEST_F(FrontendTest, AnswersWhole) {
+    start();
+    load();
+    const json::object answer = post(
+        "/v1/chat/completions",
+        chat_body("hello", R"(,"model":"any","max_tokens":9,"seed":1,"ignore_eos":true)"), 200);
+    EXPECT_EQ(answer.at("model"), "any");
+    EXPECT_EQ(content_of(answer).size(), 9U);
+    EXPECT_EQ(answer.at("choices").at(0).at("finish_reason"), "length");
+    EXPECT_EQ(answer.at("usage").at("prompt_tokens"), 5);
+    EXPECT_EQ(answer.at("usage").at("completion_tokens"), 9);
+    EXPECT_TRUE(answer.contains("timings"));
+    const json::object again =
+        post("/v1/chat/completions",
+             chat_body("hello", R"(,"max_tokens":9,"seed":1,"ignore_eos":true)"), 200);
+    EXPECT_EQ(content_of(again), content_of(answer)) << "the same seed";
+    EXPECT_EQ(again.at("model"), "letters");
+}
+
+TEST_F(FrontendTest, StreamsInTheOrderThatClientsExpect) {
+    start();
+    load();
+    const std::string body = chat_body(
+        "hello",
+        R"(,"max_tokens":6,"seed":1,"stream":true,"stream_options":{"include_usage":true})");
+    const std::vector<std::string> events = stream("/v1/chat/completions", body);
+    ASSERT_GE(events.size(), 5U);
+    EXPECT_EQ(events.back(), "[DONE]");
+    std::string text;
+    std::string id;
+    for (size_t i = 0; i + 1 < events.size(); ++i) {
+        const json::value chunk = *parse_json(events[i]);
+        id = id.empty() ? std::string(chunk.at("id").as_string()) : id;
+        EXPECT_EQ(chunk.at("id"), json::value(id));
+        const json::array& choices = chunk.at("choices").as_array();
+        if (i + 2 == events.size()) {
+            EXPECT_TRUE(choices.empty());
+            EXPECT_EQ(chunk.at("usage").at("completion_tokens"), 6);
+            continue;
+        }
+        EXPECT_FALSE(chunk.as_object().contains("usage"));
+        const json::object& delta = choices.at(0).at("delta").as_object();
+        EXPECT_EQ(delta.contains("role"), i == 0);
+        EXPECT_EQ(choices.at(0).at("finish_reason").is_null(), i + 3 != events.size());
+        if (delta.contains("content")) {
+            text += delta.at("content").as_string();
+        }
+    }
+    const json::object whole =
+        post("/v1/chat/completions", chat_body("hello", R"(,"max_tokens":6,"seed":1)"), 200);
+    EXPECT_EQ(text, content_of(whole));
+}
+
+TEST_F(FrontendTest, ManyChoicesAndPrompts) {
+    start();
+    load();
+    const json::object chat =
+        post("/v1/chat/completions", chat_body("hello", R"(,"n":3,"max_tokens":8,"seed":5)"), 200);
+    EXPECT_EQ(chat.at("choices").as_array().size(), 3U);
+    EXPECT_NE(content_of(chat, 0), content_of(chat, 1)) << "each choice has a seed of its own";
+    EXPECT_EQ(chat.at("usage").at("prompt_tokens"), 5) << "the choices share their prompt";
+    EXPECT_EQ(chat.at("usage").at("completion_tokens"), 24);
+    const json::object completion = post(
+        "/v1/completions", R"({"prompt":[[1,2],[3,4,5]],"n":2,"max_tokens":4,"echo":true})", 200);
+    ASSERT_EQ(completion.at("choices").as_array().size(), 4U);
+    EXPECT_EQ(completion.at("choices").at(1).at("text").as_string().subview(0, 2), "BC");
+    EXPECT_EQ(completion.at("choices").at(2).at("text").as_string().size(), 7U);
+    EXPECT_EQ(completion.at("usage").at("prompt_tokens"), 5);
+    std::set<int64_t> indexes;
+    for (const std::string& event :
+         stream("/v1/chat/completions",
+                chat_body("hello", R"(,"n":3,"max_tokens":8,"stream":true)"))) {
+        if (event != "[DONE]") {
+            indexes.insert(parse_json(event)->at("choices").at(0).at("index").to_number<int64_t>());
+        }
+    }
+    EXPECT_EQ(indexes, (std::set<int64_t>{0, 1, 2}));
+}
+
+TEST_F(FrontendTest, StopStringsEndAnAnswer) {
+    start();
+    load();
+    const std::string fields = R"(,"max_tokens":40,"seed":3,"ignore_eos":true)";
+    const std::string whole =
+        content_of(post("/v1/chat/completions", chat_body("hello", fields), 200));
+    const std::string stop = whole.substr(10, 3);
+    const json::object cut = post("/v1/chat/completions",
+                                  chat_body("hello", fields + R"(,"stop":")" + stop + "\""), 200);
+    EXPECT_EQ(content_of(cut), whole.substr(0, whole.find(stop)));
+    EXPECT_EQ(cut.at("choices").at(0).at("finish_reason"), "stop");
+    EXPECT_EQ(cut.at("usage").at("completion_tokens"), whole.find(stop) + 3);
+    EXPECT_TRUE(eventually([this] { return engine_->stats().running == 0; }))
+        << "the rest is not computed";
+}
+
+TEST_F(FrontendTest, Logprobs) {
+    start();
+    load();
+    const json::object answer =
+        post("/v1/chat/completions",
+             chat_body("hello", R"(,"max_tokens":4,"logprobs":true,"top_logprobs":2)"), 200);
+    const json::array& content = answer.at("choices").at(0).at("logprobs").at("content").as_array();
+    ASSERT_EQ(content.size(), 4U);
+    EXPECT_LE(content[0].at("logprob").to_number<double>(), 0);
+    EXPECT_EQ(content[0].at("top_logprobs").as_array().size(), 2U);
+}
+
+TEST_F(FrontendTest, ContextOverflowNamesBothNumbers) {
+    start();
+    load();
+    const json::object chat = post("/v1/chat/completions", chat_body(std::string(300, 'a')), 400);
+    EXPECT_EQ(error_in(chat).at("code"), "context_length_exceeded");
+    EXPECT_NE(error_in(chat).at("message").as_string().find("256"), json::string::npos);
+    EXPECT_NE(error_in(chat).at("message").as_string().find("300"), json::string::npos);
+    EXPECT_EQ(error_in(post("/v1/chat/completions", chat_body(std::string(1 << 20, ' ')), 400))
+                  .at("code"),
+              "context_length_exceeded");
+    EXPECT_EQ(
+        error_in(post("/v1/completions", R"({"prompt":")" + std::string(256, 'a') + "\"}", 400))
+            .at("param"),
+        "prompt");
+}
+
+TEST_F(FrontendTest, RefusalsHaveFourKeysAndLeaveNothingBehind) {
+    start();
+    load();
+    const std::pair<std::string, std::string> cases[] = {
+        {"/v1/chat/completions", "{"},
+        {"/v1/chat/completions", R"({"messages":"x"})"},
+        {"/v1/chat/completions", chat_body("a", R"(,"logit_bias":{"61":1})")},
+        {"/v1/chat/completions", chat_body("a", R"(,"stop_token_ids":[61])")},
+        {"/v1/chat/completions", chat_body("a", R"(,"response_format":{"type":"json_object"})")},
+        {"/v1/chat/completions", chat_body("")},
+        {"/v1/completions", R"({"prompt":""})"},
+        {"/v1/completions", R"({"prompt":[61]})"},
+        {"/v1/completions", R"({"prompt":"a","echo":true,"logprobs":1})"},
+        {"/tokenize", R"({})"},
+        {"/detokenize", R"({"tokens":[61]})"},
+    };
+    for (const auto& [target, body] : cases) {
+        const json::object answer = post(target, body, 400);
+        ASSERT_TRUE(answer.contains("error")) << body;
+        EXPECT_EQ(error_in(answer).size(), 4U) << body;
+    }
+    EXPECT_EQ(error_in(post("/v1/nothing", "{}", 404)).size(), 4U);
+    EXPECT_EQ(call("PUT", "/v1/models").status, 405);
+    EXPECT_EQ(engine_->stats().running + engine_->stats().waiting, 0U);
+}
+
+TEST_F(FrontendTest, AFullQueueIsA429) {
+    start({"", "letters", ""}, {.queue_limit = 1});
+    load();
+    gate_.permit(0);
+    // The first is held in its step, so nothing leaves the queue, which holds one.
+    std::thread first(
+        [this] { post("/v1/chat/completions", chat_body("hello", R"(,"max_tokens":2)"), 200); });
+    ASSERT_TRUE(gate_.wait_arrived(1));
+    Result<http::SimpleResponse> refused = unavailable("not yet");
+    std::mutex mutex;
+    std::vector<std::thread> more;
+    std::atomic<int> statuses_429{0};
+    for (int i = 0; i < 3; ++i) {
+        more.emplace_back([this, &statuses_429, &mutex, &refused] {
+            Result<http::SimpleResponse> response = http::fetch(
+                endpoint_,
+                {"POST", "/v1/chat/completions", {}, chat_body("hello", R"(,"max_tokens":2)")});
+            if (response && response->status == 429) {
+                const std::lock_guard lock(mutex);
+                refused = *response;
+                ++statuses_429;
+            }
+        });
+    }
+    EXPECT_TRUE(eventually([&] { return statuses_429 >= 1; }));
+    gate_.open();
+    first.join();
+    for (std::thread& client : more) {
+        client.join();
+    }
+    ASSERT_TRUE(refused.ok());
+    EXPECT_FALSE(refused->headers.get("retry-after").empty());
+    EXPECT_EQ(parse_json(refused->body)->at("error").at("type"), "rate_limit_error");
+}
+
+TEST_F(FrontendTest, AClientThatLeavesFreesItsSequence) {
+    start();
+    load();
+    const auto leave_at_first = [](std::string_view) { return false; };
+    (void)http::fetch_stream(endpoint_,
+                             {"POST",
+                              "/v1/chat/completions",
+                              {},
+                              chat_body("hello", R"(,"stream":true,"ignore_eos":true)")},
+                             leave_at_first);
+    EXPECT_TRUE(eventually([this] { return engine_->stats().running == 0; }));
+    EXPECT_LT(engine_->stats().generated_tokens_total, kContext)
+        << "it was not computed to its end";
+}
+
+TEST_F(FrontendTest, AnEngineErrorBeforeTheFirstTokenIsA500) {
+    start();
+    load();
+    gate_.fail_at(1);
+    const json::object answer =
+        post("/v1/chat/completions", chat_body("hello", R"(,"stream":true)"), 500);
+    EXPECT_EQ(error_in(answer).at("type"), "server_error");
+}
+
+TEST_F(FrontendTest, AnEngineErrorMidStreamEndsItWithoutDone) {
+    start();
+    load();
+    gate_.permit(1);
+    std::vector<std::string> events;
+    http::SseReader reader;
+    const auto sink = [&](std::string_view bytes) {
+        const Result<std::vector<http::SseEvent>> more = reader.feed(bytes);
+        for (const http::SseEvent& event : *more) {
+            events.push_back(event.data);
+        }
+        gate_.fail_at(1);
+        gate_.open();
+        return true;
+    };
+    const std::string body = chat_body("hello", R"(,"stream":true,"ignore_eos":true)");
+    ASSERT_TRUE(
+        http::fetch_stream(endpoint_, {"POST", "/v1/chat/completions", {}, body}, sink).ok());
+    ASSERT_GE(events.size(), 2U);
+    EXPECT_TRUE(parse_json(events.back())->as_object().contains("error")) << events.back();
+    EXPECT_EQ(std::count(events.begin(), events.end(), "[DONE]"), 0);
+}
+
+TEST_F(FrontendTest, StoppingTellsTheClientsOfStreams) {
+    start();
+    load();
+    gate_.permit(1);  // so that the answer goes on for as long as the test wants
+    std::vector<std::string> events;
+    std::promise<void> begun;
+    std::thread client([&] {
+        http::SseReader reader;
+        bool first = true;
+        const auto sink = [&](std::string_view bytes) {
+            const Result<std::vector<http::SseEvent>> more = reader.feed(bytes);
+            for (const http::SseEvent& event : *more) {
+                events.push_back(event.data);
+            }
+            if (std::exchange(first, false)) {
+                begun.set_value();
+            }
+            return true;
+        };
+        (void)http::fetch_stream(endpoint_,
+                                 {"POST",
+                                  "/v1/chat/completions",
+                                  {},
+                                  chat_body("hello", R"(,"stream":true,"ignore_eos":true)")},
+                                 sink);
+    });
+    begun.get_future().wait();
+    std::promise<void> stopped;
+    auto stop = [](Frontend& frontend, std::promise<void>& done) -> http::Task<void> {
+        co_await frontend.stop(Deadline::after(std::chrono::milliseconds(600)));
+        done.set_value();
+    };
+    asio::co_spawn(io_, stop(*frontend_, stopped), asio::detached);
+    client.join();
+    gate_.open();
+    stopped.get_future().wait();
+    ASSERT_FALSE(events.empty());
+    EXPECT_NE(events.back().find("engine_stopping"), std::string::npos) << events.back();
+}
+
+TEST_F(FrontendTest, SpecialTokensInContentStayText) {
+    start();
+    load();
+    EXPECT_EQ(post("/v1/chat/completions", chat_body("a<|x|>b", R"(,"max_tokens":1)"), 200)
+                  .at("usage")
+                  .at("prompt_tokens"),
+              7);
+    EXPECT_EQ(post("/v1/completions", R"({"prompt":"a<|x|>b","max_tokens":1})", 200)
+                  .at("usage")
+                  .at("prompt_tokens"),
+              3);
+}
+
+TEST_F(FrontendTest, KeysModelsMetricsTokens) {
+    start({"", "dir/letters", "secret"});
+    load();
+    EXPECT_EQ(call("GET", "/health").status, 200) << "needs no key";
+    for (const char* target : {"/v1/models", "/metrics", "/nothing"}) {
+        EXPECT_EQ(call("GET", target).status, 401) << target;
+        EXPECT_EQ(call("GET", target, "", {{"authorization", "Bearer secreT"}}).status, 401);
+    }
+    const http::Headers key{{"authorization", "Bearer secret"}};
+    const json::value models = *parse_json(call("GET", "/v1/models", "", key).body);
+    EXPECT_EQ(models.at("data").at(0).at("id"), "dir/letters");
+    EXPECT_EQ(models.at("data").at(0).at("meta").at("context_tokens"), kContext);
+    EXPECT_EQ(call("GET", "/v1/models/dir/letters", "", {{"x-api-key", "secret"}}).status, 200);
+    EXPECT_EQ(call("GET", "/v1/models/other", "", key).status, 404);
+    EXPECT_NE(call("GET", "/metrics", "", key).body.find("gantry_engine_sequences_running 0"),
+              std::string::npos);
+    EXPECT_EQ(call("POST", "/tokenize", R"({"content":"<|x|>"})", key).body, R"({"tokens":[60]})");
+    EXPECT_EQ(call("POST", "/tokenize", R"({"content":"<","parse_special":false})", key).body,
+              R"({"tokens":[0]})");
+    EXPECT_EQ(call("POST", "/detokenize", R"({"tokens":[0,1]})", key).body, R"({"content":"AB"})");
+}
+
+}  // namespace
+}  // namespace gantry::engine_server
