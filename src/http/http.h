@@ -6,7 +6,8 @@
 // thread-safe except BlockingPool and asio::post onto the context.
 //
 // g++ 12 and coroutines: keep co_await out of conditional expressions and of argument lists that hold temporaries with
-// initializer lists or designated initializers; name the value first, then co_await.
+// initializer lists or designated initializers; name the value first, then co_await. So: Client::Call call{...};
+// co_await client.send(endpoint, call); and never co_await client.send(endpoint, {...}), which frees the call twice.
 
 #include <any>
 #include <boost/asio/awaitable.hpp>

@@ -1,5 +1,6 @@
 #include "http/server_connection.h"
 
+#include <algorithm>
 #include <array>
 #include <boost/asio/post.hpp>
 #include <boost/asio/use_awaitable.hpp>
@@ -181,7 +182,8 @@ Task<bool> ServerConnection::read_head(RequestReader& reader) {
         }
         const Io got = co_await socket_->read(input_, kReadBytesMax, deadline);
         if (got == Io::kTimeout) {
-            co_await refuse(reader.request(), {408, "the request's headers took too long to arrive"});
+            EdgeError late{408, "the request's headers took too long to arrive"};
+            co_await refuse(reader.request(), std::move(late));
             co_return false;
         }
         if (got != Io::kOk) co_return false;
@@ -207,10 +209,11 @@ Task<bool> ServerConnection::read_body(RequestReader& reader) {
             co_return false;
         }
         const SteadyTime deadline =
-            start + core_->options.limits.body_timeout + extra_time(reader.body_received());
+            std::min(now(), start + extra_time(reader.body_received())) + core_->options.limits.body_timeout;
         const Io got = co_await socket_->read(input_, kReadBytesMax, deadline);
         if (got == Io::kTimeout) {
-            co_await refuse(reader.request(), {408, "the request's body took too long to arrive"});
+            EdgeError late{408, "the request's body took too long to arrive"};
+            co_await refuse(reader.request(), std::move(late));
             co_return false;
         }
         if (got != Io::kOk) co_return false;

@@ -108,6 +108,7 @@ Task<Io> TimedSocket::read(std::string& into, size_t limit, SteadyTime deadline)
 
 Task<Io> TimedSocket::write(std::span<iovec> parts, std::chrono::milliseconds timeout) {
     const SteadyTime start = std::chrono::steady_clock::now();
+    SteadyTime last_progress = start;
     size_t written = 0;
     while (true) {
         while (!parts.empty() && parts.front().iov_len == 0) parts = parts.subspan(1);
@@ -120,8 +121,10 @@ Task<Io> TimedSocket::write(std::span<iovec> parts, std::chrono::milliseconds ti
         if (sent < 0) {
             if (errno == EINTR) continue;
             if (errno != EAGAIN && errno != EWOULDBLOCK) co_return broken(errno);
-            const Io ready = co_await wait_for(Direction::kWrite, start + timeout + extra_time(written));
+            const SteadyTime deadline = std::min(last_progress, start + extra_time(written)) + timeout;
+            const Io ready = co_await wait_for(Direction::kWrite, deadline);
             if (ready != Io::kOk) co_return ready;
+            last_progress = std::chrono::steady_clock::now();
             continue;
         }
         auto left = static_cast<size_t>(sent);

@@ -25,7 +25,8 @@ enum class Io {
     kBroken,      // reset, closed by us, anything else
 };
 
-// Who is slow but moves on is given this much longer for each byte, on top of a timeout; who trickles is cut off.
+// Who is slow but moves on is given this much longer for each byte, on top of a timeout; who trickles is cut off, and so is
+// who stands still for the whole of the timeout.
 constexpr size_t kBytesPerSecondMin = 64 * 1024;
 std::chrono::milliseconds extra_time(size_t bytes);
 
