@@ -135,8 +135,9 @@ void take_usage(RequestSample& sample, const json::object& chunk) {
     }
     if (const json::object* timings = object_at(chunk, "timings")) {
         sample.queue_ms = milliseconds_at(*timings, "queue_ms");
-        sample.prefill_ms = milliseconds_at(*timings, "prompt_ms");
-        sample.decode_ms = milliseconds_at(*timings, "predicted_ms");
+        // Our own names, and llama-server's.
+        sample.prefill_ms = milliseconds_at(*timings, timings->contains("prefill_ms") ? "prefill_ms" : "prompt_ms");
+        sample.decode_ms = milliseconds_at(*timings, timings->contains("decode_ms") ? "decode_ms" : "predicted_ms");
         if (sample.cached_tokens == 0) {
             sample.cached_tokens = number_at(*timings, "cache_n");
         }

@@ -30,14 +30,20 @@ std::string state_of(const json::object& object) {
 void add_rows(Table& table, const json::object& deployment, const json::array& instances) {
     const json::object& status = object_at(deployment, "status");
     uint64_t memory = 0;
+    const json::object* oldest = nullptr;  // running instance: the deployment has answered since then
     for (const json::value& item : instances) {
-        memory += static_cast<uint64_t>(number_at(item.get_object(), "memory_bytes"));
+        const json::object& instance = item.get_object();
+        memory += static_cast<uint64_t>(number_at(instance, "memory_bytes"));
+        const bool older = oldest == nullptr || text_at(instance, "state_since") < text_at(*oldest, "state_since");
+        if (text_at(instance, "state") == "running" && older) {
+            oldest = &instance;
+        }
     }
     table.add({text_at(deployment, "name"), text_at(deployment, "backend"),
                {state_of(status), colour_of_state(text_at(status, "state"))},
                {fmt::format("{}/{}", number_at(status, "ready_replicas"), number_at(deployment, "replicas")), Colour::kNone, true},
                {memory > 0 ? human_bytes(memory) : "", Colour::kNone, true},
-               {since(deployment, "created_at"), Colour::kNone, true},
+               {oldest != nullptr ? since(*oldest, "state_since") : "", Colour::kNone, true},
                text_at(status, "reason")});
     for (const json::value& item : instances) {
         const json::object& instance = item.get_object();

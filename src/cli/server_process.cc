@@ -27,7 +27,6 @@
 #include "http/http.h"
 #include "http/middleware/access_log.h"
 #include "http/middleware/exception_guard.h"
-#include "protocol/openai/errors.h"
 #include "store/store.h"
 #include "worker/worker.h"
 
@@ -66,10 +65,6 @@ Status prepare_data_dir(const std::string& data_dir) {
     return platform::make_folders(data_dir + "/logs", 0700);
 }
 
-http::Response error_response(int status, const std::string& message, const std::string&) {
-    return http::json_response(status, protocol::openai::error_json(protocol::openai::error_from_status(status, message)));
-}
-
 // The parts, in the order they are made; they go in the opposite one.
 struct Parts {
     explicit Parts(const ServerOptions& given) : options(given) {}
@@ -93,6 +88,12 @@ struct Parts {
     int status = kDone;
 };
 
+// How a browser on this machine calls the host.
+std::string shown_host(const std::string& host) {
+    const std::string shown = host == "0.0.0.0" || host == "::" ? "localhost" : host;
+    return shown.find(':') == std::string::npos ? shown : "[" + shown + "]";
+}
+
 Status make_parts(Parts& parts) {
     const ServerOptions& options = parts.options;
     Result<std::unique_ptr<store::Store>> store = store::Store::open(options.data_dir);
@@ -109,6 +110,7 @@ Status make_parts(Parts& parts) {
     control::ControlOptions control_options;
     control_options.data_dir = options.data_dir;
     control_options.bootstrap_password = options.bootstrap_password;
+    control_options.url_hint = fmt::format("http://{}:{}", shown_host(options.host), options.port);
     Result<std::unique_ptr<control::Control>> control = control::Control::create(
         parts.io, parts.pool, *parts.store, parts.tables, system_clock(), system_random(), std::move(control_options));
     if (!control) {
@@ -122,14 +124,16 @@ Status make_parts(Parts& parts) {
 
 Status listen(Parts& parts) {
     http::ServerOptions server_options;
-    server_options.error_response = error_response;
+    server_options.error_response = gateway::openai_error_response;
     parts.server = std::make_unique<http::Server>(parts.io, parts.router, std::move(server_options));
     http::AccessLogOptions access;
     access.quiet_paths = {"/healthz", "/readyz", "/metrics"};
     parts.server->use(http::access_log(std::move(access)));
-    parts.server->use(http::exception_guard(error_response));
+    parts.server->use(http::exception_guard(gateway::openai_error_response));
     parts.server->use(gateway::host_check(parts.options.allowed_hosts));
-    parts.server->use(gateway::authentication(parts.tables, system_clock()));
+    gateway::Authentication authentication = gateway::make_authentication(parts.tables, parts.router, system_clock());
+    parts.server->use(std::move(authentication.middleware));
+    parts.server->on_head(std::move(authentication.head_check));
     const Result<uint16_t> port = parts.server->listen_tcp(parts.options.host, parts.options.port, "public");
     if (!port) {
         if (port.error().code == ErrorCode::kConflict) {
@@ -242,10 +246,8 @@ void wait_for_signal(Parts& parts) {
 
 void greet(const Parts& parts) {
     const ServerOptions& options = parts.options;
-    const std::string shown = options.host == "0.0.0.0" || options.host == "::" ? "localhost" : options.host;
-    const bool ipv6 = shown.find(':') != std::string::npos;
     note(fmt::format("gantry {} ({})", kVersion, commit()));
-    note(fmt::format("  console and API  http://{}{}{}:{}", ipv6 ? "[" : "", shown, ipv6 ? "]" : "", parts.port));
+    note(fmt::format("  console and API  http://{}:{}", shown_host(options.host), parts.port));
     const std::string password = options.data_dir + "/initial_admin_password";
     std::error_code ignored;
     if (std::filesystem::exists(password, ignored)) {
