@@ -8,12 +8,12 @@ import subprocess
 import sys
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
-LINE_MAX = 120          # written to fit 100; a few characters over is no reason to break a sentence
+LINE_MAX = 150          # written to fit 100 to 120; tables and messages may run a little over
 FILE_MAX = 800
 FUNCTION_MAX = 110
 
 BANNED = [
-    (r"\busing namespace std\b", "name what you use"),
+    (r"\busing namespace std\s*;", "name what you use"),
     (r"\b(strcpy|strcat|sprintf|gets|tmpnam)\s*\(", "bounded functions or fmt"),
     (r"(?<![\w:.>])(system|popen)\s*\(", "base/platform/process.h: argv, never a shell"),
     (r"\bstd::regex\b", "RE2: std::regex recurses on the input"),

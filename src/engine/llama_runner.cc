@@ -247,9 +247,13 @@ public:
     const llama_vocab* vocab() const override { return vocab_; }
     uint32_t trained_context_tokens() const override { return static_cast<uint32_t>(llama_model_n_ctx_train(model_.get())); }
     std::string description() const override {
-        char text[128] = {};
-        llama_model_desc(model_.get(), text, sizeof text);
-        return text;
+        char architecture[64] = {};
+        llama_model_meta_val_str(model_.get(), "general.architecture", architecture, sizeof architecture);
+        char type[96] = {};   // "llama 256M Q4_1": its size is a guess by layers, so only the quantization is taken
+        llama_model_desc(model_.get(), type, sizeof type);
+        const std::string_view words(type);
+        const uint64_t millions = (llama_model_n_params(model_.get()) + 500'000) / 1'000'000;
+        return fmt::format("{} {}M{}", architecture, millions, words.substr(std::min(words.rfind(' '), words.size())));
     }
 
 private:

@@ -65,7 +65,16 @@ std::string named_key(const http::Headers& headers) {
     return std::string(split_key(text).public_id);
 }
 
+// A request without credentials is refused but guesses nothing: only a wrong key or session counts as an attempt.
+bool holds_credentials(const http::Headers& headers) {
+    return headers.count("authorization") > 0 || headers.count("x-api-key") > 0 || headers.count("cookie") > 0;
+}
+
 Response refuse_unknown(State& state, const http::Request& request, const Error& error) {
+    if (!holds_credentials(request.headers)) {
+        state.refusals.unauthenticated.Increment();
+        return error_answer(error);
+    }
     const SteadyTime now = state.clock.steady();
     int wait_s = 0;
     if (request.peer != "unix") wait_s = state.peers.failed(peer_source(request.peer), now);

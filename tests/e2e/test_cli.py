@@ -17,7 +17,7 @@ def test_lists(server):
 
 
 def test_run_answers_a_prompt(server):
-    assert "Paris" in server.cli("run", "smollm2", "What is the capital of France?").stdout
+    assert "Paris" in server.cli("run", "smollm2", "Complete the sentence: The capital of France is").stdout
 
 
 def test_compare_json(server):
@@ -47,7 +47,7 @@ def test_wrong_usage_and_missing_things(server):
 
 
 def test_no_server_says_what_to_do(tmp_path):
-    done = subprocess.run([GANTRY, "ps", "--data-dir", str(tmp_path)] if False else [GANTRY, "ps"], capture_output=True, text=True,
+    done = subprocess.run([GANTRY, "ps"], capture_output=True, text=True,
                           env={"HOME": str(tmp_path), "PATH": "/usr/bin:/bin", "GANTRY_DATA_DIR": str(tmp_path)})
     assert done.returncode == 1 and "gantry serve" in done.stderr
 
@@ -60,7 +60,7 @@ def test_life_of_a_deployment(server):
     assert first["id"] in [i["id"] for i in both]
     server.cli("scale", "life", "1")
     until(lambda: len(server.instances("life")) == 1, "one instance is left")
-    assert "model" in server.cli("logs", "life").stdout.lower()
+    assert "ready: " in server.cli("logs", "life").stdout
     server.cli("stop", "life")
     until(lambda: not server.instances("life"), "no instance is left")
     answer = server.api("POST", "/v1/chat/completions", json={"model": "life", "messages": [{"role": "user", "content": "x"}]})
@@ -87,7 +87,7 @@ def test_two_backends_side_by_side(server):
     server.deploy("rival", "--backend", "llama-server", "--binary", LLAMA_SERVER, "--ctx", "8192", "--max-sequences", "8")
     try:
         answer = server.openai().chat.completions.create(
-            model="rival", messages=[{"role": "user", "content": "What is the capital of France?"}], temperature=0, max_tokens=24)
+            model="rival", messages=[{"role": "user", "content": "Complete the sentence: The capital of France is"}], temperature=0, max_tokens=24)
         assert "Paris" in answer.choices[0].message.content and answer.model == "rival"
         report = json.loads(server.cli("compare", "smollm2", "rival", "-n", "6", "--max-tokens", "8", "--json").stdout)
         assert [t["backend"] for t in report["targets"]] == ["engine", "llama-server"]

@@ -7,7 +7,7 @@ import pytest
 
 from conftest import until
 
-PROMPT = [{"role": "user", "content": "What is the capital of France?"}]
+PROMPT = [{"role": "user", "content": "Complete the sentence: The capital of France is"}]
 
 
 def test_chat(server):
@@ -180,8 +180,8 @@ def test_unknown_route_in_openai_shape(server):
 def test_client_that_leaves_frees_its_place(server):
     def engine_running():
         text = server.api("GET", "/metrics").text
-        found = [line for line in text.splitlines() if line.startswith("gantry_gateway_in_flight")]
-        assert found, "the metric gantry_gateway_in_flight is missing"
+        found = [line for line in text.splitlines() if line.startswith("gantry_gateway_requests_in_flight")]
+        assert found, "the metric gantry_gateway_requests_in_flight is missing"
         return sum(float(line.rsplit(" ", 1)[1]) for line in found)
 
     with httpx.stream("POST", f"{server.url}/v1/chat/completions", timeout=60,

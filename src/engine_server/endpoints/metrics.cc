@@ -12,21 +12,13 @@ void raise_to(prometheus::Counter& counter, uint64_t total) {
     }
 }
 
+// What the engine core does not keep up itself.
 void update(const engine::EngineStats& stats) {
     namespace m = gantry::metrics;
-    m::gauge("gantry_engine_sequences_running", "Sequences being computed").Set(stats.running);
-    m::gauge("gantry_engine_sequences_waiting", "Sequences in the queue").Set(stats.waiting);
     m::gauge("gantry_engine_kv_cells_used", "KV cells that hold a token").Set(stats.kv_cells_used);
     m::gauge("gantry_engine_kv_cells", "KV cells there are").Set(stats.kv_cells);
     m::gauge("gantry_engine_last_step_seconds", "How long the last step took")
         .Set(stats.last_step_ms / 1000);
-    raise_to(m::counter("gantry_engine_prompt_tokens_total", "Tokens of prompts"),
-             stats.prompt_tokens_total);
-    raise_to(m::counter("gantry_engine_generated_tokens_total", "Tokens generated"),
-             stats.generated_tokens_total);
-    raise_to(
-        m::counter("gantry_engine_preemptions_total", "Sequences put back for want of KV cells"),
-        stats.preemptions_total);
     raise_to(m::counter("gantry_engine_steps_total", "Steps of the engine's loop"),
              stats.steps_total);
 }
