@@ -8,7 +8,11 @@ namespace gantry::control {
 
 void Reconciler::start() {
     last_round_ = std::chrono::steady_clock::now();
-    thread_ = std::thread([this] { loop(); });
+    running_ = true;
+    thread_ = std::thread([this] {
+        loop();
+        running_ = false;
+    });
 }
 
 void Reconciler::stop() {
@@ -29,7 +33,7 @@ void Reconciler::notify() {
 }
 
 bool Reconciler::alive() const {
-    return thread_.joinable() && std::chrono::steady_clock::now() - last_round_.load() < kAliveWithin;
+    return running_ && std::chrono::steady_clock::now() - last_round_.load() < kAliveWithin;
 }
 
 void Reconciler::loop() {

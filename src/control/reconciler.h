@@ -51,6 +51,7 @@ private:
     std::condition_variable woken_;
     bool wanted_ = true;                     // a round is due
     bool stopping_ = false;
+    std::atomic<bool> running_{false};
     std::atomic<SteadyTime> last_round_{};   // by the machine's clock, not by parts_.clock: the thread lives in real time
     SteadyTime next_cleaning_{};             // of expired sessions
     std::thread thread_;

@@ -28,7 +28,8 @@ http::Task<void> serve(ApiContext& api, ApiRoute route, bool is_public, http::Ex
         answer = error_answer(type.error());
         answer->status = 415;
     } else {
-        const bool entered = !route.hashes || co_await api.hash_gate.enter();
+        bool entered = true;
+        if (route.hashes) entered = co_await api.hash_gate.enter();
         if (!entered) {
             answer = error_answer({ErrorCode::kRateLimited, "too many passwords are being checked now; try again", {}, {}});
             answer->headers.set("retry-after", "2");
