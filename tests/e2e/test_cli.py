@@ -68,7 +68,7 @@ def test_life_of_a_deployment(server):
     server.cli("start", "life", "--wait")
     server.running("life")
     server.cli("rm", "life", "--yes")
-    until(lambda: not server.instances("life"), "no instance is left")
+    until(lambda: all(i["deployment_name"] != "life" for i in server.items("/api/v1/instances")), "no instance is left")
     assert "life" not in server.cli("ps").stdout
 
 

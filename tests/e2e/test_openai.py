@@ -188,7 +188,9 @@ def test_client_that_leaves_frees_its_place(server):
                       headers={"Authorization": f"Bearer {server.key}"},
                       json={"model": "smollm2", "messages": PROMPT, "max_tokens": 4000, "stream": True,
                             "ignore_eos": True}) as answer:
-        next(answer.iter_lines())
+        assert answer.status_code == 200, answer.read()
+        lines = answer.iter_lines()   # kept: httpx closes the answer with its iterator
+        next(lines)
         assert engine_running() == 1
     until(lambda: engine_running() == 0, "the request is gone", timeout=2)
     usage = until(lambda: [u for u in server.items("/api/v1/usage?limit=5&order=desc") if u["aborted"]],
