@@ -42,6 +42,13 @@ const char* crash_text(int number) {
     }
 }
 
+// The sanitizers have handlers of their own, which say more.
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+constexpr bool kCatchSignals = false;
+#else
+constexpr bool kCatchSignals = true;
+#endif
+
 // Async-signal-safe.
 void write_raw(const char* text) {
     if (path_text[0] == '\0' || written.exchange(true)) {
@@ -87,7 +94,9 @@ void start_exit_file(const std::string& path) {
     }
     written = false;
     std::set_terminate(on_terminate);
-#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+    if constexpr (!kCatchSignals) {
+        return;
+    }
     // A stack of its own, because running out of stack is one of the crashes.
     static char stack[64 * 1024];
     stack_t alternative{};
@@ -100,7 +109,6 @@ void start_exit_file(const std::string& path) {
     for (const int number : kFatal) {
         ::sigaction(number, &action, nullptr);
     }
-#endif
 }
 
 void write_exit_file(const std::string& reason, int code) {
