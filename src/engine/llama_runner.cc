@@ -7,7 +7,6 @@
 
 #include <algorithm>
 #include <cstdlib>
-#include <fstream>
 #include <mutex>
 
 #include "base/guarded.h"
@@ -119,13 +118,15 @@ uint64_t cell_bytes(const llama_model* model) {
 }
 
 // The context by default. With M the memory available once the weights are loaded, R a reserve for compute buffers and B the
-// bytes of a cell: n = min(trained, (M - R) / (2 B)). So the cells of two full sequences would fit; half of that is taken, and
+// bytes of a cell, which are its key and value and its column in the scores of a batch of `rows`: 4 bytes a row and head:
+// n = min(trained, (M - R) / (2 B)). So the cells of two full sequences would fit; half of that is taken, and
 // the other half stays for the rest of the machine. All sequences share the n cells, and one may use all of them.
-Result<uint32_t> choose_context(const llama_model* model, uint32_t wanted) {
+Result<uint32_t> choose_context(const llama_model* model, uint32_t wanted, uint32_t rows) {
     const auto trained = static_cast<uint64_t>(std::max<int32_t>(llama_model_n_ctx_train(model), kContextMin));
     const uint64_t available = available_memory_bytes();
     const uint64_t usable = available - std::min(available, kReserveBytes);
-    const uint64_t bytes = std::max<uint64_t>(1, cell_bytes(model));
+    const uint64_t score_bytes = uint64_t{rows} * static_cast<uint64_t>(std::max(1, llama_model_n_head(model))) * 4;
+    const uint64_t bytes = cell_bytes(model) + score_bytes;
     const uint64_t cells = wanted > 0 ? wanted : std::min(trained, usable / (2 * bytes));
     if (cells * bytes > usable || cells < std::min<uint64_t>(kContextMin, wanted > 0 ? wanted : kContextMin)) {
         return unavailable(fmt::format("not enough memory for a context of {} tokens: it takes {} MiB, and {} MiB are available; "
@@ -293,10 +294,7 @@ Result<ModelPtr> load_model(const LlamaOptions& options) {
                            "out_of_memory");
     }
     llama_model_params params = llama_model_default_params();
-    params.load_mode = LLAMA_LOAD_MODE_MMAP;   // weights stay in the page cache: a second load or instance costs nothing
-    if (const char* mode = std::getenv("GANTRY_BENCH_LOAD_MODE")) {
-        params.load_mode = static_cast<llama_load_mode>(std::atoi(mode));
-    }
+    params.load_mode = LLAMA_LOAD_MODE_MMAP;   // a quarter less CPU time than reading, and what is not repacked stays page cache
     std::function<void(float)> on_progress = options.on_progress;
     params.progress_callback_user_data = &on_progress;
     params.progress_callback = [](float progress, void* user) {
@@ -332,11 +330,6 @@ Result<ModelPtr> load_model(const LlamaOptions& options) {
     return model;
 }
 
-llama_flash_attn_type flash_attention() {
-    const char* mode = std::getenv("GANTRY_BENCH_FLASH");
-    return mode ? static_cast<llama_flash_attn_type>(std::atoi(mode)) : LLAMA_FLASH_ATTN_TYPE_AUTO;
-}
-
 }  // namespace
 
 Result<std::unique_ptr<LlamaRunner>> LlamaRunner::load(const LlamaOptions& options) {
@@ -345,12 +338,12 @@ Result<std::unique_ptr<LlamaRunner>> LlamaRunner::load(const LlamaOptions& optio
     if (!model) {
         return model.error();
     }
-    const Result<uint32_t> context_tokens = choose_context(model->get(), options.context_tokens);
+    const uint32_t slots = std::min(options.max_sequences ? options.max_sequences : kSequencesDefault, kSequencesMax);
+    const uint32_t rows = std::max(options.batch_rows ? options.batch_rows : kBatchRowsDefault, slots);
+    const Result<uint32_t> context_tokens = choose_context(model->get(), options.context_tokens, rows);
     if (!context_tokens) {
         return context_tokens.error();
     }
-    const uint32_t slots = std::min(options.max_sequences ? options.max_sequences : kSequencesDefault, kSequencesMax);
-    const uint32_t rows = std::max(options.batch_rows ? options.batch_rows : kBatchRowsDefault, slots);
     const uint32_t threads = options.threads ? options.threads : usable_cores();
 
     llama_context_params params = llama_context_default_params();
@@ -363,7 +356,9 @@ Result<std::unique_ptr<LlamaRunner>> LlamaRunner::load(const LlamaOptions& optio
     params.n_threads_batch = static_cast<int32_t>(threads);
     params.kv_unified = true;       // slots share all cells, and prefixes
     params.swa_full = true;         // sequences can be cut and shared at any position
-    params.flash_attn_type = flash_attention();
+    // On ggml's CPU code, six sequences of 400 tokens took 47 s of CPU time with flash attention and 29 s without; one took 5.4 and
+    // 4.3 s. It costs a matrix of scores (choose_context counts it). Measured on one CPU with AMX, below 2,500 cells.
+    params.flash_attn_type = LLAMA_FLASH_ATTN_TYPE_DISABLED;
     params.no_perf = true;
     ContextPtr context;
     try {
@@ -381,9 +376,6 @@ Result<std::unique_ptr<LlamaRunner>> LlamaRunner::load(const LlamaOptions& optio
         .vocabulary = static_cast<uint32_t>(llama_vocab_n_tokens(llama_model_get_vocab(model->get())))};
     // Threads of its own: without them ggml starts and joins some for every forward.
     ggml_threadpool_params pool = ggml_threadpool_params_default(static_cast<int>(threads));
-    if (const char* poll = std::getenv("GANTRY_BENCH_POLL")) {
-        pool.poll = static_cast<uint32_t>(std::atoi(poll));
-    }
     ThreadsPtr pool_threads(threads > 1 ? ggml_threadpool_new(&pool) : nullptr);
     return std::unique_ptr<LlamaRunner>(std::make_unique<LibllamaRunner>(std::move(model).value(), std::move(context),
                                                                          std::move(pool_threads), capacity));

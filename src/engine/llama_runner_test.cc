@@ -3,8 +3,11 @@
 #include "engine/llama_runner.h"
 
 #include <gtest/gtest.h>
+#include <llama.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <cmath>
 #include <cstdlib>
 #include <filesystem>
 #include <future>
@@ -24,11 +27,19 @@ std::string model_path() {
     return std::string(home ? home : "") + "/.cache/gantry/models/llm/SmolLM2-135M-Instruct.Q4_1.gguf";
 }
 
-std::vector<TokenId> prompt_of(TokenId seed, size_t length) {
-    std::vector<TokenId> tokens;
+// A sentence over and over, another one for each seed: the model goes on with it and is sure of each token.
+std::vector<TokenId> prompt_of(const LlamaRunner& runner, size_t seed, size_t length) {
+    static const char* const sentences[] = {"The quick brown fox jumps over the lazy dog. ", "Seven ships sailed north to trade salt for amber. ",
+                                            "Our cat sleeps on the warm stones by the old well. "};
+    std::string text;
     for (size_t i = 0; i < length; ++i) {
-        tokens.push_back(1000 + (seed * 7919 + static_cast<TokenId>(i) * 631) % 20000);
+        text += sentences[seed % 3];
     }
+    std::vector<TokenId> tokens(text.size() + 8);
+    const int32_t count = llama_tokenize(runner.vocab(), text.c_str(), static_cast<int32_t>(text.size()), tokens.data(),
+                                         static_cast<int32_t>(tokens.size()), false, false);
+    EXPECT_GE(count, static_cast<int32_t>(length));
+    tokens.resize(length);
     return tokens;
 }
 
@@ -45,10 +56,20 @@ protected:
         EXPECT_TRUE(runner.ok()) << (runner.ok() ? "" : runner.error().message);
         return runner.ok() ? std::move(runner).value() : nullptr;
     }
-    // Greedy tokens of all prompts, computed together.
-    std::vector<std::vector<TokenId>> generate(ModelRunner& runner, const std::vector<std::vector<TokenId>>& prompts, uint32_t count,
-                                               uint64_t* preemptions = nullptr) {
-        std::vector<std::vector<TokenId>> out(prompts.size());
+    // A greedy token, its log-probability, and by how much it beat the second one.
+    struct Step {
+        TokenId token = -1;
+        float logprob = 0;
+        TokenId second = -1;
+        float lead = 0;
+    };
+    using Steps = std::vector<Step>;
+
+    // Greedy tokens of all prompts, computed together. `forced`: a token that a bias makes the choice each time, so that the history
+    // cannot differ while the log-probabilities, which are of the model's own, tell what it saw.
+    std::vector<Steps> generate(ModelRunner& runner, const std::vector<std::vector<TokenId>>& prompts, uint32_t count,
+                                uint64_t* preemptions = nullptr, TokenId forced = -1) {
+        std::vector<Steps> out(prompts.size());
         const BatchPlanner planner;
         EngineCore core(EngineCoreParts{runner, system_clock(), planner}, EngineConfig{});
         for (size_t i = 0; i < prompts.size(); ++i) {
@@ -57,9 +78,15 @@ protected:
             request.max_tokens = count;
             request.sampling.temperature = 0;
             request.sampling.ignore_eos = true;
+            request.sampling.logprobs = true;
+            request.sampling.top_logprobs = 2;
+            if (forced >= 0) {
+                request.sampling.logit_bias = {{forced, 1000.0f}};
+            }
             request.on_event = [&out, i](const TokenEvent& event) {
                 if (event.token) {
-                    out[i].push_back(*event.token);
+                    const auto& top = event.top_logprobs;
+                    out[i].push_back(Step{*event.token, event.logprob->logprob, top[1].token, top[0].logprob - top[1].logprob});
                 }
                 EXPECT_TRUE(!event.finish || *event.finish == FinishReason::kLength) << event.error;
             };
@@ -75,7 +102,81 @@ protected:
         }
         return out;
     }
+
+    // ggml's products round differently for one row than for several, and quantised activations make more of it over the layers.
+    // Measured on this model with llama.cpp alone, prompt in batches of 1 against batches of 2 to 96: logits differ by 0.1 rms and
+    // 0.58 at most. So the lead of one token over another may differ by 1.2: where it is larger the tokens must be the same, and
+    // where it is not they may change places; after that the histories differ, and the comparison ends.
+    static void expect_equal(const Steps& a, const Steps& b) {
+        ASSERT_EQ(a.size(), b.size());
+        for (size_t i = 0; i < a.size(); ++i) {
+            if (a[i].token != b[i].token) {
+                EXPECT_LT(a[i].lead, kLeadNoise) << "token " << i;
+                EXPECT_LT(b[i].lead, kLeadNoise) << "token " << i;
+                EXPECT_GT(i, 0u) << "nothing was compared";
+                return;
+            }
+        }
+    }
+    static constexpr float kLeadNoise = 1.2f;
+
+    static double mean_difference(const Steps& a, const Steps& b) {
+        double sum = 0;
+        for (size_t i = 0; i < a.size(); ++i) {
+            sum += std::abs(a[i].logprob - b[i].logprob);
+        }
+        return sum / static_cast<double>(a.size());
+    }
+
+    // Logits after a prompt that is computed in slot `slot` from position `from` on.
+    static std::vector<float> logits_after(ModelRunner& runner, Slot slot, const std::vector<TokenId>& prompt, size_t from = 0) {
+        Batch batch;
+        for (size_t i = from; i < prompt.size(); ++i) {
+            batch.push_back(BatchRow{.token = prompt[i], .position = static_cast<int32_t>(i), .slot = slot,
+                                     .wants_logits = i + 1 == prompt.size()});
+        }
+        const auto outcome = runner.forward(batch);
+        EXPECT_TRUE(outcome.ok() && *outcome == ForwardOutcome::kDone);
+        const auto row = runner.logits(batch.size() - 1);
+        return {row.begin(), row.end()};
+    }
+    static double rms(const std::vector<float>& a, const std::vector<float>& b) {
+        double sum = 0;
+        for (size_t i = 0; i < a.size(); ++i) {
+            sum += (a[i] - b[i]) * (a[i] - b[i]);
+        }
+        return std::sqrt(sum / static_cast<double>(a.size()));
+    }
 };
+
+// A prefix that was shared, cut or computed beside others is the same prefix. What a wrong one does is measured beside it.
+TEST_F(LlamaRunnerTest, SharedAndCutPrefixesAreTheSamePrefix) {
+    auto runner = load(1024);
+    ASSERT_NE(runner, nullptr);
+    std::vector<TokenId> prompt;   // no repetition, so that each token matters
+    for (TokenId i = 0; i < 60; ++i) {
+        prompt.push_back(1000 + (7919 + i * 631) % 20000);
+    }
+    const std::vector<float> whole = logits_after(*runner, 0, prompt);
+    ASSERT_TRUE(runner->share_prefix(0, 1, 59));
+    const std::vector<float> shared = logits_after(*runner, 1, prompt, 59);
+    runner->truncate(0, 30);   // the other owner keeps its cells
+    const std::vector<float> again = logits_after(*runner, 0, prompt, 30);
+    ASSERT_TRUE(runner->share_prefix(1, 2, 59));
+    runner->truncate(0, 0);
+    runner->truncate(1, 0);
+    const std::vector<float> last_owner = logits_after(*runner, 2, prompt, 59);
+    std::vector<TokenId> wrong = prompt;
+    wrong[40] = 17;
+    const std::vector<float> one_token_off = logits_after(*runner, 3, wrong);
+    std::vector<TokenId> lost = prompt;
+    lost.erase(lost.begin() + 40);
+    const std::vector<float> one_token_lost = logits_after(*runner, 4, lost);
+    const double least_wrong = std::min(rms(whole, one_token_off), rms(whole, one_token_lost));
+    EXPECT_LT(2 * rms(whole, shared), least_wrong);
+    EXPECT_LT(2 * rms(whole, again), least_wrong);
+    EXPECT_LT(2 * rms(whole, last_owner), least_wrong);
+}
 
 TEST_F(LlamaRunnerTest, SaysWhatItLoaded) {
     float progress = 0;
@@ -91,29 +192,38 @@ TEST_F(LlamaRunnerTest, SaysWhatItLoaded) {
 TEST_F(LlamaRunnerTest, TogetherAsAlone) {
     auto runner = load(2048);
     ASSERT_NE(runner, nullptr);
-    const std::vector<std::vector<TokenId>> prompts = {prompt_of(1, 40), prompt_of(2, 7), prompt_of(1, 40), prompt_of(3, 90)};
+    const std::vector<std::vector<TokenId>> prompts = {prompt_of(*runner, 0, 60), prompt_of(*runner, 1, 50), prompt_of(*runner, 0, 60), prompt_of(*runner, 2, 90)};
     const auto together = generate(*runner, prompts, 12);
     for (size_t i = 0; i < prompts.size(); ++i) {
-        EXPECT_EQ(generate(*runner, {prompts[i]}, 12)[0], together[i]) << "sequence " << i;
+        expect_equal(generate(*runner, {prompts[i]}, 12)[0], together[i]);
     }
-    EXPECT_EQ(together[0], together[2]);
+    expect_equal(together[0], together[2]);
 }
 
-TEST_F(LlamaRunnerTest, PreemptionChangesNoToken) {
+TEST_F(LlamaRunnerTest, PreemptionChangesNothing) {
     auto roomy = load(1024);
     auto tight = load(256);
     ASSERT_TRUE(roomy && tight);
-    const std::vector<std::vector<TokenId>> prompts = {prompt_of(1, 70), prompt_of(2, 70)};
+    const std::vector<std::vector<TokenId>> prompts = {prompt_of(*roomy, 0, 110), prompt_of(*roomy, 1, 110)};
     uint64_t preemptions = 0;
-    const auto preempted = generate(*tight, prompts, 70, &preemptions);
+    const TokenId forced = prompts[0][3];
+    const auto preempted = generate(*tight, prompts, 26, &preemptions, forced);
     EXPECT_GT(preemptions, 0u);
-    EXPECT_EQ(preempted, generate(*roomy, prompts, 70));
+    const auto undisturbed = generate(*roomy, prompts, 26, nullptr, forced);
+    // What a loss does: some of the prompt's rows are missing.
+    std::vector<TokenId> lost = prompts[1];
+    lost.erase(lost.begin() + 80, lost.begin() + 96);
+    const double wrong = mean_difference(undisturbed[1], generate(*roomy, {lost}, 26, nullptr, forced)[0]);
+    for (size_t i = 0; i < prompts.size(); ++i) {
+        ASSERT_EQ(preempted[i].size(), 26u);
+        EXPECT_LT(2 * mean_difference(preempted[i], undisturbed[i]), wrong) << "sequence " << i;
+    }
 }
 
 TEST_F(LlamaRunnerTest, AnAbortedForwardLeavesNothingBehind) {
     auto runner = load(1024);
     ASSERT_NE(runner, nullptr);
-    const std::vector<TokenId> prompt = prompt_of(5, 64);
+    const std::vector<TokenId> prompt = prompt_of(*runner, 2, 64);
     const auto expected = generate(*runner, {prompt}, 4)[0];
     Batch batch;
     for (size_t i = 0; i < prompt.size(); ++i) {
@@ -131,14 +241,17 @@ TEST_F(LlamaRunnerTest, AnAbortedForwardLeavesNothingBehind) {
     raiser.join();
     ASSERT_TRUE(outcome.ok());
     EXPECT_EQ(*outcome, ForwardOutcome::kAborted);
-    EXPECT_EQ(generate(*runner, {prompt}, 4)[0], expected) << "slot 0 starts at position 0 again";
+    expect_equal(generate(*runner, {prompt}, 4)[0], expected);   // slot 0 starts at position 0 again
 }
 
 TEST_F(LlamaRunnerTest, CancelMidPrefillEndsWithinAStepAndOthersGoOn) {
-    auto engine = Engine::start(load(2048), EngineConfig{});
+    auto runner = load(2048);
+    ASSERT_NE(runner, nullptr);
+    SequenceRequest request, next;
+    request.prompt = prompt_of(*runner, 0, 1500);
+    next.prompt = prompt_of(*runner, 1, 10);
+    auto engine = Engine::start(std::move(runner), EngineConfig{});
     std::promise<TokenEvent> cancelled, other;
-    SequenceRequest request;
-    request.prompt = prompt_of(1, 1500);
     request.on_event = [&](TokenEvent event) { if (event.finish) { cancelled.set_value(std::move(event)); } };
     const auto id = engine->submit(std::move(request));
     ASSERT_TRUE(id.ok());
@@ -151,8 +264,6 @@ TEST_F(LlamaRunnerTest, CancelMidPrefillEndsWithinAStepAndOthersGoOn) {
     const TokenEvent event = end.get();
     EXPECT_EQ(event.finish, FinishReason::kCancelled);
     EXPECT_EQ(event.completion_tokens, 0u) << "the prompt is too long to have been computed";
-    SequenceRequest next;
-    next.prompt = prompt_of(2, 10);
     next.max_tokens = 2;
     next.sampling.ignore_eos = true;
     next.on_event = [&](TokenEvent e) { if (e.finish) { other.set_value(std::move(e)); } };
