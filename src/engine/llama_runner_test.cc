@@ -192,7 +192,8 @@ TEST_F(LlamaRunnerTest, SaysWhatItLoaded) {
 TEST_F(LlamaRunnerTest, TogetherAsAlone) {
     auto runner = load(2048);
     ASSERT_NE(runner, nullptr);
-    const std::vector<std::vector<TokenId>> prompts = {prompt_of(*runner, 0, 60), prompt_of(*runner, 1, 50), prompt_of(*runner, 0, 60), prompt_of(*runner, 2, 90)};
+    const std::vector<std::vector<TokenId>> prompts = {prompt_of(*runner, 0, 60), prompt_of(*runner, 1, 50),
+                                                       prompt_of(*runner, 0, 60), prompt_of(*runner, 2, 90)};
     const auto together = generate(*runner, prompts, 12);
     for (size_t i = 0; i < prompts.size(); ++i) {
         expect_equal(generate(*runner, {prompts[i]}, 12)[0], together[i]);
