@@ -11,7 +11,7 @@
 
 #include "base/guarded.h"
 #include "base/log.h"
-#include "engine/host_limits.h"
+#include "base/platform/memory.h"
 
 namespace gantry::engine {
 namespace {
@@ -123,7 +123,7 @@ uint64_t cell_bytes(const llama_model* model) {
 // the other half stays for the rest of the machine. All sequences share the n cells, and one may use all of them.
 Result<uint32_t> choose_context(const llama_model* model, uint32_t wanted, uint32_t rows) {
     const auto trained = static_cast<uint64_t>(std::max<int32_t>(llama_model_n_ctx_train(model), kContextMin));
-    const uint64_t available = available_memory_bytes();
+    const uint64_t available = platform::memory_figures().available_bytes;
     const uint64_t usable = available - std::min(available, kReserveBytes);
     const uint64_t score_bytes = uint64_t{rows} * static_cast<uint64_t>(std::max(1, llama_model_n_head(model))) * 4;
     const uint64_t bytes = cell_bytes(model) + score_bytes;
@@ -287,7 +287,7 @@ Result<ModelPtr> load_model(const LlamaOptions& options) {
     if (::stat(options.model_path.c_str(), &file) != 0 || !S_ISREG(file.st_mode)) {
         return invalid_argument("invalid model file: it does not exist or is not a file", "model");
     }
-    const uint64_t available = available_memory_bytes();
+    const uint64_t available = platform::memory_figures().available_bytes;
     if (static_cast<uint64_t>(file.st_size) > available) {
         return unavailable(fmt::format("not enough memory for this model: its file has {} MiB, and {} MiB are available; choose a "
                                        "smaller quantization or stop another model", file.st_size >> 20, available >> 20),
@@ -344,7 +344,7 @@ Result<std::unique_ptr<LlamaRunner>> LlamaRunner::load(const LlamaOptions& optio
     if (!context_tokens) {
         return context_tokens.error();
     }
-    const uint32_t threads = options.threads ? options.threads : usable_cores();
+    const uint32_t threads = options.threads ? options.threads : platform::usable_cores();
 
     llama_context_params params = llama_context_default_params();
     params.n_ctx = *context_tokens;
