@@ -49,9 +49,7 @@ Result<AnswerPlan> plan_chat(const std::string& body, Services& services) {
     }
     AnswerPlan plan;
     plan.kind = protocol::openai::AnswerKind::kChat;
-    plan.model = !services.model_name.empty() ? services.model_name
-                 : !request->model.empty()    ? request->model
-                                              : services.listed_name;
+    plan.model = answering_name(services, request->model);
     plan.generation = std::move(request->generation);
     plan.sampling = *std::move(sampling);
     plan.prompts.push_back(*std::move(tokens));
@@ -61,20 +59,7 @@ Result<AnswerPlan> plan_chat(const std::string& body, Services& services) {
 }  // namespace
 
 http::Task<void> chat(http::Exchange& exchange, Services& services) {
-    if (std::optional<Error> error = not_ready(services)) {
-        co_await respond_error(exchange, *error);
-        co_return;
-    }
-    auto work = [body = std::move(exchange.request().body), &services]() -> Planned {
-        return plan_chat(body, services);
-    };
-    Planned plan = co_await services.pool.run(std::move(work));
-    if (!*plan) {
-        co_await respond_error(exchange, plan->error());
-        co_return;
-    }
-    AnswerPlan ready = std::move(*plan).value();
-    co_await answer(exchange, services, std::move(ready));
+    co_await plan_and_answer(exchange, services, plan_chat);
 }
 
 }  // namespace gantry::engine_server

@@ -2,6 +2,7 @@
 // The routes of `gantry engine`, a file an endpoint. Io thread; what blocks runs on services.pool.
 
 #include <optional>
+#include <string>
 
 #include "engine_server/answer.h"
 #include "engine_server/services.h"
@@ -30,8 +31,13 @@ void add_routes(http::Router& router, Services& services);
 // kUnavailable while the model loads.
 std::optional<Error> not_ready(const Services& services);
 
-// The work of a request that ends in a plan (parsing, templates, tokenizing) on the pool. Optional,
-// because what crosses threads must be default-constructible.
-using Planned = std::optional<Result<AnswerPlan>>;
+// What an answer calls the model: the name given to the server, else the request's, else the file's.
+std::string answering_name(const Services& services, const std::string& requested);
+
+// Refuses while the model loads; runs `plan` (parsing, templates, tokenizing) with the body on the
+// pool; answers what it made of it.
+http::Task<void> plan_and_answer(http::Exchange& exchange, Services& services,
+                                 Result<AnswerPlan> (*plan)(const std::string& body,
+                                                            Services& services));
 
 }  // namespace gantry::engine_server

@@ -31,4 +31,30 @@ void add_routes(http::Router& router, Services& services) {
     }
 }
 
+std::string answering_name(const Services& services, const std::string& requested) {
+    if (!services.model_name.empty()) {
+        return services.model_name;
+    }
+    return requested.empty() ? services.listed_name : requested;
+}
+
+http::Task<void> plan_and_answer(http::Exchange& exchange, Services& services,
+                                 Result<AnswerPlan> (*plan)(const std::string& body,
+                                                            Services& services)) {
+    if (std::optional<Error> error = not_ready(services)) {
+        co_await respond_error(exchange, *error);
+        co_return;
+    }
+    auto work = [body = std::move(exchange.request().body), &services, plan]() -> Result<AnswerPlan> {
+        return plan(body, services);
+    };
+    Result<AnswerPlan> planned = co_await services.pool.run(std::move(work));
+    if (!planned) {
+        co_await respond_error(exchange, planned.error());
+        co_return;
+    }
+    AnswerPlan ready = std::move(planned).value();
+    co_await answer(exchange, services, std::move(ready));
+}
+
 }  // namespace gantry::engine_server
