@@ -26,6 +26,12 @@ if(GANTRY_SANITIZE STREQUAL "thread")
 elseif(GANTRY_SANITIZE)
   target_compile_options(gantry_options INTERFACE
     -fsanitize=${GANTRY_SANITIZE} -fno-sanitize-recover=all -g1 -O1)
+  # The check of a virtual table's address opens a pipe, and reports what is sound where no descriptor is left to be had.
+  target_compile_options(gantry_options INTERFACE -fno-sanitize=vptr)
+  if(CMAKE_CXX_COMPILER_ID STREQUAL "Clang")
+    # clang 14 can't compile coroutines with it.
+    target_compile_options(gantry_options INTERFACE -fno-sanitize=function)
+  endif()
   target_link_options(gantry_options INTERFACE -fsanitize=${GANTRY_SANITIZE})
 else()
   target_compile_options(gantry_options INTERFACE -O2 -g1)

@@ -1,8 +1,8 @@
 // What a client may do wrong or with intent; rows 6-11, 13, 14 and 56 of the trust list.
 
 #include <dirent.h>
-#include <sys/resource.h>
 
+#include "base/no_descriptors_for_test.h"
 #include "http/http_test_support.h"
 
 namespace gantry::http {
@@ -264,10 +264,7 @@ TEST(ServerLimitsTest, RunningOutOfFileDescriptorsIsOutlived) {
     ASSERT_TRUE(eventually([&] { return server.connections() == 2; }));
     // From here on no new descriptor can be had: the next connection is complete in the kernel and can't be accepted.
     const int next = ::socket(AF_INET, SOCK_STREAM, 0);
-    rlimit before{};
-    ASSERT_EQ(::getrlimit(RLIMIT_NOFILE, &before), 0);
-    const rlimit tight{static_cast<rlim_t>(next + 1), before.rlim_max};
-    ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &tight), 0);
+    std::optional<NoDescriptors> none(std::in_place);
     sockaddr_in address{};
     address.sin_family = AF_INET;
     address.sin_port = htons(port);
@@ -278,7 +275,7 @@ TEST(ServerLimitsTest, RunningOutOfFileDescriptorsIsOutlived) {
     kept.send(request);
     EXPECT_EQ(status_of(kept.read_answer()), 200) << "who is connected is served on";
     EXPECT_EQ(server.connections(), 2u);
-    ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &before), 0);
+    none.reset();
     char answer[512] = {};
     pollfd ready{next, POLLIN, 0};
     ASSERT_EQ(::poll(&ready, 1, 5000), 1) << "the waiting connection is accepted once there are descriptors again";

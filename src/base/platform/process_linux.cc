@@ -150,6 +150,7 @@ Result<UniqueFd> open_output(const std::string& path) {
     UniqueFd fd(::open(path.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0600));
     if (fd.valid() && fd.get() < kInheritedHandle) {
         fd = UniqueFd(::fcntl(fd.get(), F_DUPFD_CLOEXEC, kInheritedHandle));
+        if (!fd.valid() && errno == EINVAL) errno = EMFILE;  // what it says where the limit is below kInheritedHandle
     }
     if (!fd.valid()) {
         return error_from_errno("cannot open the program's log", errno);

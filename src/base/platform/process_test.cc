@@ -6,7 +6,6 @@
 #include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
-#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -14,6 +13,7 @@
 #include <filesystem>
 #include <thread>
 
+#include "base/no_descriptors_for_test.h"
 #include "base/platform/file_lock.h"
 #include "base/platform/memory.h"
 
@@ -148,15 +148,10 @@ TEST_F(ProcessTest, WhatCannotStartIsAnError) {
 }
 
 TEST_F(ProcessTest, NoHandlesLeftIsAnErrorAndLeavesNoChild) {
-    struct rlimit before {};
-    ::getrlimit(RLIMIT_NOFILE, &before);
-    const auto open = static_cast<rlim_t>(std::distance(std::filesystem::directory_iterator("/proc/self/fd"), {})) - 1;
-    for (rlim_t room = 0; room < 3; ++room) {
-        struct rlimit tight = before;
-        tight.rlim_cur = open + room;
-        ::setrlimit(RLIMIT_NOFILE, &tight);
+    for (rlim_t left = 0; left < 3; ++left) {
+        std::optional<NoDescriptors> none(std::in_place, left);
         const auto spawned = spawn(shell("exec sleep 1000"));
-        ::setrlimit(RLIMIT_NOFILE, &before);
+        none.reset();
         if (spawned.ok()) {
             end_child_now(spawned->id.pid);
         } else {
