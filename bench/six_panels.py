@@ -38,7 +38,7 @@ with workspace() as folder:
     samples = []
     for n in range(rounds + 1):
         for case, verb, flags in [("1 client", "compare", ["-n", "1"]), ("6 equal", "compare", ["-n", "6"]),
-                                  ("6 different", "bench", ["-n", "6", "--requests", "6", "--prompt-tokens", "330"])]:
+                                  ("6 different", "bench", ["-c", "6", "--requests", "6", "--prompt-tokens", "330"])]:
             for who, chosen in [("gantry", ["m"]), ("llama-server", target)]:
                 run = measure(server, verb, *chosen, *flags, "--seed", str(n))
                 if n > 0:   # round 0 warms both
