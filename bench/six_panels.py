@@ -1,5 +1,5 @@
 """The six-panel experiment: equal and different prompts of 300+ tokens, Gantry (through its gateway) against llama-server of the
-same source, same file, same client, interleaved. usage: six_panels [MODEL.gguf] [ROUNDS]"""
+same source with and without flash attention, same file, same client, interleaved. usage: six_panels [MODEL.gguf] [ROUNDS]"""
 import json
 import pathlib
 import signal
@@ -13,6 +13,7 @@ from common import GANTRY, LLAMA_SERVER, SMOLLM2, Server, environment, free_port
 
 model = pathlib.Path(sys.argv[1]) if len(sys.argv) > 1 else SMOLLM2
 rounds = int(sys.argv[2]) if len(sys.argv) > 2 else 7
+RIVALS = {"llama-server -fa on": "on", "llama-server -fa off": "off"}   # its default, and what suits decoding on this CPU
 
 
 def healthy(port):
@@ -30,30 +31,34 @@ def measure(server, verb, *words):
 with workspace() as folder:
     server = Server(pathlib.Path(folder) / "data").start()
     server.deploy("m", source=f"file:{model}")
-    port = free_port()
-    rival = subprocess.Popen([LLAMA_SERVER, "-m", str(model), "--host", "127.0.0.1", "--port", str(port), "-c", "32768", "-np", "8", "-kvu",
-                              "-t", "2"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    until(lambda: healthy(port), "llama-server is ready", timeout=120)
-    target = ["--target", f"llama-server=http://127.0.0.1:{port}/v1,model=m"]
-    samples = []
+    targets, rivals, samples = {"gantry": ["m"]}, [], []
+    for who, attention in RIVALS.items():
+        port = free_port()
+        rivals.append(subprocess.Popen([LLAMA_SERVER, "-m", str(model), "--host", "127.0.0.1", "--port", str(port), "-c", "32768",
+                                        "-np", "8", "-kvu", "-t", "2", "-fa", attention],
+                                       stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL))
+        until(lambda: healthy(port), f"{who} is ready", timeout=120)
+        targets[who] = ["--target", f"rival=http://127.0.0.1:{port}/v1,model=m"]
     for n in range(rounds + 1):
         for case, verb, flags in [("1 client", "compare", ["-n", "1"]), ("6 equal", "compare", ["-n", "6"]),
                                   ("6 different", "bench", ["-c", "6", "--requests", "6", "--prompt-tokens", "330"])]:
-            for who, chosen in [("gantry", ["m"]), ("llama-server", target)]:
+            for who, chosen in targets.items():
                 run = measure(server, verb, *chosen, *flags, "--seed", str(n))
                 if n > 0:   # round 0 warms both
                     samples.append({"round": n, "case": case, "who": who, "ttft_ms": run["ttft_ms"]["mean"],
                                     "tpot_ms": run["tpot_ms"]["mean"], "tok_s": run["throughput_tok_s"],
                                     "prompt_tokens": run["prompt_tokens"], "failed": run["requests_failed"]})
-    rival.send_signal(signal.SIGTERM)
-    rival.wait(30)
+    for rival in rivals:
+        rival.send_signal(signal.SIGTERM)
+        rival.wait(30)
     server.stop()
 
 figures = {}
 for case in ("1 client", "6 equal", "6 different"):
     for measure_ in ("ttft_ms", "tpot_ms", "tok_s"):
-        by = {who: [s[measure_] for s in samples if s["case"] == case and s["who"] == who] for who in ("gantry", "llama-server")}
-        ratios = [a / b for a, b in zip(by["gantry"], by["llama-server"]) if b]
-        figures[f"{case}: {measure_}"] = (f"gantry {statistics.median(by['gantry']):.1f}   llama-server "
-                                          f"{statistics.median(by['llama-server']):.1f}   ratio {summary(ratios, 2)}")
+        by = {who: [s[measure_] for s in samples if s["case"] == case and s["who"] == who] for who in targets}
+        for who in RIVALS:
+            ratios = [a / b for a, b in zip(by["gantry"], by[who]) if b]
+            figures[f"{case}: {measure_}, {who}"] = (f"gantry {statistics.median(by['gantry']):.1f}   rival "
+                                                     f"{statistics.median(by[who]):.1f}   ratio {summary(ratios, 2)}")
 report("six_panels", figures, samples)
