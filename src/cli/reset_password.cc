@@ -7,7 +7,7 @@
 
 #include "base/clock.h"
 #include "base/ids.h"
-#include "cli/client.h"
+#include "cli/offline.h"
 #include "cli/output.h"
 #include "cli/secrets.h"
 #include "cli/words.h"
@@ -43,22 +43,9 @@ Result<std::string> on_database(const std::string& data_dir, const std::string& 
 }
 
 int reset(const Context& context, const std::string& user) {
-    const std::string data_dir = context.data_dir.empty() ? default_data_dir() : context.data_dir;
-    const Result<ServerAddress> server = find_server(context.data_dir);
-    Result<std::string> password = unavailable("");
-    if (server) {
-        password = through_server(ApiClient(*server), user);
-    }
-    // A socket that nobody answers on is what a stopped or killed server leaves behind.
-    if (!password && password.error().code == ErrorCode::kUnavailable && (!server || server->token.empty())) {
-        const std::string folder = server && server->endpoint.starts_with("unix:")
-                                       ? server->endpoint.substr(5, server->endpoint.rfind('/') - 5)
-                                       : data_dir;
-        if (access((folder + "/gantry.db").c_str(), F_OK) != 0) {
-            return fail(fmt::format("there is no server's data in {}; name its data folder with --data-dir", folder));
-        }
-        password = on_database(folder, user);
-    }
+    const Result<std::string> password = through_server_or_folder(
+        context, [&](const ApiClient& client) { return through_server(client, user); },
+        [&](const std::string& folder) { return on_database(folder, user); });
     if (!password) {
         return fail(password.error());
     }

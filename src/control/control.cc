@@ -79,6 +79,7 @@ public:
         add_usage_routes(router, api_);
         add_auth_routes(router, api_);
         add_server_routes(router, api_);
+        add_backup_routes(router, api_);
         add_watch_routes(router, api_);
         add_health_routes(router, api_);
         add_status_page(router, api_);

@@ -174,6 +174,19 @@ Status SqliteStore::backup(const std::string& path) {
     return sync_folder(folder);
 }
 
+Result<BackupFile> backup_into_folder(Store& store, const std::string& data_dir, WallTime now) {
+    const fs::path folder = fs::path(data_dir) / "backups";
+    std::error_code failure;
+    if (fs::create_directory(folder, failure)) fs::permissions(folder, fs::perms::owner_all, failure);
+    if (failure) return error_from_errno("making the folder of backups", failure.value());
+    std::string name = to_rfc3339(now);
+    std::erase_if(name, [](char c) { return c == '-' || c == ':'; });
+    const std::string path = (folder / ("gantry-" + name + ".db")).string();
+    GANTRY_TRY(store.backup(path));
+    const uintmax_t bytes = fs::file_size(path, failure);
+    return BackupFile{path, failure ? 0 : bytes, now};
+}
+
 Status restore(const std::string& backup, const std::string& data_dir) {
     std::error_code ignored;
     if (!fs::is_regular_file(backup, ignored)) return not_found(fmt::format("there is no backup {}.", backup));

@@ -143,6 +143,14 @@ public:
 // The version of the schema this binary writes.
 int schema_version();
 
+struct BackupFile {
+    std::string path;
+    uint64_t bytes = 0;
+    WallTime created_at{};
+};
+// store.backup() into `data_dir`/backups (mode 0700), under a name of the time.
+Result<BackupFile> backup_into_folder(Store& store, const std::string& data_dir, WallTime now);
+
 // Brings a backup back, with the server stopped: checks it, then puts it in place of what `data_dir` holds; what was there is
 // kept beside it as *.replaced-N. kConflict while a server uses the folder; kInvalidArgument for what is no (whole) backup.
 // A kill in the middle leaves a folder that refuses to start until restore is run again: never half of each.

@@ -123,6 +123,7 @@ void add_key_routes(http::Router& router, ApiContext& api);
 void add_usage_routes(http::Router& router, ApiContext& api);
 void add_auth_routes(http::Router& router, ApiContext& api);
 void add_server_routes(http::Router& router, ApiContext& api);
+void add_backup_routes(http::Router& router, ApiContext& api);
 void add_watch_routes(http::Router& router, ApiContext& api);
 void add_health_routes(http::Router& router, ApiContext& api);
 void add_status_page(http::Router& router, ApiContext& api);
