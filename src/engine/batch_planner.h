@@ -42,6 +42,8 @@ struct RunningView {
     bool generates = false;        // has published tokens: its pace counts
     uint64_t steps_running = 0;    // since its admission
     uint64_t steps_idle = 0;       // since its last row
+    uint32_t drafted = 0;          // tokens that a drafter guesses to come after its next row; 0 unless remaining is 1
+    double acceptance = 0;         // how likely each of them is right when those before it are, learnt from this sequence so far
 };
 
 struct StepState {
@@ -55,6 +57,7 @@ struct StepState {
 struct PlannedRows {
     Slot slot = 0;
     uint32_t rows = 0;             // the next so many tokens of the slot's sequence
+    uint32_t drafts = 0;           // and so many drafted ones after them, with logits each
 };
 
 struct StepPlan {

@@ -11,10 +11,12 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <utility>
 #include <vector>
 
+#include "base/clock.h"
 #include "base/result.h"
 #include "engine/model_runner.h"
 
@@ -63,10 +65,30 @@ struct TokenEvent {
     Timings timings;                       // complete with the last event
 };
 
+// What the answer must look like, as the tokens that may come next: a grammar or a JSON schema, compiled elsewhere. It fails closed:
+// where no token is left, or a token was not foreseen, the sequence ends with an error. Its state follows the tokens of one
+// sequence; used on the engine's thread only.
+class TokenConstraint {
+public:
+    virtual ~TokenConstraint() = default;
+    // A bit a token, 32 a word, the lowest first; set: may come next. End-of-generation tokens are among them when the text may
+    // end here, so ignore_eos and min_tokens do not count beside a constraint. Valid until the next call; empty: anything may come.
+    virtual std::span<const uint32_t> allowed() = 0;
+    // False: the token may not stand here.
+    virtual bool accept(TokenId token) = 0;
+};
+
+// Admission goes by class first, then by arrival; a class never preempts a higher one.
+enum class Priority { kHigh, kNormal, kBatch };
+
 struct SequenceRequest {
     std::vector<TokenId> prompt;           // 1..context-1 tokens
     SamplingParams sampling;
     uint32_t max_tokens = 0;               // 0: to the end of the context
+    Priority priority = Priority::kNormal;
+    Deadline deadline;                     // past it nothing is computed any more: ends with kError
+    std::string cache_salt;                // only requests of the same salt share prefixes
+    std::shared_ptr<TokenConstraint> constraint;   // shared only so that requests can be copied; one sequence uses it
     // Called on the engine's thread, in order; must not block (post it elsewhere). Never called after the event with `finish`.
     std::function<void(TokenEvent)> on_event;
 };
