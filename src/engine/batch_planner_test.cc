@@ -135,8 +135,8 @@ TEST(KvLedgerTest, SharedCellsCountOnceAndComeFreeWithTheLastHolder) {
     ledger.append(0, 1);
     ledger.share(1, 2, 12);                                  // across segments
     EXPECT_EQ(ledger.cells_used(), 16u);
-    EXPECT_EQ(ledger.exclusive_cells(0), 2u);
-    EXPECT_EQ(ledger.exclusive_cells(1), 2u);
+    EXPECT_EQ(ledger.exclusive_tail(0), 2u);
+    EXPECT_EQ(ledger.exclusive_tail(1), 2u);
     EXPECT_EQ(ledger.check_integrity(), std::nullopt);
     ledger.release(0);
     EXPECT_EQ(ledger.cells_used(), 14u);

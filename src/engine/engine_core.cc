@@ -22,6 +22,14 @@ struct EngineCore::Metrics {
     prometheus::Gauge& kv_usage = metrics::gauge("gantry_engine_kv_usage_ratio", "Share of the KV cells in use, 0 to 1.");
     prometheus::Counter& prompt_tokens = metrics::counter("gantry_engine_prompt_tokens_total", "Prompt tokens taken in.");
     prometheus::Counter& generated_tokens = metrics::counter("gantry_engine_generated_tokens_total", "Tokens published.");
+    prometheus::Counter& cached_tokens =
+        metrics::counter("gantry_engine_cached_tokens_total", "Prompt tokens whose KV was there already.");
+    prometheus::Counter& drafted_tokens = metrics::counter("gantry_engine_drafted_tokens_total", "Guessed tokens that were computed.");
+    prometheus::Counter& accepted_tokens = metrics::counter("gantry_engine_accepted_tokens_total", "Guessed tokens that were right.");
+    prometheus::Gauge& cached_cells =
+        metrics::gauge("gantry_engine_kv_cached_ratio", "Share of the KV cells kept of ended sequences, 0 to 1.");
+    prometheus::Counter& evicted_cells =
+        metrics::counter("gantry_engine_kv_evicted_cells_total", "KV cells of ended sequences given up for others.");
     prometheus::Counter& preemptions =
         metrics::counter("gantry_engine_preemptions_total", "Sequences put back because KV cells ran out.");
 
@@ -48,6 +56,8 @@ private:
 
 constexpr uint32_t kFailuresMax = 2;   // of the library itself, in a row: then this process cannot be trusted
 constexpr uint32_t kNoSpaceMax = 3;    // refusals in a row with one sequence alone
+constexpr uint32_t kDraftMax = 15;     // guesses a sequence and step
+constexpr double kAcceptanceWeight = 0.1;
 
 }  // namespace
 
@@ -76,10 +86,11 @@ EngineCore::EngineCore(const EngineCoreParts& parts, const EngineConfig& config)
       clock_(parts.clock),
       planner_(parts.planner),
       watch_(parts.watch),
+      drafter_(parts.drafter),
       config_(config),
       capacity_(parts.runner.capacity()),
       by_slot_(capacity_.slots, nullptr),
-      ledger_(capacity_.slots),
+      kv_(parts.runner, config.cache_cells),
       last_row_of_(capacity_.slots, 0),
       metrics_(std::make_unique<Metrics>()) {
     GANTRY_ASSERT(capacity_.slots > 0 && capacity_.batch_rows > 0 && capacity_.context_tokens > 1, "a runner without room");
@@ -127,7 +138,6 @@ void EngineCore::submit(SequenceId id, SequenceRequest request, SteadyTime submi
     sequence->id = id;
     sequence->prompt_tokens = static_cast<uint32_t>(request.prompt.size());
     sequence->tokens = std::move(request.prompt);
-    sequence->prompt_hash = hash_tokens(sequence->tokens);
     sequence->request = std::move(request);
     sequence->request.prompt.clear();
     sequence->submitted_at = submitted_at;
@@ -136,8 +146,9 @@ void EngineCore::submit(SequenceId id, SequenceRequest request, SteadyTime submi
             sequence->counts.try_emplace(token, 0);
         }
     }
-    waiting_.push_back(sequence.get());
+    enqueue(*sequence);
     ++never_admitted_;
+    with_deadline_ += sequence->request.deadline.never() ? 0 : 1;
     open_.emplace(id, std::move(sequence));
 }
 
@@ -156,117 +167,43 @@ void EngineCore::end_all(FinishReason reason, const std::string& error) {
     }
 }
 
-// --- admit -------------------------------------------------------------------------------------------------------------
-
-void EngineCore::admit() {
-    while (!waiting_.empty()) {
-        Sequence& candidate = *waiting_.front();
-        AdmissionState state;
-        state.free_slots = static_cast<uint32_t>(std::count(by_slot_.begin(), by_slot_.end(), nullptr));
-        state.running = capacity_.slots - state.free_slots;
-        state.cells = capacity_.context_tokens;
-        state.free_cells = capacity_.context_tokens - ledger_.cells_used();
-        state.promised_cells = promised_cells();
-        state.needed_cells = candidate.length() - (prefix_holder(candidate) ? candidate.prompt_tokens - 1 : 0);
-        if (!planner_.admits(state)) {
-            break;
-        }
-        waiting_.pop_front();
-        place(candidate);
-    }
-    join_prefixes();
-}
-
-void EngineCore::place(Sequence& sequence) {
-    const auto free_slot = std::find(by_slot_.begin(), by_slot_.end(), nullptr);
-    GANTRY_ASSERT(free_slot != by_slot_.end(), "the planner admits only into a free slot");
-    *free_slot = &sequence;
-    sequence.slot = static_cast<Slot>(free_slot - by_slot_.begin());
-    if (sequence.admitted_step == 0) {
-        --never_admitted_;
-    }
-    sequence.admitted_step = step_;
-    sequence.last_row_step = step_;
-}
-
-// What running prefills will still take. A follower takes its prefix from another one, so only its last tokens count.
-uint32_t EngineCore::promised_cells() const {
-    uint32_t cells = 0;
-    for (const Sequence* sequence : by_slot_) {
-        if (sequence) {
-            const bool shares = sequence->computed == 0 && prefix_holder(*sequence) != nullptr;
-            cells += sequence->remaining() - (shares ? sequence->prompt_tokens - 1 : 0);
-        }
-    }
-    return cells;
-}
-
-// The running sequence with the same prompt that has computed most of it, or is about to: an older one. Found anew each time, so
-// when the one that leads is cancelled or preempted the next one simply leads.
-Sequence* EngineCore::prefix_holder(const Sequence& sequence) const {
-    if (!can_share_ || sequence.prompt_tokens < 2) {
-        return nullptr;
-    }
-    Sequence* best = nullptr;
-    for (Sequence* other : by_slot_) {
-        if (!other || other == &sequence || other->prompt_hash != sequence.prompt_hash ||
-            other->prompt_tokens != sequence.prompt_tokens || (other->computed == 0 && other->id > sequence.id) ||
-            !std::equal(other->tokens.begin(), other->tokens.begin() + other->prompt_tokens, sequence.tokens.begin())) {
-            continue;
-        }
-        if (!best || other->computed > best->computed || (other->computed == best->computed && other->id < best->id)) {
-            best = other;
-        }
-    }
-    return best;
-}
-
-// Equal prompts cost one prefill. All but the last token is shared, so that the follower computes its own logits.
-void EngineCore::join_prefixes() {
-    for (Sequence* sequence : by_slot_) {
-        if (!sequence || sequence->computed > 0) {
-            continue;
-        }
-        Sequence* holder = prefix_holder(*sequence);
-        sequence->follows = holder != nullptr;
-        const uint32_t length = sequence->prompt_tokens - 1;
-        if (holder && holder->computed >= length && take_prefix(*holder, *sequence, length)) {
-            sequence->follows = false;
-        }
-    }
-    if (!can_share_) {
-        for (Sequence* sequence : by_slot_) {
-            if (sequence) {
-                sequence->follows = false;
-            }
-        }
-    }
-}
-
-bool EngineCore::take_prefix(Sequence& from, Sequence& to, uint32_t length) {
-    if (!runner_.share_prefix(from.slot, to.slot, static_cast<int32_t>(length))) {
-        can_share_ = false;   // this kind of memory never can
-        return false;
-    }
-    ledger_.share(from.slot, to.slot, length);
-    to.computed = length;
-    to.last_row_step = step_;
-    if (to.first_row_at == SteadyTime{}) {
-        to.first_row_at = clock_.steady();
-    }
-    return true;
-}
-
 // --- plan --------------------------------------------------------------------------------------------------------------
 
 StepPlan EngineCore::plan() {
+    draft();
     for (;;) {
         StepPlan step_plan = planner_.plan(step_state());
         if (!step_plan.preempt) {
             return step_plan;
         }
-        preempt(*by_slot_[static_cast<size_t>(*step_plan.preempt)]);
+        preempt(*at(*step_plan.preempt));
         join_prefixes();   // whoever followed it needs another one to follow, or leads now
+    }
+}
+
+// Guesses for those that decode; the planner says how many are worth their rows.
+void EngineCore::draft() {
+    if (!drafter_ || !kv_.can_cut()) {
+        return;
+    }
+    std::vector<DraftRequest> requests;
+    for (Sequence* sequence : by_slot_) {
+        if (!sequence || sequence->remaining() != 1 || sequence->generated() == 0) {
+            continue;
+        }
+        sequence->draft.clear();
+        const uint32_t max_tokens = sequence->request.max_tokens;
+        const uint32_t left = std::min(capacity_.context_tokens - sequence->length(),
+                                       max_tokens > 0 ? max_tokens - sequence->generated() : capacity_.context_tokens);
+        const uint32_t most = std::min(kDraftMax, left - std::min(left, 1u));   // the row itself yields one
+        if (most > 0) {
+            requests.push_back(DraftRequest{.slot = sequence->slot, .tokens = sequence->tokens,
+                                            .prompt_tokens = sequence->prompt_tokens, .most = most});
+        }
+    }
+    drafter_->propose(requests);
+    for (DraftRequest& request : requests) {
+        at(request.slot)->draft = std::move(request.draft);
     }
 }
 
@@ -278,36 +215,19 @@ StepState EngineCore::step_state() const {
                                                 .id = sequence->id,
                                                 .computed = sequence->computed,
                                                 .remaining = sequence->remaining(),
-                                                .follows = sequence->follows,
+                                                .follows = sequence->following.has_value(),
                                                 .generates = sequence->generated() > 0,
                                                 .steps_running = step_ - sequence->admitted_step,
-                                                .steps_idle = step_ - sequence->last_row_step});
+                                                .steps_idle = step_ - sequence->last_row_step,
+                                                .drafted = static_cast<uint32_t>(sequence->draft.size()),
+                                                .acceptance = sequence->acceptance});
         }
     }
-    state.free_cells = capacity_.context_tokens - ledger_.cells_used();
+    state.free_cells = kv_.free_cells();
     state.rows_max = std::min(config_.step_tokens_max, capacity_.batch_rows);
     state.step_ms_max = config_.step_ms_max;
     state.cost = &cost_;
     return state;
-}
-
-// Its tokens stay: they are computed again later, and the random numbers go on by (seed, index), so nobody sees it.
-void EngineCore::preempt(Sequence& sequence) {
-    ++preemptions_total_;
-    metrics_->preemptions.Increment();
-    leave_slot(sequence);
-    const auto place = std::lower_bound(waiting_.begin(), waiting_.end(), sequence.id,
-                                        [](const Sequence* other, SequenceId id) { return other->id < id; });
-    waiting_.insert(place, &sequence);
-}
-
-void EngineCore::leave_slot(Sequence& sequence) {
-    runner_.truncate(sequence.slot, 0);
-    ledger_.release(sequence.slot);
-    by_slot_[static_cast<size_t>(sequence.slot)] = nullptr;
-    sequence.slot = -1;
-    sequence.computed = 0;
-    sequence.follows = false;
 }
 
 // --- forward -----------------------------------------------------------------------------------------------------------
@@ -319,11 +239,12 @@ bool EngineCore::forward(const StepPlan& step_plan) {
         return false;
     }
     build_batch(step_plan);
+    kv_.make_room(static_cast<uint32_t>(batch_.size()));
     const SteadyTime started = clock_.steady();
     if (watch_) {
         std::vector<SequenceId> ids;
         for (const PlannedRows& rows : step_plan.rows) {
-            ids.push_back(by_slot_[static_cast<size_t>(rows.slot)]->id);
+            ids.push_back(at(rows.slot)->id);
         }
         watch_->forward_starts(ids, step_plan.expected_ms);
     }
@@ -354,52 +275,58 @@ bool EngineCore::forward(const StepPlan& step_plan) {
 void EngineCore::build_batch(const StepPlan& step_plan) {
     batch_.clear();
     for (const PlannedRows& rows : step_plan.rows) {
-        const Sequence& sequence = *by_slot_[static_cast<size_t>(rows.slot)];
+        const Sequence& sequence = *at(rows.slot);
         GANTRY_ASSERT(rows.rows > 0 && rows.rows <= sequence.remaining(), "a plan for rows that a sequence does not have");
-        for (uint32_t i = 0; i < rows.rows; ++i) {
+        GANTRY_ASSERT(rows.drafts <= sequence.draft.size() && (rows.drafts == 0 || rows.rows == sequence.remaining()),
+                      "a plan for guesses that nobody made");
+        for (uint32_t i = 0; i < rows.rows + rows.drafts; ++i) {
             const uint32_t position = sequence.computed + i;
-            batch_.push_back(BatchRow{.token = sequence.tokens[position],
+            batch_.push_back(BatchRow{.token = i < rows.rows ? sequence.tokens[position] : sequence.draft[i - rows.rows],
                                       .position = static_cast<int32_t>(position),
                                       .slot = rows.slot,
-                                      .wants_logits = position + 1 == sequence.length()});
+                                      .wants_logits = position + 1 >= sequence.length()});
         }
-        last_row_of_[static_cast<size_t>(rows.slot)] = batch_.size() - 1;
+        last_row_of_[static_cast<size_t>(rows.slot)] = batch_.size() - 1 - rows.drafts;
     }
 }
 
 void EngineCore::advance(const StepPlan& step_plan, SteadyTime started) {
     for (const PlannedRows& rows : step_plan.rows) {
-        Sequence& sequence = *by_slot_[static_cast<size_t>(rows.slot)];
+        Sequence& sequence = *at(rows.slot);
         sequence.lowest_computed = std::min(sequence.lowest_computed, sequence.computed);
         sequence.computed += rows.rows;
         sequence.last_row_step = step_;
-        ledger_.append(rows.slot, rows.rows);
+        kv_.advance(rows.slot, rows.rows + rows.drafts);
         if (sequence.first_row_at == SteadyTime{}) {
             sequence.first_row_at = started;
         }
     }
 }
 
-// Who gets a token from this forward: each whose last row was in it, and each that followed one of those: at the end of an equal
-// prompt they share all of it and draw from the same row, each with its own parameters.
+// Who gets tokens from this forward: each whose last row was in it, and each that waited for the end of an equal prompt.
 void EngineCore::gather_sampled(const StepPlan& step_plan, SteadyTime started) {
     for (const PlannedRows& rows : step_plan.rows) {
-        Sequence& leader = *by_slot_[static_cast<size_t>(rows.slot)];
-        if (leader.remaining() > 0) {
+        Sequence& sequence = *at(rows.slot);
+        if (sequence.remaining() > 0) {
             continue;
         }
         const size_t row = last_row_of_[static_cast<size_t>(rows.slot)];
-        sampled_.push_back(Sampled{&leader, row, {}});
-        if (leader.generated() > 0) {
-            continue;
+        sampled_.push_back(Sampled{.sequence = &sequence, .row = row, .drafts = rows.drafts});
+        if (sequence.generated() == 0) {
+            gather_followers(sequence, row, started);
         }
-        for (Sequence* follower : by_slot_) {
-            if (follower && follower->follows && follower->generated() == 0 && prefix_holder(*follower) == &leader &&
-                take_prefix(leader, *follower, leader.prompt_tokens)) {
-                follower->follows = false;
-                follower->first_row_at = std::min(follower->first_row_at, std::max(started, follower->submitted_at));
-                sampled_.push_back(Sampled{follower, row, {}});
-            }
+    }
+}
+
+// At the end of an equal prompt they share all of it and draw from the same row, each with its own parameters.
+void EngineCore::gather_followers(const Sequence& leader, size_t row, SteadyTime started) {
+    for (Sequence* follower : by_slot_) {
+        if (follower && follower->following && follower->following->leader == leader.id && follower->following->whole &&
+            kv_.share(leader.slot, follower->slot, leader.prompt_tokens)) {
+            follower->following.reset();
+            take_prefix(*follower, leader.prompt_tokens);
+            follower->first_row_at = std::min(follower->first_row_at, std::max(started, follower->submitted_at));
+            sampled_.push_back(Sampled{.sequence = follower, .row = row});
         }
     }
 }
@@ -411,7 +338,7 @@ void EngineCore::forward_failed(const Error& error, const StepPlan& step_plan) {
     GANTRY_ASSERT(failures_in_row_ < kFailuresMax, "the model runner fails again and again");
     std::vector<Sequence*> affected;
     for (const PlannedRows& rows : step_plan.rows) {
-        affected.push_back(by_slot_[static_cast<size_t>(rows.slot)]);
+        affected.push_back(at(rows.slot));
     }
     for (Sequence* sequence : affected) {
         TokenEvent event;
@@ -422,9 +349,11 @@ void EngineCore::forward_failed(const Error& error, const StepPlan& step_plan) {
 
 // The runner has fewer cells than it said, for instance because a sliding window pins some.
 void EngineCore::forward_lacked_space() {
+    if (kv_.drop_parked()) {
+        return;
+    }
     Sequence* youngest = youngest_running();
-    const bool alone = std::count(by_slot_.begin(), by_slot_.end(), nullptr) + 1 == static_cast<int64_t>(by_slot_.size());
-    if (!alone) {
+    if (running() > 1) {
         preempt(*youngest);
         return;
     }
@@ -456,32 +385,62 @@ Sequence* EngineCore::youngest_running() const {
 
 void EngineCore::sample() {
     for (Sampled& sampled : sampled_) {
-        sample_one(sampled);
+        sample_all(sampled);
     }
 }
 
-void EngineCore::sample_one(Sampled& sampled) {
+// The token after the sequence's last row; as long as it is what was guessed, the guess's own row gives the next. Each is drawn from
+// its own row as it would be without guesses, so the answer is the same with and without them.
+void EngineCore::sample_all(Sampled& sampled) {
     Sequence& sequence = *sampled.sequence;
+    uint32_t right = 0;
+    for (;;) {
+        TokenEvent event = sample_one(sequence, sampled.row + right);
+        const bool goes_on = !event.finish && right < sampled.drafts && event.token == sequence.draft[right];
+        sampled.events.push_back(std::move(event));
+        if (!goes_on) {
+            break;
+        }
+        ++right;
+    }
+    if (sampled.drafts == 0) {
+        return;
+    }
+    sequence.computed += right;
+    kv_.cut(sequence.slot, sequence.computed);
+    drafted_tokens_total_ += sampled.drafts;
+    accepted_tokens_total_ += right;
+    metrics_->drafted_tokens.Increment(sampled.drafts);
+    metrics_->accepted_tokens.Increment(right);
+    // What came after the first wrong guess says nothing about the sequence.
+    for (uint32_t i = 0; i < std::min(right + 1, sampled.drafts); ++i) {
+        sequence.acceptance += kAcceptanceWeight * ((i < right ? 1.0 : 0.0) - sequence.acceptance);
+    }
+}
+
+TokenEvent EngineCore::sample_one(Sequence& sequence, size_t row) {
     const SamplingParams& params = sequence.request.sampling;
-    Result<SampledToken> drawn = sampler_.sample(SampleInput{.logits = runner_.logits(sampled.row),
+    TokenEvent event;
+    const auto fail = [&](const std::string& message) {
+        event.error = message;
+        event.finish = FinishReason::kError;
+        return std::move(event);
+    };
+    Result<SampledToken> drawn = sampler_.sample(SampleInput{.logits = runner_.logits(row),
                                                              .params = params,
                                                              .counts = sequence.counts,
                                                              .index = sequence.generated(),
                                                              .end_tokens = end_tokens_});
-    TokenEvent& event = sampled.event;
     if (!drawn) {
-        event.error = drawn.error().message;
-        event.finish = FinishReason::kError;
-        return;
+        return fail(drawn.error().message);
     }
     const TokenId token = drawn->token;
-    const bool ends = (is_end_token(token) && !params.ignore_eos) ||
-                      std::find(params.stop_token_ids.begin(), params.stop_token_ids.end(), token) != params.stop_token_ids.end();
-    if (ends) {
+    if (may_end(sequence, token)) {
         event.finish = FinishReason::kStop;
-        return;
+        return event;
     }
     sequence.tokens.push_back(token);
+    kv_.extend(sequence.slot, token);
     if (needs_counts(params)) {
         sequence.counts[token] += 1;
     }
@@ -494,6 +453,14 @@ void EngineCore::sample_one(Sampled& sampled) {
     if ((max_tokens > 0 && sequence.generated() >= max_tokens) || sequence.length() >= capacity_.context_tokens) {
         event.finish = FinishReason::kLength;
     }
+    event.completion_tokens = sequence.generated();
+    return event;
+}
+
+bool EngineCore::may_end(const Sequence& sequence, TokenId token) const {
+    const SamplingParams& params = sequence.request.sampling;
+    return (is_end_token(token) && !params.ignore_eos) ||
+           std::find(params.stop_token_ids.begin(), params.stop_token_ids.end(), token) != params.stop_token_ids.end();
 }
 
 bool EngineCore::is_end_token(TokenId token) const {
@@ -508,19 +475,24 @@ void EngineCore::publish() {
         Sequence& sequence = *sampled.sequence;
         if (sequence.first_token_at == SteadyTime{}) {
             sequence.first_token_at = now;
+            const uint32_t cached = sequence.cached_tokens();
             prompt_tokens_total_ += sequence.prompt_tokens;
+            cached_tokens_total_ += cached;
             metrics_->prompt_tokens.Increment(sequence.prompt_tokens);
+            metrics_->cached_tokens.Increment(cached);
         }
         sequence.last_token_at = now;
-        if (sampled.event.token) {
-            ++generated_tokens_total_;
-            metrics_->generated_tokens.Increment();
-        }
-        if (sampled.event.finish) {
-            const FinishReason reason = *sampled.event.finish;
-            end(sequence, std::move(sampled.event), reason);
-        } else {
-            emit(sequence, std::move(sampled.event));
+        for (TokenEvent& event : sampled.events) {
+            if (event.token) {
+                ++generated_tokens_total_;
+                metrics_->generated_tokens.Increment();
+            }
+            if (event.finish) {
+                const FinishReason reason = *event.finish;
+                end(sequence, std::move(event), reason);   // the last event: nothing may touch the sequence after it
+                break;
+            }
+            emit(sequence, std::move(event));
         }
     }
     sampled_.clear();
@@ -528,21 +500,23 @@ void EngineCore::publish() {
 
 void EngineCore::end(Sequence& sequence, TokenEvent event, FinishReason reason) {
     event.finish = reason;
+    event.completion_tokens = sequence.generated();
     if (sequence.slot >= 0) {
-        leave_slot(sequence);
+        leave_slot(sequence, reason != FinishReason::kError);
     } else {
         std::erase(waiting_, &sequence);
         never_admitted_ -= sequence.admitted_step == 0 ? 1 : 0;
     }
+    with_deadline_ -= sequence.request.deadline.never() ? 0 : 1;
     // Out of the books before the callback, which may submit or look at the numbers.
     const std::unique_ptr<Sequence> last = std::move(open_.extract(sequence.id).mapped());
     emit(*last, std::move(event));
 }
 
+// The event says how many tokens there are up to its own: several may have been drawn in one step.
 void EngineCore::emit(Sequence& sequence, TokenEvent event) {
     event.prompt_tokens = sequence.prompt_tokens;
     event.cached_tokens = sequence.cached_tokens();
-    event.completion_tokens = sequence.generated();
     event.timings = timings_of(sequence, clock_.steady());
     if (sequence.request.on_event) {
         sequence.request.on_event(std::move(event));
@@ -554,10 +528,14 @@ void EngineCore::emit(Sequence& sequence, TokenEvent event) {
 EngineStats EngineCore::stats() const {
     EngineStats stats;
     stats.waiting = static_cast<uint32_t>(waiting_.size());
-    stats.running = static_cast<uint32_t>(open_.size()) - stats.waiting;
-    stats.kv_cells_used = ledger_.cells_used();
+    stats.running = running();
+    stats.kv_cells_used = kv_.cells_used();
+    stats.kv_cells_cached = kv_.cells_parked();
     stats.kv_cells = capacity_.context_tokens;
     stats.prompt_tokens_total = prompt_tokens_total_;
+    stats.cached_tokens_total = cached_tokens_total_;
+    stats.drafted_tokens_total = drafted_tokens_total_;
+    stats.accepted_tokens_total = accepted_tokens_total_;
     stats.generated_tokens_total = generated_tokens_total_;
     stats.preemptions_total = preemptions_total_;
     stats.steps_total = step_;
@@ -566,9 +544,12 @@ EngineStats EngineCore::stats() const {
 }
 
 void EngineCore::update_gauges() {
-    metrics_->running.Set(static_cast<double>(open_.size() - waiting_.size()));
+    const auto share_of_cells = [&](uint64_t cells) { return static_cast<double>(cells) / capacity_.context_tokens; };
+    metrics_->running.Set(static_cast<double>(running()));
     metrics_->waiting.Set(static_cast<double>(waiting_.size()));
-    metrics_->kv_usage.Set(static_cast<double>(ledger_.cells_used()) / capacity_.context_tokens);
+    metrics_->kv_usage.Set(share_of_cells(kv_.cells_used()));
+    metrics_->cached_cells.Set(share_of_cells(kv_.cells_parked()));
+    metrics_->evicted_cells.Increment(static_cast<double>(kv_.cells_evicted_total()) - metrics_->evicted_cells.Value());
 }
 
 }  // namespace gantry::engine
