@@ -24,6 +24,14 @@ KvSpace::KvSpace(ModelRunner& runner, uint32_t parked_max)
     GANTRY_ASSERT(capacity_.slots > 0 && capacity_.slots <= kSlotsMax, "a runner has 1 to 256 slots");
 }
 
+KvSpace::~KvSpace() {
+    for (Slot slot = 0; slot < static_cast<Slot>(capacity_.slots); ++slot) {
+        if (cache_.holds(slot)) {
+            runner_.truncate(slot, 0);
+        }
+    }
+}
+
 std::vector<PrefixMatch> KvSpace::matches(const std::string& salt, std::span<const TokenId> tokens) const {
     return can_share() ? cache_.match(salt, tokens, std::min(kShareMin, static_cast<uint32_t>(tokens.size()))) : std::vector<PrefixMatch>{};
 }

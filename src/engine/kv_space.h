@@ -26,6 +26,9 @@ class KvSpace {
 public:
     // Of cells that no sequence runs in at most `parked_max` are kept.
     KvSpace(ModelRunner& runner, uint32_t parked_max);
+    ~KvSpace();                               // leaves the runner's slots empty
+    KvSpace(const KvSpace&) = delete;
+    KvSpace& operator=(const KvSpace&) = delete;
 
     // Slots with a beginning in common, running or parked, the longest first.
     std::vector<PrefixMatch> matches(const std::string& salt, std::span<const TokenId> tokens) const;
