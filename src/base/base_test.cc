@@ -46,6 +46,20 @@ TEST(Log, ControlCharactersCannotForgeALine) {
     EXPECT_LT(log::escape(std::string(1 << 20, 'x')).size(), 5000u);
 }
 
+TEST(Log, NothingSteersATerminalOrTurnsALineAround) {
+    EXPECT_EQ(log::escape("a\u009b31m"), "a\\xc2\\x9b31m") << "the one-character CSI";
+    for (const std::string mark : {"\u0085", "\u061c", "\u200e", "\u200f", "\u2028", "\u2029", "\u202a", "\u202e", "\u2066", "\u2069"}) {
+        const std::string escaped = log::escape("a" + mark + "b");
+        EXPECT_TRUE(escaped.starts_with("a\\x") && escaped.ends_with("b")) << escaped;
+        EXPECT_EQ(escaped.size(), 2 + 4 * mark.size()) << escaped;
+    }
+    // What people write stays readable, right-to-left letters and joined emoji too; a cut character is left as it is.
+    for (const std::string text : {"naïve – „Größe“ € \u00a0", "\u05e9\u05dc\u05d5\u05dd", "\U0001f469\u200d\U0001f680",
+                                   "\u2030\u2027\u202f\u2065", "\xe2", "\xe2\x80", "\xc2"}) {
+        EXPECT_EQ(log::escape(text), text);
+    }
+}
+
 TEST(BoundedQueue, RefusesWhenFullAndWhenClosed) {
     BoundedQueue<int> queue(2);
     EXPECT_TRUE(queue.try_push(1));

@@ -57,10 +57,27 @@ void write(Level level, std::string_view message) {
     logger()->log(to_spdlog(level), spdlog::string_view_t(safe.data(), safe.size()));
 }
 
+namespace {
+
+// The length in bytes of the character at `k` if it steers a terminal or shows a line in another order than it is written:
+// C1 controls (U+0080 to U+009F), line and paragraph separators, the marks of direction (Unicode TR 9, 2.1 to 2.6). Else 0.
+size_t steering_at(std::string_view text, size_t k) {
+    const auto at = [&](size_t i) { return i < text.size() ? static_cast<unsigned char>(text[i]) : 0u; };
+    const unsigned first = at(k), second = at(k + 1), third = at(k + 2);
+    if (first == 0xc2) return second >= 0x80 && second <= 0x9f ? 2 : 0;
+    if (first == 0xd8) return second == 0x9c ? 2 : 0;                                          // U+061C
+    if (first != 0xe2) return 0;
+    if (second == 0x80 && (third == 0x8e || third == 0x8f || (third >= 0xa8 && third <= 0xae))) return 3;  // U+200E, 200F, 2028 to 202E
+    return second == 0x81 && third >= 0xa6 && third <= 0xa9 ? 3 : 0;                           // U+2066 to 2069
+}
+
+}  // namespace
+
 std::string escape(std::string_view text, size_t limit) {
     std::string out;
     out.reserve(std::min(text.size(), limit));
-    for (const char c : text) {
+    for (size_t k = 0; k < text.size(); ++k) {
+        const char c = text[k];
         if (out.size() >= limit) {
             out += "...";
             break;
@@ -68,6 +85,9 @@ std::string escape(std::string_view text, size_t limit) {
         const auto byte = static_cast<unsigned char>(c);
         if (byte < 0x20 || byte == 0x7f) {
             out += fmt::format("\\x{:02x}", byte);
+        } else if (const size_t length = steering_at(text, k); length > 0) {
+            for (const char part : text.substr(k, length)) out += fmt::format("\\x{:02x}", static_cast<unsigned char>(part));
+            k += length - 1;
         } else {
             out += c;
         }
