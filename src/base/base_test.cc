@@ -92,5 +92,26 @@ TEST(Json, BoundsDepthAndNamesTheOffset) {
     EXPECT_EQ(parse_json(R"({"a":1,"a":2})")->at("a"), 2);
 }
 
+TEST(Json, BoundsTheValuesAndCountsNoneInStrings) {
+    const auto list = [](size_t elements, std::string_view one) {
+        std::string text = "[";
+        for (size_t k = 0; k < elements; ++k) text.append(k == 0 ? "" : ",").append(one);
+        return text + "]";
+    };
+    EXPECT_EQ(parse_json(list(kJsonValuesMax - 1, "0"))->as_array().size(), kJsonValuesMax - 1) << "the list itself is one";
+    EXPECT_TRUE(parse_json(list(kJsonValuesMax - 1, "{ }")).ok());
+    EXPECT_TRUE(parse_json(list((kJsonValuesMax - 1) / 3, "{\"a\":[]}")).ok());
+    for (const std::string& text : {list(kJsonValuesMax, "0"), list(kJsonValuesMax, "[]"), list(kJsonValuesMax / 2, R"({"a":0})")}) {
+        const auto refused = parse_json(text);
+        ASSERT_FALSE(refused.ok());
+        EXPECT_EQ(refused.error().code, ErrorCode::kInvalidArgument);
+        EXPECT_NE(refused.error().message.find("more than 1000000 values"), std::string::npos) << refused.error().message;
+    }
+    // A long prompt of code is one value, whatever its characters and escapes are.
+    std::string prompt;
+    for (size_t k = 0; k < kJsonValuesMax; ++k) prompt += R"(\",[{)";
+    EXPECT_TRUE(parse_json("[\"" + prompt + "\",\"\\\\\",1]").ok());
+}
+
 }  // namespace
 }  // namespace gantry
