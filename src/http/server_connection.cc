@@ -9,6 +9,7 @@
 #include "base/log.h"
 #include "http/message_head.h"
 #include "http/middleware/request_metrics.h"
+#include "http/target.h"
 
 namespace gantry::http {
 namespace {
@@ -268,8 +269,8 @@ Task<void> ServerConnection::refuse(const Request& request, EdgeError error) {
         co_await send_and_close(unread, std::move(response));
         co_return;
     }
-    log::info("http: {} {} {} {} refused: {} {} ({})", listener_, peer_, request.method, log::escape(request.path, 256),
-              error.status, error.message, request.id);
+    log::info("http: {} {} {} {} refused: {} {} ({})", listener_, peer_, request.method,
+              log::escape(path_as_sent(request.target), 256), error.status, error.message, request.id);
     Response response = core_->error_response(error.status, error.message, request.path);
     co_await send_and_close(request, std::move(response));
 }
