@@ -50,7 +50,7 @@ TEST(Server, BodiesWithLengthAndChunks) {
     client.send("cde");
     EXPECT_TRUE(client.read_answer().ends_with("abcde"));
     client.send("POST /echo HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n");
-    client.send("2;ext=1\r\nde\r\n0\r\nTrailer: x\r\n\r\n");
+    client.send("2\r\nde\r\n0\r\nTrailer: x\r\n\r\n");
     EXPECT_TRUE(client.read_answer().ends_with("abcde"));
 }
 
