@@ -145,7 +145,7 @@ struct ServerLimits {
     size_t connections = 8192;                              // over: accept pauses
     std::chrono::milliseconds header_timeout{10'000};       // from the first byte of a head to its end; else 408 and close
     std::chrono::milliseconds body_timeout{60'000};
-    std::chrono::milliseconds idle_timeout{75'000};         // keep-alive between requests
+    std::chrono::milliseconds idle_timeout{75'000};         // keep-alive between requests; the first has header_timeout
     std::chrono::milliseconds write_timeout{60'000};        // a reader that takes nothing for so long is cut off
 };
 

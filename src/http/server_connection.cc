@@ -102,16 +102,19 @@ void ServerConnection::cut() {
 
 Task<void> ServerConnection::run(std::unique_ptr<ServerConnection> self) {
     const auto executor = self->socket_->socket().get_executor();
+    const ServerLimits& limits = self->core_->options.limits;
+    auto patience = limits.header_timeout;   // a new connection speaks soon; one that has spoken may rest
     while (!self->core_->stopping && self->socket_->is_open()) {
         if (self->input_.empty()) {
             self->input_ = std::string();  // gives its memory back
             self->idle_ = true;
-            const Io ready = co_await self->socket_->wait_readable(now() + self->core_->options.limits.idle_timeout);
+            const Io ready = co_await self->socket_->wait_readable(now() + patience);
             self->idle_ = false;
             if (ready != Io::kOk) break;
         } else {
             co_await asio::post(executor, asio::use_awaitable);  // others first: the client pipelines
         }
+        patience = limits.idle_timeout;
         const bool again = co_await self->serve_one();
         if (!again) break;
     }

@@ -189,6 +189,25 @@ TEST(ServerLimitsTest, SlowHeadersAndBodies) {
     EXPECT_TRUE(idle.closed);
 }
 
+TEST(ServerLimitsTest, WhoNeverSpeaksGoesSoonerThanWhoRests) {
+    ServerLimits limits;
+    limits.header_timeout = 50ms;
+    limits.idle_timeout = 10min;
+    TestServer server(limits);
+    server.route("GET", "/hello", [](Exchange& exchange) -> Task<void> {
+        co_await exchange.respond(text_response(200, "hello"));
+    });
+    const uint16_t port = server.start();
+    RawClient resting(port);
+    resting.send("GET /hello HTTP/1.1\r\nHost: x\r\n\r\n");
+    EXPECT_EQ(status_of(resting.read_answer()), 200);
+    RawClient silent(port);
+    EXPECT_EQ(silent.read_to_end(), "");
+    EXPECT_TRUE(silent.closed);
+    resting.send("GET /hello HTTP/1.1\r\nHost: x\r\n\r\n");
+    EXPECT_EQ(status_of(resting.read_answer()), 200) << "it has rested longer than the silent one was there";
+}
+
 TEST(ServerLimitsTest, TricklingDoesNotStretchTheHeaderTimeout) {
     ServerLimits limits;
     limits.header_timeout = 100ms;
