@@ -113,6 +113,7 @@ struct Route {
     std::string pattern;
     std::string access;   // a word that the authentication middleware understands; empty is refused at add()
     Handler handler;
+    size_t body_bytes = 0;   // limit of the body; 0: ServerLimits::body_bytes. A path that no route has takes none.
 };
 
 class Router {

@@ -112,16 +112,17 @@ size_t RequestReader::feed(std::string_view input) {
     return impl_->feed_body(input);
 }
 
-void RequestReader::begin_body() {
+void RequestReader::begin_body(size_t limit) {
     GANTRY_ASSERT(impl_->head_done && !impl_->body_begun, "begin_body() out of turn");
     impl_->body_begun = true;
     const auto length = impl_->parser.is_done() ? boost::optional<uint64_t>{} : impl_->parser.content_length();
-    if (length && *length > impl_->limits.body_bytes) {
+    if (length && *length > limit) {
         impl_->fail(413, "the request's body of " + std::to_string(*length) + " bytes is over the limit of " +
-                             std::to_string(impl_->limits.body_bytes));
+                             std::to_string(limit));
         return;
     }
-    impl_->parser.body_limit(impl_->limits.body_bytes);
+    impl_->limits.body_bytes = limit;
+    impl_->parser.body_limit(limit);
     impl_->parser.eager(true);
 }
 

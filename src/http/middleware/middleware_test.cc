@@ -104,6 +104,31 @@ TEST(Middleware, LogsThePathAsSentAndNoSecrets) {
     EXPECT_EQ(lines.find("secret"), std::string::npos) << lines;
 }
 
+TEST(Middleware, WhatNeverReachesItIsLoggedByTheConnection) {
+    const std::string lines = logged([] {
+        TestServer server;
+        server.route("POST", "/small", [](Exchange& exchange) -> Task<void> {
+            co_await exchange.respond(text_response(200, "yes"));
+        }, 10);
+        server.server().use(access_log());
+        server.server().on_head([](const Request& head) -> std::optional<Response> {
+            if (head.path != "/closed") return std::nullopt;
+            return text_response(401, "key\n");
+        });
+        const uint16_t port = server.start();
+        for (const auto& [path, status] : {std::pair("/no%20ne", 404), std::pair("/closed", 401), std::pair("/small", 413)}) {
+            RawClient client(port);
+            client.send("POST " + std::string(path) + "?secret HTTP/1.1\r\nHost: x\r\nContent-Length: 11\r\n\r\n");
+            EXPECT_EQ(status_of(client.read_answer()), status);
+        }
+        server.stop(1s);
+    });
+    for (const char* line : {"POST /no%20ne refused: 404", "POST /closed refused: 401", "POST /small refused: 413"}) {
+        EXPECT_NE(lines.find(line), std::string::npos) << line << " in " << lines;
+    }
+    EXPECT_EQ(lines.find("secret"), std::string::npos) << lines;
+}
+
 TEST(Middleware, CountsWithBoundedLabels) {
     TestServer server;
     server.route("GET", "/ok", [](Exchange& exchange) -> Task<void> {
