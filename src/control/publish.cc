@@ -45,8 +45,10 @@ KindObjects deployment_objects(const Snapshot& view) {
         const auto status =
             deployment_status(d, found == instances.end() ? std::vector<const Instance*>{} : found->second);
         Deployment hidden = d;
+        auto hidden_status = status;
         hide_from_users(hidden);
-        out[d.id.text] = watched(to_json(d, status), to_json(hidden, status));
+        hide_from_users(hidden_status);
+        out[d.id.text] = watched(to_json(d, status), to_json(hidden, hidden_status));
     }
     return out;
 }
