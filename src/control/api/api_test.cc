@@ -106,6 +106,20 @@ TEST_F(ApiTest, what_an_engine_said_last_is_for_admins) {
     EXPECT_EQ(plane_.tables().routes()->models.at("m").not_ready_reason, "exited with status 1") << "what callers of the model are told";
 }
 
+TEST_F(ApiTest, bodies_are_no_larger_than_they_need_be) {
+    const auto padded = [](size_t bytes) { return "{\"x\":\"" + std::string(bytes - 8, 'x') + "\"}"; };
+    const std::pair<const char*, const char*> with_passwords[] = {{"POST", "/api/v1/auth/login"}, {"POST", "/api/v1/auth/password"},
+                                                                  {"POST", "/api/v1/users"}, {"PATCH", "/api/v1/users/admin"}};
+    for (const auto& [method, target] : with_passwords) {
+        EXPECT_EQ(plane_.ask(method, target, padded(16 << 10)).status, 400) << target << ": read, and no such field";
+        const Reply refused = plane_.ask(method, target, padded((16 << 10) + 1));
+        EXPECT_EQ(refused.status, 413) << target;
+        EXPECT_TRUE(refused.body.is_object() && refused.body.at("error").as_object().contains("code")) << refused.text;
+    }
+    EXPECT_EQ(plane_.ask("POST", "/api/v1/deployments", padded(1 << 20)).status, 400);
+    EXPECT_EQ(plane_.ask("POST", "/api/v1/deployments", padded((1 << 20) + 1)).status, 413);
+}
+
 TEST_F(ApiTest, deployments_by_name_with_slashes_and_versions) {
     const Reply made = deploy("org/model");
     ASSERT_EQ(made.status, 201) << made.text;
