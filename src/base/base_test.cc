@@ -47,6 +47,7 @@ TEST(Log, ControlCharactersCannotForgeALine) {
 }
 
 TEST(Log, NothingSteersATerminalOrTurnsALineAround) {
+    EXPECT_EQ(log::escape(std::string("a\0b", 3)), "a\\x00b");
     EXPECT_EQ(log::escape("a\u009b31m"), "a\\xc2\\x9b31m") << "the one-character CSI";
     for (const std::string mark : {"\u0085", "\u061c", "\u200e", "\u200f", "\u2028", "\u2029", "\u202a", "\u202e", "\u2066", "\u2069"}) {
         const std::string escaped = log::escape("a" + mark + "b");

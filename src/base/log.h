@@ -20,6 +20,8 @@ struct Options {
 };
 void start(const Options& options);
 void write(Level level, std::string_view message);
+// How many bytes the first character of `text` has if it is such a character; else 0.
+size_t steering_length(std::string_view text);
 // `text` with each byte of such a character as \xNN, cut at `limit` bytes.
 std::string escape(std::string_view text, size_t limit = 4096);
 
