@@ -12,6 +12,7 @@
 #include "base/guarded.h"
 #include "base/log.h"
 #include "base/platform/memory.h"
+#include "engine/kernels/attention.h"
 
 namespace gantry::engine {
 namespace {
@@ -356,10 +357,10 @@ Result<std::unique_ptr<LlamaRunner>> LlamaRunner::load(const LlamaOptions& optio
     params.n_threads_batch = static_cast<int32_t>(threads);
     params.kv_unified = true;       // slots share all cells, and prefixes
     params.swa_full = true;         // sequences can be cut and shared at any position
-    // ggml's flash attention on a CPU makes a prompt faster and every token after it slower (SmolLM2 on a CPU with AMX, quiet: TTFT
-    // 296 instead of 398 ms, TPOT 8.7 instead of 4.8 ms, six at once 36 instead of 14 ms). A chat is mostly the latter. It costs a
-    // matrix of scores (choose_context counts it); the two keep V in different layouts, so one context cannot use both.
-    params.flash_attn_type = LLAMA_FLASH_ATTN_TYPE_DISABLED;
+    // With our kernel a row costs what its own sequence holds. Without it ggml's own flash attention makes a prompt faster and every
+    // token after it slower (SmolLM2, quiet: TTFT 296 instead of 398 ms, TPOT 8.7 instead of 4.8 ms), and a chat is mostly the latter.
+    params.flash_attn_type = kernels::install_attention() != kernels::AttentionKernel::kNone ? LLAMA_FLASH_ATTN_TYPE_ENABLED
+                                                                                            : LLAMA_FLASH_ATTN_TYPE_DISABLED;
     params.no_perf = true;
     ContextPtr context;
     try {
