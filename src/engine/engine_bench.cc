@@ -8,6 +8,7 @@
 #include <mutex>
 #include <random>
 
+#include "engine/batch_planner.h"
 #include "engine/engine.h"
 #include "engine/llama_runner.h"
 #include "engine/sampler.h"
@@ -66,6 +67,85 @@ BENCHMARK_CAPTURE(sample_row, temperature, SamplingParams{.temperature = 0.7f})-
 BENCHMARK_CAPTURE(sample_row, top_k_top_p, SamplingParams{.temperature = 0.7f, .top_p = 0.9f, .top_k = 40})->Unit(benchmark::kMicrosecond);
 BENCHMARK_CAPTURE(sample_row, top_p_penalty, SamplingParams{.temperature = 1.0f, .top_p = 0.95f, .repetition_penalty = 1.1f})
     ->Unit(benchmark::kMicrosecond);
+
+// What a step costs on the real model, by its shape: rows of streams, each with logits, and a chunk of a prompt without.
+void forward_step(benchmark::State& state) {
+    const auto streams = static_cast<Slot>(state.range(0));
+    const auto chunk = static_cast<int32_t>(state.range(1));
+    static const std::unique_ptr<LlamaRunner> runner = load();
+    if (!runner) {
+        state.SkipWithError("the model does not load");
+        return;
+    }
+    constexpr int32_t kLength = 64;   // of each stream so far
+    for (Slot slot = 0; slot <= streams; ++slot) {
+        runner->truncate(slot, 0);
+        Batch prompt;
+        for (int32_t i = 0; i < kLength && slot < streams; ++i) {
+            prompt.push_back({.token = 1000 + i, .position = i, .slot = slot});
+        }
+        (void)runner->forward(prompt);
+    }
+    Batch batch;
+    for (Slot slot = 0; slot < streams; ++slot) {
+        batch.push_back({.token = 1000, .position = kLength, .slot = slot, .wants_logits = true});
+    }
+    for (int32_t i = 0; i < chunk; ++i) {
+        batch.push_back({.token = 1000 + i, .position = i, .slot = streams});
+    }
+    double least_ms = 1e9;
+    for (auto _ : state) {
+        const auto start = std::chrono::steady_clock::now();
+        benchmark::DoNotOptimize(runner->forward(batch));
+        least_ms = std::min(least_ms, ms_since(start));
+        state.PauseTiming();
+        for (Slot slot = 0; slot <= streams; ++slot) {
+            runner->truncate(slot, slot < streams ? kLength : 0);
+        }
+        state.ResumeTiming();
+    }
+    state.counters["least_ms"] = least_ms;   // what it takes when nothing disturbs
+}
+BENCHMARK(forward_step)
+    ->ArgsProduct({{0, 8}, {8, 16, 24, 32, 48, 64, 128, 256, 504}})
+    ->ArgsProduct({{1, 2, 3, 4, 6, 8, 12, 16, 24, 32}, {0}})
+    ->Unit(benchmark::kMillisecond)
+    ->UseRealTime()
+    ->Iterations(9);
+
+// Deciding what a step computes: streams: with drafts, or beside prompts.
+void plan_step(benchmark::State& state) {
+    CostModel cost;
+    for (uint32_t rows : CostModel::calibration_rows(512)) {
+        cost.observe({rows, rows}, 15 + 3.0 * rows);
+    }
+    StepState step{.free_cells = 10000, .rows_max = 512, .step_ms_max = 400, .cost = &cost};
+    const auto streams = static_cast<Slot>(state.range(0));
+    for (Slot slot = 0; slot < streams; ++slot) {
+        const bool drafts = slot % 2 == 0 && state.range(1) == 0;
+        step.running.push_back({.slot = slot, .id = static_cast<SequenceId>(slot), .computed = 300, .remaining = 1, .generates = true,
+                                .drafted = drafts ? 16u : 0, .acceptance = 0.5 + slot % 5 * 0.1});
+    }
+    for (Slot slot = streams; slot < streams + state.range(1); ++slot) {
+        step.running.push_back({.slot = slot, .id = static_cast<SequenceId>(slot), .remaining = 500u + static_cast<uint32_t>(slot) % 7});
+    }
+    const BatchPlanner planner;
+    for (auto _ : state) {
+        StepPlan plan = planner.plan(step);
+        benchmark::DoNotOptimize(plan);
+    }
+}
+BENCHMARK(plan_step)->ArgNames({"streams", "prompts"})->Args({32, 0})->Args({32, 4})->Args({256, 0})->Args({224, 32})->Unit(benchmark::kMicrosecond);
+
+void observe_step(benchmark::State& state) {
+    CostModel cost;
+    uint32_t rows = 0;
+    for (auto _ : state) {
+        rows = rows % 300 + 1;
+        cost.observe({rows, 1000 + rows}, 15 + 3.0 * rows);
+    }
+}
+BENCHMARK(observe_step)->Unit(benchmark::kMicrosecond);
 
 struct Stream {
     double first_ms = 0;

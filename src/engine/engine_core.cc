@@ -184,6 +184,7 @@ StepState EngineCore::step_state() const {
         if (sequence) {
             state.running.push_back(RunningView{.slot = sequence->slot,
                                                 .id = sequence->id,
+                                                .priority = sequence->request.priority,
                                                 .computed = sequence->computed,
                                                 .remaining = sequence->remaining(),
                                                 .follows = sequence->following.has_value(),
@@ -196,6 +197,7 @@ StepState EngineCore::step_state() const {
     }
     state.free_cells = kv_.free_cells();
     state.rows_max = std::min(config_.step_tokens_max, capacity_.batch_rows);
+    state.logit_rows_max = capacity_.logit_rows;
     state.step_ms_max = config_.step_ms_max;
     state.cost = &cost_;
     return state;
@@ -235,7 +237,11 @@ bool EngineCore::forward(const StepPlan& step_plan) {
         return false;   // no row was kept: the next plan has them again
     }
     const double ms = std::chrono::duration<double, std::milli>(clock_.steady() - started).count();
-    cost_.observe(static_cast<uint32_t>(batch_.size()), ms);
+    StepShape shape{.rows = static_cast<uint32_t>(batch_.size())};
+    for (const BatchRow& row : batch_) {
+        shape.attended += static_cast<uint64_t>(row.position) + 1;
+    }
+    cost_.observe(shape, ms);
     failures_in_row_ = 0;
     no_space_in_row_ = 0;
     advance(step_plan, started);
