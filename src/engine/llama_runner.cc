@@ -3,15 +3,12 @@
 #include <fmt/format.h>
 #include <ggml-cpu.h>
 #include <llama.h>
-#include <sys/stat.h>
 
 #include <algorithm>
-#include <cstdlib>
-#include <mutex>
 
-#include "base/guarded.h"
-#include "base/log.h"
+#include "base/assert.h"
 #include "base/platform/memory.h"
+#include "engine/llama_model_file.h"
 
 namespace gantry::engine {
 namespace {
@@ -22,96 +19,14 @@ constexpr uint32_t kBatchRowsDefault = 512;
 constexpr uint32_t kContextMin = 256;        // llama.cpp pads contexts to this
 constexpr uint64_t kReserveBytes = 256ull << 20;   // for compute buffers and the rest of the process
 
-// --- llama.cpp's log ---------------------------------------------------------------------------------------------------
-
-// Its messages come in pieces, from any thread; whole lines of warnings and errors go to our log, and the first error of a load is
-// kept: it says why, those after it only that. What is said about a forward that we cut ourselves is dropped.
-struct LogState {
-    std::string line;
-    ggml_log_level level = GGML_LOG_LEVEL_NONE;
-    std::string first_error;
-};
-
-thread_local const std::atomic<bool>* cut_forward = nullptr;   // while this thread is in forward(): its abort flag
-
-Guarded<LogState>& log_state() {
-    static Guarded<LogState> state;   // llama.cpp's log callback is one a process
-    return state;
-}
-
-void on_llama_log(ggml_log_level level, const char* text, void*) {
-    std::string line;
-    log_state().with([&](LogState& state) {
-        if (level != GGML_LOG_LEVEL_CONT) {
-            state.level = level;
-        }
-        state.line += text;
-        if (state.line.empty() || state.line.back() != '\n') {
-            return;
-        }
-        state.line.pop_back();
-        level = state.level;
-        line = std::exchange(state.line, {});
-        if (level == GGML_LOG_LEVEL_ERROR && state.first_error.empty()) {
-            state.first_error = line;
-        }
-    });
-    if (line.empty() || (cut_forward && cut_forward->load())) {
-        return;
-    }
-    if (level == GGML_LOG_LEVEL_ERROR) {
-        log::error("llama.cpp: {}", line);
-    } else if (level == GGML_LOG_LEVEL_WARN) {
-        log::warn("llama.cpp: {}", line);
-    }
-}
-
-void init_backend_once() {
-    static std::once_flag once;
-    std::call_once(once, [] {
-        llama_log_set(on_llama_log, nullptr);
-        llama_backend_init();
-    });
-}
-
-// "error loading model: missing tensor 'x'" out of the first error line; paths don't get through.
-std::string load_error_reason(const std::string& path) {
-    std::string line = log_state().with([](LogState& state) { return std::exchange(state.first_error, {}); });
-    for (const char* mark : {"error loading model: ", "failed to load model from file: "}) {
-        const size_t at = line.find(mark);
-        if (at != std::string::npos) {
-            line = line.substr(at + std::string(mark).size());
-        }
-    }
-    const size_t colon = line.find(": ");
-    if (colon != std::string::npos && line.find(' ') == colon + 1) {
-        line = line.substr(colon + 2);   // the function's name
-    }
-    for (size_t at = line.find(path); at != std::string::npos && !path.empty(); at = line.find(path)) {
-        line.replace(at, path.size(), "the file");
-    }
-    return line.empty() ? "llama.cpp could not read it" : line;
-}
-
 // --- sizes -------------------------------------------------------------------------------------------------------------
-
-int64_t meta_number(const llama_model* model, const std::string& key, int64_t otherwise) {
-    char arch[64] = {};
-    llama_model_meta_val_str(model, "general.architecture", arch, sizeof arch);
-    char value[64] = {};
-    if (llama_model_meta_val_str(model, (std::string(arch) + key).c_str(), value, sizeof value) <= 0) {
-        return otherwise;
-    }
-    const long long number = std::strtoll(value, nullptr, 10);
-    return number > 0 ? number : otherwise;
-}
 
 // Bytes that one cell takes: key and value of each layer, in 16 bits. An upper bound for models with windows or state layers.
 uint64_t cell_bytes(const llama_model* model) {
     const int64_t heads = std::max(1, llama_model_n_head(model));
     const int64_t head_size = std::max(1, llama_model_n_embd(model)) / heads;
-    const int64_t key_length = meta_number(model, ".attention.key_length", head_size);
-    const int64_t value_length = meta_number(model, ".attention.value_length", head_size);
+    const int64_t key_length = llama_meta_number(model, ".attention.key_length", head_size);
+    const int64_t value_length = llama_meta_number(model, ".attention.value_length", head_size);
     const int64_t heads_kv = std::max(1, llama_model_n_head_kv(model));
     return static_cast<uint64_t>(llama_model_n_layer(model)) * static_cast<uint64_t>(heads_kv) *
            static_cast<uint64_t>(key_length + value_length) * 2;
@@ -138,24 +53,11 @@ Result<uint32_t> choose_context(const llama_model* model, uint32_t wanted, uint3
     return static_cast<uint32_t>(std::min<uint64_t>(cells, 1u << 30));
 }
 
-struct FreeModel {
-    void operator()(llama_model* model) const { llama_model_free(model); }
-};
-struct FreeContext {
-    void operator()(llama_context* context) const { llama_free(context); }
-};
-struct FreeThreads {
-    void operator()(ggml_threadpool* pool) const { ggml_threadpool_free(pool); }
-};
-using ModelPtr = std::unique_ptr<llama_model, FreeModel>;
-using ContextPtr = std::unique_ptr<llama_context, FreeContext>;
-using ThreadsPtr = std::unique_ptr<ggml_threadpool, FreeThreads>;
-
 // --- the runner --------------------------------------------------------------------------------------------------------
 
 class LibllamaRunner final : public LlamaRunner {
 public:
-    LibllamaRunner(ModelPtr model, ContextPtr context, ThreadsPtr threads, const RunnerCapacity& capacity)
+    LibllamaRunner(LlamaModelPtr model, LlamaContextPtr context, LlamaThreadsPtr threads, const RunnerCapacity& capacity)
         : model_(std::move(model)),
           threads_(std::move(threads)),
           context_(std::move(context)),
@@ -195,9 +97,9 @@ public:
             batch_.seq_id[i][0] = batch[i].slot;
             batch_.logits[i] = batch[i].wants_logits ? 1 : 0;
         }
-        cut_forward = &abort_flag_;
+        mute_llama_log_when(&abort_flag_);
         const int32_t status = llama_decode(context_.get(), batch_);
-        cut_forward = nullptr;
+        mute_llama_log_when(nullptr);
         if (status == 0) {
             return ForwardOutcome::kDone;
         }
@@ -247,15 +149,7 @@ public:
     const llama_model* model() const override { return model_.get(); }
     const llama_vocab* vocab() const override { return vocab_; }
     uint32_t trained_context_tokens() const override { return static_cast<uint32_t>(llama_model_n_ctx_train(model_.get())); }
-    std::string description() const override {
-        char architecture[64] = {};
-        llama_model_meta_val_str(model_.get(), "general.architecture", architecture, sizeof architecture);
-        char type[96] = {};   // "llama 256M Q4_1": its size is a guess by layers, so only the quantization is taken
-        llama_model_desc(model_.get(), type, sizeof type);
-        const std::string_view words(type);
-        const uint64_t millions = (llama_model_n_params(model_.get()) + 500'000) / 1'000'000;
-        return fmt::format("{} {}M{}", architecture, millions, words.substr(std::min(words.rfind(' '), words.size())));
-    }
+    std::string description() const override { return llama_description(model_.get()); }
 
 private:
     // Takes the batch's rows out again and looks whether each slot ends where it did before.
@@ -271,9 +165,9 @@ private:
         return known;
     }
 
-    ModelPtr model_;
-    ThreadsPtr threads_;
-    ContextPtr context_;
+    LlamaModelPtr model_;
+    LlamaThreadsPtr threads_;
+    LlamaContextPtr context_;
     const RunnerCapacity capacity_;
     llama_memory_t memory_;
     const llama_vocab* vocab_;
@@ -282,65 +176,23 @@ private:
     std::atomic<bool> abort_flag_{false};
 };
 
-Result<ModelPtr> load_model(const LlamaOptions& options) {
-    struct stat file {};
-    if (::stat(options.model_path.c_str(), &file) != 0 || !S_ISREG(file.st_mode)) {
-        return invalid_argument("invalid model file: it does not exist or is not a file", "model");
-    }
-    const uint64_t available = platform::memory_figures().available_bytes;
-    if (static_cast<uint64_t>(file.st_size) > available) {
-        return unavailable(fmt::format("not enough memory for this model: its file has {} MiB, and {} MiB are available; choose a "
-                                       "smaller quantization or stop another model", file.st_size >> 20, available >> 20),
-                           "out_of_memory");
-    }
-    llama_model_params params = llama_model_default_params();
-    params.load_mode = LLAMA_LOAD_MODE_MMAP;   // a quarter less CPU time than reading, and what is not repacked stays page cache
-    std::function<void(float)> on_progress = options.on_progress;
-    params.progress_callback_user_data = &on_progress;
-    params.progress_callback = [](float progress, void* user) {
-        const auto& report = *static_cast<std::function<void(float)>*>(user);
-        if (report) {
-            report(progress);
-        }
-        return true;
-    };
-    log_state().with([](LogState& state) { state.first_error.clear(); });
-    ModelPtr model;
-    try {
-        model.reset(llama_model_load_from_file(options.model_path.c_str(), params));
-    } catch (const std::bad_alloc&) {
-        return unavailable("not enough memory to load this model: choose a smaller quantization or stop another model",
-                           "out_of_memory");
-    } catch (const std::exception&) {
-        return invalid_argument("invalid model file: llama.cpp could not read it", "model");
-    }
-    if (!model) {
-        const std::string reason = load_error_reason(options.model_path);
-        if (reason.find("allocate") != std::string::npos) {
-            return unavailable("not enough memory to load this model: " + reason, "out_of_memory");
-        }
-        return invalid_argument("invalid model file: " + reason, "model");
-    }
-    if (!llama_model_has_decoder(model.get()) || llama_model_has_encoder(model.get()) || llama_model_is_diffusion(model.get())) {
-        return invalid_argument("invalid model file: it is no text generation model (an encoder, or a diffusion model)", "model");
-    }
-    if (llama_vocab_n_tokens(llama_model_get_vocab(model.get())) <= 0) {
-        return invalid_argument("invalid model file: it has no vocabulary", "model");
-    }
-    return model;
-}
-
 }  // namespace
 
 Result<std::unique_ptr<LlamaRunner>> LlamaRunner::load(const LlamaOptions& options) {
-    init_backend_once();
-    Result<ModelPtr> model = load_model(options);
+    Result<LlamaModelPtr> model = load_llama_model(options.model_path, options.on_progress);
     if (!model) {
         return model.error();
     }
+    return create(std::move(model).value(), options);
+}
+
+Result<std::unique_ptr<LlamaRunner>> LlamaRunner::create(LlamaModelPtr model, const LlamaOptions& options) {
+    if (!generates_text(model.get())) {
+        return invalid_argument("invalid model file: it is no text generation model (an encoder, or a diffusion model)", "model");
+    }
     const uint32_t slots = std::min(options.max_sequences ? options.max_sequences : kSequencesDefault, kSequencesMax);
     const uint32_t rows = std::max(options.batch_rows ? options.batch_rows : kBatchRowsDefault, slots);
-    const Result<uint32_t> context_tokens = choose_context(model->get(), options.context_tokens, rows);
+    const Result<uint32_t> context_tokens = choose_context(model.get(), options.context_tokens, rows);
     if (!context_tokens) {
         return context_tokens.error();
     }
@@ -361,24 +213,24 @@ Result<std::unique_ptr<LlamaRunner>> LlamaRunner::load(const LlamaOptions& optio
     // matrix of scores (choose_context counts it); the two keep V in different layouts, so one context cannot use both.
     params.flash_attn_type = LLAMA_FLASH_ATTN_TYPE_DISABLED;
     params.no_perf = true;
-    ContextPtr context;
+    LlamaContextPtr context;
     try {
-        context.reset(llama_init_from_model(model->get(), params));
+        context.reset(llama_init_from_model(model.get(), params));
     } catch (const std::exception&) {
     }
     if (!context) {
         return unavailable(fmt::format("not enough memory for a context of {} tokens: {}", *context_tokens,
-                                       load_error_reason(options.model_path)), "out_of_memory");
+                                       llama_error_reason(options.model_path)), "out_of_memory");
     }
     const RunnerCapacity capacity{
         .context_tokens = llama_n_ctx(context.get()),
         .slots = slots,
         .batch_rows = rows,
-        .vocabulary = static_cast<uint32_t>(llama_vocab_n_tokens(llama_model_get_vocab(model->get())))};
+        .vocabulary = static_cast<uint32_t>(llama_vocab_n_tokens(llama_model_get_vocab(model.get())))};
     // Threads of its own: without them ggml starts and joins some for every forward.
     ggml_threadpool_params pool = ggml_threadpool_params_default(static_cast<int>(threads));
-    ThreadsPtr pool_threads(threads > 1 ? ggml_threadpool_new(&pool) : nullptr);
-    return std::unique_ptr<LlamaRunner>(std::make_unique<LibllamaRunner>(std::move(model).value(), std::move(context),
+    LlamaThreadsPtr pool_threads(threads > 1 ? ggml_threadpool_new(&pool) : nullptr);
+    return std::unique_ptr<LlamaRunner>(std::make_unique<LibllamaRunner>(std::move(model), std::move(context),
                                                                          std::move(pool_threads), capacity));
 }
 

@@ -7,10 +7,8 @@
 #include <string>
 
 #include "base/result.h"
+#include "engine/llama_model_file.h"
 #include "engine/model_runner.h"
-
-struct llama_model;
-struct llama_vocab;
 
 namespace gantry::engine {
 
@@ -27,6 +25,8 @@ class LlamaRunner : public ModelRunner {
 public:
     // kInvalidArgument "invalid model file: ..." for what can't be loaded; kUnavailable when memory does not suffice.
     static Result<std::unique_ptr<LlamaRunner>> load(const LlamaOptions& options);
+    // The same on a model that is loaded already (llama_model_file.h); path and on_progress of the options are not used then.
+    static Result<std::unique_ptr<LlamaRunner>> create(LlamaModelPtr model, const LlamaOptions& options);
     virtual const llama_model* model() const = 0;      // lives as long as the runner
     virtual const llama_vocab* vocab() const = 0;
     virtual uint32_t trained_context_tokens() const = 0;
