@@ -99,6 +99,7 @@ struct EngineConfig {
     uint32_t queue_limit = 1024;           // waiting requests; more: kRateLimited
     uint32_t step_tokens_max = 512;        // rows of one forward
     double step_ms_max = 400;              // the planner keeps steps under this by what steps took so far
+    double sleep_after_s = 0;              // idle for so long, the memory of all cells is given back; 0: never
 };
 
 struct EngineStats {

@@ -1,85 +1,28 @@
 #include "engine/llama_runner.h"
 
 #include <fmt/format.h>
-#include <ggml-cpu.h>
 #include <llama.h>
-
-#include <algorithm>
 
 #include "base/assert.h"
 #include "base/platform/memory.h"
+#include "engine/compute_threads.h"
+#include "engine/llama_context_plan.h"
 #include "engine/llama_model_file.h"
+#include "engine/untouched_pages.h"
 
 namespace gantry::engine {
 namespace {
 
-constexpr uint32_t kSequencesDefault = 64;
-constexpr uint32_t kSequencesMax = 256;      // LLAMA_MAX_SEQ, compiled into llama.cpp
-constexpr uint32_t kBatchRowsDefault = 512;
-constexpr uint32_t kContextMin = 256;        // llama.cpp pads contexts to this
-constexpr uint64_t kReserveBytes = 256ull << 20;   // for compute buffers and the rest of the process
-
-// --- sizes -------------------------------------------------------------------------------------------------------------
-
-// Bytes that one cell takes: key and value of each layer, in 16 bits. An upper bound for models with windows or state layers.
-uint64_t cell_bytes(const llama_model* model) {
-    const int64_t heads = std::max(1, llama_model_n_head(model));
-    const int64_t head_size = std::max(1, llama_model_n_embd(model)) / heads;
-    const int64_t key_length = llama_meta_number(model, ".attention.key_length", head_size);
-    const int64_t value_length = llama_meta_number(model, ".attention.value_length", head_size);
-    const int64_t heads_kv = std::max(1, llama_model_n_head_kv(model));
-    return static_cast<uint64_t>(llama_model_n_layer(model)) * static_cast<uint64_t>(heads_kv) *
-           static_cast<uint64_t>(key_length + value_length) * 2;
-}
-
-// The context by default. With M the memory available once the weights are loaded, R a reserve for compute buffers and B the
-// bytes of a cell, which are its key and value and its column in the scores of a batch of `rows`: 4 bytes a row and head:
-// n = min(trained, (M - R) / (2 B)). So the cells of two full sequences would fit; half of that is taken, and
-// the other half stays for the rest of the machine. All sequences share the n cells, and one may use all of them.
-Result<uint32_t> choose_context(const llama_model* model, uint32_t wanted, uint32_t rows) {
-    const auto trained = static_cast<uint64_t>(std::max<int32_t>(llama_model_n_ctx_train(model), kContextMin));
-    const uint64_t available = platform::memory_figures().available_bytes;
-    const uint64_t usable = available - std::min(available, kReserveBytes);
-    const uint64_t score_bytes = uint64_t{rows} * static_cast<uint64_t>(std::max(1, llama_model_n_head(model))) * 4;
-    const uint64_t bytes = cell_bytes(model) + score_bytes;
-    const uint64_t cells = wanted > 0 ? wanted : std::min(trained, usable / (2 * bytes));
-    if (cells * bytes > usable || cells < std::min<uint64_t>(kContextMin, wanted > 0 ? wanted : kContextMin)) {
-        return unavailable(fmt::format("not enough memory for a context of {} tokens: it takes {} MiB, and {} MiB are available; "
-                                       "choose a smaller context or stop another model",
-                                       std::max<uint64_t>(cells, kContextMin),
-                                       (std::max<uint64_t>(cells, kContextMin) * bytes) >> 20, usable >> 20),
-                           "out_of_memory");
-    }
-    return static_cast<uint32_t>(std::min<uint64_t>(cells, 1u << 30));
-}
-
-// --- the runner --------------------------------------------------------------------------------------------------------
-
 class LibllamaRunner final : public LlamaRunner {
 public:
-    LibllamaRunner(LlamaModelPtr model, LlamaContextPtr context, LlamaThreadsPtr threads, const RunnerCapacity& capacity)
+    LibllamaRunner(LlamaModelPtr model, const ContextPlan& plan, uint32_t threads)
         : model_(std::move(model)),
-          threads_(std::move(threads)),
-          context_(std::move(context)),
-          capacity_(capacity),
-          memory_(llama_get_memory(context_.get())),
+          threads_(threads),
+          params_(plan.params),
+          capacity_(plan.capacity),
           vocab_(llama_model_get_vocab(model_.get())),
-          partial_(!llama_model_is_recurrent(model_.get()) && !llama_model_is_hybrid(model_.get())),
-          batch_(llama_batch_init(static_cast<int32_t>(capacity.batch_rows), 0, 1)) {
-        // A state that cannot go back a few tokens cannot be restored after an abort, so there it is never begun.
-        if (partial_) {
-            llama_set_abort_callback(
-                context_.get(), [](void* flag) { return static_cast<std::atomic<bool>*>(flag)->load(std::memory_order_relaxed); },
-                &abort_flag_);
-        }
-        if (threads_) {
-            llama_attach_threadpool(context_.get(), threads_.get(), threads_.get());
-        }
-    }
-    ~LibllamaRunner() override {
-        llama_batch_free(batch_);
-        context_.reset();   // before the threads it is attached to and the model it reads
-    }
+          batch_(llama_batch_init(static_cast<int32_t>(capacity_.batch_rows), 0, 1)) {}
+    ~LibllamaRunner() override { llama_batch_free(batch_); }
     LibllamaRunner(const LibllamaRunner&) = delete;
     LibllamaRunner& operator=(const LibllamaRunner&) = delete;
 
@@ -97,9 +40,12 @@ public:
             batch_.seq_id[i][0] = batch[i].slot;
             batch_.logits[i] = batch[i].wants_logits ? 1 : 0;
         }
+        GANTRY_ASSERT(context_ != nullptr, "a forward while asleep");
+        threads_.forward_starts();
         mute_llama_log_when(&abort_flag_);
         const int32_t status = llama_decode(context_.get(), batch_);
         mute_llama_log_when(nullptr);
+        threads_.forward_ended();
         if (status == 0) {
             return ForwardOutcome::kDone;
         }
@@ -126,22 +72,59 @@ public:
     }
 
     void truncate(Slot slot, int32_t from_position) override {
+        if (!context_) {
+            return;   // asleep: every slot is empty
+        }
         const bool removed = llama_memory_seq_rm(memory_, slot, from_position, -1);
         GANTRY_ASSERT(removed, "this model's memory cannot forget a part of a sequence");
     }
 
     bool share_prefix(Slot from, Slot to, int32_t length) override {
-        if (!partial_) {
-            return false;   // recurrent state has no prefix: a copy would silently hold more than asked for
+        // A state has no prefix: a copy would silently hold more than asked for.
+        if (has_state() && llama_memory_seq_pos_max(memory_, from) != length - 1) {
+            return false;
         }
         llama_memory_seq_rm(memory_, to, -1, -1);   // adding an id to a cell that has it is an error
         llama_memory_seq_cp(memory_, from, to, 0, length);
-        // A sliding window may have dropped the beginning meanwhile; then there is nothing to share.
-        if (llama_memory_seq_pos_min(memory_, to) == 0 && llama_memory_seq_pos_max(memory_, to) == length - 1) {
+        // A sliding window may have dropped the beginning meanwhile; then there is nothing to share. A state knows its end only.
+        const int32_t first = has_state() ? llama_memory_seq_pos_min(memory_, from) : 0;
+        if (llama_memory_seq_pos_min(memory_, to) == first && llama_memory_seq_pos_max(memory_, to) == length - 1) {
             return true;
         }
         llama_memory_seq_rm(memory_, to, -1, -1);
         return false;
+    }
+
+    uint32_t threads_max() const override { return threads_.max(); }
+    void set_threads(uint32_t threads) override { threads_.set(threads); }
+    ThreadEvidence thread_evidence() const override { return threads_.evidence(); }
+
+    // The weights stay: they are the file's pages, or packed ones that cost far more than cells to make again.
+    bool set_asleep(bool asleep) override {
+        if (asleep) {
+            context_.reset();
+            memory_ = nullptr;
+            return true;
+        }
+        if (context_) {
+            return true;
+        }
+        try {
+            context_.reset(llama_init_from_model(model_.get(), params_));
+        } catch (const std::exception&) {
+        }
+        if (!context_) {
+            return false;
+        }
+        memory_ = llama_get_memory(context_.get());
+        // A state that cannot go back a few tokens cannot be restored after an abort, so there it is never begun.
+        if (!has_state()) {
+            llama_set_abort_callback(
+                context_.get(), [](void* flag) { return static_cast<std::atomic<bool>*>(flag)->load(std::memory_order_relaxed); },
+                &abort_flag_);
+        }
+        threads_.attach(context_.get());
+        return true;
     }
 
     std::atomic<bool>& abort_flag() override { return abort_flag_; }
@@ -152,6 +135,8 @@ public:
     std::string description() const override { return llama_description(model_.get()); }
 
 private:
+    bool has_state() const { return capacity_.sharing != PrefixSharing::kAny; }
+
     // Takes the batch's rows out again and looks whether each slot ends where it did before.
     bool restore(const Batch& batch) {
         bool known = true;
@@ -166,12 +151,12 @@ private:
     }
 
     LlamaModelPtr model_;
-    LlamaThreadsPtr threads_;
-    LlamaContextPtr context_;
+    ComputeThreads threads_;
+    LlamaContextPtr context_;       // null: asleep; goes before the threads it is attached to and the model it reads
+    const llama_context_params params_;
     const RunnerCapacity capacity_;
-    llama_memory_t memory_;
+    llama_memory_t memory_ = nullptr;
     const llama_vocab* vocab_;
-    const bool partial_;            // sequences can be cut and shared at any position
     llama_batch batch_;
     std::atomic<bool> abort_flag_{false};
 };
@@ -190,48 +175,17 @@ Result<std::unique_ptr<LlamaRunner>> LlamaRunner::create(LlamaModelPtr model, co
     if (!generates_text(model.get())) {
         return invalid_argument("invalid model file: it is no text generation model (an encoder, or a diffusion model)", "model");
     }
-    const uint32_t slots = std::min(options.max_sequences ? options.max_sequences : kSequencesDefault, kSequencesMax);
-    const uint32_t rows = std::max(options.batch_rows ? options.batch_rows : kBatchRowsDefault, slots);
-    const Result<uint32_t> context_tokens = choose_context(model.get(), options.context_tokens, rows);
-    if (!context_tokens) {
-        return context_tokens.error();
+    const Result<ContextPlan> plan = plan_context(model.get(), options);
+    if (!plan) {
+        return plan.error();
     }
     const uint32_t threads = options.threads ? options.threads : platform::usable_cores();
-
-    llama_context_params params = llama_context_default_params();
-    params.n_ctx = *context_tokens;
-    params.n_batch = rows;
-    params.n_ubatch = rows;         // one piece a forward: an aborted one leaves nothing behind
-    params.n_seq_max = slots;
-    params.n_outputs_max = slots;   // one row of logits a sequence, not one a row of the batch
-    params.n_threads = static_cast<int32_t>(threads);
-    params.n_threads_batch = static_cast<int32_t>(threads);
-    params.kv_unified = true;       // slots share all cells, and prefixes
-    params.swa_full = true;         // sequences can be cut and shared at any position
-    // ggml's flash attention on a CPU makes a prompt faster and every token after it slower (SmolLM2 on a CPU with AMX, quiet: TTFT
-    // 296 instead of 398 ms, TPOT 8.7 instead of 4.8 ms, six at once 36 instead of 14 ms). A chat is mostly the latter. It costs a
-    // matrix of scores (choose_context counts it); the two keep V in different layouts, so one context cannot use both.
-    params.flash_attn_type = LLAMA_FLASH_ATTN_TYPE_DISABLED;
-    params.no_perf = true;
-    LlamaContextPtr context;
-    try {
-        context.reset(llama_init_from_model(model.get(), params));
-    } catch (const std::exception&) {
-    }
-    if (!context) {
-        return unavailable(fmt::format("not enough memory for a context of {} tokens: {}", *context_tokens,
+    auto runner = std::make_unique<LibllamaRunner>(std::move(model), *plan, threads);
+    if (!runner->set_asleep(false)) {
+        return unavailable(fmt::format("not enough memory for a context of {} tokens: {}", plan->params.n_ctx,
                                        llama_error_reason(options.model_path)), "out_of_memory");
     }
-    const RunnerCapacity capacity{
-        .context_tokens = llama_n_ctx(context.get()),
-        .slots = slots,
-        .batch_rows = rows,
-        .vocabulary = static_cast<uint32_t>(llama_vocab_n_tokens(llama_model_get_vocab(model.get())))};
-    // Threads of its own: without them ggml starts and joins some for every forward.
-    ggml_threadpool_params pool = ggml_threadpool_params_default(static_cast<int>(threads));
-    LlamaThreadsPtr pool_threads(threads > 1 ? ggml_threadpool_new(&pool) : nullptr);
-    return std::unique_ptr<LlamaRunner>(std::make_unique<LibllamaRunner>(std::move(model), std::move(context),
-                                                                         std::move(pool_threads), capacity));
+    return std::unique_ptr<LlamaRunner>(std::move(runner));
 }
 
 }  // namespace gantry::engine

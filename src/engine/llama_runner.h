@@ -12,12 +12,19 @@
 
 namespace gantry::engine {
 
+// What a cell of the KV cache holds. 8 bits take about half the memory, need flash attention, and cost a little accuracy.
+enum class KvType { kF16, kQ8 };
+// How attention is computed; they lay cells out differently, so a context has one for good. kAuto: docs/adr/0007.
+enum class FlashAttention { kAuto, kOff, kOn };
+
 struct LlamaOptions {
     std::string model_path;
     uint32_t context_tokens = 0;   // 0: the model's own, cut to what fits memory with at least two sequences
-    uint32_t max_sequences = 0;    // 0: 64
+    uint32_t max_sequences = 0;    // that run at once; 0: 64
     uint32_t threads = 0;          // 0: cores usable by this process
     uint32_t batch_rows = 0;       // 0: 512
+    KvType kv_type = KvType::kF16;
+    FlashAttention flash_attention = FlashAttention::kAuto;
     std::function<void(float)> on_progress;   // 0..1 while loading
 };
 
