@@ -1,6 +1,7 @@
 #include "engine/llama_context_plan.h"
 
 #include <fmt/format.h>
+#include <ggml-cpu.h>
 
 #include <algorithm>
 
@@ -60,13 +61,16 @@ Result<uint32_t> choose_context(uint64_t trained, uint32_t wanted, uint64_t byte
     return static_cast<uint32_t>((std::min<uint64_t>(cells, 1u << 30) + kContextMin - 1) / kContextMin * kContextMin);
 }
 
-// Quantised values can only be read by llama.cpp's flash attention.
+// Quantised values can only be read by llama.cpp's flash attention. Where nobody chooses: docs/adr/0007-flash-attention.md.
 Result<bool> choose_flash_attention(const LlamaOptions& options) {
     const bool quantised = options.kv_type != KvType::kF16;
     if (quantised && options.flash_attention == FlashAttention::kOff) {
         return invalid_argument("a KV cache of q8_0 needs flash attention: leave it on, or use f16", "kv_type");
     }
-    return quantised || options.flash_attention == FlashAttention::kOn;
+    if (options.flash_attention == FlashAttention::kAuto) {
+        return quantised || ggml_cpu_has_amx_int8() == 0;
+    }
+    return options.flash_attention == FlashAttention::kOn;
 }
 
 }  // namespace

@@ -8,7 +8,6 @@
 #include "engine/compute_threads.h"
 #include "engine/llama_context_plan.h"
 #include "engine/llama_model_file.h"
-#include "engine/untouched_pages.h"
 
 namespace gantry::engine {
 namespace {

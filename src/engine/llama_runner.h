@@ -14,7 +14,7 @@ namespace gantry::engine {
 
 // What a cell of the KV cache holds. 8 bits take about half the memory, need flash attention, and cost a little accuracy.
 enum class KvType { kF16, kQ8 };
-// How attention is computed; they lay cells out differently, so a context has one for good. kAuto: docs/adr/0007.
+// How attention is computed; the two lay cells out differently, so a context has one for good. kAuto: docs/adr/0007-flash-attention.md.
 enum class FlashAttention { kAuto, kOff, kOn };
 
 struct LlamaOptions {

@@ -1,12 +1,18 @@
-// What forwards cost on a real model, by the kind of attention: prompts, decoding at some batch sizes, decoding beside cells of others.
+// What forwards cost on a real model, by the kind of attention: prompts, decoding at some batch sizes, decoding beside cells of others and
+// beside busy threads.
 // GANTRY_TEST_MODEL names another model; GANTRY_BENCH_THREADS the threads.
 #include <benchmark/benchmark.h>
 
 #include <algorithm>
+#include <atomic>
+#include <chrono>
 #include <cstdlib>
 #include <string>
+#include <thread>
+#include <vector>
 
 #include "engine/llama_runner.h"
+#include "engine/thread_governor.h"
 
 namespace gantry::engine {
 namespace {
@@ -96,6 +102,61 @@ BENCHMARK(decode)
     ->Unit(benchmark::kMillisecond)
     ->UseRealTime()
     ->Iterations(24);
+
+// Six sequences decode for three seconds beside some busy threads: with all threads, with one, with as many as the governor says.
+enum Threads : int64_t { kAll, kSingle, kGoverned };
+
+void beside(benchmark::State& state) {
+    auto runner = load(kOff);
+    if (!runner) {
+        state.SkipWithError("the model does not load");
+        return;
+    }
+    ThreadGovernor governor(runner->threads_max());
+    runner->set_threads(state.range(0) == kSingle ? 1 : runner->threads_max());
+    constexpr int32_t kLength = 100;
+    Batch batch;
+    for (Slot slot = 0; slot < 6; ++slot) {
+        fill(*runner, slot, kLength);
+        batch.push_back(BatchRow{.token = 1000, .position = kLength, .slot = slot, .wants_logits = true});
+    }
+    std::atomic<bool> stop{false};
+    std::vector<std::thread> neighbours;
+    for (int64_t i = 0; i < state.range(1); ++i) {
+        neighbours.emplace_back([&stop] { while (!stop.load(std::memory_order_relaxed)) {} });
+    }
+    double steps = 0, on_all = 0, waited = 0, changes = 0;
+    const auto begin = std::chrono::steady_clock::now();
+    for (auto _ : state) {
+        auto now = begin;
+        for (; now - begin < std::chrono::seconds(3); ++steps) {
+            const uint32_t threads = state.range(0) == kGoverned ? governor.threads() : state.range(0) == kSingle ? 1 : runner->threads_max();
+            runner->set_threads(threads);
+            const auto step_begin = std::chrono::steady_clock::now();
+            benchmark::DoNotOptimize(runner->forward(batch));
+            now = std::chrono::steady_clock::now();
+            const ThreadEvidence evidence = runner->thread_evidence();
+            const double ms = std::chrono::duration<double, std::milli>(now - step_begin).count();
+            governor.observe({.threads = threads, .ms = ms, .waited_ms = evidence.waited_ms, .idle_cores = evidence.idle_cores}, now);
+            on_all += threads > 1 ? 1 : 0;
+            waited += evidence.waited_ms / ms;
+            changes += governor.threads() != threads ? 1 : 0;
+            for (const BatchRow& row : batch) {
+                runner->truncate(row.slot, kLength);
+            }
+        }
+    }
+    const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+    stop = true;
+    for (std::thread& neighbour : neighbours) {
+        neighbour.join();
+    }
+    state.counters["tok/s"] = 6 * steps / seconds;
+    state.counters["on_all"] = on_all / steps;
+    state.counters["lost"] = waited / steps;
+    state.counters["changes"] = changes;
+}
+BENCHMARK(beside)->ArgsProduct({{kAll, kSingle, kGoverned}, {0, 1}})->Unit(benchmark::kMillisecond)->UseRealTime()->Iterations(1);
 
 }  // namespace
 }  // namespace gantry::engine
