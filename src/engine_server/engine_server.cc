@@ -36,6 +36,13 @@ std::string template_of(const llama_model* model) {
     return source == nullptr ? std::string() : std::string(source);
 }
 
+engine::FlashAttention flash_attention_of(const std::string& name) {
+    if (name == "auto") {
+        return engine::FlashAttention::kAuto;
+    }
+    return name == "on" ? engine::FlashAttention::kOn : engine::FlashAttention::kOff;
+}
+
 Result<std::unique_ptr<LoadedModel>> load_model(const EngineServerOptions& options,
                                                 Frontend& frontend) {
     engine::LlamaOptions llama;
@@ -43,6 +50,8 @@ Result<std::unique_ptr<LoadedModel>> load_model(const EngineServerOptions& optio
     llama.context_tokens = options.context_tokens;
     llama.max_sequences = options.max_sequences;
     llama.threads = options.threads;
+    llama.kv_type = options.kv_type == "q8_0" ? engine::KvType::kQ8 : engine::KvType::kF16;
+    llama.flash_attention = flash_attention_of(options.flash_attention);
     llama.on_progress = [&frontend](float progress) { frontend.set_progress(progress); };
     Result<std::unique_ptr<engine::LlamaRunner>> runner = engine::LlamaRunner::load(llama);
     if (!runner) {
@@ -59,7 +68,9 @@ Result<std::unique_ptr<LoadedModel>> load_model(const EngineServerOptions& optio
     model->chat_template = *std::move(chat_template);
     model->capacity = (*runner)->capacity();
     model->description = (*runner)->description();
-    model->engine = engine::Engine::start(*std::move(runner), {});
+    engine::EngineConfig config;
+    config.sleep_after_s = options.sleep_after_s;
+    model->engine = engine::Engine::start(*std::move(runner), config);
     return model;
 }
 
@@ -119,7 +130,7 @@ private:
             }
             log::info("ready: {}, context of {} tokens for up to {} sequences",
                       (**loaded)->description, (**loaded)->capacity.context_tokens,
-                      (**loaded)->capacity.slots);
+                      (**loaded)->capacity.running);
             frontend_.set_model(std::move(**loaded));
         });
     }

@@ -13,7 +13,8 @@ protocol::openai::ModelEntry entry(const Services& services) {
     if (services.model) {
         model.meta["description"] = services.model->description;
         model.meta["context_tokens"] = services.model->capacity.context_tokens;
-        model.meta["max_sequences"] = services.model->capacity.slots;
+        model.meta["max_sequences"] = services.model->capacity.running > 0 ? services.model->capacity.running
+                                                                        : services.model->capacity.slots;
         model.meta["vocabulary"] = services.model->tokenizer->size();
     }
     return model;
