@@ -19,6 +19,7 @@
 
 #include "base/clock.h"
 #include "base/result.h"
+#include "engine/drafter.h"
 #include "engine/model_runner.h"
 
 namespace gantry::engine {
@@ -102,6 +103,7 @@ struct EngineConfig {
     uint32_t step_tokens_max = 512;        // rows of one forward
     double step_ms_max = 400;              // the planner keeps steps under this by what steps took so far
     uint32_t cache_cells = std::numeric_limits<uint32_t>::max();   // kept at most of ended sequences, for later prompts to share
+    bool speculate = true;                 // guess tokens from the prompt and the answers so far, where that pays
     double sleep_after_s = 0;              // idle for so long, the memory of all cells is given back; 0: never
 };
 
@@ -123,8 +125,9 @@ struct EngineStats {
 
 class Engine {
 public:
-    // Starts the loop's thread. The runner is used on that thread only, from here on.
-    static std::unique_ptr<Engine> start(std::unique_ptr<ModelRunner> runner, EngineConfig config);
+    // Starts the loop's thread. The runner and the drafter are used on that thread only, from here on. Without a drafter guesses come
+    // from the text itself (PromptLookup), if at all.
+    static std::unique_ptr<Engine> start(std::unique_ptr<ModelRunner> runner, EngineConfig config, std::unique_ptr<Drafter> drafter = nullptr);
     virtual ~Engine() = default;           // stops at once: every open sequence ends with kCancelled
 
     // Errors: kInvalidArgument with both numbers when the prompt does not fit the context or is empty; kRateLimited when the

@@ -26,9 +26,12 @@ private:
     const SteadyTime started_;
 };
 
+constexpr uint32_t kStreamRows = 16;
 constexpr uint32_t kFailuresMax = 2;   // of the library itself, in a row: then this process cannot be trusted
 constexpr uint32_t kNoSpaceMax = 3;    // refusals in a row with one sequence alone
 constexpr uint32_t kDraftMax = 15;     // guesses a sequence and step
+constexpr double kAcceptanceFloor = 0.3;
+constexpr double kForgiveness = 0.01;  // a step
 
 }  // namespace
 
@@ -62,6 +65,7 @@ EngineCore::EngineCore(const EngineCoreParts& parts, const EngineConfig& config)
       capacity_(parts.runner.capacity()),
       by_slot_(capacity_.slots, nullptr),
       kv_(parts.runner, config.cache_cells),
+      governor_(parts.runner.threads_max()),
       last_row_of_(capacity_.slots, 0),
       metrics_(std::make_unique<Metrics>()) {
     GANTRY_ASSERT(capacity_.slots > 0 && capacity_.batch_rows > 0 && capacity_.context_tokens > 1, "a runner without room");
@@ -162,6 +166,9 @@ void EngineCore::draft() {
         if (!sequence || sequence->remaining() != 1 || sequence->generated() == 0) {
             continue;
         }
+        if (!sequence->draft.empty() && sequence->acceptance < kAcceptanceFloor) {
+            sequence->acceptance += kForgiveness * (kAcceptanceFloor - sequence->acceptance);   // text changes: another try in a while
+        }
         sequence->draft.clear();
         const uint32_t max_tokens = sequence->request.max_tokens;
         const uint32_t left = std::min(capacity_.context_tokens - sequence->length(),
@@ -169,7 +176,8 @@ void EngineCore::draft() {
         const uint32_t most = std::min(kDraftMax, left - std::min(left, 1u));   // the row itself yields one
         if (most > 0) {
             requests.push_back(DraftRequest{.slot = sequence->slot, .tokens = sequence->tokens,
-                                            .prompt_tokens = sequence->prompt_tokens, .most = most});
+                                            .prompt_tokens = sequence->prompt_tokens, .most = most,
+                                            .salt = sequence->request.cache_salt});
         }
     }
     drafter_->propose(requests);
@@ -198,7 +206,7 @@ StepState EngineCore::step_state() const {
     state.free_cells = kv_.free_cells();
     state.rows_max = std::min(config_.step_tokens_max, capacity_.batch_rows);
     state.logit_rows_max = capacity_.logit_rows;
-    state.step_ms_max = config_.step_ms_max;
+    state.step_ms_max = config_.step_ms_max / governor_.slowdown();   // the model's milliseconds are those of a quiet machine
     state.cost = &cost_;
     return state;
 }
@@ -221,6 +229,7 @@ bool EngineCore::forward(const StepPlan& step_plan) {
         }
         watch_->forward_starts(ids, step_plan.expected_ms);
     }
+    runner_.set_threads(governor_.threads());
     const Result<ForwardOutcome> outcome = runner_.forward(batch_);
     if (watch_) {
         watch_->forward_ended(outcome ? *outcome : ForwardOutcome::kDone);
@@ -237,16 +246,60 @@ bool EngineCore::forward(const StepPlan& step_plan) {
         return false;   // no row was kept: the next plan has them again
     }
     const double ms = std::chrono::duration<double, std::milli>(clock_.steady() - started).count();
-    StepShape shape{.rows = static_cast<uint32_t>(batch_.size())};
-    for (const BatchRow& row : batch_) {
-        shape.attended += static_cast<uint64_t>(row.position) + 1;
-    }
-    cost_.observe(shape, ms);
+    learn_cost(ms);
     failures_in_row_ = 0;
     no_space_in_row_ = 0;
     advance(step_plan, started);
     gather_sampled(step_plan, started);
     return true;
+}
+
+// Steps that a neighbour held up say nothing about the model; without any other they are better than nothing. Where the system does not
+// say who was held up, the cost model's own doubt of outliers has to do.
+void EngineCore::learn_cost(double ms) {
+    StepShape shape{.rows = static_cast<uint32_t>(batch_.size())};
+    for (const BatchRow& row : batch_) {
+        shape.attended += static_cast<uint64_t>(row.position) + 1;
+    }
+    const ThreadEvidence evidence = runner_.thread_evidence();
+    const bool all_threads = governor_.threads() == runner_.threads_max();
+    governor_.observe(GovernedStep{.threads = governor_.threads(),
+                                   .ms = ms,
+                                   .expected_ms = cost_.expected_ms(shape),
+                                   .waited_ms = evidence.waited_ms,
+                                   .idle_cores = evidence.idle_cores},
+                      clock_.steady());
+    if (governor_.undisturbed() || (evidence.waited_ms < 0 && all_threads) || !cost_.knows()) {
+        cost_.observe(shape, ms);
+    }
+}
+
+bool EngineCore::calibrate(uint32_t rows) {
+    GANTRY_ASSERT(open_.empty(), "only an idle engine is calibrated");
+    const std::vector<TokenId> tokens(rows, 0);
+    kv_.make_room(rows);
+    const KvSpace::Opened opened = kv_.open({}, tokens, {});
+    batch_.clear();
+    for (uint32_t i = 0; i < rows; ++i) {
+        const bool as_streams = rows <= kStreamRows || i + 1 == rows;   // a large batch is mostly a prompt, whose rows need no logits
+        batch_.push_back(BatchRow{.token = 0, .position = static_cast<int32_t>(i), .slot = opened.slot, .wants_logits = as_streams});
+    }
+    const SteadyTime started = clock_.steady();
+    runner_.set_threads(governor_.threads());
+    const Result<ForwardOutcome> outcome = runner_.forward(batch_);
+    const bool done = outcome.ok() && *outcome == ForwardOutcome::kDone;
+    if (done) {
+        kv_.advance(opened.slot, rows);
+        learn_cost(std::chrono::duration<double, std::milli>(clock_.steady() - started).count());
+    }
+    kv_.close(opened.slot, false);
+    return done;
+}
+
+bool EngineCore::set_asleep(bool asleep) {
+    GANTRY_ASSERT(running() == 0, "only an idle engine sleeps");
+    kv_.drop_parked();
+    return runner_.set_asleep(asleep);
 }
 
 void EngineCore::build_batch(const StepPlan& step_plan) {

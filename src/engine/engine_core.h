@@ -23,6 +23,7 @@
 #include "engine/kv_space.h"
 #include "engine/sampler.h"
 #include "engine/sequence.h"
+#include "engine/thread_governor.h"
 
 namespace prometheus {
 class Counter;
@@ -62,6 +63,10 @@ public:
     void end_all(FinishReason reason, const std::string& error);
     bool has_work() const { return !open_.empty(); }
     void step();
+    // REQUIRES: !has_work(). Times a forward of so many rows, so that the first plans know what steps cost. False: it was cut, or failed.
+    bool calibrate(uint32_t rows);
+    // REQUIRES: no sequence runs. False: the memory could not be had, or not be given back; all is as before.
+    bool set_asleep(bool asleep);
 
     EngineStats stats() const;
     uint32_t never_admitted() const { return never_admitted_; }
@@ -107,6 +112,7 @@ private:
     Sequence* at(Slot slot) const { return by_slot_[static_cast<size_t>(slot)]; }
 
     void draft();
+    void learn_cost(double ms);
     void build_batch(const StepPlan& plan);
     void advance(const StepPlan& plan, SteadyTime started);
     void gather_sampled(const StepPlan& plan, SteadyTime started);
@@ -138,6 +144,7 @@ private:
     std::vector<Sequence*> by_slot_;      // null: no sequence runs there
     KvSpace kv_;
     CostModel cost_;
+    ThreadGovernor governor_;
     Sampler sampler_;
     Batch batch_;
     std::vector<size_t> last_row_of_;     // by slot: where its last row lies in the batch

@@ -52,6 +52,7 @@ void EngineCore::sample_all(Sampled& sampled) {
 TokenEvent EngineCore::sample_one(Sequence& sequence, size_t row) {
     const SamplingParams& params = sequence.request.sampling;
     TokenEvent event;
+    TokenConstraint* constraint = sequence.request.constraint.get();
     const auto fail = [&](const std::string& message) {
         event.error = message;
         event.finish = FinishReason::kError;
@@ -61,7 +62,8 @@ TokenEvent EngineCore::sample_one(Sequence& sequence, size_t row) {
                                                              .params = params,
                                                              .counts = sequence.counts,
                                                              .index = sequence.generated(),
-                                                             .end_tokens = end_tokens_});
+                                                             .end_tokens = end_tokens_,
+                                                             .allowed = constraint ? constraint->allowed() : std::span<const uint32_t>{}});
     if (!drawn) {
         return fail(drawn.error().message);
     }
@@ -69,6 +71,9 @@ TokenEvent EngineCore::sample_one(Sequence& sequence, size_t row) {
     if (may_end(sequence, token)) {
         event.finish = FinishReason::kStop;
         return event;
+    }
+    if (constraint && !constraint->accept(token)) {
+        return fail("the answer left the form that was asked for, and was ended");
     }
     sequence.tokens.push_back(token);
     kv_.extend(sequence.slot, token);
@@ -90,7 +95,7 @@ TokenEvent EngineCore::sample_one(Sequence& sequence, size_t row) {
 
 bool EngineCore::may_end(const Sequence& sequence, TokenId token) const {
     const SamplingParams& params = sequence.request.sampling;
-    return (is_end_token(token) && !params.ignore_eos) ||
+    return (is_end_token(token) && (!params.ignore_eos || sequence.request.constraint)) ||
            std::find(params.stop_token_ids.begin(), params.stop_token_ids.end(), token) != params.stop_token_ids.end();
 }
 

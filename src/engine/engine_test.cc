@@ -207,6 +207,58 @@ TEST(Engine, ManyThreadsSubmitAndCancel) {
     }
 }
 
+// A model that says when it sleeps, and can refuse to wake.
+class SleepyRunner final : public FakeRunner {
+public:
+    explicit SleepyRunner(std::atomic<bool>& wakes) : FakeRunner(FakeRunnerOptions{}), wakes_(wakes) {}
+    bool set_asleep(bool asleep) override {
+        GANTRY_ASSERT(cells_used() == 0, "only empty slots sleep");
+        if (asleep || wakes_) {
+            asleep_ = asleep;
+            asleep_.notify_all();
+        }
+        return asleep_ == asleep;
+    }
+    Result<ForwardOutcome> forward(const Batch& batch) override {
+        GANTRY_ASSERT(!asleep_, "nothing is computed asleep");
+        return FakeRunner::forward(batch);
+    }
+    std::atomic<bool> asleep_{false};
+
+private:
+    std::atomic<bool>& wakes_;
+};
+
+TEST(Engine, SleepsWhenIdleAndWakesForARequest) {
+    std::atomic<bool> wakes{true};
+    auto owned = std::make_unique<SleepyRunner>(wakes);
+    SleepyRunner& runner = *owned;
+    EngineConfig config;
+    config.sleep_after_s = 0.01;
+    auto engine = Engine::start(std::move(owned), config);
+    for (int round = 0; round < 3; ++round) {
+        runner.asleep_.wait(false);
+        Collector collector;
+        SequenceRequest request = request_of(collector, {1, 2, 3, 4, 5}, 4);
+        const auto expected = FakeRunner::expected(request, FakeRunnerOptions{});
+        ASSERT_TRUE(engine->submit(std::move(request)).ok());
+        ASSERT_TRUE(collector.wait());
+        EXPECT_EQ(collector.tokens, expected.tokens);
+        EXPECT_EQ(collector.last.cached_tokens, 0u) << "what was cached is gone with the memory";
+    }
+    runner.asleep_.wait(false);
+    wakes = false;
+    Collector refused, again;
+    ASSERT_TRUE(engine->submit(request_of(refused, {1, 2}, 2)).ok());
+    ASSERT_TRUE(refused.wait());
+    EXPECT_EQ(refused.last.finish, FinishReason::kError);
+    EXPECT_NE(refused.last.error.find("memory"), std::string::npos);
+    wakes = true;
+    ASSERT_TRUE(engine->submit(request_of(again, {1, 2}, 2)).ok());
+    ASSERT_TRUE(again.wait());
+    EXPECT_EQ(again.tokens.size(), 2u);
+}
+
 TEST(Engine, IdleItUsesNoTimeAndCountsAsProgressing) {
     auto engine = Engine::start(std::make_unique<FakeRunner>(FakeRunnerOptions{}), EngineConfig{});
     Collector collector;
@@ -370,6 +422,53 @@ TEST_F(CoreTest, TheLeastRecentlyUsedGoesFirstAndFromItsEnd) {
     cached_of(3, 400);                             // needs 200 cells: 256 go from the end of the second
     EXPECT_EQ(cached_of(1, 400), 399u);
     EXPECT_EQ(cached_of(2, 400), 144u);
+}
+
+// Takes the first tokens of a fixed order, then ends.
+class CountingConstraint final : public TokenConstraint {
+public:
+    CountingConstraint(std::vector<TokenId> order, bool lies) : order_(std::move(order)), lies_(lies) {}
+    std::span<const uint32_t> allowed() override {
+        const TokenId next = at_ < order_.size() ? order_[at_] : 3;
+        words_ = {0, 0};
+        words_[static_cast<size_t>(next) / 32] = 1u << (next % 32);
+        return words_;
+    }
+    bool accept(TokenId token) override { return !lies_ && at_ < order_.size() && token == order_[at_++]; }
+
+private:
+    std::vector<TokenId> order_;
+    std::vector<uint32_t> words_;
+    size_t at_ = 0;
+    bool lies_;
+};
+
+TEST_F(CoreTest, AConstraintIsKeptToTheEndAndFailsClosed) {
+    FakeRunnerOptions options;
+    options.end_tokens = {3};
+    EngineCore& core = start(options);
+    const std::vector<TokenId> order = {10, 40, 10, 60};
+    Collector kept, broken;
+    SequenceRequest request = request_of(kept, {1, 2}, 50);
+    request.constraint = std::make_shared<CountingConstraint>(order, false);
+    request.sampling.ignore_eos = true;   // does not count beside a constraint
+    core.submit(1, std::move(request), clock_.steady());
+    request = request_of(broken, {1, 2}, 50);
+    request.constraint = std::make_shared<CountingConstraint>(order, true);
+    core.submit(2, std::move(request), clock_.steady());
+    run();
+    EXPECT_EQ(kept.tokens, order);
+    EXPECT_EQ(kept.last.finish, FinishReason::kStop);
+    EXPECT_EQ(broken.last.finish, FinishReason::kError);
+    EXPECT_TRUE(broken.tokens.empty());
+}
+
+TEST_F(CoreTest, CalibrationLeavesNothingBehind) {
+    EngineCore& core = start(FakeRunnerOptions{});
+    EXPECT_TRUE(core.calibrate(1));
+    EXPECT_TRUE(core.calibrate(64));
+    EXPECT_EQ(runner_->cells_used(), 0u);
+    EXPECT_EQ(core.check_integrity(), std::nullopt);
 }
 
 TEST_F(CoreTest, PastItsDeadlineNothingIsComputed) {
