@@ -24,36 +24,15 @@
 #include "base/json.h"
 #include "engine/fake_runner.h"
 #include "engine_server/frontend.h"
+#include "engine_server/letter_tokenizer_for_test.h"
 
 namespace gantry::engine_server {
 namespace {
 
 namespace asio = http::asio;
 
-constexpr uint32_t kVocabulary = 61;
 constexpr uint32_t kContext = 16384;
 constexpr char kSocket[] = "/tmp/gantry_frontend_bench.sock";
-
-// A token is a letter, so that a stream's letters count its tokens however they are framed.
-class LetterTokenizer final : public Tokenizer {
-public:
-    Result<std::vector<engine::TokenId>> tokenize(std::string_view text, bool) const override {
-        std::vector<engine::TokenId> tokens;
-        for (const char c : text) {
-            tokens.push_back(static_cast<unsigned char>(c) % 60);
-        }
-        return tokens;
-    }
-    std::string piece(engine::TokenId token, bool) const override {
-        return std::string(1, static_cast<char>('A' + token % 26));
-    }
-    std::vector<size_t> special_text_starts(std::string_view) const override { return {}; }
-    engine::TokenId begin_token() const override { return -1; }
-    std::string begin_text() const override { return {}; }
-    std::string end_text() const override { return {}; }
-    uint32_t size() const override { return kVocabulary; }
-    size_t piece_bytes_max() const override { return 8; }
-};
 
 double cpu_seconds(pthread_t thread) {
     clockid_t clock{};
@@ -63,7 +42,8 @@ double cpu_seconds(pthread_t thread) {
     return static_cast<double>(now.tv_sec) + static_cast<double>(now.tv_nsec) * 1e-9;
 }
 
-// Counts letters as they arrive; the engine waits for a number of them.
+// A token is a letter, so letters count tokens however they are framed. The engine waits for a
+// number of them.
 class Arrived {
 public:
     void add(uint64_t letters) {

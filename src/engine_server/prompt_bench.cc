@@ -122,6 +122,7 @@ BENCHMARK(chat_prompt)
     ->Args({1, 1'500})
     ->Args({12, 500})
     ->Args({1, 100'000})
+    ->Args({1'000, 10})
     ->Args({10'000, 10})
     ->Unit(benchmark::kMillisecond);
 
