@@ -220,6 +220,57 @@ TEST_F(AnswerTest, WhoWaitsPastTheDeadlineIsNotComputed) {
     EXPECT_EQ(engine_->stats().generated_tokens_total, 2U);
 }
 
+// Lets large texts wait inside the tokenizer.
+class LargePromptTest : public AnswerTest {
+protected:
+    void SetUp() override {
+        on_tokenize_ = [this](std::string_view text) {
+            if (text.size() > kLargeBodyBytes) {
+                ++large_;
+                opened_.wait();
+            }
+        };
+        start();
+        load(kLongContext);
+    }
+    void TearDown() override {
+        open_.set_value();
+        FrontendRig::TearDown();
+    }
+    std::atomic<int> large_{0};
+    std::promise<void> open_;
+    std::shared_future<void> opened_ = open_.get_future().share();
+    const std::string large_body_ = chat_body(std::string(kLargeBodyBytes + 1, 'a'));
+};
+
+TEST_F(LargePromptTest, LargePromptsWaitForEachOtherAndHoldUpNobodyElse) {
+    std::vector<std::unique_ptr<http::RawClient>> clients;
+    for (int i = 0; i < 4; ++i) {
+        clients.push_back(ask_without_reading(large_body_));
+    }
+    ASSERT_TRUE(eventually([this] { return large_ == 1; }));
+    EXPECT_EQ(content_of(post(kChat, chat_body("hello", R"(,"max_tokens":9)"), 200)).size(), 9U);
+    EXPECT_EQ(large_, 1);
+}
+
+TEST_F(LargePromptTest, WhoLeavesWhileWaitingIsNotWorkedFor) {
+    const auto first = ask_without_reading(large_body_);
+    ASSERT_TRUE(eventually([this] { return large_ == 1; }));
+    auto second = ask_without_reading(large_body_);
+    const auto third = ask_without_reading(large_body_);
+    ASSERT_TRUE(eventually([this] {
+        std::promise<size_t> exchanges;
+        asio::post(io_, [&] { exchanges.set_value(frontend_->server().exchanges()); });
+        return exchanges.get_future().get() == 3;
+    }));
+    second->close();
+    call("GET", "/health");  // the io thread saw the end of the second before this
+    open_.set_value();
+    EXPECT_EQ(http::status_of(third->read_until("\r\n\r\n")), 400) << "larger than the context";
+    EXPECT_EQ(large_, 2) << "the first and the third";
+    open_ = {};
+}
+
 TEST_F(AnswerTest, TheServiceTierIsEchoedWhereAsked) {
     start();
     load();
