@@ -77,30 +77,33 @@ http::ServerOptions server_options() {
 
 }  // namespace
 
-// Members are destroyed from the last to the first: the server, then the pool whose work reads the
+// Members are destroyed from the last to the first: the server, then the pools whose work reads the
 // model, then the model with its engine, which still sends its last events to the hub.
 struct Frontend::State {
     State(http::asio::io_context& io, FrontendOptions options)
         : hub(io),
           services{.pool = pool,
+                   .large_pool = large_pool,
                    .hub = hub,
                    .io = io,
                    .model_name = std::move(options.model_name),
                    .listed_name = std::move(options.listed_name),
+                   .limits = options.limits,
                    .clock = system_clock(),
                    .random = system_random(),
                    .started_at = system_clock().wall(),
                    .model = nullptr},
-          pool(deep_pool()),
+          pool(deep_pool(kPoolThreads)),
+          large_pool(deep_pool(1)),
           server(io, with_routes(router, services), server_options()) {
         if (!options.api_key.empty()) {
             server.use(require_key(options.api_key));
         }
     }
 
-    static http::BlockingPool deep_pool() {
+    static http::BlockingPool deep_pool(size_t threads) {
         const DeepStacks deep;
-        return http::BlockingPool(kPoolThreads);
+        return http::BlockingPool(threads);
     }
     static const http::Router& with_routes(http::Router& router, Services& services) {
         add_routes(router, services);
@@ -110,6 +113,7 @@ struct Frontend::State {
     EventHub hub;
     Services services;
     http::BlockingPool pool;
+    http::BlockingPool large_pool;
     http::Router router;
     http::Server server;
 };

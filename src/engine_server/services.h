@@ -26,17 +26,34 @@ struct LoadedModel {
     std::unique_ptr<engine::Engine> engine;
 };
 
+// Of what gathers for one answer: bytes of text and log-probabilities.
+struct AnswerLimits {
+    size_t stream_backlog = 8u << 20;  // what the reader of a stream has not taken yet
+    size_t whole_answer = 64u << 20;   // an answer in one piece
+};
+
+inline constexpr size_t kLargeBodyBytes = 64u << 10;
+
 struct Services {
-    http::BlockingPool& pool;  // its threads have deep stacks: templates and tokenizers recurse
+    // Their threads have deep stacks: templates and tokenizers recurse.
+    http::BlockingPool& pool;
+    http::BlockingPool& large_pool;  // one thread
     EventHub& hub;
     http::asio::io_context& io;
     std::string model_name;   // in answers; empty: the request's own
     std::string listed_name;  // at /v1/models
+    AnswerLimits limits;
     const Clock& clock;
     RandomSource& random;
     WallTime started_at;
     std::atomic<float> progress{0};      // of loading, 0..1; written by the loading thread
     std::unique_ptr<LoadedModel> model;  // null while it loads; set once
+
+    // Where a body of so many bytes is worked on. A large one may take a second; it waits for those
+    // of its kind, and the others do not wait for it.
+    http::BlockingPool& pool_for(size_t body_bytes) {
+        return body_bytes > kLargeBodyBytes ? large_pool : pool;
+    }
 };
 
 }  // namespace gantry::engine_server

@@ -57,15 +57,14 @@ public:
         if (token < 0 || token >= size_) {
             return {};
         }
-        std::string text(64, '\0');
-        int32_t length = llama_token_to_piece(vocab_, token, text.data(),
-                                              static_cast<int32_t>(text.size()), 0, special);
-        if (length < 0) {
-            text.resize(static_cast<size_t>(-length));
-            length = llama_token_to_piece(vocab_, token, text.data(),
-                                          static_cast<int32_t>(text.size()), 0, special);
+        char buffer[128];  // most pieces fit a string without memory of its own
+        const int32_t length =
+            llama_token_to_piece(vocab_, token, buffer, sizeof(buffer), 0, special);
+        if (length >= 0) {
+            return std::string(buffer, static_cast<size_t>(length));
         }
-        text.resize(static_cast<size_t>(std::max(length, 0)));
+        std::string text(static_cast<size_t>(-length), '\0');
+        llama_token_to_piece(vocab_, token, text.data(), -length, 0, special);
         return text;
     }
 

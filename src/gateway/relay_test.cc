@@ -261,6 +261,32 @@ TEST_F(RelayTest, AnotherInstanceIsTriedBeforeTheFirstByteOnly) {
     EXPECT_EQ(dying.seen().size(), before);
 }
 
+TEST_F(RelayTest, ADeadlineThatPassedIsNotTheEnginesFault) {
+    const std::string late = R"({"error":{"message":"late","type":"server_error","param":"deadline_ms","code":"deadline_exceeded"}})";
+    ScriptedEngine& streaming = engine(streams({data(chunk("a")), data(late)}));
+    ScriptedEngine& other = engine(streams({data(chunk("a")), kDone}));
+    ScriptedEngine& whole = engine(answers(504, late));
+    model("streamed", {target_of("ins_0", streaming.endpoint()), target_of("ins_1", other.endpoint())});
+    model("whole", {target_of("ins_2", whole.endpoint())});
+    start();
+    const auto refused = chat(false, R"(,"deadline_ms":5,"cache_salt":"s","service_tier":"priority","priority":-1)", "whole");
+    EXPECT_EQ(error_code(refused, 504), "deadline_exceeded");
+    EXPECT_EQ(refused.headers.get("x-should-retry"), "false");
+    EXPECT_EQ(whole.seen().size(), 1u) << "no other try";
+    const json::object seen = parse_json(whole.seen()[0].body)->as_object();
+    EXPECT_EQ(seen.at("deadline_ms"), 5);
+    EXPECT_EQ(seen.at("cache_salt"), "s");
+    EXPECT_EQ(seen.at("service_tier"), "default");
+    EXPECT_EQ(seen.at("priority"), 0);
+    size_t ended = 0;
+    for (int i = 0; i < 6; ++i) {
+        const std::string body = chat(true, {}, "streamed").body;
+        EXPECT_THAT(body, testing::AnyOf(HasSubstr("deadline_exceeded"), EndsWith(kDone)));
+        ended += body.find("deadline_exceeded") != std::string::npos ? 1 : 0;
+    }
+    EXPECT_GE(ended, 2u) << "it is asked as before, for it is no suspect";
+}
+
 TEST_F(RelayTest, ABrokenStreamIsNotBegunAgainElsewhere) {
     ScriptedEngine& dying = engine(streams_and_dies({data(chunk("x"))}));
     ScriptedEngine& other = engine(streams_and_dies({data(chunk("x"))}));

@@ -1,5 +1,6 @@
 #pragma once
-// The routes of `gantry engine`, a file an endpoint. Io thread; what blocks runs on services.pool.
+// The routes of `gantry engine`, a file an endpoint. Io thread; what blocks runs on the pools of
+// Services.
 
 #include <optional>
 #include <string>

@@ -1,3 +1,6 @@
+#include <atomic>
+#include <memory>
+
 #include "engine_server/endpoints/endpoints.h"
 
 namespace gantry::engine_server {
@@ -45,10 +48,19 @@ http::Task<void> plan_and_answer(http::Exchange& exchange, Services& services,
         co_await respond_error(exchange, *error);
         co_return;
     }
-    auto work = [body = std::move(exchange.request().body), &services, plan]() -> Result<AnswerPlan> {
+    // A client that gave up while its request waited for the pool costs nothing more. Shared, since
+    // the pool's thread and the connection each may be the last to look.
+    auto gone = std::make_shared<std::atomic<bool>>(exchange.client_gone());
+    exchange.on_client_gone([gone] { *gone = true; });
+    http::BlockingPool& pool = services.pool_for(exchange.request().body.size());
+    auto work = [body = std::move(exchange.request().body), &services, plan,
+                 gone]() -> Result<AnswerPlan> {
+        if (*gone) {
+            return Error{ErrorCode::kCancelled, "the client is gone", {}, {}};
+        }
         return plan(body, services);
     };
-    Result<AnswerPlan> planned = co_await services.pool.run(std::move(work));
+    Result<AnswerPlan> planned = co_await pool.run(std::move(work));
     if (!planned) {
         co_await respond_error(exchange, planned.error());
         co_return;

@@ -40,6 +40,10 @@ constexpr std::string_view kChatFields[] = {
     "repetition_penalty",
     "stop_token_ids",
     "chat_template_kwargs",
+    "service_tier",
+    "priority",
+    "cache_salt",
+    "deadline_ms",
 };
 constexpr std::string_view kCompletionFields[] = {
     "model",
@@ -66,6 +70,10 @@ constexpr std::string_view kCompletionFields[] = {
     "min_p",
     "repetition_penalty",
     "stop_token_ids",
+    "service_tier",
+    "priority",
+    "cache_salt",
+    "deadline_ms",
 };
 constexpr std::string_view kStreamOptions[] = {"include_usage"};
 constexpr std::string_view kTemplateKwargs[] = {"enable_thinking"};
@@ -103,6 +111,15 @@ bool text_at(const json::object& object, std::string_view key) {
     return value != nullptr && value->is_string() && !value->get_string().empty();
 }
 
+// Nobody gets ahead of others through the gateway, since keys carry no permission for that yet: what
+// asks for it is served as any other.
+bool asks_to_go_first(std::string_view name, const json::value& value) {
+    if (name == "service_tier") {
+        return value.is_string() && value.get_string() == "priority";
+    }
+    return name == "priority" && value.is_number() && value.to_number<double>() < 0;
+}
+
 }  // namespace
 
 std::span<const std::string_view> chat_fields() { return kChatFields; }
@@ -120,6 +137,8 @@ json::object forward_body(const json::object& original, std::span<const std::str
             body[key] = forward_body(value.get_object(), kStreamOptions);
         } else if (name == "chat_template_kwargs" && value.is_object()) {
             body[key] = forward_body(value.get_object(), kTemplateKwargs);
+        } else if (asks_to_go_first(name, value)) {
+            body[key] = name == "service_tier" ? json::value("default") : json::value(0);
         } else {
             body[key] = value;
         }
