@@ -222,6 +222,9 @@ Result<std::unique_ptr<LlamaRunner>> LlamaRunner::create(LlamaModelPtr model, co
         return unavailable(fmt::format("not enough memory for a context of {} tokens: {}", *context_tokens,
                                        llama_error_reason(options.model_path)), "out_of_memory");
     }
+    if (llama_get_memory(context.get()) == nullptr) {
+        return invalid_argument("invalid model file: it is no text generation model (an encoder)", "model");
+    }
     const RunnerCapacity capacity{
         .context_tokens = llama_n_ctx(context.get()),
         .slots = slots,
