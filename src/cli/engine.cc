@@ -20,6 +20,10 @@ void add_engine(CLI::App& app, Context& context) {
     verb->add_option("--ctx", options.context_tokens, "context in tokens; 0: the model's, cut to what fits")->type_name("N");
     verb->add_option("--max-sequences", options.max_sequences, "sequences at once; 0: by itself")->type_name("N");
     verb->add_option("--threads", options.threads, "threads that compute; 0: as many as cores")->type_name("N");
+    verb->add_option("--pooling", options.pooling,
+                     "make embeddings of texts this way, or generate text (none); default: what the model is for")
+        ->check(CLI::IsMember({"mean", "cls", "last", "rank", "none"}))
+        ->type_name("HOW");
     // The environment is the better place: a command line can be read by every user of the machine.
     verb->add_option("--api-key", options.api_key, "key that requests must carry; better set by the environment")
         ->envname("GANTRY_ENGINE_API_KEY")

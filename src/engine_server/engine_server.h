@@ -24,6 +24,8 @@ struct EngineServerOptions {
     uint32_t context_tokens = 0;
     uint32_t max_sequences = 0;
     uint32_t threads = 0;
+    std::string pooling;  // "mean", "cls", "last", "rank": make embeddings; "none": generate text;
+                          // empty: what the model's file is for
     std::string
         exit_file;  // where to write why it ended, one JSON object, for the worker that adopts it
 };
