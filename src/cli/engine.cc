@@ -32,6 +32,10 @@ void add_engine(CLI::App& app, Context& context) {
         ->type_name("SECONDS")
         ->check(CLI::NonNegativeNumber)
         ->capture_default_str();
+    verb->add_option("--pooling", options.pooling,
+                     "make embeddings of texts this way, or generate text (none); default: what the model is for")
+        ->check(CLI::IsMember({"mean", "cls", "last", "rank", "none"}))
+        ->type_name("HOW");
     // The environment is the better place: a command line can be read by every user of the machine.
     verb->add_option("--api-key", options.api_key, "key that requests must carry; better set by the environment")
         ->envname("GANTRY_ENGINE_API_KEY")

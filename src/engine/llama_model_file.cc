@@ -93,14 +93,16 @@ std::string llama_error_reason(const std::string& path) {
     return line.empty() ? "llama.cpp could not read it" : line;
 }
 
-int64_t llama_meta_number(const llama_model* model, const std::string& key, int64_t otherwise) {
+std::string llama_meta_text(const llama_model* model, const std::string& key) {
     char arch[64] = {};
     llama_model_meta_val_str(model, "general.architecture", arch, sizeof arch);
     char value[64] = {};
-    if (llama_model_meta_val_str(model, (std::string(arch) + key).c_str(), value, sizeof value) <= 0) {
-        return otherwise;
-    }
-    const long long number = std::strtoll(value, nullptr, 10);
+    llama_model_meta_val_str(model, (std::string(arch) + key).c_str(), value, sizeof value);
+    return value;
+}
+
+int64_t llama_meta_number(const llama_model* model, const std::string& key, int64_t otherwise) {
+    const long long number = std::strtoll(llama_meta_text(model, key).c_str(), nullptr, 10);
     return number > 0 ? number : otherwise;
 }
 
@@ -115,7 +117,8 @@ std::string llama_description(const llama_model* model) {
 }
 
 bool generates_text(const llama_model* model) {
-    return llama_model_has_decoder(model) && !llama_model_has_encoder(model) && !llama_model_is_diffusion(model);
+    const bool looks_ahead = llama_meta_text(model, ".attention.causal") == "false";   // BERT and its kin, whatever llama.cpp calls them
+    return llama_model_has_decoder(model) && !llama_model_has_encoder(model) && !llama_model_is_diffusion(model) && !looks_ahead;
 }
 
 Result<LlamaModelPtr> load_llama_model(const std::string& path, const std::function<void(float)>& on_progress) {

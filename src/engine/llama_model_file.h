@@ -33,7 +33,8 @@ Result<LlamaModelPtr> load_llama_model(const std::string& path, const std::funct
 // It continues texts: no encoder and no diffusion model.
 bool generates_text(const llama_model* model);
 
-// The number at "<architecture><key>" of the model's metadata.
+// What the model's metadata has at "<architecture><key>", cut at 63 bytes; empty: nothing. The number: if it is one over 0.
+std::string llama_meta_text(const llama_model* model, const std::string& key);
 int64_t llama_meta_number(const llama_model* model, const std::string& key, int64_t otherwise);
 // "llama 135M Q4_1", for people.
 std::string llama_description(const llama_model* model);

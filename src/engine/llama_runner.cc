@@ -128,6 +128,7 @@ public:
 
     std::atomic<bool>& abort_flag() override { return abort_flag_; }
 
+    const llama_context* context() const { return context_.get(); }
     const llama_model* model() const override { return model_.get(); }
     const llama_vocab* vocab() const override { return vocab_; }
     uint32_t trained_context_tokens() const override { return static_cast<uint32_t>(llama_model_n_ctx_train(model_.get())); }
@@ -183,6 +184,9 @@ Result<std::unique_ptr<LlamaRunner>> LlamaRunner::create(LlamaModelPtr model, co
     if (!runner->set_asleep(false)) {
         return unavailable(fmt::format("not enough memory for a context of {} tokens: {}", plan->params.n_ctx,
                                        llama_error_reason(options.model_path)), "out_of_memory");
+    }
+    if (llama_get_memory(runner->context()) == nullptr) {
+        return invalid_argument("invalid model file: it is no text generation model (an encoder)", "model");
     }
     return std::unique_ptr<LlamaRunner>(std::move(runner));
 }

@@ -348,12 +348,12 @@ TEST_F(LlamaRunnerTest, AsleepItHoldsNoCellsAndAwakeItAnswersAsBefore) {
     ASSERT_NE(runner, nullptr);
     const std::vector<TokenId> prompt = various(60);
     const std::vector<float> before = logits_after(*runner, 0, prompt);
-    for (Slot slot = 1; slot < 64; ++slot) {   // so that there is something to give back
+    for (Slot slot = 1; slot < 16; ++slot) {   // so that there is something to give back
         logits_after(*runner, slot, prompt);
     }
     const uint64_t awake = resident_bytes();
     ASSERT_TRUE(runner->set_asleep(true));
-    EXPECT_LT(resident_bytes() + 63 * 60 * runner->capacity().cell_bytes, awake);
+    EXPECT_LT(resident_bytes() + 15 * 60 * runner->capacity().cell_bytes, awake);
     runner->truncate(3, 0);   // nothing to forget, and no harm
     ASSERT_TRUE(runner->set_asleep(true));
     const auto begin = std::chrono::steady_clock::now();
@@ -369,13 +369,13 @@ TEST_F(LlamaRunnerTest, AnyNumberOfThreadsComputesTheSame) {
     auto runner = load(three);
     ASSERT_NE(runner, nullptr);
     ASSERT_EQ(runner->threads_max(), 3u);
-    const std::vector<float> with_all = logits_after(*runner, 0, various(20));
+    const std::vector<float> with_all = logits_after(*runner, 0, various(8));
     const double waited = runner->thread_evidence().waited_ms;
     EXPECT_EQ(runner->thread_evidence().idle_cores, -1) << "nobody asks while all threads are in use";
     Slot slot = 1;
-    for (const uint32_t threads : {1u, 2u, 1u, 3u, 2u, 2u, 3u}) {
+    for (const uint32_t threads : {1u, 3u, 2u, 3u, 1u}) {
         runner->set_threads(threads);
-        EXPECT_LT(rms(with_all, logits_after(*runner, slot++, various(20))), 0.01) << threads << " threads";
+        EXPECT_LT(rms(with_all, logits_after(*runner, slot++, various(8))), 0.01) << threads << " threads";
         EXPECT_EQ(runner->thread_evidence().waited_ms < 0, waited < 0) << "the kernel says it always or never";
     }
 }
@@ -392,7 +392,7 @@ TEST_F(LlamaRunnerTest, IdleThreadsUseNoProcessorTime) {
     two.threads = 2;
     auto runner = load(two);
     ASSERT_NE(runner, nullptr);
-    logits_after(*runner, 0, various(20));
+    logits_after(*runner, 0, various(8));
     const auto give_up = std::chrono::steady_clock::now() + std::chrono::seconds(30);
     double used = 1e9;
     while (used > 2 && std::chrono::steady_clock::now() < give_up) {   // they spin for a moment before they sleep

