@@ -103,6 +103,7 @@ struct EngineConfig {
     uint32_t step_tokens_max = 512;        // rows of one forward
     double step_ms_max = 400;              // the planner keeps steps under this by what steps took so far
     uint32_t cache_cells = std::numeric_limits<uint32_t>::max();   // kept at most of ended sequences, for later prompts to share
+    bool calibrate = true;                 // time a few small steps once, while nothing else is to do
     bool speculate = true;                 // guess tokens from the prompt and the answers so far, where that pays
     double sleep_after_s = 0;              // idle for so long, the memory of all cells is given back; 0: never
 };

@@ -37,7 +37,8 @@ public:
           capacity_(runner_->capacity()),
           inbox_(size_t{config.queue_limit} + kWakeUps),
           core_(EngineCoreParts{*runner_, system_clock(), planner_, this, drafter_.get()}, config),
-          calibrations_(CostModel::calibration_rows(std::min(kCalibrationRowsMax, capacity_.batch_rows))),
+          calibrations_(config.calibrate ? CostModel::calibration_rows(std::min(kCalibrationRowsMax, capacity_.batch_rows))
+                                         : std::vector<uint32_t>{}),
           progress_(system_clock().steady()),
           thread_([this] { run(); }) {}
 

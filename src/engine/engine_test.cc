@@ -126,7 +126,7 @@ std::unique_ptr<FakeRunner> gated_runner(Gate& gate) {
 
 TEST(Engine, CancelCutsARunningForwardAndLosesNothing) {
     Gate gate;
-    auto engine = Engine::start(gated_runner(gate), EngineConfig{});
+    auto engine = Engine::start(gated_runner(gate), EngineConfig{.calibrate = false});
     Collector victim, other;
     const auto id = engine->submit(request_of(victim, std::vector<TokenId>(30, 1), 5));
     SequenceRequest kept = request_of(other, std::vector<TokenId>(40, 2), 5);
@@ -143,8 +143,7 @@ TEST(Engine, CancelCutsARunningForwardAndLosesNothing) {
 
 TEST(Engine, AFullQueueIsSaid) {
     Gate gate;
-    EngineConfig config;
-    config.queue_limit = 3;
+    const EngineConfig config{.queue_limit = 3, .calibrate = false};   // the gate counts forwards
     auto engine = Engine::start(gated_runner(gate), config);
     Collector first;
     ASSERT_TRUE(engine->submit(request_of(first, {1, 2}, 2)).ok());
@@ -172,7 +171,7 @@ TEST(Engine, AFullQueueIsSaid) {
 TEST(Engine, StoppingEndsEverySequence) {
     Gate gate;
     Collector running, queued;
-    auto engine = Engine::start(gated_runner(gate), EngineConfig{});
+    auto engine = Engine::start(gated_runner(gate), EngineConfig{.calibrate = false});
     ASSERT_TRUE(engine->submit(request_of(running, {1, 2}, 2)).ok());
     ASSERT_TRUE(gate.wait_entered(1));
     ASSERT_TRUE(engine->submit(request_of(queued, {1, 2}, 2)).ok());

@@ -99,6 +99,7 @@ protected:
         auto runner = std::make_unique<engine::FakeRunner>(std::move(fake));
         model->capacity = runner->capacity();
         model->description = "arithmetic";
+        config_.calibrate = false;   // tests count forwards
         model->engine = engine::Engine::start(std::move(runner), config_);
         engine_ = model->engine.get();
         std::promise<void> done;
