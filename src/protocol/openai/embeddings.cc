@@ -3,7 +3,7 @@
 #include <fmt/format.h>
 
 #include <bit>
-#include <cstring>
+#include <cstddef>
 
 #include "protocol/openai/fields.h"
 
@@ -26,13 +26,12 @@ Status check_empty(const std::vector<Prompt>& inputs) {
 void append_base64(std::string& out, std::span<const float> vector) {
     static_assert(std::endian::native == std::endian::little, "the format's byte order is ours");
     constexpr char kLetters[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    std::string bytes(vector.size_bytes(), '\0');
-    std::memcpy(bytes.data(), vector.data(), bytes.size());
+    const std::span<const std::byte> bytes = std::as_bytes(vector);
     for (size_t at = 0; at < bytes.size(); at += 3) {
         const size_t left = std::min<size_t>(3, bytes.size() - at);
         uint32_t bits = 0;
         for (size_t i = 0; i < 3; ++i) {
-            bits = (bits << 8) | (i < left ? static_cast<unsigned char>(bytes[at + i]) : 0U);
+            bits = (bits << 8) | (i < left ? std::to_integer<uint32_t>(bytes[at + i]) : 0U);
         }
         for (size_t i = 0; i < 4; ++i) {
             out += i <= left ? kLetters[(bits >> (18 - 6 * i)) & 63] : '=';
