@@ -7,6 +7,7 @@
 #include <iterator>
 #include <optional>
 
+#include "base/assert.h"
 #include "engine_server/detokenizer.h"
 #include "protocol/openai/errors.h"
 
@@ -99,6 +100,7 @@ private:
 };
 
 Status Answer::submit_all() {
+    GANTRY_ASSERT(plan_.schema.empty() == (plan_.grammar == nullptr), "an answer is held to its schema");
     const uint32_t total = static_cast<uint32_t>(plan_.prompts.size()) * plan_.generation.n;
     for (uint32_t index = 0; index < total; ++index) {
         Choice& choice = choices_.emplace_back(plan_.generation.stop);
@@ -111,6 +113,7 @@ Status Answer::submit_all() {
         request.sampling = plan_.sampling;
         request.sampling.seed += index;
         request.max_tokens = plan_.generation.max_tokens;
+        request.constraint = plan_.grammar ? plan_.grammar->start() : nullptr;
         request.on_event = services_.hub.sender(choice.hub_key);
         Result<engine::SequenceId> sequence = model_.engine->submit(std::move(request));
         if (!sequence) {

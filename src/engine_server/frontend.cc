@@ -77,12 +77,13 @@ http::ServerOptions server_options() {
 
 }  // namespace
 
-// Members are destroyed from the last to the first: the server, then the pool whose work reads the
+// Members are destroyed from the last to the first: the server, then the pools whose work reads the
 // model, then the model with its engine, which still sends its last events to the hub.
 struct Frontend::State {
     State(http::asio::io_context& io, FrontendOptions options)
         : hub(io),
           services{.pool = pool,
+                   .grammar_pool = grammar_pool,
                    .hub = hub,
                    .io = io,
                    .model_name = std::move(options.model_name),
@@ -91,16 +92,17 @@ struct Frontend::State {
                    .random = system_random(),
                    .started_at = system_clock().wall(),
                    .model = nullptr},
-          pool(deep_pool()),
+          pool(deep_pool(kPoolThreads)),
+          grammar_pool(deep_pool(1)),
           server(io, with_routes(router, services), server_options()) {
         if (!options.api_key.empty()) {
             server.use(require_key(options.api_key));
         }
     }
 
-    static http::BlockingPool deep_pool() {
+    static http::BlockingPool deep_pool(size_t threads) {
         const DeepStacks deep;
-        return http::BlockingPool(kPoolThreads);
+        return http::BlockingPool(threads);
     }
     static const http::Router& with_routes(http::Router& router, Services& services) {
         add_routes(router, services);
@@ -110,6 +112,7 @@ struct Frontend::State {
     EventHub hub;
     Services services;
     http::BlockingPool pool;
+    http::BlockingPool grammar_pool;
     http::Router router;
     http::Server server;
 };
@@ -124,6 +127,7 @@ void Frontend::set_progress(float progress) { state_->services.progress = progre
 
 void Frontend::set_model(std::unique_ptr<LoadedModel> model) {
     GANTRY_ASSERT(!state_->services.model, "a frontend has one model for all its life");
+    model->grammars = std::make_unique<GrammarCompiler>(*model->tokenizer);
     state_->services.model = std::move(model);
 }
 

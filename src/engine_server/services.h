@@ -11,6 +11,7 @@
 #include "engine/engine.h"
 #include "engine_server/chat_template.h"
 #include "engine_server/event_hub.h"
+#include "engine_server/grammar/grammar_compiler.h"
 #include "engine_server/tokenizer.h"
 #include "http/http.h"
 
@@ -21,6 +22,7 @@ namespace gantry::engine_server {
 struct LoadedModel {
     std::unique_ptr<Tokenizer> tokenizer;
     std::unique_ptr<ChatTemplate> chat_template;
+    std::unique_ptr<GrammarCompiler> grammars;  // set with the model
     engine::RunnerCapacity capacity;
     std::string description;
     std::unique_ptr<engine::Engine> engine;
@@ -28,6 +30,7 @@ struct LoadedModel {
 
 struct Services {
     http::BlockingPool& pool;  // its threads have deep stacks: templates and tokenizers recurse
+    http::BlockingPool& grammar_pool;  // one thread, so that compiling a schema holds up no other work
     EventHub& hub;
     http::asio::io_context& io;
     std::string model_name;   // in answers; empty: the request's own
