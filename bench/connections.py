@@ -23,6 +23,14 @@ def latencies(server, count=ASKS):
     return values
 
 
+def idle(server):
+    """Has been served once and rests; one that never speaks is closed after the header timeout."""
+    connection = socket.create_connection(("127.0.0.1", server.port))
+    connection.sendall(b"GET /healthz HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
+    assert connection.recv(4096).startswith(b"HTTP/1.1 200")
+    return connection
+
+
 def slow_reader(server):
     """Asks for a long stream and never reads it."""
     connection = socket.create_connection(("127.0.0.1", server.port))
@@ -36,7 +44,7 @@ with workspace() as folder:
     latencies(server)
     memory = [resident_mb(server.process.pid)]
     before = latencies(server)
-    idle = [socket.create_connection(("127.0.0.1", server.port)) for _ in range(IDLE)]
+    resting = [idle(server) for _ in range(IDLE)]
     with_idle = latencies(server)
     memory.append(resident_mb(server.process.pid))
     slow = [slow_reader(server) for _ in range(SLOW)]
@@ -45,7 +53,7 @@ with workspace() as folder:
         server.api("POST", "/api/v1/deployments", json={"name": f"d{n}", "source": "file:/nowhere.gguf", "stopped": True})
     with_slow = latencies(server)
     memory.append(resident_mb(server.process.pid))
-    for connection in idle + slow:
+    for connection in resting + slow:
         connection.close()
     server.stop()
 report("connections", {"GET /v1/models, ms, alone": summary(before, 2),

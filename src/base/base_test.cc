@@ -46,6 +46,21 @@ TEST(Log, ControlCharactersCannotForgeALine) {
     EXPECT_LT(log::escape(std::string(1 << 20, 'x')).size(), 5000u);
 }
 
+TEST(Log, NothingSteersATerminalOrTurnsALineAround) {
+    EXPECT_EQ(log::escape(std::string("a\0b", 3)), "a\\x00b");
+    EXPECT_EQ(log::escape("a\u009b31m"), "a\\xc2\\x9b31m") << "the one-character CSI";
+    for (const std::string mark : {"\u0085", "\u061c", "\u200e", "\u200f", "\u2028", "\u2029", "\u202a", "\u202e", "\u2066", "\u2069"}) {
+        const std::string escaped = log::escape("a" + mark + "b");
+        EXPECT_TRUE(escaped.starts_with("a\\x") && escaped.ends_with("b")) << escaped;
+        EXPECT_EQ(escaped.size(), 2 + 4 * mark.size()) << escaped;
+    }
+    // What people write stays readable, right-to-left letters and joined emoji too; a cut character is left as it is.
+    for (const std::string text : {"naïve – „Größe“ € \u00a0", "\u05e9\u05dc\u05d5\u05dd", "\U0001f469\u200d\U0001f680",
+                                   "\u2030\u2027\u202f\u2065", "\xe2", "\xe2\x80", "\xc2"}) {
+        EXPECT_EQ(log::escape(text), text);
+    }
+}
+
 TEST(BoundedQueue, RefusesWhenFullAndWhenClosed) {
     BoundedQueue<int> queue(2);
     EXPECT_TRUE(queue.try_push(1));
@@ -76,6 +91,27 @@ TEST(Json, BoundsDepthAndNamesTheOffset) {
         EXPECT_FALSE(parse_json(text).ok()) << text;
     }
     EXPECT_EQ(parse_json(R"({"a":1,"a":2})")->at("a"), 2);
+}
+
+TEST(Json, BoundsTheValuesAndCountsNoneInStrings) {
+    const auto list = [](size_t elements, std::string_view one) {
+        std::string text = "[";
+        for (size_t k = 0; k < elements; ++k) text.append(k == 0 ? "" : ",").append(one);
+        return text + "]";
+    };
+    EXPECT_EQ(parse_json(list(kJsonValuesMax - 1, "0"))->as_array().size(), kJsonValuesMax - 1) << "the list itself is one";
+    EXPECT_TRUE(parse_json(list(kJsonValuesMax - 1, "{ }")).ok());
+    EXPECT_TRUE(parse_json(list((kJsonValuesMax - 1) / 3, "{\"a\":[]}")).ok());
+    for (const std::string& text : {list(kJsonValuesMax, "0"), list(kJsonValuesMax, "[]"), list(kJsonValuesMax / 2, R"({"a":0})")}) {
+        const auto refused = parse_json(text);
+        ASSERT_FALSE(refused.ok());
+        EXPECT_EQ(refused.error().code, ErrorCode::kInvalidArgument);
+        EXPECT_NE(refused.error().message.find("more than 1000000 values"), std::string::npos) << refused.error().message;
+    }
+    // A long prompt of code is one value, whatever its characters and escapes are.
+    std::string prompt;
+    for (size_t k = 0; k < kJsonValuesMax; ++k) prompt += R"(\",[{)";
+    EXPECT_TRUE(parse_json("[\"" + prompt + "\",\"\\\\\",1]").ok());
 }
 
 }  // namespace

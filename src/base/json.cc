@@ -3,8 +3,36 @@
 #include <fmt/format.h>
 
 namespace gantry {
+namespace {
+
+// How many values the text will become, before memory is spent on them: one, one more with each comma, one more with each list
+// or object that isn't empty. Of what is no JSON, any number.
+size_t count_values(std::string_view text) {
+    size_t count = 1;
+    bool in_string = false;
+    char last = 0;  // outside of strings, but for white space
+    for (size_t k = 0; k < text.size(); ++k) {
+        const char c = text[k];
+        if (in_string) {
+            if (c == '\\') ++k;
+            in_string = c != '"';
+            continue;
+        }
+        if (c == ' ' || c == '\t' || c == '\r' || c == '\n') continue;
+        in_string = c == '"';
+        if (c == ',' || c == '[' || c == '{') ++count;
+        if ((c == ']' && last == '[') || (c == '}' && last == '{')) --count;
+        last = c;
+    }
+    return count;
+}
+
+}  // namespace
 
 Result<json::value> parse_json(std::string_view text) {
+    if (count_values(text) > kJsonValuesMax) {
+        return invalid_argument(fmt::format("the JSON body holds more than {} values", kJsonValuesMax));
+    }
     json::parse_options options;
     options.max_depth = kJsonDepthMax;
     json::stream_parser parser({}, options);

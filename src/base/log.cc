@@ -4,6 +4,7 @@
 #include <spdlog/sinks/stdout_color_sinks.h>
 #include <spdlog/spdlog.h>
 
+#include <algorithm>
 #include <mutex>
 
 namespace gantry::log {
@@ -57,20 +58,30 @@ void write(Level level, std::string_view message) {
     logger()->log(to_spdlog(level), spdlog::string_view_t(safe.data(), safe.size()));
 }
 
+// C1 controls (U+0080 to U+009F), line and paragraph separators, the marks of direction (Unicode TR 9, 2.1 to 2.6).
+size_t steering_length(std::string_view text) {
+    const auto at = [&](size_t i) { return i < text.size() ? static_cast<unsigned char>(text[i]) : 0u; };
+    const unsigned first = at(0), second = at(1), third = at(2);
+    if (first < 0x20 || first == 0x7f) return text.empty() ? 0 : 1;
+    if (first == 0xc2) return second >= 0x80 && second <= 0x9f ? 2 : 0;
+    if (first == 0xd8) return second == 0x9c ? 2 : 0;                                          // U+061C
+    if (first != 0xe2) return 0;
+    if (second == 0x80 && (third == 0x8e || third == 0x8f || (third >= 0xa8 && third <= 0xae))) return 3;  // U+200E, 200F, 2028 to 202E
+    return second == 0x81 && third >= 0xa6 && third <= 0xa9 ? 3 : 0;                           // U+2066 to 2069
+}
+
 std::string escape(std::string_view text, size_t limit) {
     std::string out;
     out.reserve(std::min(text.size(), limit));
-    for (const char c : text) {
+    while (!text.empty()) {
         if (out.size() >= limit) {
             out += "...";
             break;
         }
-        const auto byte = static_cast<unsigned char>(c);
-        if (byte < 0x20 || byte == 0x7f) {
-            out += fmt::format("\\x{:02x}", byte);
-        } else {
-            out += c;
-        }
+        const size_t steering = steering_length(text);
+        for (const char c : text.substr(0, steering)) out += fmt::format("\\x{:02x}", static_cast<unsigned char>(c));
+        if (steering == 0) out += text.front();
+        text.remove_prefix(std::max<size_t>(steering, 1));
     }
     return out;
 }

@@ -1,6 +1,7 @@
 #pragma once
 // Logging: structured enough to grep, one line an event, on stderr and (server, worker) in <data-dir>/logs/gantry.log.
-// Control characters in a message are escaped before they reach a sink, so that no input can forge a line.
+// Control characters in a message, and what else steers a terminal or turns the order of letters around, are escaped before
+// they reach a sink, so that no input can forge a line.
 // Never log keys, passwords or prompts. Threads: any.
 
 #include <fmt/format.h>
@@ -19,7 +20,9 @@ struct Options {
 };
 void start(const Options& options);
 void write(Level level, std::string_view message);
-// `text` with every control character as \xNN, cut at `limit` bytes.
+// How many bytes the first character of `text` has if it is such a character; else 0.
+size_t steering_length(std::string_view text);
+// `text` with each byte of such a character as \xNN, cut at `limit` bytes.
 std::string escape(std::string_view text, size_t limit = 4096);
 
 template <class... Args>

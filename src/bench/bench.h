@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -29,18 +30,31 @@ struct Workload {
     enum class Kind { kCompare, kBench };
     Kind kind = Kind::kCompare;
     std::vector<std::string> prompts;      // request i of a round sends prompts[i % size]
+    std::vector<uint32_t> output_tokens;   // request i may have so many; empty: max_tokens for all
     uint32_t concurrency = 1;
     uint32_t requests = 1;                 // of a run
     uint32_t max_tokens = 64;
     double temperature = 0.7;
     bool ignore_eos = false;
     uint64_t seed = 1;                     // request i uses seed + i
+    // An open loop: request i is due so many seconds after the run began, however many still run, and its times count from
+    // then, so that a server (or this client) that falls behind shows. Empty: a closed loop of `concurrency` lanes.
+    std::vector<double> arrivals_s;
+    double offered_rate = 0;               // of arrivals by a rate, a second, as drawn: for the report
+    // Chats: so many consecutive requests are one conversation, each carrying all that was said before. Closed loop only;
+    // `requests` is a multiple.
+    uint32_t turns = 1;
 };
+
+// What a request must keep to count as good; 0: no limit.
+struct Slo { double ttft_ms = 0, tpot_ms = 0; };
 
 struct RequestSample {
     bool ok = false;
     std::string error;
-    double start_s = 0;                    // since the run began
+    double start_s = 0;                    // since the run began; of an open loop: when it was due
+    double late_ms = 0;                    // of an open loop: how long after that it was really sent, the client's own fault
+    uint32_t turn = 0;                     // of its conversation, from 0
     double ttft_ms = 0;
     double e2e_ms = 0;
     std::vector<double> token_ms;          // since the request was sent: one a token event
@@ -58,9 +72,13 @@ Summary summarize(std::vector<double> values);   // nearest-rank percentiles; al
 struct Run {
     uint32_t concurrency = 0;
     double wall_s = 0;
+    double client_cpu_s = 0;               // what measuring itself took
+    double offered_rate = 0;               // requests a second that were due; 0: they did not come by a rate
+    std::optional<Slo> slo;                // judged by finish() where there is one
     std::vector<RequestSample> samples;
     // derived by finish()
     uint32_t prompt_tokens = 0, output_tokens = 0, cached_tokens = 0, requests_ok = 0, requests_failed = 0;
+    uint32_t slo_met = 0;                  // requests that went well and kept the SLO
     double throughput_tok_s = 0;
     Summary ttft_ms, tpot_ms, itl_ms, e2e_ms;
 };
@@ -71,6 +89,7 @@ Result<Run> run(const Target& target, const Workload& workload,
 
 // Fills the derived fields of a run from its samples; run() has done so already. Latencies are those of requests that went well.
 void finish(Run& run);
+bool keeps(const Slo& slo, const RequestSample& sample);
 // Adds the samples of a further round; their start times go on where `into` ended. finish() is done.
 void append_round(Run& into, Run round);
 

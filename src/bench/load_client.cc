@@ -5,6 +5,11 @@
 
 #include <algorithm>
 #include <boost/asio/co_spawn.hpp>
+#include <boost/asio/redirect_error.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <boost/asio/this_coro.hpp>
+#include <boost/asio/use_awaitable.hpp>
+#include <ctime>
 #include <exception>
 
 #include "bench/bench.h"
@@ -28,20 +33,34 @@ struct RunState {
 
 double ms_between(SteadyTime from, SteadyTime to) { return std::chrono::duration<double, std::milli>(to - from).count(); }
 
-http::Client::Call make_call(const Target& target, const Workload& workload, uint32_t index) {
+json::object message_of(const char* role, const std::string& content) {
+    json::object message;
+    message["role"] = role;
+    message["content"] = content;
+    return message;
+}
+
+// What was said before in this request's conversation, and what it says.
+json::array messages_of(const Workload& workload, const std::vector<RequestSample>& samples, uint32_t index) {
+    json::array messages;
+    for (uint32_t i = index - index % workload.turns; i <= index; ++i) {
+        messages.push_back(message_of("user", workload.prompts[i % workload.prompts.size()]));
+        if (i < index) {
+            messages.push_back(message_of("assistant", samples[i].text));
+        }
+    }
+    return messages;
+}
+
+http::Client::Call make_call(const Target& target, const Workload& workload, json::array messages, uint32_t index) {
     json::object body;
     body["model"] = target.model;
-    json::object message;
-    message["role"] = "user";
-    message["content"] = workload.prompts[index % workload.prompts.size()];
-    json::array messages;
-    messages.push_back(std::move(message));
     body["messages"] = std::move(messages);
     body["stream"] = true;
     json::object stream_options;
     stream_options["include_usage"] = true;
     body["stream_options"] = std::move(stream_options);
-    body["max_tokens"] = workload.max_tokens;
+    body["max_tokens"] = workload.output_tokens.empty() ? workload.max_tokens : workload.output_tokens[index % workload.output_tokens.size()];
     body["temperature"] = workload.temperature;
     body["seed"] = static_cast<int64_t>((workload.seed + index) & 0x7fffffff);
     if (workload.ignore_eos) {
@@ -172,13 +191,13 @@ bool take_event(RunState& state, uint32_t index, Answer& answer, const std::stri
     return true;
 }
 
-http::Task<void> read_stream(RunState& state, uint32_t index, http::ClientResponse& response, SteadyTime sent) {
+http::Task<void> read_stream(RunState& state, uint32_t index, http::ClientResponse& response, SteadyTime due) {
     RequestSample& sample = state.samples[index];
     Answer answer{sample};
     http::SseReader reader;
     for (;;) {
         const Result<std::string> bytes = co_await response.read();
-        const double at_ms = ms_between(sent, std::chrono::steady_clock::now());
+        const double at_ms = ms_between(due, std::chrono::steady_clock::now());
         if (!bytes) {
             sample.error = bytes.error().message;
             co_return;
@@ -204,11 +223,12 @@ http::Task<void> read_stream(RunState& state, uint32_t index, http::ClientRespon
     sample.ok = true;
 }
 
-http::Task<void> send_one(RunState& state, uint32_t index) {
+// `due`: from when its times count.
+http::Task<void> send_one(RunState& state, uint32_t index, SteadyTime due) {
     RequestSample& sample = state.samples[index];
-    http::Client::Call call = make_call(state.target, state.workload, index);
-    const SteadyTime sent = std::chrono::steady_clock::now();
-    sample.start_s = ms_between(state.begun, sent) / 1000;
+    sample.turn = index % state.workload.turns;
+    http::Client::Call call = make_call(state.target, state.workload, messages_of(state.workload, state.samples, index), index);
+    sample.start_s = ms_between(state.begun, due) / 1000;
     Result<std::unique_ptr<http::ClientResponse>> response = co_await state.client.send(state.target.endpoint, std::move(call));
     if (!response) {
         sample.error = response.error().message;
@@ -219,35 +239,51 @@ http::Task<void> send_one(RunState& state, uint32_t index) {
         const json::object* object = value ? value->if_object() : nullptr;
         sample.error = fmt::format("status {}: {}", (*response)->status(), error_text(object, text));
     } else {
-        co_await read_stream(state, index, **response, sent);
+        co_await read_stream(state, index, **response, due);
     }
     state.ended = std::chrono::steady_clock::now();
-    sample.e2e_ms = sample.token_ms.empty() ? ms_between(sent, state.ended) : sample.token_ms.back();
+    sample.e2e_ms = sample.token_ms.empty() ? ms_between(due, state.ended) : sample.token_ms.back();
     sample.ttft_ms = sample.token_ms.empty() ? 0 : sample.token_ms.front();
     if (!sample.counted_from_usage) {
         sample.output_tokens = static_cast<uint32_t>(sample.token_ms.size());
     }
 }
 
+// A lane of a closed loop: one conversation after the other.
 http::Task<void> lane(RunState& state) {
+    const uint32_t turns = state.workload.turns;
     while (state.next < state.workload.requests) {
-        const uint32_t index = state.next++;
-        co_await send_one(state, index);
+        const uint32_t first = state.next;
+        state.next += turns;
+        for (uint32_t index = first; index < first + turns; ++index) {
+            if (index > first && !state.samples[index - 1].ok) {
+                state.samples[index].turn = index - first;
+                state.samples[index].error = "an earlier turn of this conversation failed";
+                continue;
+            }
+            co_await send_one(state, index, std::chrono::steady_clock::now());
+        }
     }
 }
 
-}  // namespace
+// One request of an open loop.
+http::Task<void> arrival(RunState& state, uint32_t index) {
+    const auto after = std::chrono::duration<double>(state.workload.arrivals_s[index]);
+    const SteadyTime due = state.begun + std::chrono::duration_cast<SteadyTime::duration>(after);
+    http::asio::steady_timer timer(co_await http::asio::this_coro::executor);
+    timer.expires_at(due);
+    boost::system::error_code ignored;
+    co_await timer.async_wait(http::asio::redirect_error(http::asio::use_awaitable, ignored));
+    state.samples[index].late_ms = ms_between(due, std::chrono::steady_clock::now());
+    co_await send_one(state, index, due);
+}
 
-Result<Run> run(const Target& target, const Workload& workload, const TokenCallback& on_token) {
-    if (workload.prompts.empty() || workload.concurrency == 0 || workload.requests == 0) {
-        return invalid_argument("a run needs at least one prompt, one request and a concurrency of one");
-    }
-    http::asio::io_context io(1);
-    RunState state{target, workload, on_token, http::Client(io), {}, {}, 0, std::vector<RequestSample>(workload.requests)};
+// Runs all of `work` on `io`; empty: done, else what was thrown.
+std::string run_all(http::asio::io_context& io, std::vector<http::Task<void>> work) {
     std::string failure;
-    uint32_t running = std::min(workload.concurrency, workload.requests);
-    for (uint32_t i = running; i > 0; --i) {
-        http::asio::co_spawn(io, lane(state), [&failure, &running, &io](std::exception_ptr thrown) {
+    size_t running = work.size();
+    for (http::Task<void>& task : work) {
+        http::asio::co_spawn(io, std::move(task), [&failure, &running, &io](std::exception_ptr thrown) {
             if (--running == 0) {
                 io.stop();  // Kept connections may still have timers; nobody needs them.
             }
@@ -260,18 +296,57 @@ Result<Run> run(const Target& target, const Workload& workload, const TokenCallb
             }
         });
     }
-    state.begun = std::chrono::steady_clock::now();
     try {
         io.run();
     } catch (const std::exception& exception) {
         failure = exception.what();
     }
+    return failure;
+}
+
+double thread_cpu_s() {
+    timespec time{};
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time);
+    return static_cast<double>(time.tv_sec) + static_cast<double>(time.tv_nsec) * 1e-9;
+}
+
+Status check(const Workload& workload) {
+    if (workload.prompts.empty() || workload.concurrency == 0 || workload.requests == 0) {
+        return invalid_argument("a run needs at least one prompt, one request and a concurrency of one");
+    }
+    const bool open = !workload.arrivals_s.empty();
+    if (workload.turns == 0 || workload.requests % workload.turns != 0 || (open && workload.turns > 1)) {
+        return invalid_argument("conversations have all their turns, one after the other");
+    }
+    if (open && workload.arrivals_s.size() != workload.requests) {
+        return invalid_argument("an open loop needs the time of each request's arrival");
+    }
+    return Ok{};
+}
+
+}  // namespace
+
+Result<Run> run(const Target& target, const Workload& workload, const TokenCallback& on_token) {
+    GANTRY_TRY(check(workload));
+    const double cpu_before = thread_cpu_s();
+    http::asio::io_context io(1);
+    RunState state{target, workload, on_token, http::Client(io), {}, {}, 0, std::vector<RequestSample>(workload.requests)};
+    const bool open = !workload.arrivals_s.empty();
+    const uint32_t lanes = open ? workload.requests : std::min(workload.concurrency, workload.requests / workload.turns);
+    std::vector<http::Task<void>> work;
+    for (uint32_t i = 0; i < lanes; ++i) {
+        work.push_back(open ? arrival(state, i) : lane(state));
+    }
+    state.begun = std::chrono::steady_clock::now();
+    const std::string failure = run_all(io, std::move(work));
     if (!failure.empty()) {
         return internal_error(fmt::format("the measuring client failed: {}", failure));
     }
     Run result;
     result.concurrency = workload.concurrency;
     result.wall_s = ms_between(state.begun, state.ended) / 1000;
+    result.client_cpu_s = thread_cpu_s() - cpu_before;
+    result.offered_rate = workload.offered_rate;
     result.samples = std::move(state.samples);
     finish(result);
     return result;

@@ -8,6 +8,7 @@
 #include <boost/asio/detached.hpp>
 #include <boost/asio/post.hpp>
 #include <chrono>
+#include <map>
 #include <thread>
 
 #include "base/json.h"
@@ -39,8 +40,9 @@ const std::string kDone = http::sse_event("[DONE]");
 
 class ScriptedServer {
 public:
-    explicit ScriptedServer(std::vector<Line> script, int status = 200)
-        : script_(std::move(script)), status_(status) {
+    // No request is answered before `hold` of them have come.
+    explicit ScriptedServer(std::vector<Line> script, int status = 200, size_t hold = 0)
+        : script_(std::move(script)), status_(status), hold_(hold) {
         http::Route route;
         route.method = "POST";
         route.pattern = "/v1/chat/completions";
@@ -78,6 +80,9 @@ private:
         self.bodies_.push_back(exchange.request().body);
         self.keys_.emplace_back(exchange.request().headers.get("authorization"));
         self.most_at_once_ = std::max(self.most_at_once_, self.server_->exchanges());
+        while (self.bodies_.size() < self.hold_) {
+            co_await http::sleep_for(std::chrono::milliseconds(1));
+        }
         if (self.status_ != 200) {
             http::Response refused = http::json_response(self.status_, self.script_.front().bytes);
             co_await exchange.respond(std::move(refused));
@@ -101,6 +106,7 @@ private:
 
     const std::vector<Line> script_;
     const int status_;
+    const size_t hold_;
     http::asio::io_context io_{1};
     http::Router router_;
     std::unique_ptr<http::Server> server_;
@@ -192,6 +198,81 @@ TEST(LoadClient, NeverMoreAtOnceThanAskedFor) {
     ASSERT_TRUE(run);
     EXPECT_EQ(run->requests_ok, 7u);
     EXPECT_LE(server.most_at_once(), 2u);
+}
+
+TEST(LoadClient, AnOpenLoopSendsWhenDueHoweverManyRun) {
+    ScriptedServer server({{true, token("a")}, {true, kFinish + kDone}}, 200, 3);
+    Workload open = workload(1, 3);
+    open.arrivals_s = {0, 0.01, 0.02};
+    open.offered_rate = 150;
+    const Result<bench::Run> run = bench::run(server.target(), open);   // A closed loop would hang here.
+    ASSERT_TRUE(run) << run.error().message;
+    EXPECT_EQ(run->requests_ok, 3u);
+    EXPECT_DOUBLE_EQ(run->offered_rate, 150);
+    for (uint32_t i = 0; i < 3; ++i) {
+        EXPECT_NEAR(run->samples[i].start_s, open.arrivals_s[i], 1e-6);
+        EXPECT_GE(run->samples[i].late_ms, 0);
+    }
+    EXPECT_GE(run->samples[0].ttft_ms, 20 + kGap.count()) << "answered once the third had come";
+    EXPECT_GE(run->samples[2].ttft_ms, run->samples[2].late_ms + kGap.count()) << "times count from when it was due";
+    EXPECT_GT(run->client_cpu_s, 0);
+}
+
+TEST(LoadClient, AnOpenLoopNeedsAnArrivalForEachRequest) {
+    Workload open = workload(1, 3);
+    open.arrivals_s = {0, 1};
+    EXPECT_FALSE(bench::run(Target{}, open));
+    open.requests = 2;
+    open.turns = 2;
+    EXPECT_FALSE(bench::run(Target{}, open)) << "a chat has no rate";
+}
+
+TEST(LoadClient, AnswersMayHaveLengthsOfTheirOwn) {
+    ScriptedServer server({{true, token("a")}, {true, kFinish + kDone}});
+    Workload mixed = workload(1, 3);
+    mixed.output_tokens = {5, 6, 9};
+    ASSERT_TRUE(bench::run(server.target(), mixed));
+    std::vector<int64_t> limits;
+    for (const std::string& body : server.bodies()) {
+        limits.push_back(parse_json(body).value().at("max_tokens").to_number<int64_t>());
+    }
+    EXPECT_THAT(limits, testing::ElementsAre(5, 6, 9));
+}
+
+TEST(LoadClient, AChatCarriesWhatWasSaid) {
+    ScriptedServer server({{true, token("so ")}, {true, token("it is")}, {true, kFinish + kDone}});
+    Workload chats = workload(2, 6);
+    chats.turns = 3;
+    chats.prompts = {"a1", "a2", "a3", "b1", "b2", "b3"};
+    const Result<bench::Run> run = bench::run(server.target(), chats);
+    ASSERT_TRUE(run) << run.error().message;
+    EXPECT_EQ(run->requests_ok, 6u);
+    ASSERT_EQ(server.bodies().size(), 6u);
+    std::map<std::string, std::vector<std::string>> said;   // by what was asked last
+    for (const std::string& text : server.bodies()) {
+        const json::value body = parse_json(text).value();
+        std::vector<std::string> lines;
+        for (const json::value& message : body.at("messages").as_array()) {
+            lines.push_back(std::string(message.at("role").as_string()) + " " + std::string(message.at("content").as_string()));
+        }
+        const std::string last = lines.back();
+        said[last] = std::move(lines);
+    }
+    EXPECT_THAT(said["user a1"], testing::ElementsAre("user a1"));
+    EXPECT_THAT(said["user b3"], testing::ElementsAre("user b1", "assistant so it is", "user b2", "assistant so it is", "user b3"));
+    EXPECT_EQ(run->samples[5].turn, 2u);
+    EXPECT_GE(run->samples[5].start_s, run->samples[4].start_s + 3.0 * kGap.count() / 1000) << "one turn after the other";
+}
+
+TEST(LoadClient, AChatEndsWithItsFirstFailure) {
+    ScriptedServer server({{false, R"({"error":{"message":"no such model"}})"}}, 404);
+    Workload chat = workload(1, 3);
+    chat.turns = 3;
+    const Result<bench::Run> run = bench::run(server.target(), chat);
+    ASSERT_TRUE(run);
+    EXPECT_EQ(run->requests_failed, 3u);
+    EXPECT_EQ(server.bodies().size(), 1u);
+    EXPECT_THAT(run->samples[2].error, HasSubstr("earlier turn"));
 }
 
 TEST(LoadClient, ABrokenStreamIsAFailure) {

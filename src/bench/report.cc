@@ -82,6 +82,8 @@ json::object to_json(const RequestSample& sample) {
         object["error"] = sample.error;
     }
     object["start_s"] = rounded(sample.start_s);
+    object["late_ms"] = rounded(sample.late_ms);
+    object["turn"] = sample.turn;
     object["ttft_ms"] = rounded(sample.ttft_ms);
     object["e2e_ms"] = rounded(sample.e2e_ms);
     object["prompt_tokens"] = sample.prompt_tokens;
@@ -111,6 +113,19 @@ const char* counted_from(const Run& run) {
     return usage && events ? "mixed" : (events ? "events" : "usage");
 }
 
+// A goodput never stands without its SLO.
+json::object goodput(const Run& run) {
+    json::object slo;
+    slo["ttft_ms"] = run.slo->ttft_ms > 0 ? json::value(run.slo->ttft_ms) : json::value(nullptr);
+    slo["tpot_ms"] = run.slo->tpot_ms > 0 ? json::value(run.slo->tpot_ms) : json::value(nullptr);
+    json::object object;
+    object["slo"] = std::move(slo);
+    object["requests_met"] = run.slo_met;
+    object["share_met"] = rounded(run.samples.empty() ? 0 : double(run.slo_met) / static_cast<double>(run.samples.size()));
+    object["requests_per_s"] = rounded(run.wall_s > 0 ? run.slo_met / run.wall_s : 0);
+    return object;
+}
+
 json::object to_json(const Run& run) {
     json::object object;
     object["concurrency"] = run.concurrency;
@@ -118,6 +133,7 @@ json::object to_json(const Run& run) {
     object["output_tokens"] = run.output_tokens;
     object["wall_s"] = std::round(run.wall_s * 1e6) / 1e6;
     object["throughput_tok_s"] = rounded(run.throughput_tok_s);
+    object["client_cpu_s"] = rounded(run.client_cpu_s);
     object["requests_ok"] = run.requests_ok;
     object["requests_failed"] = run.requests_failed;
     object["counted_from"] = counted_from(run);
@@ -126,6 +142,13 @@ json::object to_json(const Run& run) {
     object["itl_ms"] = to_json(run.itl_ms);
     object["e2e_ms"] = to_json(run.e2e_ms);
     object["cached_tokens"] = run.cached_tokens;
+    if (run.offered_rate > 0) {
+        object["offered_rate"] = rounded(run.offered_rate);
+        object["achieved_rate"] = rounded(run.wall_s > 0 ? run.requests_ok / run.wall_s : 0);
+    }
+    if (run.slo) {
+        object["goodput"] = goodput(run);
+    }
     json::array samples;
     for (const RequestSample& sample : run.samples) {
         samples.push_back(to_json(sample));

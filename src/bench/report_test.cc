@@ -72,6 +72,28 @@ TEST(Report, HasTheContractsShape) {
     EXPECT_THAT(json::serialize(report), Not(HasSubstr("s3cret")));
 }
 
+TEST(Report, GoodputNamesItsSlo) {
+    TargetRuns entry = one_target("a", {6});
+    EXPECT_FALSE(bench::report({entry}, "c", "l").at("targets").at(0).at("runs").at(0).as_object().contains("goodput"));
+    bench::Run& run = entry.runs[0];
+    run.samples[0].ttft_ms = 5000;
+    run.slo = Slo{200, 0};
+    run.offered_rate = 12.5;
+    finish(run);
+    const json::object report = bench::report({entry}, "c", "l");
+    const json::object& made = report.at("targets").at(0).at("runs").at(0).as_object();
+    EXPECT_DOUBLE_EQ(made.at("goodput").at("slo").at("ttft_ms").to_number<double>(), 200);
+    EXPECT_TRUE(made.at("goodput").at("slo").at("tpot_ms").is_null()) << "no limit";
+    EXPECT_EQ(made.at("goodput").at("requests_met").to_number<int>(), 5);
+    EXPECT_DOUBLE_EQ(made.at("goodput").at("requests_per_s").to_number<double>(), 10);
+    EXPECT_DOUBLE_EQ(made.at("offered_rate").to_number<double>(), 12.5);
+    EXPECT_DOUBLE_EQ(made.at("achieved_rate").to_number<double>(), 12);
+    const std::string text = table({entry}, 80, false, false);
+    for (const char* line : {"Goodput", "Kept the SLO", "Offered", "Achieved", "SLO: TTFT 200 ms, TPOT any"}) {
+        EXPECT_THAT(text, HasSubstr(line));
+    }
+}
+
 TEST(Table, ShowsEveryMeasureWithABarToTheRowsScale) {
     const std::string text = table({one_target("smollm2", {1, 6})}, 100, false, true);
     for (const char* word : {"TTFT mean", "TTFT p99", "TPOT", "ITL p50", "ITL p99", "Throughput", "Wall", "smollm2", "x 1", "x 6"}) {
@@ -80,7 +102,9 @@ TEST(Table, ShowsEveryMeasureWithABarToTheRowsScale) {
     EXPECT_THAT(text, HasSubstr("20.0 ms"));
     EXPECT_THAT(text, HasSubstr("████████████     120.0 ms")) << "the largest of a row fills its bar of 12";
     EXPECT_THAT(text, HasSubstr("██           ")) << "a sixth of it fills two";
-    EXPECT_THAT(text, Not(HasSubstr("Failed")));
+    for (const char* word : {"Failed", "Goodput", "SLO", "Offered"}) {
+        EXPECT_THAT(text, Not(HasSubstr(word)));
+    }
     EXPECT_THAT(text, Not(HasSubstr("\x1b")));
 }
 

@@ -15,6 +15,11 @@ double nearest_rank(const std::vector<double>& sorted, double percent) {
     return sorted[std::clamp<size_t>(rank, 1, sorted.size()) - 1];
 }
 
+// -1: one token has no time per further token.
+double tpot_of(const RequestSample& sample) {
+    return sample.output_tokens >= 2 && !sample.token_ms.empty() ? (sample.e2e_ms - sample.ttft_ms) / (sample.output_tokens - 1) : -1;
+}
+
 }  // namespace
 
 Summary summarize(std::vector<double> values) {
@@ -31,7 +36,13 @@ Summary summarize(std::vector<double> values) {
     return summary;
 }
 
+bool keeps(const Slo& slo, const RequestSample& sample) {
+    return sample.ok && !sample.token_ms.empty() && (slo.ttft_ms == 0 || sample.ttft_ms <= slo.ttft_ms) &&
+           (slo.tpot_ms == 0 || tpot_of(sample) <= slo.tpot_ms);
+}
+
 void finish(Run& run) {
+    run.slo_met = 0;
     run.prompt_tokens = run.output_tokens = run.cached_tokens = run.requests_ok = run.requests_failed = 0;
     std::vector<double> ttft;
     std::vector<double> tpot;
@@ -43,6 +54,7 @@ void finish(Run& run) {
             continue;
         }
         ++run.requests_ok;
+        run.slo_met += run.slo && keeps(*run.slo, sample) ? 1 : 0;
         run.prompt_tokens += sample.prompt_tokens;
         run.output_tokens += sample.output_tokens;
         run.cached_tokens += sample.cached_tokens;
@@ -51,8 +63,8 @@ void finish(Run& run) {
             continue;  // An answer without a token has no first one.
         }
         ttft.push_back(sample.ttft_ms);
-        if (sample.output_tokens >= 2) {
-            tpot.push_back((sample.e2e_ms - sample.ttft_ms) / (sample.output_tokens - 1));
+        if (tpot_of(sample) >= 0) {
+            tpot.push_back(tpot_of(sample));
         }
         for (size_t i = 1; i < sample.token_ms.size(); ++i) {
             itl.push_back(sample.token_ms[i] - sample.token_ms[i - 1]);
@@ -72,6 +84,7 @@ void append_round(Run& into, Run round) {
     }
     into.concurrency = round.concurrency;
     into.wall_s += round.wall_s;
+    into.client_cpu_s += round.client_cpu_s;
     finish(into);
 }
 

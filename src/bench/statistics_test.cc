@@ -109,5 +109,24 @@ TEST(Statistics, RoundsAddUp) {
     EXPECT_DOUBLE_EQ(all.samples[2].start_s, 1.0);
 }
 
+// By hand: TTFT 100 and TPOT 20; TTFT 200 and TPOT 20; a failure; one token, so no TPOT.
+TEST(Statistics, GoodputCountsWhatKeptBothLimits) {
+    bench::Run run;
+    run.wall_s = 2;
+    run.samples = {sample({100, 110, 130, 160}, 4), sample({200, 220, 240}, 3), RequestSample{}, sample({90}, 1)};
+    finish(run);
+    EXPECT_EQ(run.slo_met, 0u) << "no SLO, no goodput";
+    const auto met = [&](double ttft_ms, double tpot_ms) {
+        run.slo = Slo{ttft_ms, tpot_ms};
+        finish(run);
+        return run.slo_met;
+    };
+    EXPECT_EQ(met(0, 0), 3u);
+    EXPECT_EQ(met(100, 20), 2u);
+    EXPECT_EQ(met(99, 20), 1u);
+    EXPECT_EQ(met(300, 19), 1u);
+    EXPECT_EQ(met(300, 0), 3u);
+}
+
 }  // namespace
 }  // namespace gantry::bench

@@ -17,13 +17,20 @@ struct Column {
     const Run* run = nullptr;
 };
 
+bool always(const Run&) { return true; }
+
 struct Row {
     const char* title;
     const char* unit;
     double (*value)(const Run&);
     bool higher_is_better;
     bool bar;
+    bool (*shown)(const Run&) = always;   // for any of the columns
 };
+
+double a_second(const Run& run, uint32_t count) { return run.wall_s > 0 ? count / run.wall_s : 0; }
+bool is_open(const Run& run) { return run.offered_rate > 0; }
+bool has_slo(const Run& run) { return run.slo.has_value(); }
 
 constexpr Row kRows[] = {
     {"TTFT mean", "ms", [](const Run& r) { return r.ttft_ms.mean; }, false, true},
@@ -33,10 +40,16 @@ constexpr Row kRows[] = {
     {"ITL p99", "ms", [](const Run& r) { return r.itl_ms.p99; }, false, true},
     {"Throughput", "tok/s", [](const Run& r) { return r.throughput_tok_s; }, true, true},
     {"Wall time", "s", [](const Run& r) { return r.wall_s; }, false, true},
+    {"Offered", "req/s", [](const Run& r) { return r.offered_rate; }, true, false, is_open},
+    {"Achieved", "req/s", [](const Run& r) { return a_second(r, r.requests_ok); }, true, false, is_open},
+    {"Goodput", "req/s", [](const Run& r) { return a_second(r, r.slo_met); }, true, true, has_slo},
+    {"Kept the SLO", "%", [](const Run& r) { return r.samples.empty() ? 0 : 100.0 * r.slo_met / double(r.samples.size()); }, true,
+     false, has_slo},
+    {"Client CPU", "s", [](const Run& r) { return r.client_cpu_s; }, false, false},
     {"Prompt tokens", "", [](const Run& r) { return double(r.prompt_tokens); }, false, false},
     {"of them cached", "", [](const Run& r) { return double(r.cached_tokens); }, true, false},
     {"Output tokens", "", [](const Run& r) { return double(r.output_tokens); }, true, false},
-    {"Failed", "", [](const Run& r) { return double(r.requests_failed); }, false, false},
+    {"Failed", "", [](const Run& r) { return double(r.requests_failed); }, false, false, [](const Run& r) { return r.requests_failed > 0; }},
 };
 
 constexpr size_t kLabelWidth = 15;
@@ -138,6 +151,16 @@ void append_header(std::string& out, const std::vector<Column>& columns, const L
     }
 }
 
+// Goodput never stands without its SLO; all runs of a table have the same.
+std::string slo_line(const std::vector<Column>& columns) {
+    const std::optional<Slo>& slo = columns.front().run->slo;
+    if (!slo) {
+        return {};
+    }
+    const auto limit = [](double ms) { return ms > 0 ? fmt::format("{:.0f} ms", ms) : std::string("any"); };
+    return fmt::format("SLO: TTFT {}, TPOT {}\n", limit(slo->ttft_ms), limit(slo->tpot_ms));
+}
+
 }  // namespace
 
 std::string table(const std::vector<TargetRuns>& targets, uint32_t columns_available, bool colour, bool unicode) {
@@ -156,20 +179,21 @@ std::string table(const std::vector<TargetRuns>& targets, uint32_t columns_avail
         layout.bar_width = 8;
     }
     const size_t a_block = std::max<size_t>(1, room / (kGap + layout.bar_width + kValueWidth));
-    const bool any_failed =
-        std::any_of(columns.begin(), columns.end(), [](const Column& c) { return c.run->requests_failed > 0; });
+    const auto shown = [&](const Row& row) {
+        return std::any_of(columns.begin(), columns.end(), [&](const Column& column) { return row.shown(*column.run); });
+    };
     std::string out;
     for (layout.first = 0; layout.first < columns.size(); layout.first += a_block) {
         layout.count = std::min(a_block, columns.size() - layout.first);
         out += layout.first == 0 ? "" : "\n";
         append_header(out, columns, layout);
         for (const Row& row : kRows) {
-            if (std::string_view(row.title) != "Failed" || any_failed) {
+            if (shown(row)) {
                 append_row(out, row, columns, layout);
             }
         }
     }
-    return out;
+    return out + slo_line(columns);
 }
 
 }  // namespace gantry::bench

@@ -18,9 +18,12 @@ std::string lead_sentence(uint64_t nonce, uint32_t index);
 // For `compare`: one natural text of 300 to 400 tokens with a task at its end, behind a fresh lead.
 std::string compare_prompt(uint64_t nonce, uint32_t round);
 
-// For `bench`: `count` prompts of about `tokens` tokens. Their own text differs from its first word on; `shared_tokens` > 0
-// puts about so many tokens of equal text in front (itself fresh for the nonce).
-std::vector<std::string> bench_prompts(uint64_t nonce, uint32_t count, uint32_t tokens, uint32_t shared_tokens);
+// For `bench`: a text of about `tokens` tokens (24 at least) that is fresh for (nonce, index), with a task at its end. What a chat
+// template adds comes on top.
+std::string own_text(uint64_t nonce, uint32_t index, uint32_t tokens);
+
+// About `tokens` tokens to stand in front of several prompts of a run; fresh for the nonce. Empty for 0.
+std::string shared_text(uint64_t nonce, uint32_t tokens);
 
 // "http://HOST:PORT[/base]" or "unix:/path" into endpoint and base path ("/v1" when the URL names none).
 Status set_url(Target& target, const std::string& url);

@@ -37,29 +37,21 @@ TEST(Workload, LeadsOfOneRunStartWithDifferentWords) {
     }
 }
 
-TEST(Workload, BenchPromptsDifferFromTheFirstWordAndHaveTheLengthAskedFor) {
-    const std::vector<std::string> prompts = bench_prompts(7, 40, 400, 0);
-    ASSERT_EQ(prompts.size(), 40u);
+TEST(Workload, OwnTextsDifferFromTheFirstWordAndHaveTheLengthAskedFor) {
     std::set<std::string> starts;
-    for (const std::string& prompt : prompts) {
-        starts.insert(first_words(prompt, 1));
-        EXPECT_NEAR(double(words(prompt)), 304, 8);
+    for (uint32_t i = 0; i < 40; ++i) {
+        const std::string text = own_text(7, i, 400);
+        starts.insert(first_words(text, 1));
+        EXPECT_NEAR(double(words(text)), 353, 2) << "nine tenths of what the lead and the task leave, and the task";
     }
     EXPECT_EQ(starts.size(), 40u);
 }
 
-TEST(Workload, ASharedPrefixIsSharedAndTheRestIsNot) {
-    const std::vector<std::string> prompts = bench_prompts(7, 8, 40, 200);
-    const size_t cut = prompts[0].find("\n\n");
-    ASSERT_NE(cut, std::string::npos);
-    EXPECT_NEAR(double(words(prompts[0].substr(0, cut))), 150, 3);
-    std::set<std::string> tails;
-    for (const std::string& prompt : prompts) {
-        EXPECT_EQ(prompt.substr(0, cut), prompts[0].substr(0, cut));
-        tails.insert(first_words(prompt.substr(cut + 2), 1));
-    }
-    EXPECT_EQ(tails.size(), 8u);
-    EXPECT_NE(bench_prompts(8, 1, 40, 200)[0].substr(0, 20), prompts[0].substr(0, 20)) << "fresh for each run";
+TEST(Workload, ASharedTextIsFreshForEachRun) {
+    EXPECT_EQ(shared_text(7, 0), "");
+    EXPECT_NEAR(double(words(shared_text(7, 200))), 175, 2);
+    EXPECT_EQ(shared_text(7, 200), shared_text(7, 200));
+    EXPECT_NE(first_words(shared_text(7, 200), 2), first_words(shared_text(8, 200), 2));
 }
 
 TEST(Workload, ATargetIsReadInAllItsParts) {

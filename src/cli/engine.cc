@@ -20,6 +20,22 @@ void add_engine(CLI::App& app, Context& context) {
     verb->add_option("--ctx", options.context_tokens, "context in tokens; 0: the model's, cut to what fits")->type_name("N");
     verb->add_option("--max-sequences", options.max_sequences, "sequences at once; 0: by itself")->type_name("N");
     verb->add_option("--threads", options.threads, "threads that compute; 0: as many as cores")->type_name("N");
+    verb->add_option("--kv-type", options.kv_type,
+                     "KV cache cells: f16, or q8_0, which takes half the memory and needs flash attention")
+        ->check(CLI::IsMember({"f16", "q8_0"}))
+        ->capture_default_str();
+    verb->add_option("--flash-attention", options.flash_attention, "auto, on, off; q8_0 needs it on")
+        ->check(CLI::IsMember({"auto", "on", "off"}))
+        ->capture_default_str();
+    verb->add_option("--sleep-after", options.sleep_after_s,
+                     "give the KV cache back after so long without a request; 0: never")
+        ->type_name("SECONDS")
+        ->check(CLI::NonNegativeNumber)
+        ->capture_default_str();
+    verb->add_option("--pooling", options.pooling,
+                     "make embeddings of texts this way, or generate text (none); default: what the model is for")
+        ->check(CLI::IsMember({"mean", "cls", "last", "rank", "none"}))
+        ->type_name("HOW");
     // The environment is the better place: a command line can be read by every user of the machine.
     verb->add_option("--api-key", options.api_key, "key that requests must carry; better set by the environment")
         ->envname("GANTRY_ENGINE_API_KEY")

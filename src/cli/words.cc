@@ -6,6 +6,8 @@
 #include <charconv>
 #include <numeric>
 
+#include "base/log.h"
+
 namespace gantry::cli {
 namespace {
 
@@ -170,11 +172,13 @@ size_t display_width(std::string_view text) {
 }
 
 std::string printable(std::string_view text) {
-    std::string out(text);
-    for (char& c : out) {
-        if (static_cast<unsigned char>(c) < 0x20 || c == 0x7f) {
-            c = c == '\n' || c == '\t' ? ' ' : '?';
-        }
+    std::string out;
+    out.reserve(text.size());
+    while (!text.empty()) {
+        const char c = text.front();
+        const size_t steering = log::steering_length(text);
+        out += steering == 0 ? c : c == '\n' || c == '\t' ? ' ' : '?';
+        text.remove_prefix(std::max<size_t>(steering, 1));
     }
     return out;
 }

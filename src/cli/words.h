@@ -34,7 +34,7 @@ std::string human_period(int64_t seconds);
 
 // How many columns a UTF-8 text takes: characters, which is right for all but wide and combining ones.
 size_t display_width(std::string_view text);
-// Control characters (of names and reasons that others wrote) as "?": what is printed must not steer the terminal.
+// What steers a terminal (in names and reasons that others wrote; base/log.h) as "?", line ends and tabs as blanks.
 std::string printable(std::string_view text);
 
 }  // namespace gantry::cli

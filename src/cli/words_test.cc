@@ -70,6 +70,7 @@ TEST(Human, UnitsAndPeriods) {
 
 TEST(Printable, OthersTextCannotSteerTheTerminal) {
     EXPECT_EQ(printable("a\x1b[31mb\nc\td\x7f"), "a?[31mb c d?");
+    EXPECT_EQ(printable("a\u009b31mb\u202ec"), "a?31mb?c") << "one-character CSI, right-to-left override";
     EXPECT_EQ(printable("grün"), "grün");
     EXPECT_EQ(display_width("grün"), 4u);
 }

@@ -155,7 +155,8 @@ public:
     }
     // As a good worker does, until `done`: runs all it is told to, in `state`, and nothing else.
     template <class Done>
-    bool work_until(const Done& done, InstanceState state = InstanceState::kRunning) {
+    bool work_until(const Done& done, InstanceState state = InstanceState::kRunning,
+                    const std::string& error_reason = "invalid model file: bad magic") {
         return eventually([&] {
             std::vector<protocol::InstanceReport> reports;
             for (const auto& spec : runs_) {
@@ -165,7 +166,7 @@ public:
                 one.endpoint = "unix:/run/" + spec.id.text;
                 one.api_key = "engine-secret";
                 one.pid = 42;
-                if (state == InstanceState::kError) one.reason = "invalid model file: bad magic";
+                if (state == InstanceState::kError) one.reason = error_reason;
                 reports.push_back(one);
             }
             runs_ = report(std::move(reports));

@@ -45,8 +45,10 @@ KindObjects deployment_objects(const Snapshot& view) {
         const auto status =
             deployment_status(d, found == instances.end() ? std::vector<const Instance*>{} : found->second);
         Deployment hidden = d;
+        auto hidden_status = status;
         hide_from_users(hidden);
-        out[d.id.text] = watched(to_json(d, status), to_json(hidden, status));
+        hide_from_users(hidden_status);
+        out[d.id.text] = watched(to_json(d, status), to_json(hidden, hidden_status));
     }
     return out;
 }
@@ -98,6 +100,7 @@ gateway::RouteTable make_routes(const Snapshot& view) {
         entry.created_at = d.created_at;
         if (const auto model = models.find(d.source); model != models.end()) {
             entry.context_length = model->second->meta.context_length;
+            entry.pooling = model->second->meta.pooling;
         }
         if (d.options.context_tokens > 0) entry.context_length = d.options.context_tokens;
         entry.stopped = d.stopped || d.replicas == 0;

@@ -94,7 +94,7 @@ DeploymentStatus deployment_status(const Deployment& d, const std::vector<const 
 std::string not_ready_reason(const DeploymentStatus& status) {
     if (status.state == "stopped") return "stopped";
     if (status.state == "starting") return fmt::format("loading ({:.0f} %)", status.progress * 100);
-    if (!status.reason.empty()) return status.reason;
+    if (!status.reason.empty()) return protocol::management::public_reason(status.reason);
     return status.state;
 }
 

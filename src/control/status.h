@@ -11,7 +11,8 @@ namespace gantry::control {
 // `instances`: those of this deployment, with what was observed of them.
 protocol::management::DeploymentStatus deployment_status(const Deployment& deployment,
                                                          const std::vector<const Instance*>& instances);
-// Why a request can't be served now, for ModelEntry::not_ready_reason: "loading (42 %)", "stopped", ...
+// Why a request can't be served now, for ModelEntry::not_ready_reason: "loading (42 %)", "stopped", ... All who ask for the
+// model read it, so it is the public part.
 std::string not_ready_reason(const protocol::management::DeploymentStatus& status);
 
 }  // namespace gantry::control

@@ -40,6 +40,8 @@ TEST(status, table) {
         {"some failed", 2, false, {instance(S::kRunning), instance(S::kError, "boom")}, "degraded",
          "1 of 2 replicas are running: boom", nullptr},
         {"failed", 1, false, {instance(S::kError, "crash loop: 5")}, "error", "crash loop: 5", "crash loop: 5"},
+        {"failed with words", 1, false, {instance(S::kError, "exited with status 1: a prompt")}, "error",
+         "exited with status 1: a prompt", "exited with status 1"},
         {"one failed, one loads", 2, false, {instance(S::kError, "x"), instance(S::kStarting, "", 1)}, "starting", "",
          "loading (50 %)"},
         {"unreachable", 1, false, {instance(S::kUnreachable)}, "error", "its worker is unreachable",

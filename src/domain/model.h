@@ -26,6 +26,7 @@ struct ModelMeta {
     uint32_t value_length = 0;
     uint32_t vocabulary = 0;
     bool has_chat_template = false;
+    std::string pooling;            // "mean", "cls", "last": makes embeddings so; "rank": ranks; empty: generates text
 };
 
 struct Model {

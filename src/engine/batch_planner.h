@@ -1,41 +1,29 @@
 #pragma once
 // The batch planner decides what the next step computes: state in, plan out, nothing touched. EngineCore does what it says.
 //
-// Every decoding sequence gets its one row; prefills share what is left of the step's budget, the shortest first with ageing, one
-// after the other rather than in lock-step, so that the mean time to first token is low and each starts to decode as soon as it
-// is ready. The budget is what fits the time a step may take, by CostModel; when streams run it is their pace that limits.
-// KV cells are the other limit: when the decoding rows don't fit, the youngest sequence is to be preempted, one a plan, and the
-// next plan sees what that freed.
+// Every decoding sequence gets its one row. Prefills share what is left of the time a step may take, by CostModel: with nobody
+// decoding that is EngineConfig::step_ms_max, else a multiple of what the streams' step would take without them, so that a long
+// prompt slows the streams by a known factor and no more. Prefills run one after the other rather than in lock-step, so that the
+// mean time to first token is low and each starts to decode as soon as it is ready: the higher class first, in it the shortest
+// first with ageing, and who got nothing for long gets a tile of rows before all others.
+// Rows that no prefill wants verify drafted tokens, as many as raise the expected tokens a millisecond: rows that complete a
+// kernel's tile cost nothing, so they are worth even a poor guess.
+// KV cells are the other limit: when the decoding rows don't fit, the youngest sequence of the lowest class is to be preempted,
+// one a plan, and the next plan sees what that freed. Nobody gives way to a lower class.
 
-#include <array>
 #include <cstdint>
 #include <optional>
 #include <vector>
 
+#include "engine/cost_model.h"
 #include "engine/engine.h"
 
 namespace gantry::engine {
 
-// What a step costs by its number of rows, learnt from the steps so far: milliseconds a row, an exponential average for each
-// power of two of rows. Issue 4 replaces this by a model of weights, rows and attention, measured at start: same questions.
-class CostModel {
-public:
-    void observe(uint32_t rows, double ms);
-    bool knows() const { return known_; }
-    double expected_ms(uint32_t rows) const;      // 0 while nothing is known
-    // The most rows that are expected to take no longer; at least 1.
-    uint32_t rows_within(double ms, uint32_t rows_max) const;
-
-private:
-    static constexpr uint32_t kBuckets = 17;
-    double row_ms(uint32_t bucket) const;
-    std::array<double, kBuckets> row_ms_{};       // 0: not seen
-    bool known_ = false;
-};
-
 struct RunningView {
     Slot slot = 0;
     SequenceId id = 0;
+    Priority priority = Priority::kNormal;
     uint32_t computed = 0;
     uint32_t remaining = 0;        // tokens without KV; 1: its next row yields a token
     bool follows = false;          // gets its prefix from another one: no rows now
@@ -47,9 +35,10 @@ struct RunningView {
 };
 
 struct StepState {
-    std::vector<RunningView> running;
+    std::vector<RunningView> running{};
     uint32_t free_cells = 0;
     uint32_t rows_max = 0;
+    uint32_t logit_rows_max = 0;   // rows with logits at most; 0: as many as rows
     double step_ms_max = 0;
     const CostModel* cost = nullptr;
 };
@@ -63,7 +52,7 @@ struct PlannedRows {
 struct StepPlan {
     std::optional<Slot> preempt;   // set: do this, then plan again; `rows` is empty
     std::vector<PlannedRows> rows; // a slot at most once; empty: nothing can be computed
-    double expected_ms = 0;
+    double expected_ms = 0;        // 0: unknown
 };
 
 struct AdmissionState {
@@ -78,7 +67,7 @@ struct AdmissionState {
 class BatchPlanner {
 public:
     virtual ~BatchPlanner() = default;
-    // May the oldest waiting sequence be admitted now?
+    // May the next waiting sequence be admitted now?
     virtual bool admits(const AdmissionState& state) const;
     virtual StepPlan plan(const StepState& state) const;
 };

@@ -4,6 +4,7 @@
 // dropped. Threads: the engine's.
 
 #include <span>
+#include <string_view>
 #include <vector>
 
 #include "engine/model_runner.h"
@@ -15,6 +16,7 @@ struct DraftRequest {
     std::span<const TokenId> tokens;      // of the sequence so far, prompt and answer; the last one has no KV yet
     uint32_t prompt_tokens = 0;
     uint32_t most = 0;                    // tokens to guess at most
+    std::string_view salt{};              // of the cache: only sequences of the same salt may gain from each other
     std::vector<TokenId> draft{};         // out; may stay empty
 };
 

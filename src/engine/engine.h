@@ -8,6 +8,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <limits>
 #include <map>
 #include <memory>
 #include <optional>
@@ -18,6 +19,7 @@
 
 #include "base/clock.h"
 #include "base/result.h"
+#include "engine/drafter.h"
 #include "engine/model_runner.h"
 
 namespace gantry::engine {
@@ -59,6 +61,7 @@ struct TokenEvent {
     std::vector<TokenLogprob> top_logprobs;
     std::optional<FinishReason> finish;    // set: last event
     std::string error;                     // kError: for a person
+    ErrorCode error_code = ErrorCode::kInternal;   // kError: kDeadlineExceeded, kInvalidArgument or ours
     uint32_t prompt_tokens = 0;
     uint32_t cached_tokens = 0;            // of the prompt, not computed for this request
     uint32_t completion_tokens = 0;        // so far, this one included; the end-of-generation token is not counted
@@ -99,6 +102,10 @@ struct EngineConfig {
     uint32_t queue_limit = 1024;           // waiting requests; more: kRateLimited
     uint32_t step_tokens_max = 512;        // rows of one forward
     double step_ms_max = 400;              // the planner keeps steps under this by what steps took so far
+    uint32_t cache_cells = std::numeric_limits<uint32_t>::max();   // kept at most of ended sequences, for later prompts to share
+    bool calibrate = true;                 // time a few small steps once, while nothing else is to do
+    bool speculate = true;                 // guess tokens from the prompt and the answers so far, where that pays
+    double sleep_after_s = 0;              // idle for so long, the memory of all cells is given back; 0: never
 };
 
 struct EngineStats {
@@ -106,7 +113,11 @@ struct EngineStats {
     uint32_t waiting = 0;
     uint32_t kv_cells_used = 0;
     uint32_t kv_cells = 0;
+    uint32_t kv_cells_cached = 0;          // of those in use: held by no running sequence
     uint64_t prompt_tokens_total = 0;
+    uint64_t cached_tokens_total = 0;      // of the prompt tokens: not computed
+    uint64_t drafted_tokens_total = 0;     // guesses computed,
+    uint64_t accepted_tokens_total = 0;    // and those of them that were right
     uint64_t generated_tokens_total = 0;
     uint64_t preemptions_total = 0;
     uint64_t steps_total = 0;
@@ -115,8 +126,9 @@ struct EngineStats {
 
 class Engine {
 public:
-    // Starts the loop's thread. The runner is used on that thread only, from here on.
-    static std::unique_ptr<Engine> start(std::unique_ptr<ModelRunner> runner, EngineConfig config);
+    // Starts the loop's thread. The runner and the drafter are used on that thread only, from here on. Without a drafter guesses come
+    // from the text itself (PromptLookup), if at all.
+    static std::unique_ptr<Engine> start(std::unique_ptr<ModelRunner> runner, EngineConfig config, std::unique_ptr<Drafter> drafter = nullptr);
     virtual ~Engine() = default;           // stops at once: every open sequence ends with kCancelled
 
     // Errors: kInvalidArgument with both numbers when the prompt does not fit the context or is empty; kRateLimited when the

@@ -6,29 +6,9 @@
 
 #include "base/assert.h"
 #include "base/log.h"
-#include "base/metrics.h"
+#include "engine/engine_metrics.h"
 
 namespace gantry::engine {
-
-// Looked up once; the step only touches atomics.
-struct EngineCore::Metrics {
-    prometheus::Histogram& admit = verb("admit");
-    prometheus::Histogram& plan = verb("plan");
-    prometheus::Histogram& forward = verb("forward");
-    prometheus::Histogram& sample = verb("sample");
-    prometheus::Histogram& publish = verb("publish");
-    prometheus::Gauge& running = metrics::gauge("gantry_engine_sequences_running", "Sequences that hold a slot.");
-    prometheus::Gauge& waiting = metrics::gauge("gantry_engine_sequences_waiting", "Sequences that wait for admission.");
-    prometheus::Gauge& kv_usage = metrics::gauge("gantry_engine_kv_usage_ratio", "Share of the KV cells in use, 0 to 1.");
-    prometheus::Counter& prompt_tokens = metrics::counter("gantry_engine_prompt_tokens_total", "Prompt tokens taken in.");
-    prometheus::Counter& generated_tokens = metrics::counter("gantry_engine_generated_tokens_total", "Tokens published.");
-    prometheus::Counter& preemptions =
-        metrics::counter("gantry_engine_preemptions_total", "Sequences put back because KV cells ran out.");
-
-    static prometheus::Histogram& verb(const std::string& name) {
-        return metrics::seconds("gantry_engine_step_seconds", "Time of an engine step, by its five verbs.", {{"verb", name}});
-    }
-};
 
 namespace {
 
@@ -46,8 +26,12 @@ private:
     const SteadyTime started_;
 };
 
+constexpr uint32_t kStreamRows = 16;
 constexpr uint32_t kFailuresMax = 2;   // of the library itself, in a row: then this process cannot be trusted
 constexpr uint32_t kNoSpaceMax = 3;    // refusals in a row with one sequence alone
+constexpr uint32_t kDraftMax = 15;     // guesses a sequence and step
+constexpr double kAcceptanceFloor = 0.3;
+constexpr double kForgiveness = 0.01;  // a step
 
 }  // namespace
 
@@ -76,10 +60,12 @@ EngineCore::EngineCore(const EngineCoreParts& parts, const EngineConfig& config)
       clock_(parts.clock),
       planner_(parts.planner),
       watch_(parts.watch),
+      drafter_(parts.drafter),
       config_(config),
       capacity_(parts.runner.capacity()),
       by_slot_(capacity_.slots, nullptr),
-      ledger_(capacity_.slots),
+      kv_(parts.runner, config.cache_cells),
+      governor_(parts.runner.threads_max()),
       last_row_of_(capacity_.slots, 0),
       metrics_(std::make_unique<Metrics>()) {
     GANTRY_ASSERT(capacity_.slots > 0 && capacity_.batch_rows > 0 && capacity_.context_tokens > 1, "a runner without room");
@@ -127,7 +113,6 @@ void EngineCore::submit(SequenceId id, SequenceRequest request, SteadyTime submi
     sequence->id = id;
     sequence->prompt_tokens = static_cast<uint32_t>(request.prompt.size());
     sequence->tokens = std::move(request.prompt);
-    sequence->prompt_hash = hash_tokens(sequence->tokens);
     sequence->request = std::move(request);
     sequence->request.prompt.clear();
     sequence->submitted_at = submitted_at;
@@ -136,8 +121,9 @@ void EngineCore::submit(SequenceId id, SequenceRequest request, SteadyTime submi
             sequence->counts.try_emplace(token, 0);
         }
     }
-    waiting_.push_back(sequence.get());
+    enqueue(*sequence);
     ++never_admitted_;
+    with_deadline_ += sequence->request.deadline.never() ? 0 : 1;
     open_.emplace(id, std::move(sequence));
 }
 
@@ -156,117 +142,47 @@ void EngineCore::end_all(FinishReason reason, const std::string& error) {
     }
 }
 
-// --- admit -------------------------------------------------------------------------------------------------------------
-
-void EngineCore::admit() {
-    while (!waiting_.empty()) {
-        Sequence& candidate = *waiting_.front();
-        AdmissionState state;
-        state.free_slots = static_cast<uint32_t>(std::count(by_slot_.begin(), by_slot_.end(), nullptr));
-        state.running = capacity_.slots - state.free_slots;
-        state.cells = capacity_.context_tokens;
-        state.free_cells = capacity_.context_tokens - ledger_.cells_used();
-        state.promised_cells = promised_cells();
-        state.needed_cells = candidate.length() - (prefix_holder(candidate) ? candidate.prompt_tokens - 1 : 0);
-        if (!planner_.admits(state)) {
-            break;
-        }
-        waiting_.pop_front();
-        place(candidate);
-    }
-    join_prefixes();
-}
-
-void EngineCore::place(Sequence& sequence) {
-    const auto free_slot = std::find(by_slot_.begin(), by_slot_.end(), nullptr);
-    GANTRY_ASSERT(free_slot != by_slot_.end(), "the planner admits only into a free slot");
-    *free_slot = &sequence;
-    sequence.slot = static_cast<Slot>(free_slot - by_slot_.begin());
-    if (sequence.admitted_step == 0) {
-        --never_admitted_;
-    }
-    sequence.admitted_step = step_;
-    sequence.last_row_step = step_;
-}
-
-// What running prefills will still take. A follower takes its prefix from another one, so only its last tokens count.
-uint32_t EngineCore::promised_cells() const {
-    uint32_t cells = 0;
-    for (const Sequence* sequence : by_slot_) {
-        if (sequence) {
-            const bool shares = sequence->computed == 0 && prefix_holder(*sequence) != nullptr;
-            cells += sequence->remaining() - (shares ? sequence->prompt_tokens - 1 : 0);
-        }
-    }
-    return cells;
-}
-
-// The running sequence with the same prompt that has computed most of it, or is about to: an older one. Found anew each time, so
-// when the one that leads is cancelled or preempted the next one simply leads.
-Sequence* EngineCore::prefix_holder(const Sequence& sequence) const {
-    if (!can_share_ || sequence.prompt_tokens < 2) {
-        return nullptr;
-    }
-    Sequence* best = nullptr;
-    for (Sequence* other : by_slot_) {
-        if (!other || other == &sequence || other->prompt_hash != sequence.prompt_hash ||
-            other->prompt_tokens != sequence.prompt_tokens || (other->computed == 0 && other->id > sequence.id) ||
-            !std::equal(other->tokens.begin(), other->tokens.begin() + other->prompt_tokens, sequence.tokens.begin())) {
-            continue;
-        }
-        if (!best || other->computed > best->computed || (other->computed == best->computed && other->id < best->id)) {
-            best = other;
-        }
-    }
-    return best;
-}
-
-// Equal prompts cost one prefill. All but the last token is shared, so that the follower computes its own logits.
-void EngineCore::join_prefixes() {
-    for (Sequence* sequence : by_slot_) {
-        if (!sequence || sequence->computed > 0) {
-            continue;
-        }
-        Sequence* holder = prefix_holder(*sequence);
-        sequence->follows = holder != nullptr;
-        const uint32_t length = sequence->prompt_tokens - 1;
-        if (holder && holder->computed >= length && take_prefix(*holder, *sequence, length)) {
-            sequence->follows = false;
-        }
-    }
-    if (!can_share_) {
-        for (Sequence* sequence : by_slot_) {
-            if (sequence) {
-                sequence->follows = false;
-            }
-        }
-    }
-}
-
-bool EngineCore::take_prefix(Sequence& from, Sequence& to, uint32_t length) {
-    if (!runner_.share_prefix(from.slot, to.slot, static_cast<int32_t>(length))) {
-        can_share_ = false;   // this kind of memory never can
-        return false;
-    }
-    ledger_.share(from.slot, to.slot, length);
-    to.computed = length;
-    to.last_row_step = step_;
-    if (to.first_row_at == SteadyTime{}) {
-        to.first_row_at = clock_.steady();
-    }
-    return true;
-}
-
 // --- plan --------------------------------------------------------------------------------------------------------------
 
 StepPlan EngineCore::plan() {
+    draft();
     for (;;) {
         StepPlan step_plan = planner_.plan(step_state());
         if (!step_plan.preempt) {
             return step_plan;
         }
-        preempt(*by_slot_[static_cast<size_t>(*step_plan.preempt)]);
+        preempt(*at(*step_plan.preempt));
         join_prefixes();   // whoever followed it needs another one to follow, or leads now
+    }
+}
+
+// Guesses for those that decode; the planner says how many are worth their rows.
+void EngineCore::draft() {
+    if (!drafter_ || !kv_.can_cut()) {
+        return;
+    }
+    std::vector<DraftRequest> requests;
+    for (Sequence* sequence : by_slot_) {
+        if (!sequence || sequence->remaining() != 1 || sequence->generated() == 0) {
+            continue;
+        }
+        if (!sequence->draft.empty() && sequence->acceptance < kAcceptanceFloor) {
+            sequence->acceptance += kForgiveness * (kAcceptanceFloor - sequence->acceptance);   // text changes: another try in a while
+        }
+        sequence->draft.clear();
+        const uint32_t max_tokens = sequence->request.max_tokens;
+        const uint32_t left = std::min(capacity_.context_tokens - sequence->length(),
+                                       max_tokens > 0 ? max_tokens - sequence->generated() : capacity_.context_tokens);
+        const uint32_t most = std::min(kDraftMax, left - std::min(left, 1u));   // the row itself yields one
+        if (most > 0) {
+            requests.push_back(DraftRequest{.slot = sequence->slot, .tokens = sequence->tokens,
+                                            .prompt_tokens = sequence->prompt_tokens, .most = most,
+                                            .salt = sequence->request.cache_salt});
+        }
+    }
+    drafter_->propose(requests);
+    for (DraftRequest& request : requests) {
+        at(request.slot)->draft = std::move(request.draft);
     }
 }
 
@@ -276,38 +192,23 @@ StepState EngineCore::step_state() const {
         if (sequence) {
             state.running.push_back(RunningView{.slot = sequence->slot,
                                                 .id = sequence->id,
+                                                .priority = sequence->request.priority,
                                                 .computed = sequence->computed,
                                                 .remaining = sequence->remaining(),
-                                                .follows = sequence->follows,
+                                                .follows = sequence->following.has_value(),
                                                 .generates = sequence->generated() > 0,
                                                 .steps_running = step_ - sequence->admitted_step,
-                                                .steps_idle = step_ - sequence->last_row_step});
+                                                .steps_idle = step_ - sequence->last_row_step,
+                                                .drafted = static_cast<uint32_t>(sequence->draft.size()),
+                                                .acceptance = sequence->acceptance});
         }
     }
-    state.free_cells = capacity_.context_tokens - ledger_.cells_used();
+    state.free_cells = kv_.free_cells();
     state.rows_max = std::min(config_.step_tokens_max, capacity_.batch_rows);
-    state.step_ms_max = config_.step_ms_max;
+    state.logit_rows_max = capacity_.logit_rows;
+    state.step_ms_max = config_.step_ms_max / governor_.slowdown();   // the model's milliseconds are those of a quiet machine
     state.cost = &cost_;
     return state;
-}
-
-// Its tokens stay: they are computed again later, and the random numbers go on by (seed, index), so nobody sees it.
-void EngineCore::preempt(Sequence& sequence) {
-    ++preemptions_total_;
-    metrics_->preemptions.Increment();
-    leave_slot(sequence);
-    const auto place = std::lower_bound(waiting_.begin(), waiting_.end(), sequence.id,
-                                        [](const Sequence* other, SequenceId id) { return other->id < id; });
-    waiting_.insert(place, &sequence);
-}
-
-void EngineCore::leave_slot(Sequence& sequence) {
-    runner_.truncate(sequence.slot, 0);
-    ledger_.release(sequence.slot);
-    by_slot_[static_cast<size_t>(sequence.slot)] = nullptr;
-    sequence.slot = -1;
-    sequence.computed = 0;
-    sequence.follows = false;
 }
 
 // --- forward -----------------------------------------------------------------------------------------------------------
@@ -319,14 +220,16 @@ bool EngineCore::forward(const StepPlan& step_plan) {
         return false;
     }
     build_batch(step_plan);
+    kv_.make_room(static_cast<uint32_t>(batch_.size()));
     const SteadyTime started = clock_.steady();
     if (watch_) {
         std::vector<SequenceId> ids;
         for (const PlannedRows& rows : step_plan.rows) {
-            ids.push_back(by_slot_[static_cast<size_t>(rows.slot)]->id);
+            ids.push_back(at(rows.slot)->id);
         }
         watch_->forward_starts(ids, step_plan.expected_ms);
     }
+    runner_.set_threads(governor_.threads());
     const Result<ForwardOutcome> outcome = runner_.forward(batch_);
     if (watch_) {
         watch_->forward_ended(outcome ? *outcome : ForwardOutcome::kDone);
@@ -343,7 +246,7 @@ bool EngineCore::forward(const StepPlan& step_plan) {
         return false;   // no row was kept: the next plan has them again
     }
     const double ms = std::chrono::duration<double, std::milli>(clock_.steady() - started).count();
-    cost_.observe(static_cast<uint32_t>(batch_.size()), ms);
+    learn_cost(ms);
     failures_in_row_ = 0;
     no_space_in_row_ = 0;
     advance(step_plan, started);
@@ -351,55 +254,109 @@ bool EngineCore::forward(const StepPlan& step_plan) {
     return true;
 }
 
+// Steps that a neighbour held up say nothing about the model; without any other they are better than nothing. Where the system does not
+// say who was held up, the cost model's own doubt of outliers has to do.
+void EngineCore::learn_cost(double ms) {
+    StepShape shape{.rows = static_cast<uint32_t>(batch_.size())};
+    for (const BatchRow& row : batch_) {
+        shape.attended += static_cast<uint64_t>(row.position) + 1;
+    }
+    const ThreadEvidence evidence = runner_.thread_evidence();
+    const bool all_threads = governor_.threads() == runner_.threads_max();
+    governor_.observe(GovernedStep{.threads = governor_.threads(),
+                                   .ms = ms,
+                                   .expected_ms = cost_.expected_ms(shape),
+                                   .waited_ms = evidence.waited_ms,
+                                   .idle_cores = evidence.idle_cores},
+                      clock_.steady());
+    if (governor_.undisturbed() || (evidence.waited_ms < 0 && all_threads) || !cost_.knows()) {
+        cost_.observe(shape, ms);
+    }
+}
+
+bool EngineCore::calibrate(uint32_t rows) {
+    GANTRY_ASSERT(open_.empty(), "only an idle engine is calibrated");
+    const std::vector<TokenId> tokens(rows, 0);
+    kv_.make_room(rows);
+    const KvSpace::Opened opened = kv_.open({}, tokens, {});
+    batch_.clear();
+    for (uint32_t i = 0; i < rows; ++i) {
+        const bool as_streams = rows <= kStreamRows || i + 1 == rows;   // a large batch is mostly a prompt, whose rows need no logits
+        batch_.push_back(BatchRow{.token = 0, .position = static_cast<int32_t>(i), .slot = opened.slot, .wants_logits = as_streams});
+    }
+    const SteadyTime started = clock_.steady();
+    runner_.set_threads(governor_.threads());
+    const Result<ForwardOutcome> outcome = runner_.forward(batch_);
+    const bool done = outcome.ok() && *outcome == ForwardOutcome::kDone;
+    if (done) {
+        kv_.advance(opened.slot, rows);
+        learn_cost(std::chrono::duration<double, std::milli>(clock_.steady() - started).count());
+    }
+    kv_.close(opened.slot, false);
+    return done;
+}
+
+bool EngineCore::set_asleep(bool asleep) {
+    GANTRY_ASSERT(running() == 0, "only an idle engine sleeps");
+    kv_.drop_parked();
+    return runner_.set_asleep(asleep);
+}
+
 void EngineCore::build_batch(const StepPlan& step_plan) {
     batch_.clear();
     for (const PlannedRows& rows : step_plan.rows) {
-        const Sequence& sequence = *by_slot_[static_cast<size_t>(rows.slot)];
+        const Sequence& sequence = *at(rows.slot);
         GANTRY_ASSERT(rows.rows > 0 && rows.rows <= sequence.remaining(), "a plan for rows that a sequence does not have");
-        for (uint32_t i = 0; i < rows.rows; ++i) {
+        GANTRY_ASSERT(rows.drafts <= sequence.draft.size() && (rows.drafts == 0 || rows.rows == sequence.remaining()),
+                      "a plan for guesses that nobody made");
+        for (uint32_t i = 0; i < rows.rows + rows.drafts; ++i) {
             const uint32_t position = sequence.computed + i;
-            batch_.push_back(BatchRow{.token = sequence.tokens[position],
+            batch_.push_back(BatchRow{.token = i < rows.rows ? sequence.tokens[position] : sequence.draft[i - rows.rows],
                                       .position = static_cast<int32_t>(position),
                                       .slot = rows.slot,
-                                      .wants_logits = position + 1 == sequence.length()});
+                                      .wants_logits = position + 1 >= sequence.length()});
         }
-        last_row_of_[static_cast<size_t>(rows.slot)] = batch_.size() - 1;
+        last_row_of_[static_cast<size_t>(rows.slot)] = batch_.size() - 1 - rows.drafts;
     }
 }
 
 void EngineCore::advance(const StepPlan& step_plan, SteadyTime started) {
     for (const PlannedRows& rows : step_plan.rows) {
-        Sequence& sequence = *by_slot_[static_cast<size_t>(rows.slot)];
+        Sequence& sequence = *at(rows.slot);
         sequence.lowest_computed = std::min(sequence.lowest_computed, sequence.computed);
         sequence.computed += rows.rows;
         sequence.last_row_step = step_;
-        ledger_.append(rows.slot, rows.rows);
+        kv_.advance(rows.slot, rows.rows + rows.drafts);
         if (sequence.first_row_at == SteadyTime{}) {
             sequence.first_row_at = started;
         }
     }
 }
 
-// Who gets a token from this forward: each whose last row was in it, and each that followed one of those: at the end of an equal
-// prompt they share all of it and draw from the same row, each with its own parameters.
+// Who gets tokens from this forward: each whose last row was in it, and each that waited for the end of an equal prompt.
 void EngineCore::gather_sampled(const StepPlan& step_plan, SteadyTime started) {
     for (const PlannedRows& rows : step_plan.rows) {
-        Sequence& leader = *by_slot_[static_cast<size_t>(rows.slot)];
-        if (leader.remaining() > 0) {
+        Sequence& sequence = *at(rows.slot);
+        if (sequence.remaining() > 0) {
             continue;
         }
         const size_t row = last_row_of_[static_cast<size_t>(rows.slot)];
-        sampled_.push_back(Sampled{&leader, row, {}});
-        if (leader.generated() > 0) {
-            continue;
+        sampled_.push_back(Sampled{.sequence = &sequence, .row = row, .drafts = rows.drafts});
+        if (sequence.generated() == 0) {
+            gather_followers(sequence, row, started);
         }
-        for (Sequence* follower : by_slot_) {
-            if (follower && follower->follows && follower->generated() == 0 && prefix_holder(*follower) == &leader &&
-                take_prefix(leader, *follower, leader.prompt_tokens)) {
-                follower->follows = false;
-                follower->first_row_at = std::min(follower->first_row_at, std::max(started, follower->submitted_at));
-                sampled_.push_back(Sampled{follower, row, {}});
-            }
+    }
+}
+
+// At the end of an equal prompt they share all of it and draw from the same row, each with its own parameters.
+void EngineCore::gather_followers(const Sequence& leader, size_t row, SteadyTime started) {
+    for (Sequence* follower : by_slot_) {
+        if (follower && follower->following && follower->following->leader == leader.id && follower->following->whole &&
+            kv_.share(leader.slot, follower->slot, leader.prompt_tokens)) {
+            follower->following.reset();
+            take_prefix(*follower, leader.prompt_tokens);
+            follower->first_row_at = std::min(follower->first_row_at, std::max(started, follower->submitted_at));
+            sampled_.push_back(Sampled{.sequence = follower, .row = row});
         }
     }
 }
@@ -411,7 +368,7 @@ void EngineCore::forward_failed(const Error& error, const StepPlan& step_plan) {
     GANTRY_ASSERT(failures_in_row_ < kFailuresMax, "the model runner fails again and again");
     std::vector<Sequence*> affected;
     for (const PlannedRows& rows : step_plan.rows) {
-        affected.push_back(by_slot_[static_cast<size_t>(rows.slot)]);
+        affected.push_back(at(rows.slot));
     }
     for (Sequence* sequence : affected) {
         TokenEvent event;
@@ -422,9 +379,11 @@ void EngineCore::forward_failed(const Error& error, const StepPlan& step_plan) {
 
 // The runner has fewer cells than it said, for instance because a sliding window pins some.
 void EngineCore::forward_lacked_space() {
+    if (kv_.drop_parked()) {
+        return;
+    }
     Sequence* youngest = youngest_running();
-    const bool alone = std::count(by_slot_.begin(), by_slot_.end(), nullptr) + 1 == static_cast<int64_t>(by_slot_.size());
-    if (!alone) {
+    if (running() > 1) {
         preempt(*youngest);
         return;
     }
@@ -452,112 +411,19 @@ Sequence* EngineCore::youngest_running() const {
     return youngest;
 }
 
-// --- sample ------------------------------------------------------------------------------------------------------------
-
-void EngineCore::sample() {
-    for (Sampled& sampled : sampled_) {
-        sample_one(sampled);
-    }
-}
-
-void EngineCore::sample_one(Sampled& sampled) {
-    Sequence& sequence = *sampled.sequence;
-    const SamplingParams& params = sequence.request.sampling;
-    Result<SampledToken> drawn = sampler_.sample(SampleInput{.logits = runner_.logits(sampled.row),
-                                                             .params = params,
-                                                             .counts = sequence.counts,
-                                                             .index = sequence.generated(),
-                                                             .end_tokens = end_tokens_});
-    TokenEvent& event = sampled.event;
-    if (!drawn) {
-        event.error = drawn.error().message;
-        event.finish = FinishReason::kError;
-        return;
-    }
-    const TokenId token = drawn->token;
-    const bool ends = (is_end_token(token) && !params.ignore_eos) ||
-                      std::find(params.stop_token_ids.begin(), params.stop_token_ids.end(), token) != params.stop_token_ids.end();
-    if (ends) {
-        event.finish = FinishReason::kStop;
-        return;
-    }
-    sequence.tokens.push_back(token);
-    if (needs_counts(params)) {
-        sequence.counts[token] += 1;
-    }
-    event.token = token;
-    if (params.logprobs) {
-        event.logprob = drawn->logprob;
-        event.top_logprobs = std::move(drawn->top_logprobs);
-    }
-    const uint32_t max_tokens = sequence.request.max_tokens;
-    if ((max_tokens > 0 && sequence.generated() >= max_tokens) || sequence.length() >= capacity_.context_tokens) {
-        event.finish = FinishReason::kLength;
-    }
-}
-
-bool EngineCore::is_end_token(TokenId token) const {
-    return std::binary_search(end_tokens_.begin(), end_tokens_.end(), token);
-}
-
-// --- publish -----------------------------------------------------------------------------------------------------------
-
-void EngineCore::publish() {
-    const SteadyTime now = clock_.steady();
-    for (Sampled& sampled : sampled_) {
-        Sequence& sequence = *sampled.sequence;
-        if (sequence.first_token_at == SteadyTime{}) {
-            sequence.first_token_at = now;
-            prompt_tokens_total_ += sequence.prompt_tokens;
-            metrics_->prompt_tokens.Increment(sequence.prompt_tokens);
-        }
-        sequence.last_token_at = now;
-        if (sampled.event.token) {
-            ++generated_tokens_total_;
-            metrics_->generated_tokens.Increment();
-        }
-        if (sampled.event.finish) {
-            const FinishReason reason = *sampled.event.finish;
-            end(sequence, std::move(sampled.event), reason);
-        } else {
-            emit(sequence, std::move(sampled.event));
-        }
-    }
-    sampled_.clear();
-}
-
-void EngineCore::end(Sequence& sequence, TokenEvent event, FinishReason reason) {
-    event.finish = reason;
-    if (sequence.slot >= 0) {
-        leave_slot(sequence);
-    } else {
-        std::erase(waiting_, &sequence);
-        never_admitted_ -= sequence.admitted_step == 0 ? 1 : 0;
-    }
-    // Out of the books before the callback, which may submit or look at the numbers.
-    const std::unique_ptr<Sequence> last = std::move(open_.extract(sequence.id).mapped());
-    emit(*last, std::move(event));
-}
-
-void EngineCore::emit(Sequence& sequence, TokenEvent event) {
-    event.prompt_tokens = sequence.prompt_tokens;
-    event.cached_tokens = sequence.cached_tokens();
-    event.completion_tokens = sequence.generated();
-    event.timings = timings_of(sequence, clock_.steady());
-    if (sequence.request.on_event) {
-        sequence.request.on_event(std::move(event));
-    }
-}
-
 // --- what others may ask -----------------------------------------------------------------------------------------------
 
 EngineStats EngineCore::stats() const {
     EngineStats stats;
     stats.waiting = static_cast<uint32_t>(waiting_.size());
-    stats.running = static_cast<uint32_t>(open_.size()) - stats.waiting;
-    stats.kv_cells_used = ledger_.cells_used();
+    stats.running = running();
+    stats.kv_cells_used = kv_.cells_used();
+    stats.kv_cells_cached = kv_.cells_parked();
     stats.kv_cells = capacity_.context_tokens;
     stats.prompt_tokens_total = prompt_tokens_total_;
+    stats.cached_tokens_total = cached_tokens_total_;
+    stats.drafted_tokens_total = drafted_tokens_total_;
+    stats.accepted_tokens_total = accepted_tokens_total_;
     stats.generated_tokens_total = generated_tokens_total_;
     stats.preemptions_total = preemptions_total_;
     stats.steps_total = step_;
@@ -566,9 +432,12 @@ EngineStats EngineCore::stats() const {
 }
 
 void EngineCore::update_gauges() {
-    metrics_->running.Set(static_cast<double>(open_.size() - waiting_.size()));
+    const auto share_of_cells = [&](uint64_t cells) { return static_cast<double>(cells) / capacity_.context_tokens; };
+    metrics_->running.Set(static_cast<double>(running()));
     metrics_->waiting.Set(static_cast<double>(waiting_.size()));
-    metrics_->kv_usage.Set(static_cast<double>(ledger_.cells_used()) / capacity_.context_tokens);
+    metrics_->kv_usage.Set(share_of_cells(kv_.cells_used()));
+    metrics_->cached_cells.Set(share_of_cells(kv_.cells_parked()));
+    metrics_->evicted_cells.Increment(static_cast<double>(kv_.cells_evicted_total()) - metrics_->evicted_cells.Value());
 }
 
 }  // namespace gantry::engine

@@ -8,28 +8,29 @@
 namespace gantry::engine {
 
 std::optional<std::string> EngineCore::check_integrity() const {
-    if (auto broken = ledger_.check_integrity()) {
-        return "cells: " + *broken;
+    std::vector<const std::vector<TokenId>*> tokens(by_slot_.size(), nullptr);
+    for (size_t slot = 0; slot < by_slot_.size(); ++slot) {
+        tokens[slot] = by_slot_[slot] ? &by_slot_[slot]->tokens : nullptr;
     }
-    if (ledger_.cells_used() > capacity_.context_tokens) {
-        return fmt::format("cells: {} of {} in use", ledger_.cells_used(), capacity_.context_tokens);
+    if (auto broken = kv_.check_integrity(tokens)) {
+        return broken;
     }
     size_t running = 0;
     for (size_t slot = 0; slot < by_slot_.size(); ++slot) {
         const Sequence* sequence = by_slot_[slot];
         if (!sequence) {
-            if (ledger_.length(static_cast<Slot>(slot)) != 0) {
-                return fmt::format("cells: the free slot {} still holds {}", slot, ledger_.length(static_cast<Slot>(slot)));
-            }
             continue;
         }
         ++running;
         if (sequence->slot != static_cast<Slot>(slot)) {
             return fmt::format("slots: sequence {} is in slot {} but says {}", sequence->id, slot, sequence->slot);
         }
-        if (sequence->computed != ledger_.length(sequence->slot)) {
+        if (sequence->computed != kv_.length(sequence->slot)) {
             return fmt::format("cells: sequence {} computed {} tokens but its slot holds {}", sequence->id, sequence->computed,
-                               ledger_.length(sequence->slot));
+                               kv_.length(sequence->slot));
+        }
+        if (sequence->following && sequence->computed > 0) {
+            return fmt::format("prefixes: sequence {} waits for tokens that it has", sequence->id);
         }
         if (sequence->computed >= sequence->length()) {
             return fmt::format("tokens: sequence {} has computed all {} tokens and none is left to go on from", sequence->id,
@@ -43,7 +44,7 @@ std::optional<std::string> EngineCore::check_integrity() const {
         if (waiting_[i]->slot != -1 || waiting_[i]->computed != 0) {
             return fmt::format("slots: sequence {} waits but is in slot {}", waiting_[i]->id, waiting_[i]->slot);
         }
-        if (i > 0 && waiting_[i - 1]->id >= waiting_[i]->id) {
+        if (i > 0 && std::pair(waiting_[i - 1]->request.priority, waiting_[i - 1]->id) >= std::pair(waiting_[i]->request.priority, waiting_[i]->id)) {
             return fmt::format("order: sequence {} waits behind {}", waiting_[i]->id, waiting_[i - 1]->id);
         }
     }

@@ -8,6 +8,7 @@
 #include "base/bounded_queue.h"
 #include "base/guarded.h"
 #include "engine/engine_core.h"
+#include "engine/prompt_lookup.h"
 
 namespace gantry::engine {
 namespace {
@@ -29,12 +30,15 @@ struct RunningForward {
 
 class EngineLoop final : public Engine, private ForwardWatch {
 public:
-    EngineLoop(std::unique_ptr<ModelRunner> runner, const EngineConfig& config)
+    EngineLoop(std::unique_ptr<ModelRunner> runner, const EngineConfig& config, std::unique_ptr<Drafter> drafter)
         : runner_(std::move(runner)),
+          drafter_(std::move(drafter)),
           config_(config),
           capacity_(runner_->capacity()),
           inbox_(size_t{config.queue_limit} + kWakeUps),
-          core_(EngineCoreParts{*runner_, system_clock(), planner_, this}, config),
+          core_(EngineCoreParts{*runner_, system_clock(), planner_, this, drafter_.get()}, config),
+          calibrations_(config.calibrate ? CostModel::calibration_rows(std::min(kCalibrationRowsMax, capacity_.batch_rows))
+                                         : std::vector<uint32_t>{}),
           progress_(system_clock().steady()),
           thread_([this] { run(); }) {}
 
@@ -60,6 +64,9 @@ public:
             if (!inbox_.try_push(Arrival{last + 1, std::move(request), now})) {
                 waiting_.fetch_sub(1);
                 return unavailable("the engine is stopping: send the request again in a moment");
+            }
+            if (calibrating_) {
+                runner_->abort_flag() = true;
             }
             return ++last;
         });
@@ -94,11 +101,14 @@ public:
 
 private:
     static constexpr size_t kWakeUps = 64;
+    static constexpr uint32_t kCalibrationRowsMax = 64;   // more take too long to be in the way of the first request
+    static constexpr std::chrono::seconds kCalibrationTime{2};
 
     void run() {
         while (!stopping_) {
             if (!core_.has_work()) {
                 idle_ = true;
+                rest();
                 std::optional<Arrival> arrival = inbox_.pop();
                 progress_ = system_clock().steady();
                 idle_ = false;
@@ -115,7 +125,7 @@ private:
             for (SequenceId id : cancelled) {
                 core_.cancel(id);
             }
-            if (core_.has_work() && !stopping_) {
+            if (core_.has_work() && !stopping_ && wake()) {
                 core_.step();
             }
             report();
@@ -126,6 +136,29 @@ private:
         }
         core_.end_all(FinishReason::kCancelled, "the engine is stopping");
         report();
+    }
+
+    // With nothing else to do: learn what steps cost, then, after a while, give the memory back.
+    void rest() {
+        const SteadyTime started = system_clock().steady();
+        while (!calibrations_.empty() && !stopping_ && inbox_.size() == 0 && system_clock().steady() - started < kCalibrationTime) {
+            calibrating_ = true;
+            core_.calibrate(calibrations_.front());
+            calibrating_ = false;
+            calibrations_.erase(calibrations_.begin());
+        }
+        if (config_.sleep_after_s > 0 && !asleep_ && !stopping_ && !inbox_.wait_for(std::chrono::duration<double>(config_.sleep_after_s))) {
+            asleep_ = !stopping_ && core_.set_asleep(true);
+        }
+    }
+
+    // False: the memory cannot be had, and those who wait were told.
+    bool wake() {
+        asleep_ = asleep_ && !core_.set_asleep(false);
+        if (asleep_) {
+            core_.end_all(FinishReason::kError, "not enough memory to wake the model: stop another one, or try again later");
+        }
+        return !asleep_;
     }
 
     void accept(Arrival arrival) {
@@ -160,6 +193,7 @@ private:
     }
 
     const std::unique_ptr<ModelRunner> runner_;
+    const std::unique_ptr<Drafter> drafter_;
     const EngineConfig config_;
     const RunnerCapacity capacity_;
     const BatchPlanner planner_;
@@ -173,11 +207,14 @@ private:
     std::atomic<uint32_t> waiting_{0};                          // queued or never admitted yet
     std::atomic<bool> stopping_{false};
     std::atomic<bool> idle_{true};
+    std::atomic<bool> calibrating_{false};
 
     // The loop's thread.
     EngineCore core_;
     uint32_t accepted_ = 0;                                     // counted in waiting_ and taken from the queue
     bool aborted_ = false;
+    bool asleep_ = false;
+    std::vector<uint32_t> calibrations_;                        // rows still to be timed
 
     std::atomic<SteadyTime> progress_;
     std::thread thread_;                                        // last: it uses all of the above
@@ -185,8 +222,11 @@ private:
 
 }  // namespace
 
-std::unique_ptr<Engine> Engine::start(std::unique_ptr<ModelRunner> runner, EngineConfig config) {
-    return std::make_unique<EngineLoop>(std::move(runner), config);
+std::unique_ptr<Engine> Engine::start(std::unique_ptr<ModelRunner> runner, EngineConfig config, std::unique_ptr<Drafter> drafter) {
+    if (!drafter && config.speculate) {
+        drafter = std::make_unique<PromptLookup>();
+    }
+    return std::make_unique<EngineLoop>(std::move(runner), config, std::move(drafter));
 }
 
 }  // namespace gantry::engine

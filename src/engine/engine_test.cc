@@ -126,7 +126,7 @@ std::unique_ptr<FakeRunner> gated_runner(Gate& gate) {
 
 TEST(Engine, CancelCutsARunningForwardAndLosesNothing) {
     Gate gate;
-    auto engine = Engine::start(gated_runner(gate), EngineConfig{});
+    auto engine = Engine::start(gated_runner(gate), EngineConfig{.calibrate = false});
     Collector victim, other;
     const auto id = engine->submit(request_of(victim, std::vector<TokenId>(30, 1), 5));
     SequenceRequest kept = request_of(other, std::vector<TokenId>(40, 2), 5);
@@ -143,8 +143,7 @@ TEST(Engine, CancelCutsARunningForwardAndLosesNothing) {
 
 TEST(Engine, AFullQueueIsSaid) {
     Gate gate;
-    EngineConfig config;
-    config.queue_limit = 3;
+    const EngineConfig config{.queue_limit = 3, .calibrate = false};   // the gate counts forwards
     auto engine = Engine::start(gated_runner(gate), config);
     Collector first;
     ASSERT_TRUE(engine->submit(request_of(first, {1, 2}, 2)).ok());
@@ -172,7 +171,7 @@ TEST(Engine, AFullQueueIsSaid) {
 TEST(Engine, StoppingEndsEverySequence) {
     Gate gate;
     Collector running, queued;
-    auto engine = Engine::start(gated_runner(gate), EngineConfig{});
+    auto engine = Engine::start(gated_runner(gate), EngineConfig{.calibrate = false});
     ASSERT_TRUE(engine->submit(request_of(running, {1, 2}, 2)).ok());
     ASSERT_TRUE(gate.wait_entered(1));
     ASSERT_TRUE(engine->submit(request_of(queued, {1, 2}, 2)).ok());
@@ -205,6 +204,58 @@ TEST(Engine, ManyThreadsSubmitAndCancel) {
         ASSERT_TRUE(collectors[i]->wait()) << i;
         EXPECT_TRUE(i % 3 == 0 || collectors[i]->last.finish == FinishReason::kLength);
     }
+}
+
+// A model that says when it sleeps, and can refuse to wake.
+class SleepyRunner final : public FakeRunner {
+public:
+    explicit SleepyRunner(std::atomic<bool>& wakes) : FakeRunner(FakeRunnerOptions{}), wakes_(wakes) {}
+    bool set_asleep(bool asleep) override {
+        GANTRY_ASSERT(cells_used() == 0, "only empty slots sleep");
+        if (asleep || wakes_) {
+            asleep_ = asleep;
+            asleep_.notify_all();
+        }
+        return asleep_ == asleep;
+    }
+    Result<ForwardOutcome> forward(const Batch& batch) override {
+        GANTRY_ASSERT(!asleep_, "nothing is computed asleep");
+        return FakeRunner::forward(batch);
+    }
+    std::atomic<bool> asleep_{false};
+
+private:
+    std::atomic<bool>& wakes_;
+};
+
+TEST(Engine, SleepsWhenIdleAndWakesForARequest) {
+    std::atomic<bool> wakes{true};
+    auto owned = std::make_unique<SleepyRunner>(wakes);
+    SleepyRunner& runner = *owned;
+    EngineConfig config;
+    config.sleep_after_s = 0.01;
+    auto engine = Engine::start(std::move(owned), config);
+    for (int round = 0; round < 3; ++round) {
+        runner.asleep_.wait(false);
+        Collector collector;
+        SequenceRequest request = request_of(collector, {1, 2, 3, 4, 5}, 4);
+        const auto expected = FakeRunner::expected(request, FakeRunnerOptions{});
+        ASSERT_TRUE(engine->submit(std::move(request)).ok());
+        ASSERT_TRUE(collector.wait());
+        EXPECT_EQ(collector.tokens, expected.tokens);
+        EXPECT_EQ(collector.last.cached_tokens, 0u) << "what was cached is gone with the memory";
+    }
+    runner.asleep_.wait(false);
+    wakes = false;
+    Collector refused, again;
+    ASSERT_TRUE(engine->submit(request_of(refused, {1, 2}, 2)).ok());
+    ASSERT_TRUE(refused.wait());
+    EXPECT_EQ(refused.last.finish, FinishReason::kError);
+    EXPECT_NE(refused.last.error.find("memory"), std::string::npos);
+    wakes = true;
+    ASSERT_TRUE(engine->submit(request_of(again, {1, 2}, 2)).ok());
+    ASSERT_TRUE(again.wait());
+    EXPECT_EQ(again.tokens.size(), 2u);
 }
 
 TEST(Engine, IdleItUsesNoTimeAndCountsAsProgressing) {
@@ -291,7 +342,175 @@ TEST_F(CoreTest, WhenTheLeaderIsCancelledAFollowerLeads) {
     core.cancel(1);
     run();
     EXPECT_EQ(follower.tokens.size(), 5u);
-    EXPECT_EQ(follower.last.cached_tokens, 0u);
+    EXPECT_EQ(follower.last.cached_tokens, 32u) << "what the leader left behind";
+}
+
+TEST_F(CoreTest, TheNextTurnOfAChatComputesOnlyWhatIsNew) {
+    EngineCore& core = start(FakeRunnerOptions{});
+    Collector first, second;
+    std::vector<TokenId> history(40, 7);
+    core.submit(1, request_of(first, history, 10), clock_.steady());
+    run();
+    history.insert(history.end(), first.tokens.begin(), first.tokens.end());
+    history.insert(history.end(), {1, 2, 3});
+    const uint64_t rows = runner_->rows_computed();
+    core.submit(2, request_of(second, history, 1), clock_.steady());
+    run();
+    EXPECT_EQ(second.last.cached_tokens, 49u) << "all but the answer's last token, which was never computed";
+    EXPECT_EQ(runner_->rows_computed(), rows + 4);
+    EXPECT_EQ(core.stats().cached_tokens_total, 49u);
+}
+
+TEST_F(CoreTest, ABeginningInCommonIsComputedOnceEvenByThoseThatArriveTogether) {
+    EngineCore& core = start(FakeRunnerOptions{.capacity = {.context_tokens = 2000, .slots = 8, .batch_rows = 64, .vocabulary = 61}});
+    std::vector<Collector> collectors(4);
+    for (size_t i = 0; i < 4; ++i) {
+        std::vector<TokenId> prompt(200, 7);
+        prompt.insert(prompt.end(), 20 + i, static_cast<TokenId>(i));
+        core.submit(i + 1, request_of(collectors[i], prompt, 1), clock_.steady());
+    }
+    run();
+    EXPECT_EQ(runner_->rows_computed(), 200u + 20 + 21 + 22 + 23);
+}
+
+TEST_F(CoreTest, SaltsSeparateWhoAsksForIt) {
+    EngineCore& core = start(FakeRunnerOptions{});
+    Collector mine, yours, mine_again;
+    for (auto [id, collector, salt] : {std::tuple{1, &mine, "a"}, {2, &yours, "b"}, {3, &mine_again, "a"}}) {
+        SequenceRequest request = request_of(*collector, std::vector<TokenId>(30, 7), 2);
+        request.cache_salt = salt;
+        core.submit(static_cast<SequenceId>(id), std::move(request), clock_.steady());
+        run();
+    }
+    EXPECT_EQ(yours.last.cached_tokens, 0u);
+    EXPECT_EQ(mine_again.last.cached_tokens, 29u);
+}
+
+TEST_F(CoreTest, AWholeStateIsReusedWholeOrNotAtAll) {
+    FakeRunnerOptions options;
+    options.capacity.sharing = PrefixSharing::kWhole;
+    EngineCore& core = start(options);
+    Collector first, longer, parting;
+    std::vector<TokenId> history(30, 7);
+    core.submit(1, request_of(first, history, 6), clock_.steady());
+    run();
+    std::vector<TokenId> other = history;
+    history.insert(history.end(), first.tokens.begin(), first.tokens.end());
+    history.push_back(9);
+    other.insert(other.end(), 20, 11);
+    core.submit(2, request_of(longer, history, 2), clock_.steady());
+    run();
+    core.submit(3, request_of(parting, other, 2), clock_.steady());
+    run();
+    EXPECT_EQ(longer.last.cached_tokens, 35u);
+    EXPECT_EQ(parting.last.cached_tokens, 0u) << "the state is of more than the beginning in common";
+}
+
+TEST_F(CoreTest, TheLeastRecentlyUsedGoesFirstAndFromItsEnd) {
+    EngineCore& core = start(FakeRunnerOptions{.capacity = {.context_tokens = 1000, .slots = 8, .batch_rows = 512, .vocabulary = 61}});
+    const auto cached_of = [&](TokenId kind, uint32_t length) {
+        static SequenceId id = 0;
+        Collector collector;
+        core.submit(++id, request_of(collector, std::vector<TokenId>(length, kind), 1), clock_.steady());
+        run();
+        return collector.last.cached_tokens;
+    };
+    cached_of(1, 400);
+    cached_of(2, 400);
+    cached_of(1, 300);                             // used again
+    cached_of(3, 400);                             // needs 200 cells: 256 go from the end of the second
+    EXPECT_EQ(cached_of(1, 400), 399u);
+    EXPECT_EQ(cached_of(2, 400), 144u);
+}
+
+// Takes the first tokens of a fixed order, then ends.
+class CountingConstraint final : public TokenConstraint {
+public:
+    CountingConstraint(std::vector<TokenId> order, bool lies) : order_(std::move(order)), lies_(lies) {}
+    std::span<const uint32_t> allowed() override {
+        const TokenId next = at_ < order_.size() ? order_[at_] : 3;
+        words_ = {0, 0};
+        words_[static_cast<size_t>(next) / 32] = 1u << (next % 32);
+        return words_;
+    }
+    bool accept(TokenId token) override { return !lies_ && at_ < order_.size() && token == order_[at_++]; }
+
+private:
+    std::vector<TokenId> order_;
+    std::vector<uint32_t> words_;
+    size_t at_ = 0;
+    bool lies_;
+};
+
+TEST_F(CoreTest, AConstraintIsKeptToTheEndAndFailsClosed) {
+    FakeRunnerOptions options;
+    options.end_tokens = {3};
+    EngineCore& core = start(options);
+    const std::vector<TokenId> order = {10, 40, 10, 60};
+    Collector kept, broken;
+    SequenceRequest request = request_of(kept, {1, 2}, 50);
+    request.constraint = std::make_shared<CountingConstraint>(order, false);
+    request.sampling.ignore_eos = true;   // does not count beside a constraint
+    core.submit(1, std::move(request), clock_.steady());
+    request = request_of(broken, {1, 2}, 50);
+    request.constraint = std::make_shared<CountingConstraint>(order, true);
+    core.submit(2, std::move(request), clock_.steady());
+    run();
+    EXPECT_EQ(kept.tokens, order);
+    EXPECT_EQ(kept.last.finish, FinishReason::kStop);
+    EXPECT_EQ(broken.last.finish, FinishReason::kError);
+    EXPECT_TRUE(broken.tokens.empty());
+}
+
+TEST_F(CoreTest, CalibrationLeavesNothingBehind) {
+    EngineCore& core = start(FakeRunnerOptions{});
+    EXPECT_TRUE(core.calibrate(1));
+    EXPECT_TRUE(core.calibrate(64));
+    EXPECT_EQ(runner_->cells_used(), 0u);
+    EXPECT_EQ(core.check_integrity(), std::nullopt);
+}
+
+TEST_F(CoreTest, PastItsDeadlineNothingIsComputed) {
+    FakeRunnerOptions options;
+    options.on_forward = [this](const Batch&) -> std::optional<Result<ForwardOutcome>> {
+        clock_.advance(10ms);
+        return std::nullopt;
+    };
+    EngineCore& core = start(options);
+    Collector late, waits;
+    SequenceRequest request = request_of(late, std::vector<TokenId>(30, 7), 100);
+    request.deadline = Deadline::at(clock_.steady() + 35ms);
+    core.submit(1, std::move(request), clock_.steady());
+    run();
+    EXPECT_EQ(late.last.finish, FinishReason::kError);
+    EXPECT_EQ(late.last.error_code, ErrorCode::kDeadlineExceeded);
+    EXPECT_EQ(late.tokens.size(), 4u);
+    const uint64_t rows = runner_->rows_computed();
+    request = request_of(waits, std::vector<TokenId>(30, 9), 5);
+    request.deadline = Deadline::at(clock_.steady() - 1ms);
+    core.submit(2, std::move(request), clock_.steady());
+    run();
+    EXPECT_EQ(waits.last.error_code, ErrorCode::kDeadlineExceeded);
+    EXPECT_EQ(runner_->rows_computed(), rows);
+}
+
+TEST_F(CoreTest, HigherClassesAreAdmittedFirst) {
+    EngineCore& core = start(FakeRunnerOptions{.capacity = {.context_tokens = 256, .slots = 4, .batch_rows = 64, .vocabulary = 61, .running = 1}});
+    std::vector<Collector> collectors(4);
+    const Priority classes[] = {Priority::kNormal, Priority::kBatch, Priority::kNormal, Priority::kHigh};
+    std::vector<size_t> ends;
+    for (size_t i = 0; i < 4; ++i) {
+        SequenceRequest request = request_of(collectors[i], {static_cast<TokenId>(i), 2}, 3);
+        request.priority = classes[i];
+        request.on_event = [&, i](const TokenEvent& event) {
+            if (event.finish) {
+                ends.push_back(i);
+            }
+        };
+        core.submit(i + 1, std::move(request), clock_.steady());
+    }
+    run();
+    EXPECT_EQ(ends, (std::vector<size_t>{3, 0, 2, 1}));
 }
 
 TEST_F(CoreTest, AloneASequenceUsesTheWholeContext) {

@@ -145,7 +145,12 @@ void FakeRunner::drop(uint32_t cell) {
 void FakeRunner::truncate(Slot slot, int32_t from_position) {
     std::vector<uint32_t>& cells = slots_.at(static_cast<size_t>(slot));
     GANTRY_ASSERT(from_position >= 0, "a position to truncate from");
+    GANTRY_ASSERT(from_position == 0 || options_.capacity.sharing == PrefixSharing::kAny || static_cast<size_t>(from_position) >= cells.size(),
+                  "only a memory of any cuts is cut in the middle");
     while (cells.size() > static_cast<size_t>(from_position)) {
+        if (options_.bug_keeps_guesses && from_position > 0) {
+            break;
+        }
         drop(cells.back());
         cells.pop_back();
     }
@@ -156,6 +161,8 @@ bool FakeRunner::share_prefix(Slot from, Slot to, int32_t length) {
     std::vector<uint32_t>& target = slots_.at(static_cast<size_t>(to));
     GANTRY_ASSERT(target.empty() && from != to, "a prefix goes into an empty slot");
     GANTRY_ASSERT(length > 0 && static_cast<size_t>(length) <= source.size(), "a prefix is no longer than its source");
+    GANTRY_ASSERT(options_.capacity.sharing == PrefixSharing::kAny || static_cast<size_t>(length) == source.size(),
+                  "a whole state is shared whole");
     if (!options_.can_share) {
         return false;
     }

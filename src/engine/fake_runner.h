@@ -25,6 +25,7 @@ struct FakeRunnerOptions {
     bool bug_loses_a_row = false;                        // every 50th row is not stored as it was given
     bool bug_shares_wrong_cells = false;                 // a shared prefix lacks its middle token
     bool bug_keeps_cells = false;                        // truncate() forgets the slot but not its cells
+    bool bug_keeps_guesses = false;                      // truncate() in the middle does nothing
 };
 
 class FakeRunner : public ModelRunner {

@@ -15,6 +15,7 @@
 #include <thread>
 
 #include "engine/engine_core.h"
+#include "engine/llama_overrides.h"
 
 namespace gantry::engine {
 namespace {
@@ -43,6 +44,15 @@ std::vector<TokenId> prompt_of(const LlamaRunner& runner, size_t seed, size_t le
     return tokens;
 }
 
+// Tokens without repetition, so that each matters.
+std::vector<TokenId> various(size_t length) {
+    std::vector<TokenId> tokens;
+    for (size_t i = 0; i < length; ++i) {
+        tokens.push_back(static_cast<TokenId>(1000 + (7919 + i * 631) % 20000));
+    }
+    return tokens;
+}
+
 class LlamaRunnerTest : public ::testing::Test {
 protected:
     void SetUp() override {
@@ -50,9 +60,13 @@ protected:
             GTEST_SKIP() << "NO MODEL at " << model_path() << ": run ./dev models smollm2-135m";
         }
     }
-    std::unique_ptr<LlamaRunner> load(uint32_t context_tokens) {
-        auto runner = LlamaRunner::load(LlamaOptions{.model_path = model_path(), .context_tokens = context_tokens,
-                                                     .max_sequences = 8, .threads = 1, .batch_rows = 64, .on_progress = {}});
+    static LlamaOptions options(uint32_t context_tokens) {
+        return {.model_path = model_path(), .context_tokens = context_tokens, .max_sequences = 8, .threads = 1, .batch_rows = 64,
+                .on_progress = {}};
+    }
+    std::unique_ptr<LlamaRunner> load(uint32_t context_tokens) { return load(options(context_tokens)); }
+    std::unique_ptr<LlamaRunner> load(const LlamaOptions& with) {
+        auto runner = LlamaRunner::load(with);
         EXPECT_TRUE(runner.ok()) << (runner.ok() ? "" : runner.error().message);
         return runner.ok() ? std::move(runner).value() : nullptr;
     }
@@ -153,10 +167,7 @@ protected:
 TEST_F(LlamaRunnerTest, SharedAndCutPrefixesAreTheSamePrefix) {
     auto runner = load(1024);
     ASSERT_NE(runner, nullptr);
-    std::vector<TokenId> prompt;   // no repetition, so that each token matters
-    for (TokenId i = 0; i < 60; ++i) {
-        prompt.push_back(1000 + (7919 + i * 631) % 20000);
-    }
+    const std::vector<TokenId> prompt = various(60);
     const std::vector<float> whole = logits_after(*runner, 0, prompt);
     ASSERT_TRUE(runner->share_prefix(0, 1, 59));
     const std::vector<float> shared = logits_after(*runner, 1, prompt, 59);
@@ -185,7 +196,11 @@ TEST_F(LlamaRunnerTest, SaysWhatItLoaded) {
     EXPECT_EQ(progress, 1.0f);
     EXPECT_GT((*runner)->capacity().context_tokens, 255u);
     EXPECT_LE((*runner)->capacity().context_tokens, (*runner)->trained_context_tokens());
-    EXPECT_EQ((*runner)->capacity().slots, 64u);
+    EXPECT_EQ((*runner)->capacity().running, 64u);
+    EXPECT_EQ((*runner)->capacity().slots, 256u) << "what is cached has places beside what runs";
+    EXPECT_EQ((*runner)->capacity().logit_rows, 128u);
+    EXPECT_EQ((*runner)->capacity().sharing, PrefixSharing::kAny);
+    EXPECT_EQ((*runner)->capacity().cell_bytes, 30u * 3 * 2 * 64 * 2) << "30 layers, 3 heads of 64 for keys and for values, 16 bits";
     EXPECT_FALSE((*runner)->description().empty());
 }
 
@@ -270,6 +285,122 @@ TEST_F(LlamaRunnerTest, CancelMidPrefillEndsWithinAStepAndOthersGoOn) {
     next.on_event = [&](TokenEvent e) { if (e.finish) { other.set_value(std::move(e)); } };
     ASSERT_TRUE(engine->submit(std::move(next)).ok());
     EXPECT_EQ(other.get_future().get().finish, FinishReason::kLength);
+}
+
+TEST_F(LlamaRunnerTest, AnySlotRunsAndManyRowsHaveLogits) {
+    auto runner = load(1024);
+    ASSERT_NE(runner, nullptr);
+    const std::vector<float> first = logits_after(*runner, 0, various(40));
+    const std::vector<float> last = logits_after(*runner, 255, various(40));
+    EXPECT_LT(rms(first, last), 0.01);
+    ASSERT_TRUE(runner->share_prefix(255, 100, 39));
+    EXPECT_LT(rms(first, logits_after(*runner, 100, various(40), 39)), 0.3);
+    Batch all;   // as many rows with logits as it says
+    ASSERT_GE(runner->capacity().logit_rows, 64u);
+    for (int32_t i = 0; i < 64; ++i) {
+        all.push_back(BatchRow{.token = various(64)[static_cast<size_t>(i)], .position = i, .slot = 7, .wants_logits = true});
+    }
+    const auto outcome = runner->forward(all);
+    ASSERT_TRUE(outcome.ok() && *outcome == ForwardOutcome::kDone);
+    const auto row = runner->logits(39);
+    EXPECT_LT(rms(first, {row.begin(), row.end()}), 0.6);   // see expect_equal about rows computed together
+}
+
+TEST_F(LlamaRunnerTest, CellsOfEightBitsAnswerAlmostTheSame) {
+    LlamaOptions small = options(1024);
+    small.kv_type = KvType::kQ8;
+    auto eight = load(small);
+    auto sixteen = load(1024);
+    ASSERT_TRUE(eight && sixteen);
+    EXPECT_EQ(eight->capacity().cell_bytes * 32, sixteen->capacity().cell_bytes * 17) << "34 bytes for 32 values";
+    const std::vector<TokenId> prompt = various(60);
+    std::vector<TokenId> wrong = prompt;
+    wrong[40] = 17;
+    const std::vector<float> exact = logits_after(*sixteen, 0, prompt);
+    EXPECT_LT(2 * rms(exact, logits_after(*eight, 0, prompt)), rms(exact, logits_after(*sixteen, 1, wrong)));
+    small.flash_attention = FlashAttention::kOff;
+    const auto refused = LlamaRunner::load(small);
+    ASSERT_FALSE(refused.ok());
+    EXPECT_EQ(refused.error().code, ErrorCode::kInvalidArgument);
+    EXPECT_NE(refused.error().message.find("flash attention"), std::string::npos) << refused.error().message;
+}
+
+uint64_t resident_bytes() {
+    std::ifstream file("/proc/self/statm");
+    uint64_t total = 0, resident = 0;
+    file >> total >> resident;
+    return resident * static_cast<uint64_t>(sysconf(_SC_PAGESIZE));
+}
+
+TEST_F(LlamaRunnerTest, CellsTakeMemoryWhenTheyAreUsedAndNotBefore) {
+    const uint64_t untouched = override_counts().zeroed_untouched;
+    auto runner = load(16384);
+    ASSERT_NE(runner, nullptr);
+    const uint64_t cells = runner->capacity().cell_bytes * 16384;
+    EXPECT_GE(override_counts().zeroed_untouched - untouched, cells);
+    const uint64_t before = resident_bytes();
+    logits_after(*runner, 0, various(60));
+    EXPECT_LT(resident_bytes() - before, cells / 2);
+}
+
+TEST_F(LlamaRunnerTest, AsleepItHoldsNoCellsAndAwakeItAnswersAsBefore) {
+    auto runner = load(16384);
+    ASSERT_NE(runner, nullptr);
+    const std::vector<TokenId> prompt = various(60);
+    const std::vector<float> before = logits_after(*runner, 0, prompt);
+    for (Slot slot = 1; slot < 16; ++slot) {   // so that there is something to give back
+        logits_after(*runner, slot, prompt);
+    }
+    const uint64_t awake = resident_bytes();
+    ASSERT_TRUE(runner->set_asleep(true));
+    EXPECT_LT(resident_bytes() + 15 * 60 * runner->capacity().cell_bytes, awake);
+    runner->truncate(3, 0);   // nothing to forget, and no harm
+    ASSERT_TRUE(runner->set_asleep(true));
+    const auto begin = std::chrono::steady_clock::now();
+    ASSERT_TRUE(runner->set_asleep(false));
+    RecordProperty("wake_ms", std::to_string(std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - begin).count()));
+    ASSERT_TRUE(runner->set_asleep(false));
+    EXPECT_LT(rms(before, logits_after(*runner, 0, prompt)), 0.01);
+}
+
+TEST_F(LlamaRunnerTest, AnyNumberOfThreadsComputesTheSame) {
+    LlamaOptions three = options(1024);
+    three.threads = 3;
+    auto runner = load(three);
+    ASSERT_NE(runner, nullptr);
+    ASSERT_EQ(runner->threads_max(), 3u);
+    const std::vector<float> with_all = logits_after(*runner, 0, various(8));
+    const double waited = runner->thread_evidence().waited_ms;
+    EXPECT_EQ(runner->thread_evidence().idle_cores, -1) << "nobody asks while all threads are in use";
+    Slot slot = 1;
+    for (const uint32_t threads : {1u, 3u, 2u, 3u, 1u}) {
+        runner->set_threads(threads);
+        EXPECT_LT(rms(with_all, logits_after(*runner, slot++, various(8))), 0.01) << threads << " threads";
+        EXPECT_EQ(runner->thread_evidence().waited_ms < 0, waited < 0) << "the kernel says it always or never";
+    }
+}
+
+// Processor time of this process: when its threads sleep it stands still.
+double processor_ms() {
+    timespec time{};
+    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &time);
+    return static_cast<double>(time.tv_sec) * 1e3 + static_cast<double>(time.tv_nsec) / 1e6;
+}
+
+TEST_F(LlamaRunnerTest, IdleThreadsUseNoProcessorTime) {
+    LlamaOptions two = options(1024);
+    two.threads = 2;
+    auto runner = load(two);
+    ASSERT_NE(runner, nullptr);
+    logits_after(*runner, 0, various(8));
+    const auto give_up = std::chrono::steady_clock::now() + std::chrono::seconds(30);
+    double used = 1e9;
+    while (used > 2 && std::chrono::steady_clock::now() < give_up) {   // they spin for a moment before they sleep
+        const double before = processor_ms();
+        std::promise<void>().get_future().wait_for(std::chrono::seconds(1));   // what is measured is that nothing happens
+        used = processor_ms() - before;
+    }
+    EXPECT_LE(used, 2) << "milliseconds in a second without work";
 }
 
 TEST(LlamaRunnerErrors, WhatIsNoModelIsSaid) {

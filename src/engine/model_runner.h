@@ -47,6 +47,12 @@ enum class ForwardOutcome {
     kAborted,    // the abort flag was raised; the batch's rows are not in the cache
 };
 
+// What the system knows about the threads of the last forward; negative: not known.
+struct ThreadEvidence {
+    double waited_ms = -1;    // they were ready and had no core, all together
+    double idle_cores = -1;   // that nobody used of late; looked at only while less than threads_max() are in use
+};
+
 class ModelRunner {
 public:
     virtual ~ModelRunner() = default;
@@ -66,6 +72,7 @@ public:
     // Threads that the next forwards use, 1 to threads_max().
     virtual uint32_t threads_max() const { return 1; }
     virtual void set_threads(uint32_t threads) { static_cast<void>(threads); }
+    virtual ThreadEvidence thread_evidence() const { return {}; }
 
     // Gives the memory of all cells back, or takes it again; every slot is empty after either. False: could not, still asleep.
     virtual bool set_asleep(bool asleep) { return !asleep; }

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <map>
 #include <numeric>
 #include <random>
 
@@ -27,9 +28,15 @@ struct Reference {
     bool near_boundary = false;            // top_p's cut lies within rounding of another one
 };
 
-Reference reference(const std::vector<float>& row, const SamplingParams& params, const TokenCounts& counts) {
+bool bit_of(const std::vector<uint32_t>& mask, size_t i) { return i / 32 < mask.size() && (mask[i / 32] >> (i % 32) & 1u) != 0; }
+
+Reference reference(const std::vector<float>& row, const SamplingParams& params, const TokenCounts& counts,
+                    const std::vector<uint32_t>& allowed = {}) {
     Reference r;
     r.logits.assign(row.begin(), row.end());
+    for (size_t i = 0; i < row.size() && !allowed.empty(); ++i) {
+        r.logits[i] = bit_of(allowed, i) ? r.logits[i] : -kInf;
+    }
     for (const auto& [token, bias] : params.logit_bias) {
         r.logits[static_cast<size_t>(token)] += bias;
     }
@@ -40,6 +47,7 @@ Reference reference(const std::vector<float>& row, const SamplingParams& params,
     }
     r.order.resize(row.size());
     std::iota(r.order.begin(), r.order.end(), 0);
+    std::erase_if(r.order, [&](TokenId t) { return r.logits[static_cast<size_t>(t)] == -kInf; });
     const auto logit = [&](TokenId t) { return r.logits[static_cast<size_t>(t)]; };
     std::stable_sort(r.order.begin(), r.order.end(), [&](TokenId a, TokenId b) { return logit(a) > logit(b); });
     const double best = logit(r.order[0]);
@@ -76,7 +84,7 @@ SamplingParams random_params(std::mt19937_64& random) {
     params.temperature = real(0.2, 2.0);
     params.top_p = chance(50) ? real(0.0, 1.0) : 1.0f;
     params.min_p = chance(30) ? real(0.001, 0.5) : 0.0f;
-    params.top_k = chance(50) ? static_cast<int32_t>(1 + random() % 100) : 0;
+    params.top_k = chance(50) ? static_cast<int32_t>(1 + random() % (chance(20) ? 2500 : 100)) : 0;
     params.presence_penalty = chance(30) ? real(-2, 2) : 0.0f;
     params.frequency_penalty = chance(30) ? real(-2, 2) : 0.0f;
     params.repetition_penalty = chance(30) ? real(0.5, 2) : 1.0f;
@@ -97,8 +105,14 @@ TEST(Sampler, SupportAndGreedyMatchThePlainReference) {
         for (int i = 0; i < 20; ++i) {
             counts[static_cast<TokenId>(random() % row.size())] = static_cast<uint32_t>(random() % 4);
         }
-        const Reference expected = reference(row, params, needs_counts(params) ? counts : TokenCounts{});
-        const SampleInput input{.logits = row, .params = params, .counts = counts, .index = 0, .end_tokens = {}};
+        std::vector<uint32_t> allowed;
+        if (round % 4 == 0) {
+            allowed.resize(random() % 10 == 0 ? 1 : (row.size() + 31) / 32);   // may be too short: the rest is not allowed
+            std::generate(allowed.begin(), allowed.end(), [&] { return static_cast<uint32_t>(random() % 3 == 0 ? random() : 0u); });
+            allowed[0] |= 1u << (random() % 20);
+        }
+        const Reference expected = reference(row, params, needs_counts(params) ? counts : TokenCounts{}, allowed);
+        const SampleInput input{.logits = row, .params = params, .counts = counts, .index = 0, .end_tokens = {}, .allowed = allowed};
         if (!expected.near_boundary) {
             std::vector<TokenId> tokens = expected.order;
             std::sort(tokens.begin(), tokens.end());
@@ -125,23 +139,69 @@ TEST(Sampler, TiesAreKeptByTheLowerId) {
     EXPECT_EQ(sampler.sample(input)->token, 0);
 }
 
+// The ties of changed logits with untouched ones are in order of the token, too, in the short list as by thresholds.
+TEST(Sampler, ManyTiesAreCutWithoutListingThem) {
+    Sampler sampler;
+    std::vector<float> row(20000, 1.5f);
+    row[7] = 1.0f;
+    row[19999] = 3.5f;
+    row[3] = 2.0f;
+    SamplingParams params;
+    params.logit_bias = {{7, 0.5f}, {19999, -2.0f}, {3, 0.0f}};
+    SampleInput input{.logits = row, .params = params, .counts = {}, .index = 0, .end_tokens = {}};
+    for (int32_t k : {5, 900, 1500, 19999}) {
+        params.top_k = k;
+        std::vector<TokenId> expected(static_cast<size_t>(k));
+        std::iota(expected.begin(), expected.end(), 0);
+        EXPECT_EQ(sampler.support(input), expected) << k;
+        std::vector<bool> seen(static_cast<size_t>(k), false);
+        for (input.index = 0; input.index < 200; ++input.index) {
+            const TokenId token = sampler.sample(input)->token;
+            ASSERT_LT(token, k);
+            seen[static_cast<size_t>(token)] = true;
+        }
+        EXPECT_GT(std::count(seen.begin(), seen.end(), true), k == 5 ? 4 : 150) << "all of them are drawn alike";
+    }
+    params.top_k = 0;
+    params.top_p = 0.25f;
+    const std::vector<TokenId> quarter = sampler.support(input);
+    EXPECT_NEAR(static_cast<double>(quarter.size()), 5000, 2);
+    EXPECT_EQ(quarter.back(), static_cast<TokenId>(quarter.size()) - 1);
+    params.temperature = 0;
+    EXPECT_EQ(sampler.sample(input)->token, 3);
+    row[3] = 1.5f;
+    EXPECT_EQ(sampler.sample(input)->token, 0);
+}
+
+TEST(Sampler, ATemperatureNearNothingIsGreedy) {
+    Sampler sampler;
+    std::vector<float> row(1000, 0.0f);
+    row[500] = 0.5f;
+    for (float temperature : {1e-3f, 1e-10f, 1e-39f}) {
+        const SamplingParams params{.temperature = temperature};
+        EXPECT_EQ(sampler.sample(SampleInput{.logits = row, .params = params, .counts = {}, .index = 0, .end_tokens = {}})->token, 500);
+    }
+}
+
 TEST(Sampler, DrawsFollowTheDistribution) {
     std::mt19937_64 random(11);
     Sampler sampler;
-    for (int round = 0; round < 8; ++round) {
+    for (int round = 0; round < 12; ++round) {
         const std::vector<float> row = random_logits(random, 2500, 1.5f);
+        std::vector<uint32_t> allowed(round >= 8 ? 60 : 0, round == 8 ? 0x80000001u : 0xfff0fffeu);
         SamplingParams params;
         params.seed = static_cast<uint64_t>(round);
-        params.temperature = 0.3f + 0.2f * static_cast<float>(round);
+        params.temperature = 0.3f + 0.2f * static_cast<float>(round % 8);
         params.top_k = round % 2 == 0 ? 40 : 0;
         params.top_p = round % 3 == 0 ? 0.8f : 1.0f;
         params.logit_bias = {{5, 4.0f}};
-        const Reference expected = reference(row, params, {});
+        const Reference expected = reference(row, params, {}, allowed);
         constexpr uint32_t kDraws = 10000;
         std::vector<uint32_t> seen(row.size(), 0);
         for (uint32_t i = 0; i < kDraws; ++i) {
             const TokenCounts none;
-            const auto drawn = sampler.sample(SampleInput{.logits = row, .params = params, .counts = none, .index = i, .end_tokens = {}});
+            const auto drawn = sampler.sample(
+                SampleInput{.logits = row, .params = params, .counts = none, .index = i, .end_tokens = {}, .allowed = allowed});
             ++seen[static_cast<size_t>(drawn->token)];
         }
         // Rare tokens are pooled, so that each class expects at least ten.
@@ -167,6 +227,30 @@ TEST(Sampler, DrawsFollowTheDistribution) {
         const double freedom = classes - 1;
         EXPECT_LE(chi, freedom + 4 * std::sqrt(2 * freedom)) << "round " << round << ", " << classes << " classes";
     }
+}
+
+TEST(Sampler, CountsFindWhatWasCounted) {
+    std::mt19937_64 random(2);
+    TokenCounts counts;
+    std::map<TokenId, uint32_t> expected;
+    for (int i = 0; i < 5000; ++i) {
+        const auto token = static_cast<TokenId>(random() % 3000);
+        if (i % 3 == 0) {
+            counts.try_emplace(token, 0);
+            expected.try_emplace(token, 0);
+        } else {
+            counts[token] += 1;
+            expected[token] += 1;
+        }
+    }
+    EXPECT_EQ((std::map<TokenId, uint32_t>(counts.begin(), counts.end())), expected);
+    EXPECT_EQ(counts.size(), expected.size());
+    for (TokenId token = 0; token < 3000; ++token) {
+        const uint32_t* count = counts.find(token);
+        ASSERT_EQ(count != nullptr, expected.contains(token));
+        ASSERT_TRUE(!count || *count == expected[token]);
+    }
+    EXPECT_EQ(TokenCounts{}.find(0), nullptr);
 }
 
 TEST(Sampler, NumbersDependOnSeedAndIndexOnly) {
@@ -226,6 +310,66 @@ TEST(Sampler, EndTokensAreMaskedBeforeMinTokens) {
     EXPECT_EQ(sampler.sample(input)->token, 8);
 }
 
+std::vector<uint32_t> only(std::initializer_list<TokenId> tokens, size_t size) {
+    std::vector<uint32_t> mask((size + 31) / 32, 0);
+    for (TokenId token : tokens) {
+        mask[static_cast<size_t>(token) / 32] |= 1u << (token % 32);
+    }
+    return mask;
+}
+
+// A constraint allows an end token only where the text may end, so nothing else holds it back.
+TEST(Sampler, BesideAConstraintEndTokensAreItsMatter) {
+    Sampler sampler;
+    std::vector<float> row(1000, 5.0f);
+    row[7] = 9;
+    row[8] = 8;
+    SamplingParams params;
+    params.temperature = 0;
+    params.min_tokens = 3;
+    params.ignore_eos = true;
+    params.stop_token_ids = {8};
+    const std::vector<TokenId> ends = {7};
+    const auto both = only({7, 8, 999}, row.size());
+    SampleInput input{.logits = row, .params = params, .counts = {}, .index = 0, .end_tokens = ends, .allowed = both};
+    EXPECT_EQ(sampler.sample(input)->token, 7);
+    const auto stop_only = only({8, 999}, row.size());
+    input.allowed = stop_only;
+    EXPECT_EQ(sampler.sample(input)->token, 8);
+    const auto last = only({999}, row.size());
+    input.allowed = last;
+    EXPECT_EQ(sampler.sample(input)->token, 999);
+}
+
+TEST(Sampler, WhatAConstraintForbidsNeitherBiasNorPenaltyBringsBack) {
+    Sampler sampler;
+    const std::vector<float> row(1000, 0.0f);
+    SamplingParams params;
+    params.presence_penalty = -2;
+    params.logit_bias = {{4, 100.0f}, {600, 1.0f}, {600, 1.0f}};
+    const TokenCounts counts = {{5, 9}, {601, 1}};
+    const auto allowed = only({600, 601, 602}, row.size());
+    SampleInput input{.logits = row, .params = params, .counts = counts, .index = 0, .end_tokens = {}, .allowed = allowed};
+    EXPECT_EQ(sampler.support(input), (std::vector<TokenId>{600, 601, 602}));
+    params.top_k = 2;
+    EXPECT_EQ(sampler.support(input), (std::vector<TokenId>{600, 601})) << "a bias that is listed twice counts twice";
+}
+
+TEST(Sampler, NothingAllowedIsAnErrorThatSaysSo) {
+    Sampler sampler;
+    std::vector<float> row(1000, 0.0f);
+    row[31] = -kInf;
+    const SamplingParams params;
+    const auto impossible = only({31}, row.size());
+    const std::vector<uint32_t> past_the_end(40, 0);
+    for (const std::vector<uint32_t>& allowed : {impossible, past_the_end}) {
+        const auto drawn =
+            sampler.sample(SampleInput{.logits = row, .params = params, .counts = {}, .index = 0, .end_tokens = {}, .allowed = allowed});
+        ASSERT_FALSE(drawn.ok());
+        EXPECT_NE(drawn.error().message.find("no token is left to choose"), std::string::npos) << drawn.error().message;
+    }
+}
+
 TEST(Sampler, LogprobsAreOfTheModelsOwnDistribution) {
     std::mt19937_64 random(3);
     const std::vector<float> row = random_logits(random, 3001);
@@ -242,7 +386,9 @@ TEST(Sampler, LogprobsAreOfTheModelsOwnDistribution) {
     params.logprobs = true;
     params.top_logprobs = 20;
     Sampler sampler;
-    const auto drawn = sampler.sample(SampleInput{.logits = row, .params = params, .counts = {}, .index = 0, .end_tokens = {}});
+    const auto allowed = only({11, 12}, row.size());
+    const auto drawn =
+        sampler.sample(SampleInput{.logits = row, .params = params, .counts = {}, .index = 0, .end_tokens = {}, .allowed = allowed});
     EXPECT_EQ(drawn->token, 11);
     EXPECT_NEAR(drawn->logprob->logprob, row[11] - std::log(sum), 1e-4);
     ASSERT_EQ(drawn->top_logprobs.size(), 20u);

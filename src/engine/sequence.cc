@@ -2,14 +2,6 @@
 
 namespace gantry::engine {
 
-uint64_t hash_tokens(const std::vector<TokenId>& tokens) {
-    uint64_t hash = 0xcbf29ce484222325ull;   // FNV-1a over the tokens; equality is checked where hashes agree
-    for (TokenId token : tokens) {
-        hash = (hash ^ static_cast<uint32_t>(token)) * 0x100000001b3ull;
-    }
-    return hash;
-}
-
 Timings timings_of(const Sequence& sequence, SteadyTime now) {
     const auto ms = [](SteadyTime from, SteadyTime to) {
         return std::chrono::duration<double, std::milli>(to - from).count();

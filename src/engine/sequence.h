@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cstdint>
 #include <limits>
+#include <optional>
 #include <vector>
 
 #include "base/clock.h"
@@ -12,17 +13,26 @@
 
 namespace gantry::engine {
 
+// Another sequence computes a beginning of this one's prompt right now: wait, then share it.
+struct Following {
+    SequenceId leader = 0;
+    Slot slot = -1;                       // the leader's
+    uint32_t length = 0;                  // tokens to share
+    bool whole = false;                   // the prompts are equal: both draw their first token from the leader's last row
+};
+
 struct Sequence {
     SequenceId id = 0;                    // grows with each submission: the higher, the younger
     SequenceRequest request;
     std::vector<TokenId> tokens;          // prompt, then what was generated; survives preemption
     uint32_t prompt_tokens = 0;
-    uint64_t prompt_hash = 0;
     TokenCounts counts;                   // kept only when a penalty needs it
 
     Slot slot = -1;                       // -1: waits for admission
     uint32_t computed = 0;                // tokens [0, computed) have their KV in the slot
-    bool follows = false;                 // another sequence computes the same prompt right now: wait, then share it
+    std::optional<Following> following;   // only while computed is 0
+    std::vector<TokenId> draft;           // guesses of what comes after tokens, for this step
+    double acceptance = 0.5;              // how often a guess was right, the latest ones counting most
     uint64_t admitted_step = 0;
     uint64_t last_row_step = 0;
     uint32_t lowest_computed = std::numeric_limits<uint32_t>::max();   // first position ever computed for this request
@@ -38,7 +48,6 @@ struct Sequence {
     uint32_t cached_tokens() const { return first_row_at == SteadyTime{} ? 0 : std::min(prompt_tokens, lowest_computed); }
 };
 
-uint64_t hash_tokens(const std::vector<TokenId>& tokens);
 Timings timings_of(const Sequence& sequence, SteadyTime now);
 
 }  // namespace gantry::engine

@@ -4,8 +4,8 @@
 
 #include <algorithm>
 #include <deque>
-#include <iterator>
 #include <optional>
+#include <type_traits>
 
 #include "base/assert.h"
 #include "engine_server/detokenizer.h"
@@ -15,29 +15,50 @@ namespace gantry::engine_server {
 namespace {
 
 using engine::FinishReason;
-using engine::TokenEvent;
+using protocol::openai::AnswerKind;
 using protocol::openai::AnswerTimings;
 using protocol::openai::AnswerWriter;
 using protocol::openai::Generation;
-using protocol::openai::Logprobs;
+using protocol::openai::LogprobsText;
+using protocol::openai::ServiceTier;
 using protocol::openai::Usage;
+
+// A chunk holds no more text and log-probabilities than about this, however much has gathered:
+// readers of events bound them (our gateway at 1 MiB).
+constexpr size_t kChunkBytesMax = 64u << 10;
 
 // One sequence's answer as it grows.
 struct Choice {
-    explicit Choice(std::vector<std::string> stops) : detokenizer(std::move(stops)) {}
+    Choice(std::vector<std::string> stops, AnswerKind kind)
+        : detokenizer(std::move(stops)), logprobs(kind) {}
 
     Detokenizer detokenizer;
     uint64_t hub_key = 0;
     engine::SequenceId sequence = 0;
     bool begun = false;         // the stream has its role and its echo
+    bool touched = false;       // has something for the stream's next write
     std::string finish_reason;  // empty: goes on
-    std::string text;           // whole answers only
-    Logprobs logprobs;          // streams: of tokens whose text is held back; whole answers: all
+    std::string text;           // streams: what is not written yet; whole answers: all
+    LogprobsText logprobs;      // of tokens whose text may be held back
     uint32_t prompt_tokens = 0;
     uint32_t cached_tokens = 0;
     uint32_t completion_tokens = 0;
     AnswerTimings timings;
 };
+
+engine::Priority priority_of(ServiceTier tier) {
+    switch (tier) {
+        case ServiceTier::kPriority: return engine::Priority::kHigh;
+        case ServiceTier::kDefault: return engine::Priority::kNormal;
+        case ServiceTier::kFlex: return engine::Priority::kBatch;
+    }
+    return engine::Priority::kNormal;
+}
+
+std::string_view shown_tier(const Generation& generation) {
+    return generation.names_tier ? protocol::openai::name_of(generation.service_tier)
+                                 : std::string_view();
+}
 
 class Answer {
 public:
@@ -46,14 +67,27 @@ public:
           services_(services),
           model_(*services.model),
           plan_(std::move(plan)),
-          writer_(plan_.kind, services.random, services.clock.wall(), plan_.model),
-          changed_(services.io) {}
+          writer_(plan_.kind, services.random, services.clock.wall(), plan_.model,
+                  shown_tier(plan_.generation)),
+          changed_(services.io) {
+        if (plan_.generation.deadline_ms > 0) {
+            deadline_ = Deadline::at(exchange.request().received_at +
+                                     std::chrono::milliseconds(plan_.generation.deadline_ms));
+        }
+    }
 
     ~Answer() { cancel_all(); }
     Answer(const Answer&) = delete;
     Answer& operator=(const Answer&) = delete;
 
     http::Task<void> run() {
+        if (exchange_.client_gone()) {
+            co_return;
+        }
+        if (late()) {
+            co_await respond_error(exchange_, too_late());
+            co_return;
+        }
         if (Status submitted = submit_all(); !submitted) {
             co_await respond_error(exchange_, submitted.error());
             co_return;
@@ -73,17 +107,36 @@ public:
 private:
     Status submit_all();
     void cancel_all();
-    void take(uint32_t index, const TokenEvent& event, std::string& out);
-    void finish(uint32_t index, const char* reason, std::string& out);
-    void emit(uint32_t index, const std::string& text, std::string& out);
-    std::string take_events();
-    void note_failure(const TokenEvent& event);
-    protocol::openai::TokenLogprobView logprob_view(const TokenEvent& event) const;
+
+    // As events arrive, whatever the client reads meanwhile.
+    void take(uint32_t index, const SequenceEvents& events);
+    bool take_token(uint32_t index, engine::TokenId token, const TokenLogprobs* logprobs);
+    void finish(uint32_t index, const char* reason);
+    void fail(Error error);
+    void give_up();
+    size_t held_max() const {
+        return plan_.generation.stream ? services_.limits.stream_backlog
+                                       : services_.limits.whole_answer;
+    }
+    Error engine_failure(const engine::TokenEvent& event) const;
+    bool late() const { return deadline_.passed(services_.clock.steady()); }
+    Error too_late() const;
+    protocol::openai::TokenLogprobView logprob_view(const TokenLogprobs& logprobs) const;
+
+    // For the stream.
+    void write_choice(uint32_t index, bool last);
+    template <class... Arguments>
+    void add_chunk(void (AnswerWriter::*chunk)(std::string&, Arguments...) const,
+                   std::type_identity_t<Arguments>... arguments);
+    std::string take_output();
+
     Usage usage() const;
     AnswerTimings timings() const;
+    http::Task<bool> wait();
     http::Task<void> run_stream();
     http::Task<void> run_whole();
     http::Task<bool> start_stream();
+    http::Task<void> end_stream(std::string output);
     bool open() const { return finished_ < choices_.size() && !failure_ && !gone_; }
 
     http::Exchange& exchange_;
@@ -91,9 +144,11 @@ private:
     LoadedModel& model_;
     AnswerPlan plan_;
     AnswerWriter writer_;
+    Deadline deadline_;
     http::Signal changed_;
     std::deque<Choice> choices_;
-    std::vector<std::pair<uint32_t, TokenEvent>> events_;
+    std::string output_;  // chunks that are complete and not written yet
+    size_t held_ = 0;     // bytes that wait for the client, about
     size_t finished_ = 0;
     std::optional<Error> failure_;
     bool gone_ = false;
@@ -103,17 +158,14 @@ Status Answer::submit_all() {
     GANTRY_ASSERT(plan_.schema.empty() == (plan_.grammar == nullptr), "an answer is held to its schema");
     const uint32_t total = static_cast<uint32_t>(plan_.prompts.size()) * plan_.generation.n;
     for (uint32_t index = 0; index < total; ++index) {
-        Choice& choice = choices_.emplace_back(plan_.generation.stop);
-        choice.hub_key = services_.hub.add([this, index](TokenEvent event) {
-            events_.emplace_back(index, std::move(event));
-            changed_.notify();
+        Choice& choice = choices_.emplace_back(plan_.generation.stop, plan_.kind);
+        choice.hub_key = services_.hub.add([this, index](const SequenceEvents& events) {
+            take(index, events);
+            if (plan_.generation.stream || !open()) {  // else nobody wants to know yet
+                changed_.notify();
+            }
         });
-        engine::SequenceRequest request;
-        request.prompt = plan_.prompts[index / plan_.generation.n];
-        request.sampling = plan_.sampling;
-        request.sampling.seed += index;
-        request.max_tokens = plan_.generation.max_tokens;
-        request.constraint = plan_.grammar ? plan_.grammar->start() : nullptr;
+        engine::SequenceRequest request = sequence_request(plan_, index, deadline_);
         request.on_event = services_.hub.sender(choice.hub_key);
         Result<engine::SequenceId> sequence = model_.engine->submit(std::move(request));
         if (!sequence) {
@@ -124,6 +176,7 @@ Status Answer::submit_all() {
         }
         choice.sequence = *sequence;
     }
+    plan_.prompts = {};  // the engine has them
     return Ok{};
 }
 
@@ -136,111 +189,176 @@ void Answer::cancel_all() {
     }
 }
 
-protocol::openai::TokenLogprobView Answer::logprob_view(const TokenEvent& event) const {
+// ---- events
+
+void Answer::take(uint32_t index, const SequenceEvents& events) {
+    Choice& choice = choices_[index];
+    const engine::TokenEvent& latest = events.latest;
+    choice.prompt_tokens = latest.prompt_tokens;
+    choice.cached_tokens = latest.cached_tokens;
+    choice.timings = {latest.timings.queue_ms, latest.timings.prefill_ms,
+                      latest.timings.decode_ms};
+    choice.touched = true;
+    if (late()) {  // also here, since the coroutine may be waiting for a slow client
+        fail(too_late());
+        return;
+    }
+    for (size_t i = 0; i < events.tokens.size(); ++i) {
+        const TokenLogprobs* logprobs =
+            i < events.logprobs.size() ? &events.logprobs[i] : nullptr;
+        if (!take_token(index, events.tokens[i], logprobs)) {
+            // What the engine still sent before it heard of that is not part of the answer.
+            model_.engine->cancel(choice.sequence);
+            finish(index, "stop");
+            return;
+        }
+        if (held_ > held_max()) {
+            give_up();
+            return;
+        }
+    }
+    if (!latest.finish) {
+        return;
+    }
+    if (*latest.finish == FinishReason::kStop || *latest.finish == FinishReason::kLength) {
+        choice.text += choice.detokenizer.finish();
+        finish(index, *latest.finish == FinishReason::kStop ? "stop" : "length");
+        return;
+    }
+    fail(engine_failure(latest));
+}
+
+// False: a stop string is complete.
+bool Answer::take_token(uint32_t index, engine::TokenId token, const TokenLogprobs* logprobs) {
+    Choice& choice = choices_[index];
+    ++choice.completion_tokens;
+    if (logprobs != nullptr && plan_.generation.logprobs) {
+        const size_t before = choice.logprobs.bytes();
+        choice.logprobs.add(logprob_view(*logprobs));
+        held_ += choice.logprobs.bytes() - before;
+    }
+    const bool armed = choice.completion_tokens > plan_.generation.min_tokens;
+    const Detokenizer::Output piece =
+        choice.detokenizer.push(model_.tokenizer->piece(token), armed);
+    choice.text += piece.text;
+    held_ += piece.text.size();
+    if (plan_.generation.stream &&
+        choice.text.size() + choice.logprobs.bytes() > kChunkBytesMax) {
+        write_choice(index, false);
+    }
+    return !piece.stopped;
+}
+
+protocol::openai::TokenLogprobView Answer::logprob_view(const TokenLogprobs& logprobs) const {
     protocol::openai::TokenLogprobView view;
-    view.token = model_.tokenizer->piece(*event.token, true);
-    view.logprob = event.logprob ? event.logprob->logprob : 0;
-    for (const engine::TokenLogprob& top : event.top_logprobs) {
+    view.token = model_.tokenizer->piece(logprobs.token.token, true);
+    view.logprob = logprobs.token.logprob;
+    for (const engine::TokenLogprob& top : logprobs.top) {
         view.top.emplace_back(model_.tokenizer->piece(top.token, true), top.logprob);
     }
     return view;
 }
 
-// Appends to a stream what a choice has to say; whole answers gather it.
-void Answer::emit(uint32_t index, const std::string& text, std::string& out) {
+void Answer::finish(uint32_t index, const char* reason) {
     Choice& choice = choices_[index];
-    if (!plan_.generation.stream) {
-        choice.text += text;
-        return;
-    }
-    if (!choice.begun) {
-        choice.begun = true;
-        if (plan_.kind == protocol::openai::AnswerKind::kChat) {
-            out += http::sse_event(json::serialize(writer_.role_chunk(index)));
-        } else if (!plan_.echoes.empty()) {
-            const std::string& echo = plan_.echoes[index / plan_.generation.n];
-            out += http::sse_event(json::serialize(writer_.text_chunk(index, echo)));
-        }
-    }
-    if (!text.empty()) {
-        const Logprobs* logprobs = plan_.generation.logprobs ? &choice.logprobs : nullptr;
-        out += http::sse_event(json::serialize(writer_.text_chunk(index, text, logprobs)));
-        choice.logprobs.clear();
-    }
-}
-
-void Answer::finish(uint32_t index, const char* reason, std::string& out) {
-    Choice& choice = choices_[index];
+    services_.hub.remove(choice.hub_key);
     choice.finish_reason = reason;
     ++finished_;
-    services_.hub.remove(choice.hub_key);
-    if (!plan_.generation.stream) {
-        return;
+    if (plan_.generation.stream) {
+        write_choice(index, true);
+        add_chunk(&AnswerWriter::finish_chunk, index, reason);
     }
-    if (!choice.logprobs.empty()) {
-        // Tokens without text of their own, such as those of a stop string.
-        out += http::sse_event(json::serialize(writer_.text_chunk(index, "", &choice.logprobs)));
-    }
-    out += http::sse_event(json::serialize(writer_.finish_chunk(index, reason)));
 }
 
-void Answer::note_failure(const TokenEvent& event) {
-    if (*event.finish == FinishReason::kError) {
-        failure_ = internal_error(event.error.empty() ? "the engine failed while it answered"
-                                                      : event.error);
-        failure_->reason = "engine_error";
+void Answer::fail(Error error) {
+    cancel_all();
+    failure_ = std::move(error);
+}
+
+// More has gathered than may. The memory is given back; what the reader of a stream gets next, if it
+// reads on at all, is the error.
+void Answer::give_up() {
+    if (plan_.generation.stream) {
+        fail(unavailable("the answer was given up: its reader was too far behind", "slow_reader"));
     } else {
-        failure_ = unavailable("the engine is stopping: send the request again", "engine_stopping");
+        fail(Error{ErrorCode::kTooLarge,
+                   fmt::format("the answer is over {} bytes: ask for fewer tokens or "
+                               "log-probabilities, or stream it",
+                               held_max()),
+                   {},
+                   "answer_too_large"});
+    }
+    output_ = {};
+    for (Choice& choice : choices_) {
+        choice.touched = false;
+        choice.text = {};
+        choice.logprobs = LogprobsText(plan_.kind);
     }
 }
 
-void Answer::take(uint32_t index, const TokenEvent& event, std::string& out) {
+Error Answer::engine_failure(const engine::TokenEvent& event) const {
+    if (*event.finish != FinishReason::kError) {
+        return unavailable("the engine is stopping: send the request again", "engine_stopping");
+    }
+    if (late()) {
+        return too_late();
+    }
+    Error error = internal_error(event.error.empty() ? "the engine failed while it answered"
+                                                     : event.error);
+    error.reason = "engine_error";
+    return error;
+}
+
+Error Answer::too_late() const {
+    return Error{ErrorCode::kDeadlineExceeded,
+                 fmt::format("the answer was not complete within the {} ms that 'deadline_ms' "
+                             "allows: allow more, or ask for less",
+                             plan_.generation.deadline_ms),
+                 "deadline_ms", "deadline_exceeded"};
+}
+
+// ---- the stream's bytes
+
+template <class... Arguments>
+void Answer::add_chunk(void (AnswerWriter::*chunk)(std::string&, Arguments...) const,
+                       std::type_identity_t<Arguments>... arguments) {
+    output_ += "data: ";
+    (writer_.*chunk)(output_, arguments...);
+    output_ += "\n\n";
+}
+
+// What a choice has gathered, as one chunk. `last`: also tokens without a text of their own, such
+// as those of a stop string.
+void Answer::write_choice(uint32_t index, bool last) {
     Choice& choice = choices_[index];
-    if (!choice.finish_reason.empty()) {
-        return;  // a stop string ended it; what the engine still sent before it heard of that is
-                 // not part of the answer
-    }
-    choice.prompt_tokens = event.prompt_tokens;
-    choice.cached_tokens = event.cached_tokens;
-    choice.completion_tokens = event.completion_tokens;
-    choice.timings = {event.timings.queue_ms, event.timings.prefill_ms, event.timings.decode_ms};
-    if (event.token) {
-        if (plan_.generation.logprobs) {
-            choice.logprobs.push_back(logprob_view(event));
-        }
-        const bool armed = event.completion_tokens > plan_.generation.min_tokens;
-        Detokenizer::Output piece =
-            choice.detokenizer.push(model_.tokenizer->piece(*event.token), armed);
-        emit(index, piece.text, out);
-        if (piece.stopped) {
-            model_.engine->cancel(choice.sequence);
-            finish(index, "stop", out);
-            return;
+    choice.touched = false;
+    if (!choice.begun) {
+        choice.begun = true;
+        if (plan_.kind == AnswerKind::kChat) {
+            add_chunk(&AnswerWriter::role_chunk, index);
+        } else if (!plan_.echoes.empty()) {
+            add_chunk(&AnswerWriter::text_chunk, index,
+                      plan_.echoes[index / plan_.generation.n], "null");
         }
     }
-    if (!event.finish) {
-        return;
+    if (!choice.text.empty() || (last && !choice.logprobs.empty())) {
+        const std::string logprobs = choice.logprobs.empty() ? "null" : choice.logprobs.take();
+        add_chunk(&AnswerWriter::text_chunk, index, choice.text, logprobs);
+        choice.text.clear();
     }
-    if (*event.finish == FinishReason::kStop || *event.finish == FinishReason::kLength) {
-        emit(index, choice.detokenizer.finish(), out);
-        finish(index, *event.finish == FinishReason::kStop ? "stop" : "length", out);
-        return;
-    }
-    note_failure(event);
 }
 
-// All that has arrived, as bytes for the stream.
-std::string Answer::take_events() {
-    std::string out;
-    const auto events = std::exchange(events_, {});
-    for (const auto& [index, event] : events) {
-        take(index, event, out);
-        if (failure_) {
-            break;
+std::string Answer::take_output() {
+    for (uint32_t index = 0; index < choices_.size(); ++index) {
+        if (choices_[index].touched && choices_[index].finish_reason.empty()) {
+            write_choice(index, false);
         }
     }
-    return out;
+    held_ = 0;
+    return std::exchange(output_, {});
 }
+
+// ---- the totals
 
 Usage Answer::usage() const {
     Usage usage;
@@ -265,6 +383,24 @@ AnswerTimings Answer::timings() const {
     return timings;
 }
 
+// ---- answering
+
+// For a change. False: none came for kPingAfter.
+http::Task<bool> Answer::wait() {
+    std::chrono::milliseconds patience = kPingAfter;
+    if (!deadline_.never()) {
+        const auto left = std::chrono::ceil<std::chrono::milliseconds>(deadline_.time() -
+                                                                       services_.clock.steady());
+        patience = std::clamp(left, std::chrono::milliseconds(0), kPingAfter);
+    }
+    bool woken = co_await changed_.wait(patience);
+    if (!woken && open() && late()) {
+        fail(too_late());
+        woken = true;
+    }
+    co_return woken;
+}
+
 http::Task<bool> Answer::start_stream() {
     if (exchange_.started()) {
         co_return true;
@@ -277,25 +413,21 @@ http::Task<bool> Answer::start_stream() {
 }
 
 http::Task<void> Answer::run_stream() {
+    std::string output = take_output();
     while (open()) {
-        std::string out;
-        if (events_.empty()) {
-            const bool woken = co_await changed_.wait(kPingAfter);
-            if (!woken && events_.empty()) {
-                out = http::kSsePing;
+        if (output.empty()) {
+            const bool woken = co_await wait();
+            output = take_output();
+            if (!woken && output.empty()) {
+                output = http::kSsePing;
             }
+            continue;  // what ended the answer in the meantime goes out with it
         }
-        out += take_events();
-        if (out.empty()) {
-            continue;
-        }
-        if (failure_ && !exchange_.started()) {
-            break;
-        }
-        const bool delivered = co_await start_stream() && co_await exchange_.write(out);
+        const bool delivered = co_await start_stream() && co_await exchange_.write(output);
         if (!delivered) {
             co_return;  // the destructor cancels
         }
+        output = take_output();
     }
     if (gone_) {
         co_return;
@@ -304,16 +436,21 @@ http::Task<void> Answer::run_stream() {
         co_await respond_error(exchange_, *failure_);
         co_return;
     }
-    std::string end;
+    co_await end_stream(std::move(output));
+}
+
+// `output`: what was not written before the answer's end.
+http::Task<void> Answer::end_stream(std::string output) {
+    output += take_output();
     if (failure_) {
-        end = http::sse_event(protocol::openai::error_json(*failure_));
+        output += http::sse_event(protocol::openai::error_json(*failure_));
     } else {
         if (plan_.generation.include_usage) {
-            end += http::sse_event(json::serialize(writer_.usage_chunk(usage(), timings())));
+            add_chunk(&AnswerWriter::usage_chunk, usage(), timings());
         }
-        end += http::sse_event(protocol::openai::kStreamEnd);
+        output += take_output() + http::sse_event(protocol::openai::kStreamEnd);
     }
-    const bool delivered = co_await exchange_.write(end);
+    const bool delivered = co_await start_stream() && co_await exchange_.write(output);
     if (delivered) {
         co_await exchange_.finish();
     }
@@ -321,10 +458,7 @@ http::Task<void> Answer::run_stream() {
 
 http::Task<void> Answer::run_whole() {
     while (open()) {
-        if (events_.empty()) {
-            co_await changed_.wait(kPingAfter);
-        }
-        take_events();
+        co_await wait();
     }
     if (gone_) {
         co_return;
@@ -343,10 +477,13 @@ http::Task<void> Answer::run_whole() {
         }
         entry.text += choice.text;
         entry.finish_reason = choice.finish_reason;
-        entry.logprobs = plan_.generation.logprobs ? &choice.logprobs : nullptr;
+        if (!choice.logprobs.empty()) {
+            entry.logprobs = choice.logprobs.take();
+        }
     }
-    http::Response response =
-        http::json_response(200, json::serialize(writer_.answer(choices, usage(), timings())));
+    std::string body;
+    writer_.answer(body, choices, usage(), timings());
+    http::Response response = http::json_response(200, std::move(body));
     co_await exchange_.respond(std::move(response));
 }
 
@@ -393,6 +530,21 @@ Result<engine::SamplingParams> make_sampling(const Generation& generation, uint3
     return sampling;
 }
 
+engine::SequenceRequest sequence_request(const AnswerPlan& plan, uint32_t choice,
+                                         Deadline deadline) {
+    const Generation& generation = plan.generation;
+    engine::SequenceRequest request;
+    request.prompt = plan.prompts[choice / generation.n];
+    request.sampling = plan.sampling;
+    request.sampling.seed += choice;
+    request.max_tokens = generation.max_tokens;
+    request.priority = priority_of(generation.service_tier);
+    request.deadline = deadline;
+    request.cache_salt = generation.cache_salt;
+    request.constraint = plan.grammar ? plan.grammar->start() : nullptr;
+    return request;
+}
+
 http::Task<void> answer(http::Exchange& exchange, Services& services, AnswerPlan plan) {
     Answer answering(exchange, services, std::move(plan));
     co_await answering.run();
@@ -403,6 +555,9 @@ http::Response error_response(const Error& error) {
                                                   protocol::openai::error_json(error));
     if (error.code == ErrorCode::kRateLimited || error.code == ErrorCode::kUnavailable) {
         response.headers.set("retry-after", "1");
+    }
+    if (error.code == ErrorCode::kDeadlineExceeded) {
+        response.headers.set("x-should-retry", "false");  // for SDKs: it is too late by now
     }
     return response;
 }

@@ -14,6 +14,7 @@
 #include <thread>
 
 #include "base/log.h"
+#include "engine/llama_embedding_runner.h"
 #include "engine/llama_runner.h"
 #include "engine_server/deep_stacks.h"
 #include "engine_server/exit_file.h"
@@ -36,15 +37,25 @@ std::string template_of(const llama_model* model) {
     return source == nullptr ? std::string() : std::string(source);
 }
 
-Result<std::unique_ptr<LoadedModel>> load_model(const EngineServerOptions& options,
-                                                Frontend& frontend) {
-    engine::LlamaOptions llama;
-    llama.model_path = options.model_path;
-    llama.context_tokens = options.context_tokens;
-    llama.max_sequences = options.max_sequences;
-    llama.threads = options.threads;
-    llama.on_progress = [&frontend](float progress) { frontend.set_progress(progress); };
-    Result<std::unique_ptr<engine::LlamaRunner>> runner = engine::LlamaRunner::load(llama);
+engine::FlashAttention flash_attention_of(const std::string& name) {
+    if (name == "auto") {
+        return engine::FlashAttention::kAuto;
+    }
+    return name == "on" ? engine::FlashAttention::kOn : engine::FlashAttention::kOff;
+}
+
+// nullopt: generate text.
+std::optional<engine::Pooling> choose_pooling(const std::string& wanted, const llama_model* model) {
+    if (wanted.empty()) {
+        return engine::pooling_of(model);
+    }
+    return engine::pooling_named(wanted);
+}
+
+Result<std::unique_ptr<LoadedModel>> make_generator(engine::LlamaModelPtr file,
+                                                    const engine::LlamaOptions& options,
+                                                    const engine::EngineConfig& config) {
+    auto runner = engine::LlamaRunner::create(std::move(file), options);
     if (!runner) {
         return runner.error();
     }
@@ -59,8 +70,57 @@ Result<std::unique_ptr<LoadedModel>> load_model(const EngineServerOptions& optio
     model->chat_template = *std::move(chat_template);
     model->capacity = (*runner)->capacity();
     model->description = (*runner)->description();
-    model->engine = engine::Engine::start(*std::move(runner), {});
+    model->engine = engine::Engine::start(*std::move(runner), config);
     return model;
+}
+
+Result<std::unique_ptr<LoadedModel>> make_embedder(engine::LlamaModelPtr file,
+                                                   engine::Pooling pooling,
+                                                   const engine::LlamaOptions& options) {
+    auto runner = engine::LlamaEmbeddingRunner::create(std::move(file), pooling, options);
+    if (!runner) {
+        return runner.error();
+    }
+    const llama_model* loaded = (*runner)->model();
+    auto model = std::make_unique<LoadedModel>();
+    model->tokenizer = make_llama_tokenizer(llama_model_get_vocab(loaded));
+    if (const char* source = llama_model_chat_template(loaded, "rerank")) {
+        model->rerank_template = source;
+    }
+    model->embedding = (*runner)->capacity();
+    model->description = engine::llama_description(loaded);
+    model->embedder = engine::Embedder::start(*std::move(runner));
+    return model;
+}
+
+Result<std::unique_ptr<LoadedModel>> load_model(const EngineServerOptions& options,
+                                                Frontend& frontend) {
+    engine::LlamaOptions llama;
+    llama.model_path = options.model_path;
+    llama.context_tokens = options.context_tokens;
+    llama.max_sequences = options.max_sequences;
+    llama.threads = options.threads;
+    llama.kv_type = options.kv_type == "q8_0" ? engine::KvType::kQ8 : engine::KvType::kF16;
+    llama.flash_attention = flash_attention_of(options.flash_attention);
+    engine::EngineConfig config;
+    config.sleep_after_s = options.sleep_after_s;
+    Result<engine::LlamaModelPtr> file = engine::load_llama_model(
+        options.model_path, [&frontend](float progress) { frontend.set_progress(progress); });
+    if (!file) {
+        return file.error();
+    }
+    const std::optional<engine::Pooling> pooling = choose_pooling(options.pooling, file->get());
+    return pooling ? make_embedder(std::move(file).value(), *pooling, llama)
+                   : make_generator(std::move(file).value(), llama, config);
+}
+
+std::string capacity_text(const LoadedModel& model) {
+    if (model.embedder) {
+        return fmt::format("embeddings of up to {} tokens, {} tokens a forward",
+                           model.embedding.input_tokens, model.embedding.batch_rows);
+    }
+    return fmt::format("context of {} tokens for up to {} sequences", model.capacity.context_tokens,
+                       model.capacity.running);
 }
 
 // The process: one io thread (this one), one that loads the model, the engine's own.
@@ -117,9 +177,7 @@ private:
                 io_.stop();
                 return;
             }
-            log::info("ready: {}, context of {} tokens for up to {} sequences",
-                      (**loaded)->description, (**loaded)->capacity.context_tokens,
-                      (**loaded)->capacity.slots);
+            log::info("ready: {}, {}", (**loaded)->description, capacity_text(***loaded));
             frontend_.set_model(std::move(**loaded));
         });
     }

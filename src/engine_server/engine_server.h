@@ -24,6 +24,11 @@ struct EngineServerOptions {
     uint32_t context_tokens = 0;
     uint32_t max_sequences = 0;
     uint32_t threads = 0;
+    std::string kv_type = "f16";           // or "q8_0"
+    std::string flash_attention = "auto";  // or "on", "off"
+    double sleep_after_s = 0;              // idle for so long: the KV cache is given back; 0: never
+    std::string pooling;  // "mean", "cls", "last", "rank": make embeddings; "none": generate text;
+                          // empty: what the model's file is for
     std::string
         exit_file;  // where to write why it ended, one JSON object, for the worker that adopts it
 };

@@ -83,16 +83,19 @@ struct Frontend::State {
     State(http::asio::io_context& io, FrontendOptions options)
         : hub(io),
           services{.pool = pool,
+                   .large_pool = large_pool,
                    .grammar_pool = grammar_pool,
                    .hub = hub,
                    .io = io,
                    .model_name = std::move(options.model_name),
                    .listed_name = std::move(options.listed_name),
+                   .limits = options.limits,
                    .clock = system_clock(),
                    .random = system_random(),
                    .started_at = system_clock().wall(),
                    .model = nullptr},
           pool(deep_pool(kPoolThreads)),
+          large_pool(deep_pool(1)),
           grammar_pool(deep_pool(1)),
           server(io, with_routes(router, services), server_options()) {
         if (!options.api_key.empty()) {
@@ -112,6 +115,7 @@ struct Frontend::State {
     EventHub hub;
     Services services;
     http::BlockingPool pool;
+    http::BlockingPool large_pool;
     http::BlockingPool grammar_pool;
     http::Router router;
     http::Server server;

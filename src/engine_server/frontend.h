@@ -16,6 +16,7 @@ struct FrontendOptions {
     std::string model_name;   // in answers; empty: the request's own
     std::string listed_name;  // at /v1/models
     std::string api_key;      // empty: none needed
+    AnswerLimits limits{};
 };
 
 class Frontend {

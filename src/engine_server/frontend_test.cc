@@ -1,209 +1,14 @@
 // The endpoints over real sockets, with a FakeRunner behind them.
 
-#include "engine_server/frontend.h"
+#include <fstream>
+#include <sstream>
 
-#include <gtest/gtest.h>
-
-#include <boost/asio/co_spawn.hpp>
-#include <boost/asio/detached.hpp>
-#include <boost/asio/executor_work_guard.hpp>
-#include <boost/asio/post.hpp>
-#include <condition_variable>
-#include <future>
-#include <thread>
-
-#include "base/json.h"
-#include "engine/fake_runner.h"
+#include "engine_server/frontend_test_support.h"
 
 namespace gantry::engine_server {
 namespace {
 
-namespace asio = http::asio;
-using engine::Batch;
-using engine::ForwardOutcome;
-
-constexpr uint32_t kVocabulary = 61;
-constexpr uint32_t kContext = 256;
-
-// A token is a letter; "<|x|>" is the one special text, token 60.
-class LetterTokenizer final : public Tokenizer {
-public:
-    Result<std::vector<engine::TokenId>> tokenize(std::string_view text,
-                                                  bool parse_special) const override {
-        std::vector<engine::TokenId> tokens;
-        for (size_t i = 0; i < text.size(); ++i) {
-            if (parse_special && text.substr(i).starts_with("<|x|>")) {
-                tokens.push_back(60);
-                i += 4;
-            } else {
-                tokens.push_back(static_cast<unsigned char>(text[i]) % 60);
-            }
-        }
-        return tokens;
-    }
-    std::string piece(engine::TokenId token, bool) const override {
-        return std::string(1, static_cast<char>('A' + token % 26));
-    }
-    std::vector<size_t> special_text_starts(std::string_view text) const override {
-        const size_t at = text.find("<|x|>");
-        return at == text.npos ? std::vector<size_t>() : std::vector<size_t>{at};
-    }
-    engine::TokenId begin_token() const override { return -1; }
-    std::string begin_text() const override { return {}; }
-    std::string end_text() const override { return {}; }
-    bool is_end(engine::TokenId token) const override { return token == 60; }
-    uint32_t size() const override { return kVocabulary; }
-    size_t piece_bytes_max() const override { return 8; }
-};
-
-// Holds the engine's thread inside forward() until let go, and can make it fail.
-class Gate {
-public:
-    std::optional<Result<ForwardOutcome>> pass() {
-        std::unique_lock lock(mutex_);
-        ++arrived_;
-        changed_.notify_all();
-        changed_.wait(lock, [this] { return permits_ != 0; });
-        if (permits_ > 0) {
-            --permits_;
-        }
-        if (fail_after_ > 0 && --fail_after_ == 0) {
-            return Result<ForwardOutcome>(internal_error("the fake device is gone"));
-        }
-        return std::nullopt;
-    }
-    void open() { permit(-1); }
-    void permit(int forwards) {
-        set([this, forwards] { permits_ = forwards; });
-    }
-    void fail_at(int forward) {
-        set([this, forward] { fail_after_ = forward; });
-    }
-    bool wait_arrived(int times) {
-        std::unique_lock lock(mutex_);
-        return changed_.wait_for(lock, std::chrono::seconds(20), [&] { return arrived_ >= times; });
-    }
-
-private:
-    template <class Change>
-    void set(Change change) {
-        const std::lock_guard lock(mutex_);
-        change();
-        changed_.notify_all();
-    }
-    std::mutex mutex_;
-    std::condition_variable changed_;
-    int permits_ = -1;  // negative: any number
-    int arrived_ = 0;
-    int fail_after_ = 0;
-};
-
-class FrontendTest : public testing::Test {
-protected:
-    FrontendTest() : work_(asio::make_work_guard(io_)) {}
-
-    void start(FrontendOptions options = {"", "letters", ""}, engine::EngineConfig config = {}) {
-        frontend_ = std::make_unique<Frontend>(io_, std::move(options));
-        Result<uint16_t> port = frontend_->server().listen_tcp("127.0.0.1", 0, "engine");
-        ASSERT_TRUE(port.ok());
-        endpoint_ = "tcp:127.0.0.1:" + std::to_string(*port);
-        config_ = config;
-        thread_ = std::thread([this] { io_.run(); });
-    }
-
-    void load() {
-        auto model = std::make_unique<LoadedModel>();
-        model->tokenizer = std::make_unique<LetterTokenizer>();
-        model->chat_template = std::move(
-            *ChatTemplate::create("{% for m in messages %}{{ m.content }}{% endfor %}", "", ""));
-        engine::FakeRunnerOptions fake;
-        fake.capacity = {
-            .context_tokens = kContext, .slots = 8, .batch_rows = 64, .vocabulary = kVocabulary};
-        fake.on_forward = [this](const Batch&) { return gate_.pass(); };
-        auto runner = std::make_unique<engine::FakeRunner>(std::move(fake));
-        model->capacity = runner->capacity();
-        model->description = "arithmetic";
-        model->engine = engine::Engine::start(std::move(runner), config_);
-        engine_ = model->engine.get();
-        std::promise<void> done;
-        asio::post(io_, [&] {
-            frontend_->set_model(std::move(model));
-            done.set_value();
-        });
-        done.get_future().wait();
-    }
-
-    void TearDown() override {
-        if (!thread_.joinable()) {
-            return;
-        }
-        gate_.open();
-        auto stop = [](Frontend& frontend, asio::io_context& io) -> http::Task<void> {
-            co_await frontend.stop(Deadline::after(std::chrono::seconds(1)));
-            io.stop();
-        };
-        asio::co_spawn(io_, stop(*frontend_, io_), asio::detached);
-        thread_.join();
-        frontend_.reset();
-    }
-
-    http::SimpleResponse call(const std::string& method, const std::string& target,
-                              const std::string& body = "", http::Headers headers = {}) {
-        Result<http::SimpleResponse> response =
-            http::fetch(endpoint_, {method, target, std::move(headers), body});
-        EXPECT_TRUE(response.ok()) << (response.ok() ? "" : response.error().message);
-        return response.ok() ? *response : http::SimpleResponse{};
-    }
-    json::object post(const std::string& target, const std::string& body, int status) {
-        const http::SimpleResponse response = call("POST", target, body);
-        EXPECT_EQ(response.status, status) << response.body;
-        Result<json::value> parsed = parse_json(response.body);
-        EXPECT_TRUE(parsed.ok()) << response.body;
-        return parsed.ok() && parsed->is_object() ? parsed->as_object() : json::object();
-    }
-    std::vector<std::string> stream(const std::string& target, const std::string& body) {
-        std::vector<std::string> events;
-        http::SseReader reader;
-        const auto sink = [&](std::string_view bytes) {
-            const Result<std::vector<http::SseEvent>> more = reader.feed(bytes);
-            for (const http::SseEvent& event : *more) {
-                events.push_back(event.data);
-            }
-            return true;
-        };
-        const Result<http::SimpleResponse> response =
-            http::fetch_stream(endpoint_, {"POST", target, {}, body}, sink);
-        EXPECT_TRUE(response.ok()) << (response.ok() ? "" : response.error().message);
-        return events;
-    }
-    static bool eventually(const std::function<bool()>& holds) {
-        const auto end = std::chrono::steady_clock::now() + std::chrono::seconds(20);
-        while (!holds()) {
-            if (std::chrono::steady_clock::now() > end) {
-                return false;
-            }
-            std::this_thread::sleep_for(std::chrono::milliseconds(2));
-        }
-        return true;
-    }
-
-    asio::io_context io_{1};
-    asio::executor_work_guard<asio::io_context::executor_type> work_;
-    Gate gate_;
-    engine::EngineConfig config_;
-    std::unique_ptr<Frontend> frontend_;
-    engine::Engine* engine_ = nullptr;
-    std::string endpoint_;
-    std::thread thread_;
-};
-
-std::string chat_body(const std::string& content, const std::string& extra = "") {
-    return R"({"messages":[{"role":"user","content":")" + content + "\"}]" + extra + "}";
-}
-const json::object& error_in(const json::object& body) { return body.at("error").as_object(); }
-std::string content_of(const json::object& answer, size_t choice = 0) {
-    return std::string(answer.at("choices").at(choice).at("message").at("content").as_string());
-}
+class FrontendTest : public FrontendRig {};
 
 TEST_F(FrontendTest, SaysThatItLoads) {
     start();
@@ -544,6 +349,26 @@ TEST_F(FrontendTest, KeysModelsMetricsTokens) {
     EXPECT_EQ(call("POST", "/tokenize", R"({"content":"<","parse_special":false})", key).body,
               R"({"tokens":[0]})");
     EXPECT_EQ(call("POST", "/detokenize", R"({"tokens":[0,1]})", key).body, R"({"content":"AB"})");
+}
+
+TEST_F(FrontendTest, EveryMetricIsDocumented) {
+    start();
+    load();
+    post("/v1/chat/completions", chat_body("hello", R"(,"max_tokens":3)"), 200);
+    std::ifstream file(GANTRY_SOURCE_DIR "/docs/metrics.md");
+    const std::string documented{std::istreambuf_iterator<char>(file), {}};
+    ASSERT_FALSE(documented.empty());
+    std::istringstream lines(call("GET", "/metrics").body);
+    int metrics = 0;
+    for (std::string line; std::getline(lines, line);) {
+        constexpr std::string_view kType = "# TYPE ";
+        if (line.starts_with(kType)) {
+            const std::string name = line.substr(kType.size(), line.find(' ', kType.size()) - kType.size());
+            EXPECT_NE(documented.find("`" + name + "`"), std::string::npos) << name;
+            ++metrics;
+        }
+    }
+    EXPECT_GE(metrics, 10);
 }
 
 }  // namespace

@@ -57,15 +57,14 @@ public:
         if (token < 0 || token >= size_) {
             return {};
         }
-        std::string text(64, '\0');
-        int32_t length = llama_token_to_piece(vocab_, token, text.data(),
-                                              static_cast<int32_t>(text.size()), 0, special);
-        if (length < 0) {
-            text.resize(static_cast<size_t>(-length));
-            length = llama_token_to_piece(vocab_, token, text.data(),
-                                          static_cast<int32_t>(text.size()), 0, special);
+        char buffer[128];  // most pieces fit a string without memory of its own
+        const int32_t length =
+            llama_token_to_piece(vocab_, token, buffer, sizeof(buffer), 0, special);
+        if (length >= 0) {
+            return std::string(buffer, static_cast<size_t>(length));
         }
-        text.resize(static_cast<size_t>(std::max(length, 0)));
+        std::string text(static_cast<size_t>(-length), '\0');
+        llama_token_to_piece(vocab_, token, text.data(), -length, 0, special);
         return text;
     }
 
@@ -84,6 +83,23 @@ public:
 
     engine::TokenId begin_token() const override {
         return llama_vocab_get_add_bos(vocab_) ? llama_vocab_bos(vocab_) : -1;
+    }
+    TextFrame frame() const override {
+        TextFrame frame;
+        if (llama_vocab_get_add_bos(vocab_)) {
+            frame.begin.push_back(llama_vocab_bos(vocab_));
+        }
+        if (llama_vocab_type(vocab_) == LLAMA_VOCAB_TYPE_WPM) {
+            frame.between = frame.end = {llama_vocab_sep(vocab_)};
+            return frame;
+        }
+        if (llama_vocab_get_add_eos(vocab_)) {
+            frame.between = frame.end = {llama_vocab_eos(vocab_)};
+        }
+        if (llama_vocab_get_add_sep(vocab_)) {
+            frame.between.push_back(llama_vocab_sep(vocab_));
+        }
+        return frame;
     }
     std::string begin_text() const override { return piece(llama_vocab_bos(vocab_), true); }
     std::string end_text() const override { return piece(llama_vocab_eos(vocab_), true); }

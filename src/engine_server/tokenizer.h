@@ -22,6 +22,13 @@ struct PromptPart {
     bool is_input = false;
 };
 
+// What a model was trained to see around a text, and between the two texts of a pair.
+struct TextFrame {
+    std::vector<engine::TokenId> begin;
+    std::vector<engine::TokenId> between;
+    std::vector<engine::TokenId> end;
+};
+
 class Tokenizer {
 public:
     virtual ~Tokenizer() = default;
@@ -36,6 +43,7 @@ public:
 
     virtual engine::TokenId begin_token()
         const = 0;                               // put before a prompt; -1: the model wants none
+    virtual TextFrame frame() const { return {}; }  // for embeddings: BERT's [CLS] and [SEP]
     virtual std::string begin_text() const = 0;  // what templates call bos_token; may be empty
     virtual std::string end_text() const = 0;    // eos_token
     virtual bool is_end(engine::TokenId token) const = 0;  // ends a text: there may be several

@@ -8,6 +8,7 @@ namespace gantry::gateway {
 http::Response error_answer(int status, const Error& error, int retry_after_s) {
     http::Response response = http::json_response(status, protocol::openai::error_json(error));
     if (retry_after_s > 0) response.headers.set("retry-after", std::to_string(retry_after_s));
+    if (error.reason == "deadline_exceeded") response.headers.set("x-should-retry", "false");  // for SDKs: it is too late by now
     if (status == 401) response.headers.set("www-authenticate", "Bearer");
     return response;
 }

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <boost/asio/steady_timer.hpp>
+#include <span>
 
 #include "base/json.h"
 #include "gateway/answers.h"
@@ -11,6 +12,8 @@
 #include "gateway/resolve.h"
 #include "protocol/openai/chat.h"
 #include "protocol/openai/completions.h"
+#include "protocol/openai/embeddings.h"
+#include "protocol/openai/rerank.h"
 #include "protocol/openai/upstream.h"
 
 namespace gantry::gateway {
@@ -20,7 +23,33 @@ namespace openai = protocol::openai;
 using http::Exchange;
 using http::Task;
 
-enum class Operation { kChat, kCompletion };
+// The name of the model asked for, after everything else in the body was found valid.
+using Validate = Result<std::string> (*)(const json::value& body);
+
+template <class Request>
+Result<std::string> model_of(Result<Request> request) {
+    if (!request) return std::move(request).error();
+    if (request->model.empty()) return invalid_argument("model is missing: name one of those that GET /v1/models lists.", "model");
+    return std::move(request->model);
+}
+
+struct Operation {
+    const char* name;                                       // in usage records and metrics
+    const char* path;                                       // behind /v1, here and at the engine
+    Validate validate;
+    std::span<const std::string_view> (*fields)();          // that go on to the engine
+    const char* answer_key;                                 // what an answer has in any case
+};
+
+constexpr Operation kOperations[] = {
+    {"chat", "/chat/completions", [](const json::value& body) { return model_of(openai::parse_chat(body)); }, openai::chat_fields,
+     "choices"},
+    {"completion", "/completions", [](const json::value& body) { return model_of(openai::parse_completion(body)); },
+     openai::completion_fields, "choices"},
+    {"embedding", "/embeddings", [](const json::value& body) { return model_of(openai::parse_embeddings(body)); },
+     openai::embedding_fields, "data"},
+    {"rerank", "/rerank", [](const json::value& body) { return model_of(openai::parse_rerank(body)); }, openai::rerank_fields, "results"},
+};
 
 // Counts a request while it is answered.
 class InFlight {
@@ -46,27 +75,12 @@ Status check_media_type(const http::Headers& headers) {
     return Ok{};
 }
 
-// The name of the model asked for, after everything else in the body was found valid.
-Result<std::string> validate(Operation operation, const json::value& body) {
-    std::string model;
-    if (operation == Operation::kChat) {
-        Result<openai::ChatRequest> request = openai::parse_chat(body);
-        if (!request) return std::move(request).error();
-        model = std::move(request->model);
-    } else {
-        Result<openai::CompletionRequest> request = openai::parse_completion(body);
-        if (!request) return std::move(request).error();
-        model = std::move(request->model);
-    }
-    if (model.empty()) return invalid_argument("model is missing: name one of those that GET /v1/models lists.", "model");
-    return model;
-}
-
 openai::ModelEntry shown(const ModelEntry& entry) {
     openai::ModelEntry model;
     model.id = entry.name;
     model.created = to_unix_ms(entry.created_at) / 1000;
     if (entry.context_length > 0) model.meta["context_length"] = entry.context_length;
+    if (!entry.pooling.empty()) model.meta["pooling"] = entry.pooling;
     model.meta["ready_instances"] = entry.targets.size();
     if (entry.targets.empty()) model.meta["not_ready_reason"] = entry.stopped ? "stopped" : entry.not_ready_reason;
     return model;
@@ -80,10 +94,10 @@ public:
 
     void add_routes(http::Router& router) override {
         for (const std::string& root : {std::string("/v1"), std::string("/v1-openai")}) {
-            router.add({"POST", root + "/chat/completions", kInference,
-                        [this](Exchange& exchange) { return complete(exchange, Operation::kChat); }});
-            router.add({"POST", root + "/completions", kInference,
-                        [this](Exchange& exchange) { return complete(exchange, Operation::kCompletion); }});
+            for (const Operation& operation : kOperations) {
+                router.add({"POST", root + operation.path, kInference,
+                            [this, &operation](Exchange& exchange) { return perform(exchange, operation); }});
+            }
             router.add({"GET", root + "/models", kInference, [this](Exchange& exchange) { return list_models(exchange); }});
             router.add({"GET", root + "/models/{id...}", kInference, [this](Exchange& exchange) { return show_model(exchange); }});
         }
@@ -96,32 +110,31 @@ public:
     uint32_t in_flight(const InstanceId& instance) const override { return relay_.in_flight(instance); }
 
 private:
-    Task<void> complete(Exchange& exchange, Operation operation) {
+    Task<void> perform(Exchange& exchange, const Operation& operation) {
         const InFlight counted(metrics_.in_flight());
-        const char* const name = operation == Operation::kChat ? "chat" : "completion";
         Job job;
         job.begun = clock_.steady();
         job.routes = tables_.routes();
         http::Response refusal;
         if (!prepare(exchange, operation, job, refusal)) {
-            metrics_.request_done(name, refusal.status);
+            metrics_.request_done(operation.name, refusal.status);
             co_await exchange.respond(std::move(refusal));
             co_return;
         }
-        job.record.operation = name;
+        job.record.operation = operation.name;
         co_await relay_.run(exchange, std::move(job));
         retry_journal_later();
     }
 
     // Everything before an engine is asked. False: `refusal` is the answer.
-    bool prepare(Exchange& exchange, Operation operation, Job& job, http::Response& refusal) {
+    bool prepare(Exchange& exchange, const Operation& operation, Job& job, http::Response& refusal) {
         http::Request& request = exchange.request();
         if (const Status media = check_media_type(request.headers); !media) {
             refusal = error_answer(415, media.error());
             return false;
         }
         const Result<json::value> body = parse_json(request.body);
-        const Result<std::string> model = body ? validate(operation, *body) : Result<std::string>(body.error());
+        const Result<std::string> model = body ? operation.validate(*body) : Result<std::string>(body.error());
         if (!model) {
             refusal = error_answer(model.error());
             return false;
@@ -136,14 +149,14 @@ private:
         }
         job.model = *entry;
         const json::object& fields = body->get_object();
-        const bool chat = operation == Operation::kChat;
-        json::object forward = openai::forward_body(fields, chat ? openai::chat_fields() : openai::completion_fields());
+        json::object forward = openai::forward_body(fields, operation.fields());
         job.stream = openai::wants_stream(forward);
         job.wants_usage = openai::wants_usage(forward);
         if (job.stream) openai::ask_for_usage(forward);
         job.body = json::serialize(forward);
         request.body = {};  // held once, not twice, while the engine works
-        job.target = chat ? "/v1/chat/completions" : "/v1/completions";
+        job.target = std::string("/v1") + operation.path;
+        job.answer_key = operation.answer_key;
         const Principal& who = principal(exchange);
         job.record.request_id = request.id;
         job.record.user_id = who.user_id;

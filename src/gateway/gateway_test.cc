@@ -16,7 +16,7 @@ protected:
 TEST_F(GatewayTest, ListsReadyModelsOrAll) {
     model("org/big:q4", {target_of("ins_0", "unix:/none")}).context_length = 8192;
     model("loading", {}).not_ready_reason = "loading (42 %)";
-    model("also", {target_of("ins_1", "unix:/none")});
+    model("also", {target_of("ins_1", "unix:/none")}).pooling = "mean";
     ModelEntry& stopped = model("stopped", {target_of("ins_2", "unix:/none")});
     stopped.stopped = true;
     start();
@@ -27,6 +27,8 @@ TEST_F(GatewayTest, ListsReadyModelsOrAll) {
         ASSERT_EQ(models.size(), 2u);
         EXPECT_EQ(models[0].at("id").as_string(), "also");
         EXPECT_EQ(models[1].at("id").as_string(), "org/big:q4");
+        EXPECT_EQ(models[0].at("meta").at("pooling").as_string(), "mean");
+        EXPECT_FALSE(models[1].at("meta").as_object().contains("pooling"));
         EXPECT_EQ(models[1].at("owned_by").as_string(), "gantry");
         EXPECT_EQ(models[1].at("created").to_number<int64_t>(), 1'700'000'000);
         const auto all = parse_json(get(std::string(root) + "/models?all=true").body);
@@ -93,7 +95,7 @@ TEST_F(GatewayTest, EveryRouteNeedsAPrincipalUnlessPublic) {
         EXPECT_EQ(error_code(response, 401), "invalid_api_key") << target;
         EXPECT_EQ(response.headers.get("www-authenticate"), "Bearer");
     }
-    for (const char* target : {"/v1/chat/completions", "/v1/completions", "/test/user", "/test/password"}) {
+    for (const char* target : {"/v1/chat/completions", "/v1/completions", "/v1/embeddings", "/v1/rerank", "/test/user", "/test/password"}) {
         error_code(send(bare("POST", target)), 401);
     }
     EXPECT_EQ(send(bare("GET", "/test/public")).body, "all");

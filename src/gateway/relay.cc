@@ -63,6 +63,9 @@ int retry_after_of(const http::Headers& headers) {
     return whole ? std::clamp(seconds, 0, 120) : 0;
 }
 
+// Ends that the client brought about itself: the engine is as well as ever.
+bool is_clients_doing(const Error& error) { return error.reason == "deadline_exceeded" || error.reason == "slow_reader"; }
+
 uint32_t milliseconds(Duration duration) {
     return static_cast<uint32_t>(std::max<int64_t>(0, std::chrono::duration_cast<std::chrono::milliseconds>(duration).count()));
 }
@@ -180,7 +183,7 @@ Task<void> Relay::relay_whole(Exchange& exchange, Job& job, Upstream& upstream) 
         co_return;
     }
     Result<json::value> parsed = parse_json(*body);
-    const bool answer = parsed && parsed->is_object() && parsed->get_object().contains("choices");
+    const bool answer = parsed && parsed->is_object() && parsed->get_object().contains(job.answer_key);
     if (!answer) {
         // An error in a 200 is an error; anything else is no answer at all.
         std::optional<Error> error = parsed ? openai::error_of(500, *parsed) : std::nullopt;
@@ -232,9 +235,11 @@ Task<void> Relay::relay_stream(Exchange& exchange, Job& job, Upstream& upstream)
     meter(job, 200, false);
     if (end == End::kBroken) {
         upstream.response->cancel();
-        balancer_.suspect(upstream.lease.instance());
-        log::warn("request {}: the stream of instance {} broke: {}", exchange.request().id, upstream.lease.instance().text,
-                  log::escape(broken.message, 200));
+        if (!is_clients_doing(broken)) {
+            balancer_.suspect(upstream.lease.instance());
+            log::warn("request {}: the stream of instance {} broke: {}", exchange.request().id, upstream.lease.instance().text,
+                      log::escape(broken.message, 200));
+        }
         co_await exchange.write(error_event(broken));
         co_await exchange.finish();
         co_return;

@@ -28,6 +28,7 @@ struct Job {
     const ModelEntry* model = nullptr;
     std::string target;                         // path at the engine
     std::string body;                           // rebuilt from the allowed fields, include_usage set for streams
+    const char* answer_key = "choices";         // what an answer that is not streamed has in any case
     bool stream = false;
     bool wants_usage = false;                   // the client itself asked for the usage chunk
     SteadyTime begun{};

@@ -57,6 +57,47 @@ TEST_F(RelayTest, CompletionsGoTheirWay) {
     EXPECT_EQ(records(2)[1].operation, "completion");
 }
 
+TEST_F(RelayTest, EmbeddingsGoTheirWay) {
+    const std::string answer = R"({"object":"list","data":[{"index":0,"embedding":[0.5]}],"model":"file","usage":{"prompt_tokens":3,"total_tokens":3}})";
+    ScriptedEngine& engine = serve(answers(200, answer), BackendKind::kLlamaServer);
+    for (const char* path : {"/v1/embeddings", "/v1-openai/embeddings"}) {
+        const auto response = send(call("POST", path, R"({"model":"tiny","input":["a"],"dimensions":1,"embd_normalize":-1})"));
+        EXPECT_EQ(response.status, 200) << response.body;
+        EXPECT_EQ(parse_json(response.body)->at("model").as_string(), "tiny");
+    }
+    EXPECT_EQ(engine.seen()[0].path, "/v1/embeddings");
+    EXPECT_EQ(parse_json(engine.seen()[0].body)->as_object().size(), 3u) << "only what engines share goes on";
+    const UsageRecord& record = records(2)[1];
+    EXPECT_EQ(record.operation, "embedding");
+    EXPECT_EQ(record.prompt_tokens, 3u);
+    EXPECT_EQ(record.completion_tokens, 0u);
+    EXPECT_FALSE(record.estimated);
+    error_code(send(call("POST", "/v1/embeddings", R"({"model":"tiny","input":""})")), 400);
+    error_code(send(call("POST", "/v1/embeddings", R"({"input":"a"})")), 400);
+    EXPECT_EQ(engine.seen().size(), 2u);
+}
+
+TEST_F(RelayTest, RerankGoesItsWay) {
+    ScriptedEngine& engine = serve(answers(200, R"({"results":[{"index":0,"relevance_score":1}],"usage":{"total_tokens":9}})"));
+    const auto response = send(call("POST", "/v1/rerank", R"({"model":"tiny","query":"q","documents":["d"],"top_n":1,"x":2})"));
+    EXPECT_EQ(response.status, 200) << response.body;
+    EXPECT_EQ(engine.seen()[0].path, "/v1/rerank");
+    EXPECT_FALSE(parse_json(engine.seen()[0].body)->as_object().contains("x"));
+    EXPECT_EQ(records(1)[0].operation, "rerank");
+    EXPECT_EQ(records(1)[0].prompt_tokens, 9u);
+    error_code(send(call("POST", "/v1/rerank", R"({"model":"tiny","query":"q","documents":[]})")), 400);
+}
+
+TEST_F(RelayTest, AnAnswerOfAnotherKindIsNone) {
+    serve(answers(200, kAnswer));
+    EXPECT_EQ(error_code(send(call("POST", "/v1/embeddings", R"({"model":"tiny","input":"a"})")), 502), "engine_crashed");
+}
+
+TEST_F(RelayTest, WhatAModelCannotDoIsSaidAsTheEngineSaidIt) {
+    serve(answers(400, R"({"error":{"message":"no","type":"invalid_request_error","param":"model","code":"unsupported_model_capability"}})"));
+    EXPECT_EQ(error_code(send(call("POST", "/v1/embeddings", R"({"model":"tiny","input":"a"})")), 400), "unsupported_model_capability");
+}
+
 TEST_F(RelayTest, AStreamComesEventByEventWithoutUnaskedUsage) {
     ScriptedEngine& engine = serve(streams({data(chunk("a")), data(chunk("b")) + data(kFinish), data(kUsage), kDone}));
     const auto response = chat(true);
@@ -259,6 +300,32 @@ TEST_F(RelayTest, AnotherInstanceIsTriedBeforeTheFirstByteOnly) {
     const size_t before = dying.seen().size();
     EXPECT_EQ(chat(true, {}, "broken").body, data(chunk("y")) + kDone);
     EXPECT_EQ(dying.seen().size(), before);
+}
+
+TEST_F(RelayTest, ADeadlineThatPassedIsNotTheEnginesFault) {
+    const std::string late = R"({"error":{"message":"late","type":"server_error","param":"deadline_ms","code":"deadline_exceeded"}})";
+    ScriptedEngine& streaming = engine(streams({data(chunk("a")), data(late)}));
+    ScriptedEngine& other = engine(streams({data(chunk("a")), kDone}));
+    ScriptedEngine& whole = engine(answers(504, late));
+    model("streamed", {target_of("ins_0", streaming.endpoint()), target_of("ins_1", other.endpoint())});
+    model("whole", {target_of("ins_2", whole.endpoint())});
+    start();
+    const auto refused = chat(false, R"(,"deadline_ms":5,"cache_salt":"s","service_tier":"priority","priority":-1)", "whole");
+    EXPECT_EQ(error_code(refused, 504), "deadline_exceeded");
+    EXPECT_EQ(refused.headers.get("x-should-retry"), "false");
+    EXPECT_EQ(whole.seen().size(), 1u) << "no other try";
+    const json::object seen = parse_json(whole.seen()[0].body)->as_object();
+    EXPECT_EQ(seen.at("deadline_ms"), 5);
+    EXPECT_EQ(seen.at("cache_salt"), "s");
+    EXPECT_EQ(seen.at("service_tier"), "default");
+    EXPECT_EQ(seen.at("priority"), 0);
+    size_t ended = 0;
+    for (int i = 0; i < 6; ++i) {
+        const std::string body = chat(true, {}, "streamed").body;
+        EXPECT_THAT(body, testing::AnyOf(HasSubstr("deadline_exceeded"), EndsWith(kDone)));
+        ended += body.find("deadline_exceeded") != std::string::npos ? 1 : 0;
+    }
+    EXPECT_GE(ended, 2u) << "it is asked as before, for it is no suspect";
 }
 
 TEST_F(RelayTest, ABrokenStreamIsNotBegunAgainElsewhere) {

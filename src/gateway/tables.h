@@ -33,6 +33,7 @@ struct ModelEntry {
     BackendKind backend = BackendKind::kEngine;
     WallTime created_at{};
     uint32_t context_length = 0;        // of the model; 0: unknown
+    std::string pooling;                // of the model: how it makes embeddings; empty: it generates text, or unknown
     bool stopped = false;
     std::vector<Target> targets;        // running instances
     std::string not_ready_reason;       // when there are none: "loading (42 %)", "stopped", "crash loop: ..."

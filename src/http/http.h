@@ -113,6 +113,7 @@ struct Route {
     std::string pattern;
     std::string access;   // a word that the authentication middleware understands; empty is refused at add()
     Handler handler;
+    size_t body_bytes = 0;   // limit of the body; 0: ServerLimits::body_bytes. A path that no route has takes none.
 };
 
 class Router {
@@ -142,10 +143,10 @@ struct ServerLimits {
     size_t header_bytes = 32 * 1024;                        // request line and fields; over: 431 (414 for the target)
     size_t target_bytes = 8 * 1024;
     size_t body_bytes = 32u << 20;                          // over: 413 before reading on
-    size_t connections = 8192;                              // over: accept pauses
+    size_t connections = 8192;                              // over: accept pauses; the last few are a Unix socket's
     std::chrono::milliseconds header_timeout{10'000};       // from the first byte of a head to its end; else 408 and close
     std::chrono::milliseconds body_timeout{60'000};
-    std::chrono::milliseconds idle_timeout{75'000};         // keep-alive between requests
+    std::chrono::milliseconds idle_timeout{75'000};         // keep-alive between requests; the first has header_timeout
     std::chrono::milliseconds write_timeout{60'000};        // a reader that takes nothing for so long is cut off
 };
 

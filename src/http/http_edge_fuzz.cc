@@ -41,7 +41,7 @@ void read_requests(std::string_view bytes, size_t step) {
                 used = reader->feed(input);
                 check(used <= input.size());
                 input.erase(0, used);
-                if (in_head && reader->head_done()) reader->begin_body();
+                if (in_head && reader->head_done()) reader->begin_body(limits.body_bytes);
             }
             if (!reader->failure() && reader->done()) {
                 const Request& request = reader->request();

@@ -43,8 +43,8 @@ public:
     explicit TestServer(ServerLimits limits = {}) : limits_(limits) {}
     ~TestServer() { stop(1s); }
 
-    void route(const std::string& method, const std::string& pattern, Handler handler) {
-        router_.add({method, pattern, "open", std::move(handler)});
+    void route(const std::string& method, const std::string& pattern, Handler handler, size_t body_bytes = 0) {
+        router_.add({method, pattern, "open", std::move(handler), body_bytes});
     }
     // Before start(): middlewares, head check.
     Server& server() {

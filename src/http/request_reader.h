@@ -4,7 +4,7 @@
 //
 //   RequestReader reader(limits);
 //   feed bytes until head_done() or failure()            nothing of the body is taken before the next step
-//   reader.begin_body();                                  a declared length over the limit fails here
+//   reader.begin_body(limit);                             a declared length over the limit fails here
 //   feed bytes until done() or failure()
 
 #include <memory>
@@ -34,7 +34,7 @@ public:
     size_t feed(std::string_view input);
 
     bool head_done() const;
-    void begin_body();
+    void begin_body(size_t limit);  // in bytes, decoded; in place of the limits' body_bytes
     bool done() const;
     const std::optional<EdgeError>& failure() const;
 

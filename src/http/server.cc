@@ -30,6 +30,7 @@ using boost::system::error_code;
 using Acceptor = asio::basic_socket_acceptor<asio::generic::stream_protocol>;
 
 constexpr int kBacklog = 4096;
+constexpr size_t kLocalConnections = 64;                    // that only Unix sockets get
 constexpr std::chrono::milliseconds kAcceptPause{100};      // without file descriptors or memory: try again after
 constexpr std::chrono::milliseconds kCutGrace{5'000};       // for handlers to come back after the cut
 constexpr int kUnsentBytesMax = 256 * 1024;                 // of one connection, in the kernel
@@ -111,6 +112,7 @@ struct Server::State : ServerCore {
         std::string name;
         std::string socket_file;  // ours to remove, as long as it still is this one
         ino_t socket_inode = 0;
+        bool local = false;       // a Unix socket
     };
     std::list<Listener> listeners;  // a list: connections refer to the names
     size_t connections_max = 0;
@@ -130,6 +132,7 @@ Status Server::State::start(const std::shared_ptr<State>& self, int fd, int fami
         return error_from_errno("cannot listen", errno);
     }
     Listener& listener = listeners.emplace_back(io, name);
+    listener.local = family == AF_UNIX;
     error_code ec;
     listener.acceptor.assign(asio::generic::stream_protocol(family, 0), fd, ec);
     if (ec) {
@@ -151,8 +154,11 @@ Task<void> Server::State::accept_loop(std::shared_ptr<State> self, Listener& lis
         log::warn("http: {}", what);
     };
     while (!self->stopping) {
-        if (self->connections.size() >= self->connections_max) {
-            complain("all " + std::to_string(self->connections_max) + " connections are taken; new ones wait");
+        // Whoever fills the network's share does not lock out the person at the machine.
+        const size_t reserved = listener.local ? 0 : std::min(kLocalConnections, self->connections_max / 4);
+        const size_t most = self->connections_max - reserved;
+        if (self->connections.size() >= most) {
+            complain("all " + std::to_string(most) + " connections are taken; new ones wait");
             co_await self->changed.wait(std::chrono::seconds(1));
             continue;
         }

@@ -9,6 +9,7 @@
 #include "base/log.h"
 #include "http/message_head.h"
 #include "http/middleware/request_metrics.h"
+#include "http/target.h"
 
 namespace gantry::http {
 namespace {
@@ -19,8 +20,14 @@ constexpr std::chrono::milliseconds kLingerTimeout{2'000};
 constexpr std::chrono::milliseconds kLingerTimeoutStopping{100};
 constexpr size_t kLingerBytesMax = 16u << 20;
 constexpr size_t kRequestIdLength = 24;
+constexpr size_t kUnusedBodyBytesMax = 64 << 10;   // of a GET or DELETE: no handler reads it
 
 SteadyTime now() { return std::chrono::steady_clock::now(); }
+
+bool announces_body(const Request& request) {
+    const std::string_view length = request.headers.get("content-length");
+    return !request.headers.get("transfer-encoding").empty() || (!length.empty() && length != "0");
+}
 
 }  // namespace
 
@@ -56,18 +63,19 @@ Task<void> ServerCore::run_chain(size_t index, Exchange& exchange, const Route* 
         co_await route->handler(exchange);
         co_return;
     }
-    const Request& request = exchange.request();
-    Response response;
+    co_await exchange.respond(nothing_there(exchange.request(), match));
+}
+
+Response ServerCore::nothing_there(const Request& request, const Router::Match& match) const {
     if (match.path_known) {
         std::string allowed;
         for (const std::string& method : match.allowed) allowed.append(allowed.empty() ? "" : ", ").append(method);
-        response = error_response(405, "this path doesn't take " + log::escape(request.method, 32) + "; it takes " + allowed,
-                                  request.path);
+        Response response = error_response(
+            405, "this path doesn't take " + log::escape(request.method, 32) + "; it takes " + allowed, request.path);
         response.headers.set("allow", allowed);
-    } else {
-        response = error_response(404, "there is nothing at this path", request.path);
+        return response;
     }
-    co_await exchange.respond(std::move(response));
+    return error_response(404, "there is nothing at this path", request.path);
 }
 
 // ---- one connection
@@ -101,16 +109,19 @@ void ServerConnection::cut() {
 
 Task<void> ServerConnection::run(std::unique_ptr<ServerConnection> self) {
     const auto executor = self->socket_->socket().get_executor();
+    const ServerLimits& limits = self->core_->options.limits;
+    auto patience = limits.header_timeout;   // a new connection speaks soon; one that has spoken may rest
     while (!self->core_->stopping && self->socket_->is_open()) {
         if (self->input_.empty()) {
             self->input_ = std::string();  // gives its memory back
             self->idle_ = true;
-            const Io ready = co_await self->socket_->wait_readable(now() + self->core_->options.limits.idle_timeout);
+            const Io ready = co_await self->socket_->wait_readable(now() + patience);
             self->idle_ = false;
             if (ready != Io::kOk) break;
         } else {
             co_await asio::post(executor, asio::use_awaitable);  // others first: the client pipelines
         }
+        patience = limits.idle_timeout;
         const bool again = co_await self->serve_one();
         if (!again) break;
     }
@@ -150,14 +161,27 @@ Task<std::optional<Request>> ServerConnection::read_request(RequestReader& reade
             refusal = core_->error_response(500, "the server failed on this request", reader.request().path);
         }
         if (refusal) {
-            co_await send_and_close(reader.request(), std::move(*refusal));
+            co_await turn_away(reader.request(), std::move(*refusal));
             co_return std::nullopt;
         }
     }
-    reader.begin_body();
+    const Router::Match match = core_->router.match(reader.request().method, reader.request().path);
+    if (match.route == nullptr && announces_body(reader.request())) {   // a stranger's, for nobody
+        Response nothing = core_->nothing_there(reader.request(), match);
+        co_await turn_away(reader.request(), std::move(nothing));
+        co_return std::nullopt;
+    }
+    reader.begin_body(body_limit(match.route, reader.request().method));
     const bool body = co_await read_body(reader);
     if (!body) co_return std::nullopt;
     co_return std::move(reader.request());
+}
+
+size_t ServerConnection::body_limit(const Route* route, const std::string& method) const {
+    size_t limit = core_->options.limits.body_bytes;
+    if (route != nullptr && route->body_bytes != 0) limit = std::min(limit, route->body_bytes);
+    const bool has_use = method == "POST" || method == "PUT" || method == "PATCH";
+    return has_use ? limit : std::min(limit, kUnusedBodyBytesMax);
 }
 
 void ServerConnection::complete(Request& request) {
@@ -268,9 +292,15 @@ Task<void> ServerConnection::refuse(const Request& request, EdgeError error) {
         co_await send_and_close(unread, std::move(response));
         co_return;
     }
-    log::info("http: {} {} {} {} refused: {} {} ({})", listener_, peer_, request.method, log::escape(request.path, 256),
-              error.status, error.message, request.id);
+    log::info("http: {} {} {} {} refused: {} {} ({})", listener_, peer_, request.method,
+              log::escape(path_as_sent(request.target), 256), error.status, error.message, request.id);
     Response response = core_->error_response(error.status, error.message, request.path);
+    co_await send_and_close(request, std::move(response));
+}
+
+Task<void> ServerConnection::turn_away(const Request& request, Response response) {
+    log::info("http: {} {} {} {} refused: {}, its body unread ({})", listener_, peer_, request.method,
+              log::escape(path_as_sent(request.target), 256), response.status, request.id);
     co_await send_and_close(request, std::move(response));
 }
 

@@ -31,6 +31,8 @@ struct ServerCore {
 
     // Runs the middlewares and what they wrap.
     Task<void> handle(Exchange& exchange);
+    // 404, or 405 with what the path takes.
+    Response nothing_there(const Request& request, const Router::Match& match) const;
     // The body of an error of ours in the shape the owner wants; never throws.
     Response error_response(int status, const std::string& message, const std::string& path) const;
 
@@ -54,11 +56,14 @@ public:
 private:
     Task<bool> serve_one();
     Task<std::optional<Request>> read_request(RequestReader& reader);
+    size_t body_limit(const Route* route, const std::string& method) const;
     Task<bool> read_head(RequestReader& reader);
     Task<bool> read_body(RequestReader& reader);
     Task<bool> answer(std::shared_ptr<ServerExchange> exchange);
     // An answer of the server's own; the connection is closed behind it.
     Task<void> refuse(const Request& request, EdgeError error);
+    // With an answer that a whole head was enough for; logged here, since the middlewares don't see it.
+    Task<void> turn_away(const Request& request, Response response);
     Task<void> send_and_close(const Request& request, Response response);
     Task<void> linger();
     void complete(Request& request);

@@ -16,6 +16,7 @@ struct Row {
 void PrintTo(const Row& row, std::ostream* out) { *out << row.name; }
 
 const std::string kHead = "POST /echo HTTP/1.1\r\nHost: x\r\n";
+const std::string kSmall = "POST /small HTTP/1.1\r\nHost: x\r\n";
 const std::string kChunked = kHead + "Transfer-Encoding: chunked\r\n\r\n";
 
 std::vector<Row> rows() {
@@ -63,11 +64,22 @@ std::vector<Row> rows() {
         {"chunk_empty_size", kChunked + "\r\nabc\r\n0\r\n\r\n", 400},
         {"chunk_too_short", kChunked + "2\r\nabc\r\n0\r\n\r\n", 400},
         {"chunk_bare_lf", kChunked + "3\nabc\n0\n\n", 400},
+        {"chunk_extension", kChunked + "3;a=b\r\nabc\r\n0\r\n\r\n", 400},
+        {"chunk_extension_of_the_last", kChunked + "3\r\nabc\r\n0;a\r\n\r\n", 400},
+        {"chunk_extension_with_bare_lf", kChunked + "2;\nxx\r\n3c\r\n0\r\n\r\n", 400},
         {"chunk_endless_extension", kChunked + "3;" + std::string(20'000, 'a'), 400},
         {"endless_trailers", kChunked + "0\r\nA: " + std::string(200'000, 'a'), 400},
         {"length_over_limit", kHead + "Content-Length: 10737418240\r\n\r\nabc", 413},
         {"one_byte_over_limit", kHead + "Content-Length: 100001\r\n\r\n", 413},
         {"chunk_over_limit", kChunked + "186a1\r\nabc", 413},
+        {"get_with_a_body_over_limit", "GET /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 65537\r\n\r\n", 413},
+        {"get_with_chunks_over_limit", "GET /echo HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n10001\r\nabc", 413},
+        {"length_over_the_routes_limit", kSmall + "Content-Length: 11\r\n\r\n", 413},
+        {"chunk_over_the_routes_limit", kSmall + "Transfer-Encoding: chunked\r\n\r\n6\r\nabcdef\r\n5\r\nabcde\r\n0\r\n\r\n", 413},
+        {"body_for_nobody", "POST /none HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n\r\nabc", 404},
+        {"endless_body_for_nobody", "POST /none HTTP/1.1\r\nHost: x\r\nContent-Length: 10737418240\r\n\r\nabc", 404},
+        {"chunks_for_nobody", "POST /none HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n", 404},
+        {"body_for_another_method", "PUT /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n\r\nabc", 405},
         {"header_64k", "GET /echo HTTP/1.1\r\nHost: x\r\nA: " + std::string(64 * 1024, 'a') + "\r\n\r\n", 431},
         {"headers_10k", many_fields + "\r\n", 431},
         {"headers_300", some_fields + "\r\n", 431},
@@ -92,12 +104,13 @@ TestServer& shared_server() {
         ServerLimits limits;
         limits.body_bytes = 100'000;
         auto* made = new TestServer(limits);  // lives as long as the process
-        for (const char* method : {"GET", "POST"}) {
-            made->route(method, "/echo", [](Exchange& exchange) -> Task<void> {
-                Response response = text_response(200, "[" + exchange.request().body + "]");
-                co_await exchange.respond(std::move(response));
-            });
-        }
+        const auto echo = [](Exchange& exchange) -> Task<void> {
+            Response response = text_response(200, "[" + exchange.request().body + "]");
+            co_await exchange.respond(std::move(response));
+        };
+        for (const char* method : {"GET", "POST"}) made->route(method, "/echo", echo);
+        made->route("POST", "/small", echo, 10);
+        made->route("POST", "/large", echo, 1'000'000);
         made->start();
         return made;
     }();
@@ -144,6 +157,37 @@ TEST(ServerLimitsTest, ABodyAtTheLimitIsTaken) {
     EXPECT_EQ(status_of(client.read_answer()), 413);
 }
 
+TEST(ServerLimitsTest, ARouteHasItsOwnLimitAndNoneOverTheServers) {
+    TestServer& server = shared_server();
+    RawClient client(server.port());
+    client.send(kSmall + "Content-Length: 10\r\n\r\n0123456789" + kSmall + "Transfer-Encoding: chunked\r\n\r\na\r\n0123456789\r\n0\r\n\r\n");
+    EXPECT_TRUE(client.read_answer().ends_with("[0123456789]"));
+    EXPECT_TRUE(client.read_answer().ends_with("[0123456789]"));
+    client.send("GET /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 65536\r\n\r\n" + std::string(65'536, 'g'));
+    EXPECT_EQ(status_of(client.read_answer()), 200);
+    client.send("POST /large HTTP/1.1\r\nHost: x\r\nContent-Length: 100001\r\n\r\n");
+    EXPECT_EQ(status_of(client.read_answer()), 413);
+    // The connection stays open for whoever asks for nothing in vain without a body.
+    RawClient kept(server.port());
+    kept.send("POST /none HTTP/1.1\r\nHost: x\r\n\r\nPUT /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n" + kHead + "\r\n");
+    EXPECT_EQ(status_of(kept.read_answer()), 404);
+    EXPECT_EQ(status_of(kept.read_answer()), 405);
+    EXPECT_EQ(status_of(kept.read_answer()), 200);
+}
+
+TEST(ServerLimitsTest, NobodyIsAskedForABodyThatWouldBeRefused) {
+    TestServer& server = shared_server();
+    const std::pair<std::string, int> cases[] = {{"POST /none", 404}, {"PUT /echo", 405}, {"POST /small", 413}, {"GET /echo", 413}};
+    for (const auto& [line, status] : cases) {
+        RawClient client(server.port());
+        client.send(line + " HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 90000\r\n\r\n");
+        const std::string answer = client.read_answer();
+        EXPECT_EQ(status_of(answer), status) << line << ": " << answer;
+        EXPECT_NE(answer.find("connection: close"), std::string::npos) << answer;
+        EXPECT_EQ(answer.find("allow: GET, HEAD, POST\r\n") != std::string::npos, status == 405) << answer;
+    }
+}
+
 TEST(ServerLimitsTest, WhatIsUnusualButRightIsTaken) {
     TestServer& server = shared_server();
     for (const std::string& request : {
@@ -170,6 +214,9 @@ TEST(ServerLimitsTest, SlowHeadersAndBodies) {
     limits.body_timeout = 50ms;
     limits.idle_timeout = 50ms;
     TestServer server(limits);
+    server.route("POST", "/echo", [](Exchange& exchange) -> Task<void> {
+        co_await exchange.respond(text_response(200, "whole"));
+    });
     const uint16_t port = server.start();
     for (const std::string& part : {std::string("GET / HTTP/1.1\r\nHos"), kHead + "Content-Length: 9\r\n\r\nab"}) {
         RawClient client(port);
@@ -184,6 +231,25 @@ TEST(ServerLimitsTest, SlowHeadersAndBodies) {
     RawClient idle(port);
     EXPECT_EQ(idle.read_to_end(), "") << "an idle connection is closed without a word";
     EXPECT_TRUE(idle.closed);
+}
+
+TEST(ServerLimitsTest, WhoNeverSpeaksGoesSoonerThanWhoRests) {
+    ServerLimits limits;
+    limits.header_timeout = 50ms;
+    limits.idle_timeout = 10min;
+    TestServer server(limits);
+    server.route("GET", "/hello", [](Exchange& exchange) -> Task<void> {
+        co_await exchange.respond(text_response(200, "hello"));
+    });
+    const uint16_t port = server.start();
+    RawClient resting(port);
+    resting.send("GET /hello HTTP/1.1\r\nHost: x\r\n\r\n");
+    EXPECT_EQ(status_of(resting.read_answer()), 200);
+    RawClient silent(port);
+    EXPECT_EQ(silent.read_to_end(), "");
+    EXPECT_TRUE(silent.closed);
+    resting.send("GET /hello HTTP/1.1\r\nHost: x\r\n\r\n");
+    EXPECT_EQ(status_of(resting.read_answer()), 200) << "it has rested longer than the silent one was there";
 }
 
 TEST(ServerLimitsTest, TricklingDoesNotStretchTheHeaderTimeout) {

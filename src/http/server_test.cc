@@ -50,7 +50,7 @@ TEST(Server, BodiesWithLengthAndChunks) {
     client.send("cde");
     EXPECT_TRUE(client.read_answer().ends_with("abcde"));
     client.send("POST /echo HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n");
-    client.send("2;ext=1\r\nde\r\n0\r\nTrailer: x\r\n\r\n");
+    client.send("2\r\nde\r\n0\r\nTrailer: x\r\n\r\n");
     EXPECT_TRUE(client.read_answer().ends_with("abcde"));
 }
 
@@ -268,6 +268,30 @@ TEST(Server, UnixSocketIsPrivateAndReplacesAStaleOne) {
     EXPECT_EQ(too_long.error().code, ErrorCode::kInvalidArgument);
     server.stop(1s);
     EXPECT_FALSE(std::filesystem::exists(path));
+}
+
+TEST(Server, AFullNetworkLeavesRoomForUnixSockets) {
+    const std::string path = std::filesystem::temp_directory_path() / ("gantry_room_" + std::to_string(::getpid()) + ".sock");
+    ServerLimits limits;
+    limits.connections = 8;
+    TestServer server(limits);
+    server.route("GET", "/hello", hello);
+    ASSERT_TRUE(server.server().listen_unix(path, "admin").ok());
+    const uint16_t port = server.start();
+    std::vector<std::unique_ptr<RawClient>> network;
+    for (int k = 0; k < 20; ++k) {
+        network.push_back(std::make_unique<RawClient>(port));
+        network.back()->send("GET /hello HTTP/1.1\r\nHost: x\r\n\r\n");
+    }
+    EXPECT_EQ(status_of(network[5]->read_answer()), 200);
+    EXPECT_EQ(server.connections(), 6u);
+    const auto answer = fetch("unix:" + path, Client::Call{.target = "/hello"}, {.header_timeout = 5s});
+    ASSERT_TRUE(answer.ok()) << answer.error().message;
+    EXPECT_EQ(answer->status, 200);
+    // Whoever waits gets the place of who leaves, as before.
+    network.erase(network.begin());
+    EXPECT_EQ(status_of(network[5]->read_answer()), 200);
+    EXPECT_EQ(network[6]->read_until("\r\n\r\n", 0ms), "");
 }
 
 TEST(Server, PortInUseIsAConflict) {

@@ -136,4 +136,10 @@ Result<Target> parse_target(std::string_view text) {
     return target;
 }
 
+std::string_view path_as_sent(std::string_view target) {
+    target = without_origin(target);
+    target = target.substr(0, target.find('?'));
+    return target.empty() ? "/" : target;
+}
+
 }  // namespace gantry::http

@@ -18,4 +18,8 @@ struct Target {
 // segment, a fragment. Decoded once: "%252e" stays "%2e".
 Result<Target> parse_target(std::string_view target);
 
+// The path for a line of the log: still percent-encoded, so that a space in it can't make another field; without origin and
+// query, which may hold secrets. A part of `target`, or "/".
+std::string_view path_as_sent(std::string_view target);
+
 }  // namespace gantry::http

@@ -6,6 +6,7 @@
 #include <array>
 #include <cstring>
 #include <map>
+#include <optional>
 #include <set>
 
 #include "models/gguf_cursor.h"
@@ -304,6 +305,19 @@ bool text_of(const Values& values, const char* key, std::string& out) {
     return true;
 }
 
+// What llama.cpp's models of that kind are for; an encoder that names no pooling is used by the mean of its tokens.
+std::string pooling_of(const Values& values, const std::string& architecture) {
+    constexpr std::array<const char*, 5> kNames = {"", "mean", "cls", "last", "rank"};
+    const auto number_of = [&](const char* key) -> std::optional<uint64_t> {
+        const auto found = values.find(architecture + key);
+        return found != values.end() && found->second.integer && !found->second.array ? std::optional(found->second.number)
+                                                                                       : std::nullopt;
+    };
+    const uint64_t type = number_of(".pooling_type").value_or(0);
+    if (type > 0 && type < kNames.size()) return kNames[type];
+    return number_of(".attention.causal").value_or(1) == 0 ? "mean" : "";
+}
+
 bool valid_architecture(const std::string& text) {
     return !text.empty() && text.size() <= 64 && std::all_of(text.begin(), text.end(), [](char c) {
         return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' || c == '-' || c == '.';
@@ -328,6 +342,7 @@ bool read_meta(Cursor& cursor, const Values& values, const TensorTotals& totals,
         std::min(tokens->second.count, kStringsMax));
     std::string chat_template;
     meta.has_chat_template = text_of(values, "tokenizer.chat_template", chat_template) && !chat_template.empty();
+    meta.pooling = pooling_of(values, meta.architecture);
 
     meta.parameter_count = totals.parameters;
     const auto most = std::max_element(totals.elements_of_type.begin(), totals.elements_of_type.end());

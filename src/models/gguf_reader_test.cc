@@ -126,7 +126,41 @@ TEST(GgufReader, TakesASmallModel) {
     EXPECT_EQ(meta->heads_kv, 2u);
     EXPECT_EQ(meta->vocabulary, 3u);
     EXPECT_TRUE(meta->has_chat_template);
+    EXPECT_EQ(meta->pooling, "") << "it generates text";
     EXPECT_EQ(meta->file_bytes, Model().bytes().size());
+}
+
+TEST(GgufReader, SaysHowAModelPools) {
+    const auto pooling = [](std::function<void(Writer&)> more, int64_t count = 1) {
+        Model model;
+        const auto meta = read(model.with(std::move(more), count).bytes());
+        return meta.ok() ? meta->pooling : meta.error().message;
+    };
+    const std::pair<uint32_t, const char*> cases[] = {{0, ""}, {1, "mean"}, {2, "cls"}, {3, "last"}, {4, "rank"}, {5, ""}, {77, ""}};
+    for (const auto& [type, name] : cases) {
+        EXPECT_EQ(pooling([t = type](Writer& w) { w.u32("llama.pooling_type", t); }), name) << type;
+    }
+    const auto causal = [](uint8_t value) {
+        return [value](Writer& w) { w.key("llama.attention.causal", kBool).put<uint8_t>(value); };
+    };
+    EXPECT_EQ(pooling(causal(0)), "mean") << "an encoder";
+    EXPECT_EQ(pooling(causal(1)), "");
+    EXPECT_EQ(pooling([&](Writer& w) { causal(0)(w); w.u32("llama.pooling_type", 2); }, 2), "cls");
+    EXPECT_EQ(pooling([](Writer& w) { w.string("llama.pooling_type", "mean"); }), "");
+}
+
+TEST(GgufReader, TakesARealEncoder) {
+    const char* cache = std::getenv("GANTRY_MODEL_CACHE");
+    const char* home = std::getenv("HOME");
+    const std::string root = cache != nullptr ? cache : std::string(home != nullptr ? home : "") + "/.cache/gantry/models";
+    const std::string path = root + "/embed/all-MiniLM-L6-v2.f16.gguf";
+    if (!std::filesystem::exists(path)) GTEST_SKIP() << "the model is not in the cache: run ./dev models minilm-l6";
+    const auto meta = read_gguf_file(path);
+    ASSERT_TRUE(meta.ok()) << meta.error().message;
+    EXPECT_EQ(meta->architecture, "bert");
+    EXPECT_EQ(meta->pooling, "mean");
+    EXPECT_EQ(meta->context_length, 512u);
+    EXPECT_EQ(meta->embedding_length, 384u);
 }
 
 TEST(GgufReader, TakesVersion2AndAnAlignmentOfItsOwn) {

@@ -50,6 +50,7 @@ void visit_meta(Meta& m, Visit&& visit) {
     visit("value_length", m.value_length);
     visit("vocabulary", m.vocabulary);
     visit("has_chat_template", m.has_chat_template);
+    visit("pooling", m.pooling);
 }
 
 struct Writer {

@@ -259,7 +259,7 @@ TEST_F(Tables, ModelKeepsEveryFieldAndStaysWhileDeployed) {
     Model m = a_model("m");
     m.meta = {.format = "gguf", .architecture = "llama", .name = "own", .quantization = "Q4_1", .parameter_count = 134515008,
               .file_bytes = 98000000000, .layers = 30, .context_length = 8192, .embedding_length = 576, .heads = 9,
-              .heads_kv = 3, .key_length = 64, .value_length = 64, .vocabulary = 49152, .has_chat_template = true};
+              .heads_kv = 3, .key_length = 64, .value_length = 64, .vocabulary = 49152, .has_chat_template = true, .pooling = "rank"};
     EXPECT_OK(store_->create_model(m));
     for (const auto& got : {store_->model(m.id), store_->model_by_name("m"), store_->model_by_source(m.source)}) {
         ASSERT_TRUE(got.ok());
@@ -279,6 +279,7 @@ TEST_F(Tables, ModelKeepsEveryFieldAndStaysWhileDeployed) {
         EXPECT_EQ(got->meta.value_length, 64u);
         EXPECT_EQ(got->meta.vocabulary, 49152u);
         EXPECT_TRUE(got->meta.has_chat_template);
+        EXPECT_EQ(got->meta.pooling, "rank");
     }
     Model same_source = a_model("n");
     same_source.source = m.source;

@@ -49,6 +49,28 @@ def test_stream_has_no_usage_unasked(server):
     assert body.endswith("data: [DONE]\n\n")
 
 
+def test_how_a_request_is_served(server):
+    def ask(max_tokens=4, **fields):
+        return server.openai().chat.completions.create(model="smollm2", messages=PROMPT, max_tokens=max_tokens, **fields)
+
+    assert ask().service_tier is None
+    assert ask(service_tier="flex").service_tier == "flex"
+    assert ask(service_tier="priority").service_tier == "default"  # nobody gets ahead of others through the gateway
+    assert ask(extra_body={"cache_salt": "a", "priority": -1, "deadline_ms": 60_000}).choices
+    for field in ("deadline_ms", "priority", "cache_salt"):
+        with pytest.raises(openai.BadRequestError) as wrong:
+            ask(extra_body={field: ""})
+        assert wrong.value.param == field
+    # Far more tokens than the time is for.
+    late = {"ignore_eos": True, "deadline_ms": 400}
+    with pytest.raises(openai.APIStatusError) as whole:
+        ask(max_tokens=4000, extra_body=late)
+    assert whole.value.status_code == 504 and whole.value.code == "deadline_exceeded"
+    with pytest.raises(openai.APIError) as streamed:
+        list(ask(max_tokens=4000, extra_body=late, stream=True))
+    assert streamed.value.code == "deadline_exceeded"
+
+
 def test_six_at_once_all_answer(server):
     client = server.openai()
 

@@ -114,7 +114,7 @@ def test_the_sdks_own_parse(server):
     ({"type": "string", "pattern": "(?=a)b"}, "pattern"),
     ({"type": "string", "pattern": "((a{100}){100}){100}"}, "pattern"),
     ({"type": "array", "items": {}, "uniqueItems": True}, "uniqueItems"),
-    ({"enum": ["x" * 30_000]}, "enum[0]"),
+    ({"enum": ["x" * 70_000]}, ""),
     ({"$ref": "#"}, ""),
 ])
 def test_what_would_not_be_enforced_is_refused(server, schema, where):

@@ -2,6 +2,7 @@
 // What of the machine this process may use: memory and cores, by the machine and by every control group (container) around
 // this process. `root` stands before the paths of /proc and /sys, for tests with recorded files.
 
+#include <cstddef>
 #include <cstdint>
 #include <string>
 
@@ -17,6 +18,10 @@ MemoryFigures memory_figures(const std::string& root = "");
 uint32_t cores_within_quota(uint32_t affinity_cores, const std::string& root = "");
 // By affinity and quota.
 uint32_t usable_cores();
+
+// Makes all of this memory read as zeros without writing to it: its whole pages go back to the kernel. For private memory of this
+// process (malloc's), not for files. False: could not, nothing was changed. `untouched`: how many bytes were not written.
+bool zero_without_writing(void* begin, size_t size, size_t* untouched);
 
 // How often this machine's kernel ended a process for want of memory, since it started (its own count; 0: not known).
 uint64_t out_of_memory_kills(const std::string& root = "");

@@ -1,9 +1,12 @@
 #include "base/platform/memory.h"
 
 #include <sched.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <charconv>
+#include <cstring>
 #include <functional>
 #include <limits>
 #include <optional>
@@ -153,6 +156,20 @@ uint32_t usable_cores() {
     CPU_ZERO(&set);
     const uint32_t affinity = ::sched_getaffinity(0, sizeof set, &set) == 0 ? static_cast<uint32_t>(CPU_COUNT(&set)) : 1;
     return cores_within_quota(affinity);
+}
+
+bool zero_without_writing(void* begin, size_t size, size_t* untouched) {
+    const auto page = static_cast<uintptr_t>(::sysconf(_SC_PAGESIZE));
+    const auto start = reinterpret_cast<uintptr_t>(begin);
+    const uintptr_t first = (start + page - 1) / page * page;
+    const uintptr_t last = (start + size) / page * page;
+    if (first >= last || ::madvise(reinterpret_cast<void*>(first), last - first, MADV_DONTNEED) != 0) {
+        return false;   // smaller than a page, or locked
+    }
+    std::memset(begin, 0, first - start);
+    std::memset(reinterpret_cast<void*>(last), 0, start + size - last);
+    *untouched = last - first;
+    return true;
 }
 
 uint64_t out_of_memory_kills(const std::string& root) {

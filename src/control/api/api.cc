@@ -11,6 +11,10 @@ namespace {
 
 namespace openai = protocol::openai;
 
+// A body that waits for a password's turn, or comes from a stranger, is small; a deployment is never large.
+constexpr size_t kPasswordBodyBytesMax = 16 << 10;
+constexpr size_t kBodyBytesMax = 1 << 20;
+
 // Runs on the pool. Nothing of the standard library or Boost that throws gets past here.
 Result<Answer> guarded(const ApiRoute& route, ApiContext& api, const Call& call) {
     try {
@@ -93,10 +97,11 @@ Status check_content_type(const Call& call) {
 void add_routes(http::Router& router, ApiContext& api, const std::vector<ApiRoute>& routes) {
     for (const ApiRoute& route : routes) {
         const bool is_public = std::string_view(route.access) == gateway::kPublic;
+        const size_t body_bytes = is_public || route.hashes ? kPasswordBodyBytesMax : kBodyBytesMax;
         // No coroutine itself: it hands what it captured on as parameters.
         router.add({route.method, route.pattern, route.access, [&api, route, is_public](http::Exchange& exchange) {
                         return serve(api, route, is_public, exchange);
-                    }});
+                    }, body_bytes});
     }
 }
 

@@ -23,6 +23,28 @@ std::string filled(std::string pattern) {
     return pattern;
 }
 
+// Reads a watch stream until `enough` says so; gives the events seen.
+std::vector<http::SseEvent> watch(const Plane& plane, const std::string& kinds,
+                                  const std::function<bool(const std::vector<http::SseEvent>&)>& enough,
+                                  const std::string& key = "") {
+    std::vector<http::SseEvent> seen;
+    http::SseReader reader;
+    http::Client::Call call{"GET", "/api/v1/watch?kinds=" + kinds, {}, ""};
+    call.headers.set("authorization", "Bearer " + key);
+    const auto done = http::fetch_stream(plane.endpoint(), call, [&](std::string_view bytes) {
+        const auto events = reader.feed(bytes);
+        for (const auto& event : events.value()) {
+            seen.push_back(event);
+            if (enough(seen)) return false;
+        }
+        return true;
+    });
+    EXPECT_TRUE(done.ok() && done->status == 200) << (done.ok() ? done->body : done.error().message);
+    return seen;
+}
+
+bool synced(const std::vector<http::SseEvent>& seen) { return seen.back().event == "synced"; }
+
 TEST_F(ApiTest, without_credentials_only_the_public_list_answers) {
     const std::set<std::string> open{"GET /healthz", "GET /readyz", "GET /", "POST /api/v1/auth/login"};
     std::set<std::string> found;
@@ -64,6 +86,38 @@ TEST_F(ApiTest, what_users_see_holds_no_secrets) {
     }
     EXPECT_NE(plane_.get("/api/v1/deployments").text.find("hidden-secret"), std::string::npos) << "an admin does";
     EXPECT_EQ(plane_.get("/api/v1/instances").text.find("engine-secret"), std::string::npos) << "nobody does";
+}
+
+TEST_F(ApiTest, what_an_engine_said_last_is_for_admins) {
+    const std::string key = plane_.key_of("ann", "user");
+    ASSERT_EQ(deploy("m").status, 201);
+    ASSERT_TRUE(plane_.work_until([&] { return plane_.deployment_state("m") == "error"; }, InstanceState::kError,
+                                  "exited with status 1: words of a prompt"));
+    for (const char* target : {"/api/v1/deployments", "/api/v1/deployments/m", "/api/v1/instances"}) {
+        EXPECT_THAT(plane_.get(target).text, HasSubstr("exited with status 1: words of a prompt")) << target;
+        const std::string seen = plane_.get(target, key).text;
+        EXPECT_THAT(seen, HasSubstr("\"exited with status 1\"")) << target;
+        EXPECT_EQ(seen.find("prompt"), std::string::npos) << target << ": " << seen;
+    }
+    std::string watched;
+    for (const auto& event : watch(plane_, "deployments,instances", synced, key)) watched += event.data;
+    EXPECT_THAT(watched, HasSubstr("\"exited with status 1\""));
+    EXPECT_EQ(watched.find("prompt"), std::string::npos) << watched;
+    EXPECT_EQ(plane_.tables().routes()->models.at("m").not_ready_reason, "exited with status 1") << "what callers of the model are told";
+}
+
+TEST_F(ApiTest, bodies_are_no_larger_than_they_need_be) {
+    const auto padded = [](size_t bytes) { return "{\"x\":\"" + std::string(bytes - 8, 'x') + "\"}"; };
+    const std::pair<const char*, const char*> with_passwords[] = {{"POST", "/api/v1/auth/login"}, {"POST", "/api/v1/auth/password"},
+                                                                  {"POST", "/api/v1/users"}, {"PATCH", "/api/v1/users/admin"}};
+    for (const auto& [method, target] : with_passwords) {
+        EXPECT_EQ(plane_.ask(method, target, padded(16 << 10)).status, 400) << target << ": read, and no such field";
+        const Reply refused = plane_.ask(method, target, padded((16 << 10) + 1));
+        EXPECT_EQ(refused.status, 413) << target;
+        EXPECT_TRUE(refused.body.is_object() && refused.body.at("error").as_object().contains("code")) << refused.text;
+    }
+    EXPECT_EQ(plane_.ask("POST", "/api/v1/deployments", padded(1 << 20)).status, 400);
+    EXPECT_EQ(plane_.ask("POST", "/api/v1/deployments", padded((1 << 20) + 1)).status, 413);
 }
 
 TEST_F(ApiTest, deployments_by_name_with_slashes_and_versions) {
@@ -258,26 +312,6 @@ TEST_F(ApiTest, guessing_is_slowed_down_with_one_text_for_all) {
     plane_.clock().advance(2s);
     plane_.login("admin", "bootstrap-password", &last);
     EXPECT_EQ(last.status, 200);
-}
-
-// Reads a watch stream until `enough` says so; gives the events seen.
-std::vector<http::SseEvent> watch(const Plane& plane, const std::string& kinds,
-                                  const std::function<bool(const std::vector<http::SseEvent>&)>& enough,
-                                  const std::string& key = "") {
-    std::vector<http::SseEvent> seen;
-    http::SseReader reader;
-    http::Client::Call call{"GET", "/api/v1/watch?kinds=" + kinds, {}, ""};
-    call.headers.set("authorization", "Bearer " + key);
-    const auto done = http::fetch_stream(plane.endpoint(), call, [&](std::string_view bytes) {
-        const auto events = reader.feed(bytes);
-        for (const auto& event : events.value()) {
-            seen.push_back(event);
-            if (enough(seen)) return false;
-        }
-        return true;
-    });
-    EXPECT_TRUE(done.ok() && done->status == 200) << (done.ok() ? done->body : done.error().message);
-    return seen;
 }
 
 TEST_F(ApiTest, watch_lists_then_tells_each_change) {

@@ -18,8 +18,11 @@ json::object shown(const ApiContext& api, Deployment d, bool admin) {
     for (const Instance& i : view->instances) {
         if (i.deployment_id == d.id) own.push_back(&i);
     }
-    const auto status = deployment_status(d, own);
-    if (!admin) management::hide_from_users(d);
+    auto status = deployment_status(d, own);
+    if (!admin) {
+        management::hide_from_users(d);
+        management::hide_from_users(status);
+    }
     return management::to_json(d, status);
 }
 

@@ -3,14 +3,16 @@
 #include <algorithm>
 #include <vector>
 
+#include "gateway/throttle.h"
+
 namespace gantry::control {
 namespace {
 
-// The peer's text has no space in it; an account's is cut, since it may be anything.
-std::string account_key(const std::string& account, const std::string& peer) {
-    return "account " + peer + " " + account.substr(0, 64);
+// A source's text has no space in it; an account's is cut, since it may be anything.
+std::string account_key(const std::string& account, const std::string& source) {
+    return "account " + source + " " + account.substr(0, 64);
 }
-std::string peer_key(const std::string& peer) { return "peer " + peer; }
+std::string peer_key(const std::string& source) { return "peer " + source; }
 
 }  // namespace
 
@@ -38,8 +40,9 @@ void LoginThrottle::count(const std::string& key, int free, SteadyTime now) {
 
 std::optional<std::chrono::seconds> LoginThrottle::admit(const std::string& account, const std::string& peer) {
     const SteadyTime now = clock_.steady();
+    const std::string source = gateway::peer_source(peer);
+    const std::string keys[] = {account_key(account, source), peer_key(source)};
     std::lock_guard lock(mutex_);
-    const std::string keys[] = {account_key(account, peer), peer_key(peer)};
     for (const std::string& key : keys) {
         const auto found = entries_.find(key);
         if (found == entries_.end() || now >= found->second.free_at) continue;
@@ -52,10 +55,11 @@ std::optional<std::chrono::seconds> LoginThrottle::admit(const std::string& acco
 }
 
 void LoginThrottle::succeeded(const std::string& account, const std::string& peer) {
+    const std::string source = gateway::peer_source(peer);
     std::lock_guard lock(mutex_);
-    entries_.erase(account_key(account, peer));
+    entries_.erase(account_key(account, source));
     // A peer may be an office behind one address: its own success takes back its own attempt, not the failures of others.
-    const auto found = entries_.find(peer_key(peer));
+    const auto found = entries_.find(peer_key(source));
     if (found != entries_.end() && --found->second.attempts <= 0) entries_.erase(found);
 }
 

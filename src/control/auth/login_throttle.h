@@ -1,7 +1,7 @@
 #pragma once
 // Slows down guessing of passwords. Counted by (account, peer) and by peer: nobody can lock another out of an account from
 // elsewhere, and one peer can't walk through accounts. An attempt counts when it begins, so that a thousand at once are a
-// thousand; a success forgives. Bounded memory. By the steady clock. Threads: any.
+// thousand; a success forgives. A peer is an IPv4 address or the /64 of an IPv6 one. Bounded memory. By the steady clock. Threads: any.
 
 #include <chrono>
 #include <map>

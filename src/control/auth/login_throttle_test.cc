@@ -30,6 +30,19 @@ TEST(login_throttle, nobody_locks_another_out) {
     EXPECT_FALSE(throttle.admit("admin", "1.2.3.4"));
 }
 
+TEST(login_throttle, an_ipv6_network_is_one_peer) {
+    FakeClock clock;
+    LoginThrottle throttle(clock);
+    int admitted = 0;
+    for (int k = 0; k < 100; ++k) admitted += throttle.admit("admin", "2001:db8::" + std::to_string(k)) ? 0 : 1;
+    EXPECT_EQ(admitted, LoginThrottle::kFreeByAccount);
+    EXPECT_FALSE(throttle.admit("admin", "2001:db8:0:1::1")) << "the next network";
+    throttle.succeeded("admin", "2001:db8::ffff");
+    clock.advance(LoginThrottle::kWaitMax);
+    EXPECT_FALSE(throttle.admit("admin", "2001:db8::1")) << "forgiven by its neighbour's success";
+    EXPECT_FALSE(throttle.admit("admin", "2001:db8::2"));
+}
+
 TEST(login_throttle, one_peer_cannot_walk_through_accounts) {
     FakeClock clock;
     LoginThrottle throttle(clock);

@@ -1,5 +1,6 @@
 #pragma once
-// The routes of `gantry engine`, a file an endpoint. Io thread; what blocks runs on services.pool.
+// The routes of `gantry engine`, a file an endpoint. Io thread; what blocks runs on the pools of
+// Services.
 
 #include <optional>
 #include <string>
@@ -16,6 +17,8 @@ inline constexpr char kKey[] = "key";        // the API key, where one is set
 
 http::Task<void> chat(http::Exchange& exchange, Services& services);  // POST /v1/chat/completions
 http::Task<void> completions(http::Exchange& exchange, Services& services);  // POST /v1/completions
+http::Task<void> embeddings(http::Exchange& exchange, Services& services);  // POST /v1/embeddings
+http::Task<void> rerank(http::Exchange& exchange, Services& services);      // POST /v1/rerank
 http::Task<void> list_models(http::Exchange& exchange, Services& services);  // GET /v1/models
 http::Task<void> get_model(http::Exchange& exchange, Services& services);  // GET /v1/models/{id...}
 http::Task<void> health(http::Exchange& exchange, Services& services);     // GET /health
@@ -30,6 +33,9 @@ void add_routes(http::Router& router, Services& services);
 
 // kUnavailable while the model loads.
 std::optional<Error> not_ready(const Services& services);
+
+// kInvalidArgument "unsupported_model_capability": the model is there, and is for something else.
+Error wrong_kind_of_model(const std::string& why);
 
 // What an answer calls the model: the name given to the server, else the request's, else the file's.
 std::string answering_name(const Services& services, const std::string& requested);

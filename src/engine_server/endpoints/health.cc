@@ -5,6 +5,16 @@ namespace {
 
 constexpr double kStalledAfterSeconds = 10;
 
+bool stalled(const LoadedModel& model) {
+    if (model.embedder) {
+        return model.embedder->stats().waiting > 0 &&
+               model.embedder->seconds_since_progress() > kStalledAfterSeconds;
+    }
+    const engine::EngineStats stats = model.engine->stats();
+    return stats.running + stats.waiting > 0 &&
+           model.engine->seconds_since_progress() > kStalledAfterSeconds;
+}
+
 http::Response health_response(const Services& services) {
     json::object body;
     if (!services.model) {
@@ -14,9 +24,7 @@ http::Response health_response(const Services& services) {
         response.headers.set("retry-after", "1");
         return response;
     }
-    const engine::EngineStats stats = services.model->engine->stats();
-    const bool busy = stats.running + stats.waiting > 0;
-    if (busy && services.model->engine->seconds_since_progress() > kStalledAfterSeconds) {
+    if (stalled(*services.model)) {
         body["status"] = "stalled";
         return http::json_response(503, json::serialize(body));
     }

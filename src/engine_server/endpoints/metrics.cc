@@ -23,11 +23,27 @@ void update(const engine::EngineStats& stats) {
              stats.steps_total);
 }
 
+void update(const engine::EmbedderStats& stats) {
+    namespace m = gantry::metrics;
+    m::gauge("gantry_engine_embedding_inputs_waiting", "Inputs not computed yet").Set(stats.waiting);
+    m::gauge("gantry_engine_last_step_seconds", "How long the last step took")
+        .Set(stats.last_forward_ms / 1000);
+    raise_to(m::counter("gantry_engine_embedding_inputs_total", "Inputs made into vectors"),
+             stats.inputs_total);
+    raise_to(m::counter("gantry_engine_embedding_tokens_total", "Tokens of those inputs"),
+             stats.tokens_total);
+    raise_to(m::counter("gantry_engine_embedding_forwards_total", "Forwards that computed them"),
+             stats.forwards_total);
+}
+
 }  // namespace
 
 http::Task<void> metrics(http::Exchange& exchange, Services& services) {
-    if (services.model) {
+    if (services.model && services.model->engine) {
         update(services.model->engine->stats());
+    }
+    if (services.model && services.model->embedder) {
+        update(services.model->embedder->stats());
     }
     http::Response response = http::text_response(200, gantry::metrics::text());
     response.headers.set("content-type", "text/plain; version=0.0.4");

@@ -12,8 +12,17 @@ protocol::openai::ModelEntry entry(const Services& services) {
     model.created = to_unix_ms(services.started_at) / 1000;
     if (services.model) {
         model.meta["description"] = services.model->description;
-        model.meta["context_tokens"] = services.model->capacity.context_tokens;
-        model.meta["max_sequences"] = services.model->capacity.slots;
+        if (services.model->embedder) {
+            const engine::EmbeddingCapacity& embedding = services.model->embedding;
+            model.meta["pooling"] = engine::to_string(embedding.pooling);
+            model.meta["dimensions"] = embedding.dimensions;
+            model.meta["input_tokens"] = embedding.input_tokens;
+        } else {
+            model.meta["context_tokens"] = services.model->capacity.context_tokens;
+            model.meta["max_sequences"] = services.model->capacity.running > 0
+                                             ? services.model->capacity.running
+                                             : services.model->capacity.slots;
+        }
         model.meta["vocabulary"] = services.model->tokenizer->size();
     }
     return model;

@@ -1,3 +1,6 @@
+#include <atomic>
+#include <memory>
+
 #include "engine_server/endpoints/endpoints.h"
 
 namespace gantry::engine_server {
@@ -16,6 +19,7 @@ constexpr Line kRoutes[] = {
     {"GET", "/health", kPublic, health},          {"GET", "/metrics", kKey, metrics},
     {"GET", "/v1/models", kKey, list_models},     {"GET", "/v1/models/{id...}", kKey, get_model},
     {"POST", "/v1/chat/completions", kKey, chat}, {"POST", "/v1/completions", kKey, completions},
+    {"POST", "/v1/embeddings", kKey, embeddings}, {"POST", "/v1/rerank", kKey, rerank},
     {"POST", "/tokenize", kKey, tokenize},        {"POST", "/detokenize", kKey, detokenize},
 };
 
@@ -44,6 +48,10 @@ void add_routes(http::Router& router, Services& services) {
     }
 }
 
+Error wrong_kind_of_model(const std::string& why) {
+    return invalid_argument(why, "model", "unsupported_model_capability");
+}
+
 std::string answering_name(const Services& services, const std::string& requested) {
     if (!services.model_name.empty()) {
         return services.model_name;
@@ -58,10 +66,26 @@ http::Task<void> plan_and_answer(http::Exchange& exchange, Services& services,
         co_await respond_error(exchange, *error);
         co_return;
     }
-    auto work = [body = std::move(exchange.request().body), &services, plan]() -> Result<AnswerPlan> {
+    if (!services.model->engine) {
+        const Error error = wrong_kind_of_model(
+            "this model makes embeddings and generates no text: ask it at /v1/embeddings or "
+            "/v1/rerank, or choose another model");
+        co_await respond_error(exchange, error);
+        co_return;
+    }
+    // A client that gave up while its request waited for the pool costs nothing more. Shared, since
+    // the pool's thread and the connection each may be the last to look.
+    auto gone = std::make_shared<std::atomic<bool>>(exchange.client_gone());
+    exchange.on_client_gone([gone] { *gone = true; });
+    http::BlockingPool& pool = services.pool_for(exchange.request().body.size());
+    auto work = [body = std::move(exchange.request().body), &services, plan,
+                 gone]() -> Result<AnswerPlan> {
+        if (*gone) {
+            return Error{ErrorCode::kCancelled, "the client is gone", {}, {}};
+        }
         return plan(body, services);
     };
-    Result<AnswerPlan> planned = co_await services.pool.run(std::move(work));
+    Result<AnswerPlan> planned = co_await pool.run(std::move(work));
     if (!planned) {
         co_await respond_error(exchange, planned.error());
         co_return;

@@ -96,10 +96,11 @@ http::Task<void> run_on_pool(http::Exchange& exchange, Services& services, Work 
         co_await respond_error(exchange, *error);
         co_return;
     }
+    http::BlockingPool& pool = services.pool_for(exchange.request().body.size());
     auto work = [body = std::move(exchange.request().body), &services, make]() -> Done {
         return make(body, *services.model);
     };
-    Done done = co_await services.pool.run(std::move(work));
+    Done done = co_await pool.run(std::move(work));
     if (!*done) {
         co_await respond_error(exchange, done->error());
         co_return;

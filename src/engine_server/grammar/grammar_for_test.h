@@ -106,12 +106,12 @@ inline bool in_string(const std::string& text) {
     return inside;
 }
 
-// Takes random allowed tokens, after `budget` of them those that lead to an end. Empty: no end within ten times the budget, or no
+// Takes random allowed tokens, after `budget` of them those that lead to an end. Empty: no end within forty times the budget, or no
 // token was left, or one that was allowed was not accepted.
 inline std::string walk(const Grammar& grammar, const Tokenizer& tokenizer, std::mt19937& random, size_t budget) {
     const std::shared_ptr<engine::TokenConstraint> constraint = grammar.start();
     std::string text;
-    for (size_t step = 0; step < budget * 10; ++step) {
+    for (size_t step = 0; step < budget * 40; ++step) {
         const std::vector<engine::TokenId> allowed = tokens_of(constraint->allowed());
         if (allowed.empty()) {
             return {};

@@ -6,6 +6,7 @@
 #include "base/log.h"
 #include "base/metrics.h"
 #include "http/middleware/request_metrics.h"
+#include "http/target.h"
 
 namespace gantry::http {
 namespace {
@@ -38,7 +39,7 @@ void record(const Exchange& exchange, const AccessLogOptions& options) {
         return;
     }
     log::info("{} {} {} {} {} {} B {:.3f} s{} {}", request.listener, request.peer, log::escape(request.method, 16),
-              log::escape(request.path, kPathLogged), status, exchange.bytes_sent(), seconds,
+              log::escape(path_as_sent(request.target), kPathLogged), status, exchange.bytes_sent(), seconds,
               exchange.client_gone() ? " client left" : "", request.id);
 }
 

@@ -1,3 +1,10 @@
+#include <unistd.h>
+
+#include <filesystem>
+#include <fstream>
+#include <sstream>
+
+#include "base/log.h"
 #include "base/metrics.h"
 #include "http/http_test_support.h"
 #include "http/middleware/access_log.h"
@@ -60,6 +67,66 @@ TEST(Middleware, GuardTurnsExceptionsIntoThisApisErrors) {
     EXPECT_EQ(answer->body.find("secret"), std::string::npos);
     EXPECT_NE(answer->body.find(answer->headers.get("x-request-id")), std::string::npos);
     EXPECT_FALSE(fetch(server.endpoint(), {.target = "/half"}).ok()) << "a broken stream is no success";
+}
+
+// The log of what `ask` makes happen.
+std::string logged(const std::function<void()>& ask) {
+    const std::string file = std::filesystem::temp_directory_path() / ("gantry_log_" + std::to_string(::getpid()) + ".log");
+    log::start({.file = file, .to_stderr = false});
+    ask();
+    log::start({});
+    std::ostringstream text;
+    text << std::ifstream(file).rdbuf();
+    std::filesystem::remove(file);
+    return text.str();
+}
+
+TEST(Middleware, LogsThePathAsSentAndNoSecrets) {
+    const std::string lines = logged([] {
+        TestServer server;
+        server.route("GET", "/{name}", [](Exchange& exchange) -> Task<void> {
+            co_await exchange.respond(text_response(200, "yes"));
+        });
+        server.server().use(access_log());
+        server.start();
+        RawClient client(server.port());
+        client.send("GET /a%20200%20b%0A?key=secret HTTP/1.1\r\nHost: x\r\n\r\n"
+                    "GET http://me:secret@x/proxied?secret HTTP/1.1\r\nHost: x\r\n\r\n"
+                    "GET ?secret HTTP/1.1\r\nHost: x\r\n\r\n");
+        EXPECT_EQ(status_of(client.read_answer()), 200);
+        EXPECT_EQ(status_of(client.read_answer()), 200);
+        EXPECT_EQ(status_of(client.read_answer()), 404);
+        server.stop(1s);
+    });
+    EXPECT_NE(lines.find(" GET /a%20200%20b%0A 200 "), std::string::npos) << lines;
+    EXPECT_NE(lines.find(" GET /proxied 200 "), std::string::npos) << lines;
+    EXPECT_NE(lines.find(" GET / 404 "), std::string::npos) << lines;
+    EXPECT_EQ(lines.find("secret"), std::string::npos) << lines;
+}
+
+TEST(Middleware, WhatNeverReachesItIsLoggedByTheConnection) {
+    const std::string lines = logged([] {
+        TestServer server;
+        server.route("POST", "/small", [](Exchange& exchange) -> Task<void> {
+            co_await exchange.respond(text_response(200, "yes"));
+        }, 10);
+        server.server().use(access_log());
+        server.server().on_head([](const Request& head) -> std::optional<Response> {
+            if (head.path != "/closed") return std::nullopt;
+            return text_response(401, "key\n");
+        });
+        const uint16_t port = server.start();
+        for (const auto& [path, status] : {std::pair("/no%20ne", 404), std::pair("/closed", 401), std::pair("/small", 413)}) {
+            RawClient client(port);
+            client.send("POST " + std::string(path) + "?secret HTTP/1.1\r\nHost: x\r\nContent-Length: 11\r\n\r\n");
+            EXPECT_EQ(status_of(client.read_answer()), status);
+        }
+        server.stop(1s);
+    });
+    for (const char* line : {"POST /no%20ne refused: 404", "POST /closed refused: 401", "POST /small refused: 413"}) {
+        EXPECT_NE(lines.find(line), std::string::npos) << line << " in " << lines;
+    }
+    EXPECT_EQ(lines.find("secret"), std::string::npos) << lines;
 }
 
 TEST(Middleware, CountsWithBoundedLabels) {

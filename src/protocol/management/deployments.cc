@@ -1,6 +1,8 @@
 // Deployments and their instances.
 #include <fmt/format.h>
 
+#include <cctype>
+
 #include "protocol/management/fields.h"
 #include "protocol/management/objects.h"
 
@@ -113,6 +115,19 @@ json::object to_json(const Instance& i, const std::string& deployment_name, cons
             {"created_at", to_rfc3339(i.created_at)}};
 }
 
+std::string public_reason(std::string_view reason) {
+    size_t from = 0;
+    for (const std::string_view ours : {"after: ", "crash loop: ", "invalid model file: "}) {
+        if (reason.substr(from).starts_with(ours)) from += ours.size();
+    }
+    const std::string_view clause = reason.substr(0, reason.find(": ", from));
+    for (size_t slash = clause.find('/'); slash != std::string_view::npos; slash = clause.find('/', slash + 1)) {
+        const bool in_word = slash > 0 && std::isalnum(static_cast<unsigned char>(clause[slash - 1])) != 0;
+        if (!in_word) return "an administrator can see why";
+    }
+    return std::string(clause);
+}
+
 void hide_from_users(Deployment& deployment) {
     deployment.source = deployment.source.substr(0, deployment.source.find(':') + 1) +
                         deployment.source.substr(deployment.source.find_last_of("/:") + 1);
@@ -126,7 +141,10 @@ void hide_from_users(Deployment& deployment) {
 void hide_from_users(Instance& instance) {
     instance.endpoint.clear();
     instance.pid = 0;
+    instance.reason = public_reason(instance.reason);
 }
+
+void hide_from_users(DeploymentStatus& status) { status.reason = public_reason(status.reason); }
 
 Result<std::string> file_of_source(const std::string& source) {
     constexpr std::string_view kFile = "file:";

@@ -29,7 +29,8 @@ json::object to_json(const ModelMeta& meta) {
             {"key_length", meta.key_length},
             {"value_length", meta.value_length},
             {"vocabulary", meta.vocabulary},
-            {"has_chat_template", meta.has_chat_template}};
+            {"has_chat_template", meta.has_chat_template},
+            {"pooling", meta.pooling}};
 }
 
 }  // namespace

@@ -5,6 +5,7 @@
 
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/json.h"
@@ -47,6 +48,10 @@ json::object to_json(const ServerInfo& info);
 void hide_from_users(Deployment& deployment);
 void hide_from_users(Model& model);
 void hide_from_users(Instance& instance);
+void hide_from_users(DeploymentStatus& status);
+// The part of a reason that everybody may read: its first clause. Behind a colon may stand what an engine said last, with parts
+// of prompts in it; a clause that names a path of the machine is not shown at all.
+std::string public_reason(std::string_view reason);
 
 struct OptionsInput {
     std::optional<uint32_t> context_tokens, max_sequences, threads;

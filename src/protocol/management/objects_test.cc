@@ -165,6 +165,39 @@ TEST(objects, users_see_no_paths_or_environment) {
     hide_from_users(m);
     EXPECT_EQ(m.source, "file:m.gguf");
     EXPECT_EQ(m.path, "");
+    Instance i;
+    i.endpoint = "unix:/run/x.sock";
+    i.pid = 7;
+    i.reason = "crash loop: exited with status 1: bad token in 'my secret prompt' 5 times; see gantry logs m";
+    hide_from_users(i);
+    EXPECT_EQ(i.endpoint, "");
+    EXPECT_EQ(i.pid, 0);
+    EXPECT_EQ(i.reason, "crash loop: exited with status 1");
+    DeploymentStatus status;
+    status.reason = "1 of 2 replicas are running: exited with status 1: my secret prompt";
+    hide_from_users(status);
+    EXPECT_EQ(status.reason, "1 of 2 replicas are running");
+}
+
+TEST(objects, the_public_part_of_a_reason) {
+    const std::pair<const char*, const char*> cases[] = {
+        {"", ""},
+        {"its settings changed", "its settings changed"},
+        {"exited with status 1; trying again now", "exited with status 1; trying again now"},
+        {"exited with status 1: GET /x: said; next try in 8 s", "exited with status 1"},
+        {"after: exited with status 1: said", "after: exited with status 1"},
+        {"after: invalid model file: bad magic", "after: invalid model file: bad magic"},
+        {"invalid model file: tensor 3 starts behind the end: blk.0", "invalid model file: tensor 3 starts behind the end"},
+        {"crash loop: exited with status 3 5 times; next try in 8 s; see gantry logs org/m",
+         "crash loop: exited with status 3 5 times; next try in 8 s; see gantry logs org/m"},
+        {"out of memory (host): the system ended the engine", "out of memory (host)"},
+        {"no worker can take it: w1 is cordoned", "no worker can take it"},
+        {"cannot start /opt/secret/engine: No such file", "an administrator can see why"},
+        {"/opt/engine is not a program that can be run here", "an administrator can see why"},
+        {"invalid model file: cannot open '/home/m.gguf': denied", "an administrator can see why"},
+        {"did not become ready within 60 s: HTTP 500: said", "did not become ready within 60 s"},
+    };
+    for (const auto& [reason, shown] : cases) EXPECT_EQ(public_reason(reason), shown) << reason;
 }
 
 }  // namespace

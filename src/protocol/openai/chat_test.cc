@@ -162,7 +162,18 @@ INSTANTIATE_TEST_SUITE_P(
         Refused{with(R"("response_format":{"type":"json_schema","json_schema":{"name":"a","schema":{},"strict":1}})"),
                 "response_format.json_schema.strict"},
         Refused{with(R"("chat_template_kwargs":{"enable_thinking":1})"),
-                "chat_template_kwargs.enable_thinking"}));
+                "chat_template_kwargs.enable_thinking"},
+        Refused{with(R"("service_tier":"fast")"), "service_tier"},
+        Refused{with(R"("service_tier":1)"), "service_tier"},
+        Refused{with(R"("priority":"1")"), "priority"},
+        Refused{with(R"("priority":2147483648)"), "priority"},
+        Refused{with(R"("priority":0.5)"), "priority"},
+        Refused{with(R"("cache_salt":"")"), "cache_salt"},
+        Refused{with("\"cache_salt\":\"" + std::string(257, 's') + "\""), "cache_salt"},
+        Refused{with(R"("cache_salt":5)"), "cache_salt"},
+        Refused{with(R"("deadline_ms":0)"), "deadline_ms"},
+        Refused{with(R"("deadline_ms":86400001)"), "deadline_ms"},
+        Refused{with(R"("deadline_ms":"1s")"), "deadline_ms"}));
 
 TEST(Chat, TakesEveryField) {
     const Result<ChatRequest> request = parse(R"({
@@ -197,6 +208,35 @@ TEST(Chat, TakesEveryField) {
     EXPECT_EQ(request->messages[2].tool_calls.at(0).name, "f");
     EXPECT_EQ(request->messages[2].reasoning_content, "r");
     EXPECT_TRUE(check_supported(*request, {}).ok());
+}
+
+TEST(Chat, HowItIsServed) {
+    const auto generation = [](const std::string& fields) {
+        const Result<ChatRequest> request = parse(with(fields));
+        EXPECT_TRUE(request.ok()) << fields;
+        return request.ok() ? request->generation : Generation{};
+    };
+    const Generation none = generation(R"("service_tier":null,"priority":null,"cache_salt":null)");
+    EXPECT_EQ(none.service_tier, ServiceTier::kDefault);
+    EXPECT_FALSE(none.names_tier);
+    EXPECT_EQ(none.cache_salt, "");
+    EXPECT_EQ(none.deadline_ms, 0U);
+    const Generation all = generation(
+        R"("service_tier":"flex","cache_salt":")" + std::string(256, 's') + R"(","deadline_ms":86400000)");
+    EXPECT_EQ(all.service_tier, ServiceTier::kFlex);
+    EXPECT_TRUE(all.names_tier);
+    EXPECT_EQ(all.cache_salt.size(), 256U);
+    EXPECT_EQ(all.deadline_ms, kDeadlineMsMax);
+    for (const char* tier : {"auto", "default", "scale"}) {
+        EXPECT_EQ(generation("\"service_tier\":\"" + std::string(tier) + "\"").service_tier,
+                  ServiceTier::kDefault);
+    }
+    EXPECT_EQ(generation(R"("service_tier":"priority")").service_tier, ServiceTier::kPriority);
+    EXPECT_EQ(generation(R"("priority":-7)").service_tier, ServiceTier::kPriority);
+    EXPECT_EQ(generation(R"("priority":7)").service_tier, ServiceTier::kFlex);
+    const Generation both = generation(R"("priority":0,"service_tier":"priority")");
+    EXPECT_EQ(both.service_tier, ServiceTier::kDefault) << "the number beats the name";
+    EXPECT_TRUE(both.names_tier);
 }
 
 TEST(Chat, DefaultsAndNull) {

@@ -2,82 +2,9 @@
 
 #include <fmt/format.h>
 
-#include <limits>
-
 #include "protocol/openai/fields.h"
 
 namespace gantry::protocol::openai {
-namespace {
-
-Result<Prompt> parse_tokens(const json::array& items, const std::string& path) {
-    std::vector<int32_t> tokens;
-    tokens.reserve(items.size());
-    for (size_t i = 0; i < items.size(); ++i) {
-        Result<int64_t> id = as_integer(items[i], fmt::format("{}[{}]", path, i), 0,
-                                        std::numeric_limits<int32_t>::max());
-        if (!id) {
-            return id.error();
-        }
-        tokens.push_back(static_cast<int32_t>(*id));
-    }
-    return Prompt(std::move(tokens));
-}
-
-// A string, strings, token ids, or lists of token ids: the first item of an array says which.
-Result<std::vector<Prompt>> parse_prompts(const json::value& value) {
-    std::vector<Prompt> prompts;
-    if (value.is_string()) {
-        prompts.emplace_back(std::string(value.get_string()));
-        return prompts;
-    }
-    if (!value.is_array()) {
-        return wrong_type("prompt", "a string or an array", value);
-    }
-    const json::array& items = value.get_array();
-    if (items.empty()) {
-        return invalid_argument("'prompt' must not be an empty array", "prompt");
-    }
-    if (items.front().is_number()) {
-        Result<Prompt> prompt = parse_tokens(items, "prompt");
-        if (!prompt) {
-            return prompt.error();
-        }
-        prompts.push_back(*std::move(prompt));
-        return prompts;
-    }
-    if (items.size() > kPromptsMax) {
-        return invalid_argument(
-            fmt::format("'prompt' may hold at most {} prompts, not {}", kPromptsMax, items.size()),
-            "prompt");
-    }
-    const bool texts = items.front().is_string();
-    for (size_t i = 0; i < items.size(); ++i) {
-        const std::string path = fmt::format("prompt[{}]", i);
-        if (texts) {
-            Result<std::string> text = as_string(items[i], path);
-            if (!text) {
-                return text.error();
-            }
-            prompts.emplace_back(*std::move(text));
-            continue;
-        }
-        if (!items[i].is_array()) {
-            return wrong_type(path, "a string or an array of token ids", items[i]);
-        }
-        if (items[i].get_array().empty()) {
-            return invalid_argument(fmt::format("'{}' must not be empty", path), path);
-        }
-        Result<Prompt> prompt = parse_tokens(items[i].get_array(), path);
-        if (!prompt) {
-            return prompt.error();
-        }
-        prompts.push_back(*std::move(prompt));
-    }
-    return prompts;
-}
-
-}  // namespace
-
 Result<CompletionRequest> parse_completion(const json::value& body) {
     Result<const json::object*> object = as_object(body, "");
     if (!object) {
@@ -98,7 +25,7 @@ Result<CompletionRequest> parse_completion(const json::value& body) {
             "'prompt' is missing: send a string, an array of strings, or token ids", "prompt",
             "missing_required_parameter");
     }
-    Result<std::vector<Prompt>> prompts = parse_prompts(*prompt);
+    Result<std::vector<Prompt>> prompts = parse_prompts(*prompt, "prompt", kPromptsMax);
     if (!prompts) {
         return prompts.error();
     }

@@ -3,20 +3,17 @@
 
 #include <cstdint>
 #include <string>
-#include <variant>
 #include <vector>
 
 #include "base/json.h"
 #include "base/result.h"
 #include "protocol/openai/generation.h"
+#include "protocol/openai/prompts.h"
 
 namespace gantry::protocol::openai {
 
 inline constexpr size_t kPromptsMax = 16;
 inline constexpr uint32_t kCompletionMaxTokensDefault = 16;
-
-using Prompt = std::variant<std::string, std::vector<int32_t>>;  // text, or token ids (checked
-                                                                 // against no vocabulary here)
 
 struct CompletionRequest {
     std::string model;

@@ -165,6 +165,49 @@ Status parse_stream_options(Generation& out, const json::value& value, const std
     return Ok{};
 }
 
+Status parse_service_tier(Generation& out, const json::value& value, const std::string& path) {
+    Result<std::string> name = as_string(value, path);
+    if (!name) {
+        return name.error();
+    }
+    if (*name == "flex") {
+        out.service_tier = ServiceTier::kFlex;
+    } else if (*name == "priority") {
+        out.service_tier = ServiceTier::kPriority;
+    } else if (*name != "auto" && *name != "default" && *name != "scale") {
+        return invalid_argument(
+            fmt::format("'{}' must be auto, default, flex, scale or priority", path), path);
+    }
+    out.names_tier = true;
+    return Ok{};
+}
+
+Status parse_priority(Generation& out, const json::value& value, const std::string& path) {
+    Result<int64_t> priority = as_integer(value, path, std::numeric_limits<int32_t>::min(),
+                                          std::numeric_limits<int32_t>::max());
+    if (!priority) {
+        return priority.error();
+    }
+    out.service_tier = *priority < 0   ? ServiceTier::kPriority
+                       : *priority > 0 ? ServiceTier::kFlex
+                                       : ServiceTier::kDefault;
+    return Ok{};
+}
+
+Status parse_cache_salt(Generation& out, const json::value& value, const std::string& path) {
+    Result<std::string> salt = as_string(value, path);
+    if (!salt) {
+        return salt.error();
+    }
+    if (salt->empty() || salt->size() > kCacheSaltBytesMax) {
+        return invalid_argument(fmt::format("'{}' must have 1 to {} bytes, not {}", path,
+                                            kCacheSaltBytesMax, salt->size()),
+                                path);
+    }
+    out.cache_salt = *std::move(salt);
+    return Ok{};
+}
+
 constexpr NumberField kNumbers[] = {
     {"temperature", &Generation::temperature, 0, 2},
     {"top_p", &Generation::top_p, 0, 1},
@@ -187,6 +230,8 @@ constexpr IntegerField kIntegers[] = {
      [](Generation& g, int64_t v) { g.max_tokens = static_cast<uint32_t>(v); }, 1, kMaxTokensMax},
     {"min_tokens", [](Generation& g, int64_t v) { g.min_tokens = static_cast<uint32_t>(v); }, 0,
      kMaxTokensMax},
+    {"deadline_ms", [](Generation& g, int64_t v) { g.deadline_ms = static_cast<uint32_t>(v); }, 1,
+     kDeadlineMsMax},
 };
 
 constexpr BoolField kBools[] = {
@@ -200,9 +245,21 @@ constexpr ListField kLists[] = {
     {"logit_bias", parse_logit_bias},
     {"seed", parse_seed},
     {"stream_options", parse_stream_options},
+    {"service_tier", parse_service_tier},
+    {"priority", parse_priority},
+    {"cache_salt", parse_cache_salt},
 };
 
 }  // namespace
+
+std::string_view name_of(ServiceTier tier) {
+    switch (tier) {
+        case ServiceTier::kDefault: return "default";
+        case ServiceTier::kFlex: return "flex";
+        case ServiceTier::kPriority: return "priority";
+    }
+    return "default";
+}
 
 const json::value* find(const json::object& object, std::string_view key) {
     const json::value* value = object.if_contains(key);

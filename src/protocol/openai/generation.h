@@ -2,11 +2,12 @@
 // What chat and legacy completions have in common: how to generate. Ranges are enforced while
 // parsing (fields.cc); a value out of range, or of the wrong type, is kInvalidArgument with the
 // field's JSON path in Error::param. JSON null counts as absent. Fields that nobody knows are
-// ignored, because SDKs send such (store, metadata, service_tier, ...).
+// ignored, because SDKs send such (store, metadata, ...).
 
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -22,6 +23,13 @@ inline constexpr size_t kLogitBiasMax = 1024;
 inline constexpr uint32_t kTopLogprobsMax = 20;
 inline constexpr uint32_t kCompletionLogprobsMax = 5;
 inline constexpr uint32_t kMaxTokensMax = 2'147'483'647;
+inline constexpr size_t kCacheSaltBytesMax = 256;
+inline constexpr uint32_t kDeadlineMsMax = 86'400'000;  // a day
+
+// How urgent a request is among others. `service_tier` "auto" and "scale" (bought capacity, which
+// there is none of here) are served as "default".
+enum class ServiceTier { kDefault, kFlex, kPriority };
+std::string_view name_of(ServiceTier tier);  // "default", "flex", "priority"
 
 struct Generation {
     double temperature = 1.0;         // 0..2; 0: greedy
@@ -45,6 +53,17 @@ struct Generation {
     bool ignore_eos = false;
     bool stream = false;
     bool include_usage = false;  // stream_options.include_usage
+    // From `service_tier`, or from vLLM's `priority` (lower is earlier: under 0 kPriority, over 0
+    // kFlex), which beats it.
+    ServiceTier service_tier = ServiceTier::kDefault;
+    bool names_tier = false;  // `service_tier` is there: the answer tells which one served it
+    // Only requests with the same one share cached prefixes. 1..kCacheSaltBytesMax bytes; empty:
+    // none was given, the cache is shared with all who give none.
+    std::string cache_salt;
+    // From the request's arrival to the end of its answer, 1..kDeadlineMsMax; past it nothing more
+    // is computed, and the request ends with 504 `deadline_exceeded`, in a stream with that error
+    // as its last event. 0: none.
+    uint32_t deadline_ms = 0;
 };
 
 }  // namespace gantry::protocol::openai

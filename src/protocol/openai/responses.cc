@@ -1,5 +1,7 @@
 #include "protocol/openai/responses.h"
 
+#include <algorithm>
+#include <charconv>
 #include <chrono>
 
 #include "base/assert.h"
@@ -8,70 +10,37 @@
 namespace gantry::protocol::openai {
 namespace {
 
-json::array bytes_of(const std::string& text) {
-    json::array bytes;
-    for (const char c : text) {
-        bytes.emplace_back(static_cast<unsigned char>(c));
+// `text` as a JSON string. REQUIRES: valid UTF-8.
+void append_string(std::string& out, std::string_view text) {
+    const auto plain = [](char c) {
+        return static_cast<unsigned char>(c) >= 0x20 && c != '"' && c != '\\';
+    };
+    if (std::all_of(text.begin(), text.end(), plain)) {
+        out.append("\"").append(text).append("\"");
+    } else {
+        out += json::serialize(json::string_view(text.data(), text.size()));
     }
-    return bytes;
 }
 
-json::object logprob_object(const std::string& token, double logprob) {
-    json::object object;
-    object["token"] = to_utf8(token);
-    object["logprob"] = logprob;
-    object["bytes"] = bytes_of(token);
-    return object;
+void append_number(std::string& out, double number) { out += json::serialize(json::value(number)); }
+
+void append_integer(std::string& out, uint64_t number) {
+    char digits[20];
+    out.append(digits, std::to_chars(digits, digits + sizeof(digits), number).ptr);
 }
 
-json::object chat_logprobs(const Logprobs& logprobs) {
-    json::array content;
-    for (const TokenLogprobView& token : logprobs) {
-        json::object entry = logprob_object(token.token, token.logprob);
-        json::array top;
-        for (const auto& [text, logprob] : token.top) {
-            top.push_back(logprob_object(text, logprob));
-        }
-        entry["top_logprobs"] = std::move(top);
-        content.push_back(std::move(entry));
+// "token", "logprob" and "bytes" of an object that goes on.
+void append_logprob(std::string& out, const std::string& token, double logprob) {
+    out += R"({"token":)";
+    append_string(out, to_utf8(token));
+    out += R"(,"logprob":)";
+    append_number(out, logprob);
+    out += R"(,"bytes":[)";
+    for (size_t i = 0; i < token.size(); ++i) {
+        out += i == 0 ? "" : ",";
+        append_integer(out, static_cast<unsigned char>(token[i]));
     }
-    json::object object;
-    object["content"] = std::move(content);
-    object["refusal"] = nullptr;
-    return object;
-}
-
-// The legacy shape: parallel arrays.
-json::object completion_logprobs(const Logprobs& logprobs) {
-    json::array tokens;
-    json::array values;
-    json::array tops;
-    json::array offsets;
-    uint64_t offset = 0;
-    for (const TokenLogprobView& token : logprobs) {
-        tokens.emplace_back(to_utf8(token.token));
-        values.emplace_back(token.logprob);
-        json::object top;
-        for (const auto& [text, logprob] : token.top) {
-            top[to_utf8(text)] = logprob;
-        }
-        tops.push_back(std::move(top));
-        offsets.emplace_back(offset);
-        offset += token.token.size();
-    }
-    json::object object;
-    object["tokens"] = std::move(tokens);
-    object["token_logprobs"] = std::move(values);
-    object["top_logprobs"] = std::move(tops);
-    object["text_offset"] = std::move(offsets);
-    return object;
-}
-
-json::value logprobs_value(AnswerKind kind, const Logprobs* logprobs) {
-    if (logprobs == nullptr) {
-        return nullptr;
-    }
-    return kind == AnswerKind::kChat ? chat_logprobs(*logprobs) : completion_logprobs(*logprobs);
+    out += ']';
 }
 
 json::object timings_object(const AnswerTimings& timings) {
@@ -82,106 +51,142 @@ json::object timings_object(const AnswerTimings& timings) {
     return object;
 }
 
-json::object with_one_choice(json::object chunk, json::object choice) {
-    json::array choices;
-    choices.push_back(std::move(choice));
-    chunk["choices"] = std::move(choices);
-    return chunk;
+void append_totals(std::string& out, const Usage& usage, const AnswerTimings& timings) {
+    out += R"(,"usage":)";
+    out += json::serialize(usage_object(usage));
+    out += R"(,"timings":)";
+    out += json::serialize(timings_object(timings));
+    out += '}';
+}
+
+// The end of a choice and, for chunks, of its event.
+void append_finish(std::string& out, std::string_view logprobs, std::string_view finish_reason) {
+    out.append(R"(,"logprobs":)").append(logprobs).append(R"(,"finish_reason":)");
+    if (finish_reason.empty()) {
+        out += "null";
+    } else {
+        append_string(out, finish_reason);
+    }
+    out += '}';
 }
 
 }  // namespace
 
-AnswerWriter::AnswerWriter(AnswerKind kind, RandomSource& random, WallTime now, std::string model)
-    : kind_(kind),
-      id_((kind == AnswerKind::kChat ? "chatcmpl-" : "cmpl-") + random.token(24)),
-      created_(to_unix_ms(now) / 1000),
-      model_(std::move(model)) {}
-
-json::object AnswerWriter::base(bool chunk) const {
-    json::object object;
-    object["id"] = id_;
-    object["object"] = kind_ == AnswerKind::kCompletion ? "text_completion"
-                       : chunk                          ? "chat.completion.chunk"
-                                                        : "chat.completion";
-    object["created"] = created_;
-    object["model"] = model_;
-    return object;
-}
-
-json::object AnswerWriter::role_chunk(uint32_t choice) const {
-    GANTRY_ASSERT(kind_ == AnswerKind::kChat, "only chat has roles");
-    json::object delta;
-    delta["role"] = "assistant";
-    delta["content"] = "";
-    json::object entry;
-    entry["index"] = choice;
-    entry["delta"] = std::move(delta);
-    entry["logprobs"] = nullptr;
-    entry["finish_reason"] = nullptr;
-    return with_one_choice(base(true), std::move(entry));
-}
-
-json::object AnswerWriter::text_chunk(uint32_t choice, const std::string& text,
-                                      const Logprobs* logprobs) const {
-    json::object entry;
-    entry["index"] = choice;
+void LogprobsText::add(const TokenLogprobView& token) {
+    const std::string_view comma = tokens_.empty() ? "" : ",";
+    tokens_ += comma;
     if (kind_ == AnswerKind::kChat) {
-        json::object delta;
-        delta["content"] = text;
-        entry["delta"] = std::move(delta);
-    } else {
-        entry["text"] = text;
-    }
-    entry["logprobs"] = logprobs_value(kind_, logprobs);
-    entry["finish_reason"] = nullptr;
-    return with_one_choice(base(true), std::move(entry));
-}
-
-json::object AnswerWriter::finish_chunk(uint32_t choice, const std::string& finish_reason) const {
-    json::object entry;
-    entry["index"] = choice;
-    if (kind_ == AnswerKind::kChat) {
-        entry["delta"] = json::object();
-    } else {
-        entry["text"] = "";
-    }
-    entry["logprobs"] = nullptr;
-    entry["finish_reason"] = finish_reason;
-    return with_one_choice(base(true), std::move(entry));
-}
-
-json::object AnswerWriter::usage_chunk(const Usage& usage, const AnswerTimings& timings) const {
-    json::object chunk = base(true);
-    chunk["choices"] = json::array();
-    chunk["usage"] = usage_object(usage);
-    chunk["timings"] = timings_object(timings);
-    return chunk;
-}
-
-json::object AnswerWriter::answer(const std::vector<Choice>& choices, const Usage& usage,
-                                  const AnswerTimings& timings) const {
-    json::object object = base(false);
-    json::array entries;
-    for (const Choice& choice : choices) {
-        json::object entry;
-        entry["index"] = choice.index;
-        if (kind_ == AnswerKind::kChat) {
-            json::object message;
-            message["role"] = "assistant";
-            message["content"] = choice.text;
-            message["refusal"] = nullptr;
-            entry["message"] = std::move(message);
-        } else {
-            entry["text"] = choice.text;
+        append_logprob(tokens_, token.token, token.logprob);
+        tokens_ += R"(,"top_logprobs":[)";
+        for (const auto& [text, logprob] : token.top) {
+            tokens_ += tokens_.back() == '[' ? "" : ",";
+            append_logprob(tokens_, text, logprob);
+            tokens_ += '}';
         }
-        entry["logprobs"] = logprobs_value(kind_, choice.logprobs);
-        entry["finish_reason"] = choice.finish_reason;
-        entries.push_back(std::move(entry));
+        tokens_ += "]}";
+        return;
     }
-    object["choices"] = std::move(entries);
-    object["usage"] = usage_object(usage);
-    object["timings"] = timings_object(timings);
-    return object;
+    append_string(tokens_, to_utf8(token.token));
+    append_number(values_ += comma, token.logprob);
+    json::object top;  // an object, since texts may be equal
+    for (const auto& [text, logprob] : token.top) {
+        top[to_utf8(text)] = logprob;
+    }
+    tops_.append(comma).append(json::serialize(top));
+    append_integer(offsets_ += comma, offset_);
+    offset_ += token.token.size();
+}
+
+std::string LogprobsText::take() {
+    GANTRY_ASSERT(!empty(), "log-probabilities of no token");
+    std::string out;
+    if (kind_ == AnswerKind::kChat) {
+        out.append(R"({"content":[)").append(tokens_).append(R"(],"refusal":null})");
+    } else {
+        out.append(R"({"tokens":[)").append(tokens_);
+        out.append(R"(],"token_logprobs":[)").append(values_);
+        out.append(R"(],"top_logprobs":[)").append(tops_);
+        out.append(R"(],"text_offset":[)").append(offsets_).append("]}");
+    }
+    tokens_ = values_ = tops_ = offsets_ = {};
+    return out;
+}
+
+AnswerWriter::AnswerWriter(AnswerKind kind, RandomSource& random, WallTime now,
+                           const std::string& model, std::string_view service_tier)
+    : kind_(kind), id_((kind == AnswerKind::kChat ? "chatcmpl-" : "cmpl-") + random.token(24)) {
+    const auto head = [&](const char* object_name) {
+        json::object object;
+        object["id"] = id_;
+        object["object"] = object_name;
+        object["created"] = to_unix_ms(now) / 1000;
+        object["model"] = model;
+        if (!service_tier.empty()) {
+            object["service_tier"] = service_tier;
+        }
+        std::string text = json::serialize(object);
+        text.back() = ',';
+        return text + R"("choices":[)";
+    };
+    const bool chat = kind == AnswerKind::kChat;
+    chunk_head_ = head(chat ? "chat.completion.chunk" : "text_completion");
+    answer_head_ = head(chat ? "chat.completion" : "text_completion");
+}
+
+void AnswerWriter::role_chunk(std::string& out, uint32_t choice) const {
+    GANTRY_ASSERT(kind_ == AnswerKind::kChat, "only chat has roles");
+    out.append(chunk_head_).append(R"({"index":)");
+    append_integer(out, choice);
+    out += R"(,"delta":{"role":"assistant","content":""})";
+    append_finish(out, "null", {});
+    out += "]}";
+}
+
+void AnswerWriter::text_chunk(std::string& out, uint32_t choice, std::string_view text,
+                              std::string_view logprobs) const {
+    out.append(chunk_head_).append(R"({"index":)");
+    append_integer(out, choice);
+    out += kind_ == AnswerKind::kChat ? R"(,"delta":{"content":)" : R"(,"text":)";
+    append_string(out, text);
+    out += kind_ == AnswerKind::kChat ? "}" : "";
+    append_finish(out, logprobs, {});
+    out += "]}";
+}
+
+void AnswerWriter::finish_chunk(std::string& out, uint32_t choice,
+                                std::string_view finish_reason) const {
+    out.append(chunk_head_).append(R"({"index":)");
+    append_integer(out, choice);
+    out += kind_ == AnswerKind::kChat ? R"(,"delta":{})" : R"(,"text":"")";
+    append_finish(out, "null", finish_reason);
+    out += "]}";
+}
+
+void AnswerWriter::usage_chunk(std::string& out, const Usage& usage,
+                               const AnswerTimings& timings) const {
+    out.append(chunk_head_).append("]");
+    append_totals(out, usage, timings);
+}
+
+void AnswerWriter::answer(std::string& out, const std::vector<Choice>& choices, const Usage& usage,
+                          const AnswerTimings& timings) const {
+    out += answer_head_;
+    for (size_t i = 0; i < choices.size(); ++i) {
+        const Choice& choice = choices[i];
+        out.append(i == 0 ? "" : ",").append(R"({"index":)");
+        append_integer(out, choice.index);
+        if (kind_ == AnswerKind::kChat) {
+            out += R"(,"message":{"role":"assistant","content":)";
+            append_string(out, choice.text);
+            out += R"(,"refusal":null})";
+        } else {
+            out += R"(,"text":)";
+            append_string(out, choice.text);
+        }
+        append_finish(out, choice.logprobs, choice.finish_reason);
+    }
+    out += ']';
+    append_totals(out, usage, timings);
 }
 
 json::object usage_object(const Usage& usage) {

@@ -1,7 +1,7 @@
 #pragma once
-// Answers of the OpenAI API: whole objects and the chunks of a stream. An AnswerWriter holds what
-// all chunks of one answer share (id, created, model), so that they can't differ. Threads: a plain
-// value.
+// Answers of the OpenAI API: whole ones and the chunks of a stream. An AnswerWriter holds what all
+// chunks of one answer share (id, created, model), already written, so that they can't differ and a
+// token costs little. Threads: a plain value.
 //
 // A stream is: for each choice a first delta with the role, text deltas, a delta with
 // finish_reason; then, only when usage was asked for, one chunk with `choices: []` and `usage`
@@ -9,6 +9,7 @@
 
 #include <cstdint>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -38,41 +39,63 @@ struct TokenLogprobView {
     double logprob = 0;
     std::vector<std::pair<std::string, double>> top;
 };
-using Logprobs = std::vector<TokenLogprobView>;
+
+enum class AnswerKind { kChat, kCompletion };
+
+// The log-probabilities of tokens as JSON text, written token by token as these arrive: twenty of
+// them for each token of a long answer are tens of megabytes, too much to write in one go.
+class LogprobsText {
+public:
+    explicit LogprobsText(AnswerKind kind) : kind_(kind) {}
+
+    void add(const TokenLogprobView& token);
+    bool empty() const { return tokens_.empty(); }
+    size_t bytes() const { return tokens_.size() + values_.size() + tops_.size() + offsets_.size(); }
+    // The value of "logprobs" for what was added since the last take(). REQUIRES: !empty().
+    std::string take();
+
+private:
+    AnswerKind kind_;
+    std::string tokens_;  // chat: all that there is; legacy: the first of four parallel arrays
+    std::string values_;
+    std::string tops_;
+    std::string offsets_;
+    uint64_t offset_ = 0;  // in the text of the whole answer
+};
 
 struct Choice {
     uint32_t index = 0;
     std::string text;
-    std::string finish_reason;           // "stop", "length"
-    const Logprobs* logprobs = nullptr;  // null: not asked for
+    std::string finish_reason;      // "stop", "length"
+    std::string logprobs = "null";  // JSON
 };
-
-enum class AnswerKind { kChat, kCompletion };
 
 inline constexpr const char* kStreamEnd =
     "[DONE]";  // the data of the last event of an unbroken stream
 
+// Everything is appended to `out` as JSON text in one line.
 class AnswerWriter {
 public:
-    AnswerWriter(AnswerKind kind, RandomSource& random, WallTime now, std::string model);
+    // `service_tier`: the one that serves the request, where it named one; else empty.
+    AnswerWriter(AnswerKind kind, RandomSource& random, WallTime now, const std::string& model,
+                 std::string_view service_tier = {});
 
     const std::string& id() const { return id_; }
 
-    json::object role_chunk(uint32_t choice) const;  // chat only
-    json::object text_chunk(uint32_t choice, const std::string& text,
-                            const Logprobs* logprobs = nullptr) const;
-    json::object finish_chunk(uint32_t choice, const std::string& finish_reason) const;
-    json::object usage_chunk(const Usage& usage, const AnswerTimings& timings) const;
-    json::object answer(const std::vector<Choice>& choices, const Usage& usage,
-                        const AnswerTimings& timings) const;
+    void role_chunk(std::string& out, uint32_t choice) const;  // chat only
+    // `logprobs`: JSON.
+    void text_chunk(std::string& out, uint32_t choice, std::string_view text,
+                    std::string_view logprobs = "null") const;
+    void finish_chunk(std::string& out, uint32_t choice, std::string_view finish_reason) const;
+    void usage_chunk(std::string& out, const Usage& usage, const AnswerTimings& timings) const;
+    void answer(std::string& out, const std::vector<Choice>& choices, const Usage& usage,
+                const AnswerTimings& timings) const;
 
 private:
-    json::object base(bool chunk) const;
-
     AnswerKind kind_;
-    std::string id_;   // "chatcmpl-..." or "cmpl-..."
-    int64_t created_;  // seconds
-    std::string model_;
+    std::string id_;          // "chatcmpl-..." or "cmpl-..."
+    std::string chunk_head_;  // what all chunks have in common, up to and with "choices":
+    std::string answer_head_;
 };
 
 json::object usage_object(const Usage& usage);

@@ -40,6 +40,10 @@ constexpr std::string_view kChatFields[] = {
     "repetition_penalty",
     "stop_token_ids",
     "chat_template_kwargs",
+    "service_tier",
+    "priority",
+    "cache_salt",
+    "deadline_ms",
 };
 constexpr std::string_view kCompletionFields[] = {
     "model",
@@ -66,6 +70,16 @@ constexpr std::string_view kCompletionFields[] = {
     "min_p",
     "repetition_penalty",
     "stop_token_ids",
+    "service_tier",
+    "priority",
+    "cache_salt",
+    "deadline_ms",
+};
+constexpr std::string_view kEmbeddingFields[] = {
+    "model", "input", "encoding_format", "dimensions", "user",
+};
+constexpr std::string_view kRerankFields[] = {
+    "model", "query", "documents", "top_n", "return_documents",
 };
 constexpr std::string_view kStreamOptions[] = {"include_usage"};
 constexpr std::string_view kTemplateKwargs[] = {"enable_thinking"};
@@ -103,11 +117,24 @@ bool text_at(const json::object& object, std::string_view key) {
     return value != nullptr && value->is_string() && !value->get_string().empty();
 }
 
+// Nobody gets ahead of others through the gateway, since keys carry no permission for that yet: what
+// asks for it is served as any other.
+bool asks_to_go_first(std::string_view name, const json::value& value) {
+    if (name == "service_tier") {
+        return value.is_string() && value.get_string() == "priority";
+    }
+    return name == "priority" && value.is_number() && value.to_number<double>() < 0;
+}
+
 }  // namespace
 
 std::span<const std::string_view> chat_fields() { return kChatFields; }
 
 std::span<const std::string_view> completion_fields() { return kCompletionFields; }
+
+std::span<const std::string_view> embedding_fields() { return kEmbeddingFields; }
+
+std::span<const std::string_view> rerank_fields() { return kRerankFields; }
 
 json::object forward_body(const json::object& original, std::span<const std::string_view> allowed) {
     json::object body;
@@ -120,6 +147,8 @@ json::object forward_body(const json::object& original, std::span<const std::str
             body[key] = forward_body(value.get_object(), kStreamOptions);
         } else if (name == "chat_template_kwargs" && value.is_object()) {
             body[key] = forward_body(value.get_object(), kTemplateKwargs);
+        } else if (asks_to_go_first(name, value)) {
+            body[key] = name == "service_tier" ? json::value("default") : json::value(0);
         } else {
             body[key] = value;
         }
@@ -149,7 +178,9 @@ std::optional<Usage> usage_of(const json::object& answer) {
         return std::nullopt;
     }
     Usage usage;
-    usage.prompt_tokens = count_at(*fields, "prompt_tokens");
+    // Rerankers of others give the total only, all of which is prompt.
+    const bool split = find(*fields, "prompt_tokens") != nullptr;
+    usage.prompt_tokens = count_at(*fields, split ? "prompt_tokens" : "total_tokens");
     usage.completion_tokens = count_at(*fields, "completion_tokens");
     if (const json::object* details = object_at(*fields, "prompt_tokens_details")) {
         usage.cached_tokens = count_at(*details, "cached_tokens");

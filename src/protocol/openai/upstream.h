@@ -18,9 +18,12 @@ namespace gantry::protocol::openai {
 // is dropped.
 std::span<const std::string_view> chat_fields();
 std::span<const std::string_view> completion_fields();
+std::span<const std::string_view> embedding_fields();
+std::span<const std::string_view> rerank_fields();
 
 // Only the allowed fields, in their order of arrival; inside stream_options and
-// chat_template_kwargs only what we know.
+// chat_template_kwargs only what we know. service_tier "priority" becomes "default" and a negative
+// `priority` 0, since keys carry no permission yet to go ahead of others.
 json::object forward_body(const json::object& original, std::span<const std::string_view> allowed);
 
 // Whether `stream` is true, and whether the client itself asked for the usage chunk.

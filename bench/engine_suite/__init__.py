@@ -1,0 +1,1 @@
+"""The parts of `./dev bench engine`: servers under test, experiments, report."""
