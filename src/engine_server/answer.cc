@@ -7,6 +7,7 @@
 #include <optional>
 #include <type_traits>
 
+#include "base/assert.h"
 #include "engine_server/detokenizer.h"
 #include "protocol/openai/errors.h"
 
@@ -154,6 +155,7 @@ private:
 };
 
 Status Answer::submit_all() {
+    GANTRY_ASSERT(plan_.schema.empty() == (plan_.grammar == nullptr), "an answer is held to its schema");
     const uint32_t total = static_cast<uint32_t>(plan_.prompts.size()) * plan_.generation.n;
     for (uint32_t index = 0; index < total; ++index) {
         Choice& choice = choices_.emplace_back(plan_.generation.stop, plan_.kind);
@@ -539,6 +541,7 @@ engine::SequenceRequest sequence_request(const AnswerPlan& plan, uint32_t choice
     request.priority = priority_of(generation.service_tier);
     request.deadline = deadline;
     request.cache_salt = generation.cache_salt;
+    request.constraint = plan.grammar ? plan.grammar->start() : nullptr;
     return request;
 }
 

@@ -34,6 +34,8 @@ struct AnswerPlan {
     engine::SamplingParams sampling;  // of the first choice; the others differ in their seed
     std::vector<std::vector<engine::TokenId>> prompts;  // each gets generation.n choices
     std::vector<std::string> echoes;  // text before each prompt's answers; empty: none
+    std::string schema;                      // what answers are held to, as checked; empty: nothing
+    std::shared_ptr<const Grammar> grammar;  // the same, compiled; set before answer() where there is a schema
 };
 
 // Checks what only the vocabulary can tell (token ids), draws a seed where none is given.

@@ -84,6 +84,7 @@ struct Frontend::State {
         : hub(io),
           services{.pool = pool,
                    .large_pool = large_pool,
+                   .grammar_pool = grammar_pool,
                    .hub = hub,
                    .io = io,
                    .model_name = std::move(options.model_name),
@@ -95,6 +96,7 @@ struct Frontend::State {
                    .model = nullptr},
           pool(deep_pool(kPoolThreads)),
           large_pool(deep_pool(1)),
+          grammar_pool(deep_pool(1)),
           server(io, with_routes(router, services), server_options()) {
         if (!options.api_key.empty()) {
             server.use(require_key(options.api_key));
@@ -114,6 +116,7 @@ struct Frontend::State {
     Services services;
     http::BlockingPool pool;
     http::BlockingPool large_pool;
+    http::BlockingPool grammar_pool;
     http::Router router;
     http::Server server;
 };
@@ -128,6 +131,7 @@ void Frontend::set_progress(float progress) { state_->services.progress = progre
 
 void Frontend::set_model(std::unique_ptr<LoadedModel> model) {
     GANTRY_ASSERT(!state_->services.model, "a frontend has one model for all its life");
+    model->grammars = std::make_unique<GrammarCompiler>(*model->tokenizer);
     state_->services.model = std::move(model);
 }
 

@@ -157,7 +157,7 @@ TEST_F(FrontendTest, RefusalsHaveFourKeysAndLeaveNothingBehind) {
         {"/v1/chat/completions", R"({"messages":"x"})"},
         {"/v1/chat/completions", chat_body("a", R"(,"logit_bias":{"61":1})")},
         {"/v1/chat/completions", chat_body("a", R"(,"stop_token_ids":[61])")},
-        {"/v1/chat/completions", chat_body("a", R"(,"response_format":{"type":"json_object"})")},
+        {"/v1/chat/completions", chat_body("a", R"(,"response_format":{"type":"json_schema"})")},
         {"/v1/chat/completions", chat_body("")},
         {"/v1/completions", R"({"prompt":""})"},
         {"/v1/completions", R"({"prompt":[61]})"},
@@ -172,6 +172,25 @@ TEST_F(FrontendTest, RefusalsHaveFourKeysAndLeaveNothingBehind) {
     }
     EXPECT_EQ(error_in(post("/v1/nothing", "{}", 404)).size(), 4U);
     EXPECT_EQ(call("PUT", "/v1/models").status, 405);
+    EXPECT_EQ(engine_->stats().running + engine_->stats().waiting, 0U);
+}
+
+TEST_F(FrontendTest, ASchemaThatWouldNotBeEnforcedIsRefusedByItsPath) {
+    start();
+    load();
+    const auto refused = [this](const std::string& schema) {
+        const json::object answer = post(
+            "/v1/chat/completions",
+            chat_body("a", R"(,"response_format":{"type":"json_schema","json_schema":{"name":"n","strict":true,"schema":)" +
+                               schema + "}}"),
+            400);
+        return error_in(answer);
+    };
+    EXPECT_EQ(refused(R"({"properties":{"a":{"not":{}}}})").at("param").as_string(),
+              "response_format.json_schema.schema.properties.a.not");
+    EXPECT_EQ(refused(R"({"properties":{"a":{"not":{}}}})").at("code"), "unsupported_schema");
+    EXPECT_EQ(refused(R"({"type":"string","pattern":"((a{99}){99}){99}"})").at("code"), "unsupported_schema");
+    EXPECT_EQ(refused(R"({"type":"object","properties":{"a":{"$ref":"#"}},"required":["a"]})").at("code"), "invalid_schema");
     EXPECT_EQ(engine_->stats().running + engine_->stats().waiting, 0U);
 }
 

@@ -38,6 +38,7 @@ public:
     engine::TokenId begin_token() const override { return -1; }
     std::string begin_text() const override { return {}; }
     std::string end_text() const override { return {}; }
+    bool is_end(engine::TokenId token) const override { return token == 60; }
     uint32_t size() const override { return kVocabulary; }
     size_t piece_bytes_max() const override { return 8; }
 

@@ -12,6 +12,7 @@
 #include "engine/engine.h"
 #include "engine_server/chat_template.h"
 #include "engine_server/event_hub.h"
+#include "engine_server/grammar/grammar_compiler.h"
 #include "engine_server/tokenizer.h"
 #include "http/http.h"
 
@@ -25,6 +26,7 @@ struct LoadedModel {
     std::string description;
 
     std::unique_ptr<ChatTemplate> chat_template;
+    std::unique_ptr<GrammarCompiler> grammars;  // set with the model
     engine::RunnerCapacity capacity;
     engine::EmbeddingCapacity embedding;
     std::string rerank_template;  // with {query} and {document}; empty: the model has none
@@ -45,6 +47,7 @@ struct Services {
     // Their threads have deep stacks: templates and tokenizers recurse.
     http::BlockingPool& pool;
     http::BlockingPool& large_pool;  // one thread
+    http::BlockingPool& grammar_pool;  // one thread: a schema holds up nothing else
     EventHub& hub;
     http::asio::io_context& io;
     std::string model_name;   // in answers; empty: the request's own

@@ -103,6 +103,7 @@ public:
     }
     std::string begin_text() const override { return piece(llama_vocab_bos(vocab_), true); }
     std::string end_text() const override { return piece(llama_vocab_eos(vocab_), true); }
+    bool is_end(engine::TokenId token) const override { return llama_vocab_is_eog(vocab_, token); }
     uint32_t size() const override { return static_cast<uint32_t>(size_); }
     size_t piece_bytes_max() const override { return piece_bytes_max_; }
 

@@ -46,6 +46,7 @@ public:
     virtual TextFrame frame() const { return {}; }  // for embeddings: BERT's [CLS] and [SEP]
     virtual std::string begin_text() const = 0;  // what templates call bos_token; may be empty
     virtual std::string end_text() const = 0;    // eos_token
+    virtual bool is_end(engine::TokenId token) const = 0;  // ends a text: there may be several
     virtual uint32_t size() const = 0;           // ids are 0..size-1
     virtual size_t piece_bytes_max() const = 0;  // no token stands for more bytes of text than this
 };

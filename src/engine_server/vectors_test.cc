@@ -51,6 +51,7 @@ public:
     TextFrame frame() const override { return {{kBegin}, {kSeparator}, {kSeparator}}; }
     std::string begin_text() const override { return {}; }
     std::string end_text() const override { return {}; }
+    bool is_end(engine::TokenId) const override { return false; }
     uint32_t size() const override { return kVocabulary; }
     size_t piece_bytes_max() const override { return 4; }
 };

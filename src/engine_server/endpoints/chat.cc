@@ -1,11 +1,30 @@
 #include "protocol/openai/chat.h"
 
 #include "engine_server/endpoints/endpoints.h"
+#include "engine_server/grammar/json_schema_check.h"
 
 namespace gantry::engine_server {
 namespace {
 
 using protocol::openai::ChatRequest;
+using protocol::openai::ResponseFormat;
+
+constexpr protocol::openai::Capabilities kCapabilities = {.structured_output = true};
+
+// For AnswerPlan::schema.
+Result<std::string> schema_of(const ResponseFormat& format) {
+    if (format.kind == ResponseFormat::Kind::kText) {
+        return std::string();
+    }
+    Result<CheckedSchema> checked =
+        format.kind == ResponseFormat::Kind::kJsonObject
+            ? any_object_schema()
+            : check_schema(format.schema, protocol::openai::kSchemaPath);
+    if (!checked) {
+        return checked.error();
+    }
+    return std::move(checked->text);
+}
 
 // On a thread of the pool: reads only what does not change once the model is loaded.
 Result<AnswerPlan> plan_chat(const std::string& body, Services& services) {
@@ -18,8 +37,12 @@ Result<AnswerPlan> plan_chat(const std::string& body, Services& services) {
     if (!request) {
         return request.error();
     }
-    if (Status supported = protocol::openai::check_supported(*request, {}); !supported) {
+    if (Status supported = protocol::openai::check_supported(*request, kCapabilities); !supported) {
         return supported.error();
+    }
+    Result<std::string> schema = schema_of(request->response_format);
+    if (!schema) {
+        return schema.error();
     }
     const auto special = [&model](std::string_view text) {
         return model.tokenizer->special_text_starts(text);
@@ -53,6 +76,7 @@ Result<AnswerPlan> plan_chat(const std::string& body, Services& services) {
     plan.generation = std::move(request->generation);
     plan.sampling = *std::move(sampling);
     plan.prompts.push_back(*std::move(tokens));
+    plan.schema = *std::move(schema);
     return plan;
 }
 

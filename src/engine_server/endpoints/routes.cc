@@ -23,6 +23,19 @@ constexpr Line kRoutes[] = {
     {"POST", "/tokenize", kKey, tokenize},        {"POST", "/detokenize", kKey, detokenize},
 };
 
+// At once where it is known, else from the thread that compiles.
+http::Task<Result<std::shared_ptr<const Grammar>>> grammar_for(Services& services,
+                                                               const std::string& schema) {
+    GrammarCompiler& grammars = *services.model->grammars;
+    if (std::shared_ptr<const Grammar> known = grammars.find(schema)) {
+        co_return known;
+    }
+    auto work = [&grammars, schema] { return grammars.compile(schema); };
+    Result<std::shared_ptr<const Grammar>> compiled =
+        co_await services.grammar_pool.run(std::move(work));
+    co_return compiled;
+}
+
 }  // namespace
 
 void add_routes(http::Router& router, Services& services) {
@@ -78,6 +91,14 @@ http::Task<void> plan_and_answer(http::Exchange& exchange, Services& services,
         co_return;
     }
     AnswerPlan ready = std::move(planned).value();
+    if (!ready.schema.empty()) {
+        Result<std::shared_ptr<const Grammar>> grammar = co_await grammar_for(services, ready.schema);
+        if (!grammar) {
+            co_await respond_error(exchange, grammar.error());
+            co_return;
+        }
+        ready.grammar = *std::move(grammar);
+    }
     co_await answer(exchange, services, std::move(ready));
 }
 

@@ -220,6 +220,47 @@ Status parse_logprobs(Generation& generation, const json::object& fields) {
     return Ok{};
 }
 
+Status missing_field(const std::string& path) {
+    return invalid_argument(fmt::format("'{}' is missing", path), path, "missing_required_parameter");
+}
+
+Status parse_json_schema(ResponseFormat& format, const json::object& fields) {
+    const std::string path = "response_format.json_schema";
+    const json::value* value = find(fields, "json_schema");
+    if (value == nullptr) {
+        return missing_field(path);
+    }
+    Result<const json::object*> object = as_object(*value, path);
+    if (!object) {
+        return object.error();
+    }
+    if (find(**object, "name") == nullptr) {
+        return missing_field(path + ".name");
+    }
+    GANTRY_TRY(parse_optional_text(**object, "name", path, format.name));
+    if (!valid_name(format.name)) {
+        return invalid_argument(
+            fmt::format("'{}.name' must have 1 to {} of a-z, A-Z, 0-9, _ and -", path, kToolNameMax),
+            path + ".name");
+    }
+    std::string description;
+    GANTRY_TRY(parse_optional_text(**object, "description", path, description));
+    if (const json::value* strict = find(**object, "strict")) {
+        Result<bool> flag = as_bool(*strict, path + ".strict");
+        if (!flag) {
+            return flag.error();
+        }
+        format.strict = *flag;
+    }
+    const json::value* schema = find(**object, "schema");
+    if (schema == nullptr) {
+        return missing_field(kSchemaPath);
+    }
+    GANTRY_TRY(as_object(*schema, kSchemaPath));
+    format.schema = *schema;
+    return Ok{};
+}
+
 Status parse_response_format(ChatRequest& request, const json::object& fields) {
     const json::value* value = find(fields, "response_format");
     if (value == nullptr) {
@@ -238,11 +279,16 @@ Status parse_response_format(ChatRequest& request, const json::object& fields) {
     if (!type) {
         return type.error();
     }
-    if (*type != "text" && *type != "json_object" && *type != "json_schema") {
+    if (*type == "json_schema") {
+        request.response_format.kind = ResponseFormat::Kind::kJsonSchema;
+        return parse_json_schema(request.response_format, **format);
+    }
+    if (*type == "json_object") {
+        request.response_format.kind = ResponseFormat::Kind::kJsonObject;
+    } else if (*type != "text") {
         return invalid_argument("'response_format.type' must be text, json_object or json_schema",
                                 "response_format.type");
     }
-    request.response_format = *std::move(type);
     return Ok{};
 }
 
@@ -306,10 +352,10 @@ Status check_supported(const ChatRequest& request, const Capabilities& capabilit
             "\"none\"",
             "tools", "unsupported_parameter");
     }
-    if (request.response_format != "text" && !capabilities.structured_output) {
+    if (request.response_format.kind != ResponseFormat::Kind::kText &&
+        !capabilities.structured_output) {
         return invalid_argument(
-            fmt::format("response_format {} is not supported by this engine yet: use text",
-                        request.response_format),
+            "this engine can't hold an answer to a response_format: use text",
             "response_format.type", "unsupported_parameter");
     }
     return Ok{};

@@ -17,7 +17,7 @@ namespace gantry::protocol::openai {
 inline constexpr size_t kMessagesMax = 10'000;
 inline constexpr size_t kPartsMax = 1'000;  // content parts of one message
 inline constexpr size_t kToolsMax = 128;
-inline constexpr size_t kToolNameMax = 64;  // bytes of [A-Za-z0-9_-]
+inline constexpr size_t kToolNameMax = 64;  // bytes of [A-Za-z0-9_-]; a schema's name has the same
 
 struct ToolCall {
     std::string id;
@@ -34,6 +34,16 @@ struct Message {
     std::vector<ToolCall> tool_calls;  // assistant
 };
 
+// What the answer must be. The schema is an object here, not read further: engines differ in what they take of it.
+struct ResponseFormat {
+    enum class Kind { kText, kJsonObject, kJsonSchema };
+    Kind kind = Kind::kText;
+    std::string name;     // kJsonSchema: of [A-Za-z0-9_-], 1 to 64 bytes
+    json::value schema;   // kJsonSchema
+    bool strict = false;
+};
+inline constexpr char kSchemaPath[] = "response_format.json_schema.schema";
+
 struct ChatRequest {
     std::string model;              // may be empty for an engine that serves one model only
     std::vector<Message> messages;  // at least one
@@ -41,7 +51,7 @@ struct ChatRequest {
     Generation generation;
     json::array tools;        // validated; empty when tool_choice is "none"
     std::string first_media;  // JSON path of the first image or audio part; empty: text only
-    std::string response_format = "text";  // "text", "json_object" or "json_schema"
+    ResponseFormat response_format;
     std::optional<bool>
         enable_thinking;  // chat_template_kwargs.enable_thinking, the only one taken
 };

@@ -148,6 +148,19 @@ INSTANTIATE_TEST_SUITE_P(
         Refused{with(R"("functions":[])"), "functions"},
         Refused{with(R"("response_format":{"type":"xml"})"), "response_format.type"},
         Refused{with(R"("response_format":"json")"), "response_format"},
+        Refused{with(R"("response_format":{"type":"json_schema"})"), "response_format.json_schema"},
+        Refused{with(R"("response_format":{"type":"json_schema","json_schema":[]})"),
+                "response_format.json_schema"},
+        Refused{with(R"("response_format":{"type":"json_schema","json_schema":{"schema":{}}})"),
+                "response_format.json_schema.name"},
+        Refused{with(R"("response_format":{"type":"json_schema","json_schema":{"name":"a b"}})"),
+                "response_format.json_schema.name"},
+        Refused{with(R"("response_format":{"type":"json_schema","json_schema":{"name":"a"}})"),
+                "response_format.json_schema.schema"},
+        Refused{with(R"("response_format":{"type":"json_schema","json_schema":{"name":"a","schema":1}})"),
+                "response_format.json_schema.schema"},
+        Refused{with(R"("response_format":{"type":"json_schema","json_schema":{"name":"a","schema":{},"strict":1}})"),
+                "response_format.json_schema.strict"},
         Refused{with(R"("chat_template_kwargs":{"enable_thinking":1})"),
                 "chat_template_kwargs.enable_thinking"},
         Refused{with(R"("service_tier":"fast")"), "service_tier"},
@@ -234,7 +247,20 @@ TEST(Chat, DefaultsAndNull) {
     EXPECT_EQ(request->generation.n, 1U);
     EXPECT_EQ(request->generation.temperature, 1.0);
     EXPECT_FALSE(request->generation.seed.has_value());
-    EXPECT_EQ(request->response_format, "text");
+    EXPECT_EQ(request->response_format.kind, ResponseFormat::Kind::kText);
+}
+
+TEST(Chat, KeepsTheSchemaAsItCame) {
+    const Result<ChatRequest> request = parse(with(
+        R"("response_format":{"type":"json_schema","json_schema":{"name":"my_schema-1","description":"d","strict":true,
+            "schema":{"type":"object","not":{}}}})"));
+    ASSERT_TRUE(request.ok()) << request.error().message;
+    EXPECT_EQ(request->response_format.kind, ResponseFormat::Kind::kJsonSchema);
+    EXPECT_EQ(request->response_format.name, "my_schema-1");
+    EXPECT_TRUE(request->response_format.strict);
+    EXPECT_EQ(json::serialize(request->response_format.schema), R"({"type":"object","not":{}})")
+        << "what an engine can't do is not the parser's business";
+    EXPECT_TRUE(check_supported(*request, {.structured_output = true}).ok());
 }
 
 TEST(Chat, IgnoresWhatItDoesNotKnow) {
@@ -269,7 +295,8 @@ TEST(Chat, SaysWhatAnEngineCannotDo) {
     EXPECT_EQ(param_of(with("\"tools\":[" + kTool + R"(],"tool_choice":"none")")), "supported");
     EXPECT_EQ(param_of(with(R"("response_format":{"type":"json_object"})")),
               "response_format.type");
-    EXPECT_EQ(param_of(with(R"("response_format":{"type":"json_schema","json_schema":{}})")),
+    EXPECT_EQ(param_of(with(
+                  R"("response_format":{"type":"json_schema","json_schema":{"name":"n","schema":{}}})")),
               "response_format.type");
     EXPECT_EQ(param_of(with(R"("response_format":{"type":"text"})")), "supported");
 }

@@ -45,15 +45,6 @@ Result<const json::object*> function_of(const json::value& value, const std::str
     return as_object(*function, path + ".function");
 }
 
-bool valid_name(const std::string& name) {
-    const auto fits = [](char c) {
-        return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
-               c == '_' || c == '-';
-    };
-    return !name.empty() && name.size() <= kToolNameMax &&
-           std::all_of(name.begin(), name.end(), fits);
-}
-
 Result<std::string> parse_tool(const json::value& value, const std::string& path) {
     Result<const json::object*> function = function_of(value, path);
     if (!function) {
@@ -122,6 +113,15 @@ Result<bool> parse_tool_choice(const json::object& fields, const std::set<std::s
 }
 
 }  // namespace
+
+bool valid_name(const std::string& name) {
+    const auto fits = [](char c) {
+        return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+               c == '_' || c == '-';
+    };
+    return !name.empty() && name.size() <= kToolNameMax &&
+           std::all_of(name.begin(), name.end(), fits);
+}
 
 Result<std::vector<ToolCall>> parse_tool_calls(const json::value& value, const std::string& path) {
     Result<const json::array*> items = as_array(value, path);

@@ -10,6 +10,9 @@
 
 namespace gantry::protocol::openai {
 
+// 1 to kToolNameMax of a-z, A-Z, 0-9, _ and -.
+bool valid_name(const std::string& name);
+
 // `tool_calls` of an assistant message in the history.
 Result<std::vector<ToolCall>> parse_tool_calls(const json::value& value, const std::string& path);
 
