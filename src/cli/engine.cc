@@ -32,6 +32,14 @@ void add_engine(CLI::App& app, Context& context) {
         ->type_name("SECONDS")
         ->check(CLI::NonNegativeNumber)
         ->capture_default_str();
+    verb->add_option("--draft-model", options.draft_model_path,
+                     "a smaller GGUF file of the same vocabulary, which guesses ahead; answers stay the same")
+        ->type_name("FILE");
+    verb->add_flag("!--no-speculation", options.speculate, "compute each token when its turn comes, without guesses");
+    verb->add_option("--prefix-cache", options.prefix_cache_mib,
+                     "MiB of KV cache kept of ended answers, for prompts that begin like them; 0: none; default: all that is free")
+        ->type_name("MIB")
+        ->check(CLI::NonNegativeNumber);
     verb->add_option("--pooling", options.pooling,
                      "make embeddings of texts this way, or generate text (none); default: what the model is for")
         ->check(CLI::IsMember({"mean", "cls", "last", "rank", "none"}))

@@ -67,6 +67,18 @@ void DraftModel::forget(Slot slot) {
     }
 }
 
+void DraftModel::set_threads(uint32_t threads) { runner_->set_threads(std::min(threads, runner_->threads_max())); }
+
+void DraftModel::set_asleep(bool asleep) {
+    for (Context& own : contexts_) {
+        own.tokens.clear();
+    }
+    if (!runner_->set_asleep(asleep) && !asleep) {
+        log::warn("not enough memory to wake the draft model; it is not asked again");
+        failures_in_row_ = options_.failures_max;
+    }
+}
+
 // --- what to compute ---------------------------------------------------------------------------------------------------
 
 // Those that lack least come first, so that a newcomer's prompt takes the rows that are left and no others.
@@ -92,7 +104,7 @@ void DraftModel::choose_tasks(std::span<DraftRequest> requests) {
         }
         rows -= task.missing();
         const uint32_t room = capacity_.context_tokens - static_cast<uint32_t>(task.request->tokens.size());
-        const uint32_t more = std::min({task.request->most - 1, rows, room - 1});
+        const uint32_t more = std::min({task.request->most - 1, options_.guesses_max - 1, rows, room - 1});
         task.most = 1 + more;
         rows -= more;
     }

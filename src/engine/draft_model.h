@@ -19,6 +19,7 @@ namespace gantry::engine {
 
 struct DraftModelOptions {
     uint32_t call_rows_max = 256;
+    uint32_t guesses_max = 4;   // a sequence and call: each takes a forward, and the later ones are seldom right
     uint32_t failures_max = 3;
 };
 
@@ -31,8 +32,8 @@ public:
 
     void propose(std::span<DraftRequest> requests) override;
     void forget(Slot slot) override;
-    // For its threads, its abort flag and its sleep; after the latter forget() each slot.
-    ModelRunner& runner() { return *runner_; }
+    void set_threads(uint32_t threads) override;
+    void set_asleep(bool asleep) override;
 
 private:
     struct Context {

@@ -27,6 +27,9 @@ public:
     virtual void propose(std::span<DraftRequest> requests) = 0;
     // Another sequence will use the slot: what was kept for it is wrong from now on.
     virtual void forget(Slot slot) = 0;
+    // As the model that it guesses for, where it computes itself: threads to use from now on; its memory given back, or taken again.
+    virtual void set_threads(uint32_t threads) { static_cast<void>(threads); }
+    virtual void set_asleep(bool asleep) { static_cast<void>(asleep); }
 };
 
 }  // namespace gantry::engine

@@ -33,6 +33,14 @@ constexpr uint32_t kDraftMax = 15;     // guesses a sequence and step
 constexpr double kAcceptanceFloor = 0.3;
 constexpr double kForgiveness = 0.01;  // a step
 
+StepShape shape_of(const Batch& batch) {
+    StepShape shape{.rows = static_cast<uint32_t>(batch.size())};
+    for (const BatchRow& row : batch) {
+        shape.attended += static_cast<uint64_t>(row.position) + 1;
+    }
+    return shape;
+}
+
 }  // namespace
 
 Status validate(const SequenceRequest& request, const RunnerCapacity& capacity) {
@@ -100,6 +108,7 @@ void EngineCore::step() {
             TimedScope timed(clock_, metrics_->sample);
             sample();
         }
+        weigh_drafts();
         TimedScope timed(clock_, metrics_->publish);
         publish();
     }
@@ -158,9 +167,11 @@ StepPlan EngineCore::plan() {
 
 // Guesses for those that decode; the planner says how many are worth their rows.
 void EngineCore::draft() {
+    guess_ms_.reset();
     if (!drafter_ || !kv_.can_cut()) {
         return;
     }
+    const bool ask = draft_worth_.ask();
     std::vector<DraftRequest> requests;
     for (Sequence* sequence : by_slot_) {
         if (!sequence || sequence->remaining() != 1 || sequence->generated() == 0) {
@@ -174,15 +185,44 @@ void EngineCore::draft() {
         const uint32_t left = std::min(capacity_.context_tokens - sequence->length(),
                                        max_tokens > 0 ? max_tokens - sequence->generated() : capacity_.context_tokens);
         const uint32_t most = std::min(kDraftMax, left - std::min(left, 1u));   // the row itself yields one
-        if (most > 0) {
+        if (most > 0 && ask) {
             requests.push_back(DraftRequest{.slot = sequence->slot, .tokens = sequence->tokens,
                                             .prompt_tokens = sequence->prompt_tokens, .most = most,
                                             .salt = sequence->request.cache_salt});
         }
     }
+    if (requests.empty()) {
+        return;
+    }
+    const SteadyTime started = clock_.steady();
+    drafter_->set_threads(governor_.threads());
     drafter_->propose(requests);
+    guess_ms_ = std::chrono::duration<double, std::milli>(clock_.steady() - started).count();
     for (DraftRequest& request : requests) {
         at(request.slot)->draft = std::move(request.draft);
+    }
+}
+
+// What the guesses of this step were worth. Without them each of n sequences would have got one token in the step's time, so that a
+// right one saves an n-th of it.
+void EngineCore::weigh_drafts() {
+    if (!guess_ms_ || sampled_.empty()) {
+        return;
+    }
+    const StepShape with = shape_of(batch_);
+    StepShape without = with;
+    size_t right = 0;
+    for (const Sampled& sampled : sampled_) {
+        for (size_t row = sampled.row + 1; row <= sampled.row + sampled.drafts; ++row) {
+            without.rows -= 1;
+            without.attended -= static_cast<uint64_t>(batch_[row].position) + 1;
+        }
+        right += sampled.events.size() - 1;
+    }
+    const double step_ms = cost_.expected_ms(without);
+    if (step_ms > 0) {
+        const double saved = step_ms * static_cast<double>(right) / static_cast<double>(sampled_.size());
+        draft_worth_.observe(*guess_ms_, saved - (cost_.expected_ms(with) - step_ms), step_ms);
     }
 }
 
@@ -257,10 +297,7 @@ bool EngineCore::forward(const StepPlan& step_plan) {
 // Steps that a neighbour held up say nothing about the model; without any other they are better than nothing. Where the system does not
 // say who was held up, the cost model's own doubt of outliers has to do.
 void EngineCore::learn_cost(double ms) {
-    StepShape shape{.rows = static_cast<uint32_t>(batch_.size())};
-    for (const BatchRow& row : batch_) {
-        shape.attended += static_cast<uint64_t>(row.position) + 1;
-    }
+    const StepShape shape = shape_of(batch_);
     const ThreadEvidence evidence = runner_.thread_evidence();
     const bool all_threads = governor_.threads() == runner_.threads_max();
     governor_.observe(GovernedStep{.threads = governor_.threads(),
@@ -299,7 +336,12 @@ bool EngineCore::calibrate(uint32_t rows) {
 bool EngineCore::set_asleep(bool asleep) {
     GANTRY_ASSERT(running() == 0, "only an idle engine sleeps");
     kv_.drop_parked();
-    return runner_.set_asleep(asleep);
+    const bool done = runner_.set_asleep(asleep);
+    if (done && drafter_) {
+        drafter_->set_asleep(asleep);
+    }
+    update_gauges();
+    return done;
 }
 
 void EngineCore::build_batch(const StepPlan& step_plan) {

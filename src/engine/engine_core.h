@@ -18,8 +18,10 @@
 
 #include "base/clock.h"
 #include "engine/batch_planner.h"
-#include "engine/engine.h"
+#include "engine/cost_model.h"
+#include "engine/draft_worth.h"
 #include "engine/drafter.h"
+#include "engine/engine.h"
 #include "engine/kv_space.h"
 #include "engine/sampler.h"
 #include "engine/sequence.h"
@@ -112,6 +114,7 @@ private:
     Sequence* at(Slot slot) const { return by_slot_[static_cast<size_t>(slot)]; }
 
     void draft();
+    void weigh_drafts();
     void learn_cost(double ms);
     void build_batch(const StepPlan& plan);
     void advance(const StepPlan& plan, SteadyTime started);
@@ -144,6 +147,8 @@ private:
     std::vector<Sequence*> by_slot_;      // null: no sequence runs there
     KvSpace kv_;
     CostModel cost_;
+    DraftWorth draft_worth_;
+    std::optional<double> guess_ms_;      // that the drafter took for this step; none: it was not asked
     ThreadGovernor governor_;
     Sampler sampler_;
     Batch batch_;

@@ -4,6 +4,7 @@
 #include <llama.h>
 #include <signal.h>
 
+#include <algorithm>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
 #include <boost/asio/post.hpp>
@@ -14,6 +15,7 @@
 #include <thread>
 
 #include "base/log.h"
+#include "engine/draft_model.h"
 #include "engine/llama_embedding_runner.h"
 #include "engine/llama_runner.h"
 #include "engine_server/deep_stacks.h"
@@ -44,6 +46,20 @@ engine::FlashAttention flash_attention_of(const std::string& name) {
     return name == "on" ? engine::FlashAttention::kOn : engine::FlashAttention::kOff;
 }
 
+engine::EngineConfig engine_config(const EngineServerOptions& options,
+                                   const engine::RunnerCapacity& capacity) {
+    engine::EngineConfig config;
+    config.sleep_after_s = options.sleep_after_s;
+    config.speculate = options.speculate;
+    if (options.prefix_cache_mib >= 0) {
+        const uint64_t cells = (static_cast<uint64_t>(options.prefix_cache_mib) << 20) /
+                               std::max<uint64_t>(capacity.cell_bytes, 1);
+        config.cache_cells =
+            static_cast<uint32_t>(std::min<uint64_t>(cells, capacity.context_tokens));
+    }
+    return config;
+}
+
 // nullopt: generate text.
 std::optional<engine::Pooling> choose_pooling(const std::string& wanted, const llama_model* model) {
     if (wanted.empty()) {
@@ -52,9 +68,43 @@ std::optional<engine::Pooling> choose_pooling(const std::string& wanted, const l
     return engine::pooling_named(wanted);
 }
 
+Error bad_draft_model(const std::string& path, const std::string& why) {
+    return invalid_argument(fmt::format("the draft model {} can't be used: {}", path, why),
+                            "draft_model");
+}
+
+// Null: none is wanted. Its cells are as many as the target's, for the same sequences.
+Result<std::unique_ptr<engine::Drafter>> make_drafter(const std::string& path,
+                                                      engine::LlamaOptions options,
+                                                      const engine::LlamaRunner& target,
+                                                      const Tokenizer& tokenizer) {
+    if (path.empty()) {
+        return std::unique_ptr<engine::Drafter>();
+    }
+    options.model_path = path;
+    options.context_tokens = target.capacity().context_tokens;
+    auto runner = engine::LlamaRunner::load(options);
+    if (!runner) {
+        return bad_draft_model(path, runner.error().message);
+    }
+    const std::unique_ptr<Tokenizer> own = make_llama_tokenizer((*runner)->vocab());
+    for (uint32_t i = 0; i < std::min(own->size(), tokenizer.size()); ++i) {
+        const auto token = static_cast<engine::TokenId>(i);
+        if (own->piece(token, true) != tokenizer.piece(token, true)) {
+            return bad_draft_model(path, fmt::format("its token {} stands for another text", i));
+        }
+    }
+    Result<std::unique_ptr<engine::DraftModel>> model =
+        engine::DraftModel::make(std::move(runner).value(), target);
+    if (!model) {
+        return bad_draft_model(path, model.error().message);
+    }
+    return std::unique_ptr<engine::Drafter>(std::move(model).value());
+}
+
 Result<std::unique_ptr<LoadedModel>> make_generator(engine::LlamaModelPtr file,
                                                     const engine::LlamaOptions& options,
-                                                    const engine::EngineConfig& config) {
+                                                    const EngineServerOptions& wanted) {
     auto runner = engine::LlamaRunner::create(std::move(file), options);
     if (!runner) {
         return runner.error();
@@ -70,7 +120,14 @@ Result<std::unique_ptr<LoadedModel>> make_generator(engine::LlamaModelPtr file,
     model->chat_template = *std::move(chat_template);
     model->capacity = (*runner)->capacity();
     model->description = (*runner)->description();
-    model->engine = engine::Engine::start(*std::move(runner), config);
+    Result<std::unique_ptr<engine::Drafter>> drafter =
+        make_drafter(wanted.draft_model_path, options, **runner, *model->tokenizer);
+    if (!drafter) {
+        return drafter.error();
+    }
+    const engine::EngineConfig config = engine_config(wanted, model->capacity);
+    model->engine =
+        engine::Engine::start(*std::move(runner), config, std::move(drafter).value());
     return model;
 }
 
@@ -102,8 +159,6 @@ Result<std::unique_ptr<LoadedModel>> load_model(const EngineServerOptions& optio
     llama.threads = options.threads;
     llama.kv_type = options.kv_type == "q8_0" ? engine::KvType::kQ8 : engine::KvType::kF16;
     llama.flash_attention = flash_attention_of(options.flash_attention);
-    engine::EngineConfig config;
-    config.sleep_after_s = options.sleep_after_s;
     Result<engine::LlamaModelPtr> file = engine::load_llama_model(
         options.model_path, [&frontend](float progress) { frontend.set_progress(progress); });
     if (!file) {
@@ -111,7 +166,7 @@ Result<std::unique_ptr<LoadedModel>> load_model(const EngineServerOptions& optio
     }
     const std::optional<engine::Pooling> pooling = choose_pooling(options.pooling, file->get());
     return pooling ? make_embedder(std::move(file).value(), *pooling, llama)
-                   : make_generator(std::move(file).value(), llama, config);
+                   : make_generator(std::move(file).value(), llama, options);
 }
 
 std::string capacity_text(const LoadedModel& model) {

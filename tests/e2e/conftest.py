@@ -2,6 +2,7 @@
 import json
 import os
 import pathlib
+import re
 import signal
 import socket
 import subprocess
@@ -45,6 +46,28 @@ def alive(pid):
         return pathlib.Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
     except FileNotFoundError:
         return False
+
+
+class Engine:
+    """`gantry engine` by itself."""
+
+    def __init__(self, *flags):
+        self.process = subprocess.Popen([GANTRY, "engine", "--port", "0", *flags], stdout=subprocess.PIPE, text=True)
+        line = self.process.stdout.readline()
+        self.url = "http://" + re.fullmatch(r"listening on (.*)\n", line).group(1)
+        until(lambda: httpx.get(f"{self.url}/health").status_code == 200, "the model is loaded", timeout=120)
+
+    def post(self, path, status=200, **body):
+        answer = httpx.post(f"{self.url}{path}", json=body, timeout=300)
+        assert answer.status_code == status, answer.text
+        return answer.json()
+
+    def metric(self, name):
+        return float(re.search(rf"^{name} (\S+)", httpx.get(f"{self.url}/metrics").text, re.M).group(1))
+
+    def stop(self):
+        self.process.terminate()
+        assert self.process.wait(30) == 0
 
 
 class Server:

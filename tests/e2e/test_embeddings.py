@@ -1,7 +1,6 @@
 """Embeddings and rerank on the real engine, alone and behind the gateway: all-MiniLM-L6-v2 against a reference in numpy."""
 import base64
 import concurrent.futures
-import re
 import subprocess
 
 import httpx
@@ -9,7 +8,7 @@ import numpy as np
 import openai
 import pytest
 
-from conftest import GANTRY, MODELS, SMOLLM2, until
+from conftest import GANTRY, MODELS, SMOLLM2, Engine, until
 from minilm_reference import MiniLM
 
 MINILM = MODELS / "embed/all-MiniLM-L6-v2.f16.gguf"
@@ -32,36 +31,18 @@ TEXTS = [
 ]
 
 
-class Engine:
-    """`gantry engine` by itself."""
-
-    def __init__(self, *flags):
-        self.process = subprocess.Popen([GANTRY, "engine", "--port", "0", *flags], stdout=subprocess.PIPE, text=True)
-        line = self.process.stdout.readline()
-        self.url = "http://" + re.fullmatch(r"listening on (.*)\n", line).group(1)
-        until(lambda: httpx.get(f"{self.url}/health").status_code == 200, "the model is loaded", timeout=120)
-
-    def post(self, path, status=200, **body):
-        answer = httpx.post(f"{self.url}{path}", json=body, timeout=300)
-        assert answer.status_code == status, answer.text
-        return answer.json()
-
+class EmbeddingEngine(Engine):
     def vectors(self, inputs, **more):
         return [np.array(item["embedding"]) for item in self.post("/v1/embeddings", input=inputs, **more)["data"]]
 
     def forwards(self):
-        text = httpx.get(f"{self.url}/metrics").text
-        return float(re.search(r"^gantry_engine_embedding_forwards_total (\S+)", text, re.M).group(1))
-
-    def stop(self):
-        self.process.terminate()
-        assert self.process.wait(30) == 0
+        return self.metric("gantry_engine_embedding_forwards_total")
 
 
 def engine_fixture(*flags):
     @pytest.fixture(scope="module")
     def fixture():
-        engine = Engine(*flags)
+        engine = EmbeddingEngine(*flags)
         yield engine
         engine.stop()
 
@@ -102,7 +83,7 @@ def test_alone_or_together_is_the_same(minilm):
 
 def test_poolings(reference):
     for pooling, pick in ("cls", 0), ("last", -1):
-        engine = Engine("--model", str(MINILM), "--pooling", pooling)
+        engine = EmbeddingEngine("--model", str(MINILM), "--pooling", pooling)
         try:
             for text in TEXTS[2:8]:
                 expected = reference.states(reference.tokenize(text))[pick]
@@ -124,7 +105,7 @@ def test_many_inputs_share_forwards(minilm):
 
 
 def test_a_decoder_s_last_token(reference):
-    engine = Engine("--model", str(SMOLLM2), "--pooling", "last", "--ctx", "256")
+    engine = EmbeddingEngine("--model", str(SMOLLM2), "--pooling", "last", "--ctx", "256")
     try:
         near, same, far = engine.vectors(["The cat sat on the mat.", "The cat sat on the mat.", "GDP grew by 3% in 2019"])
         assert len(near) == 576
