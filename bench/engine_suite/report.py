@@ -56,8 +56,8 @@ def against(key, lowest, digits=0, fit=lambda records: records):
         if not rival:
             return None
         ours, theirs = values(records, "gantry", key), values(records, rival, key)
-        ratio = statistics.median(a / b for a, b in zip(ours, theirs) if b)
-        return ratio, spread(ours, digits), f"{spread(theirs, digits)} `{rival}`"
+        ratios = [a / b for a, b in zip(ours, theirs) if b]
+        return ratios and (statistics.median(ratios), spread(ours, digits), f"{spread(theirs, digits)} `{rival}`")
     return found
 
 

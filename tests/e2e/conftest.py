@@ -69,6 +69,12 @@ class Engine:
         self.process.terminate()
         assert self.process.wait(30) == 0
 
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.stop()
+
 
 class Server:
     """A gantry server of the test's own, in a data folder of its own."""

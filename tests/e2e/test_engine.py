@@ -19,17 +19,15 @@ def with_engine(*flags):
 
 
 def test_a_draft_model_changes_no_answer():
-    plain = with_engine("--no-speculation")
-    expected = answer(plain)
-    assert plain.metric("gantry_engine_drafted_tokens_total") == 0
-    plain.stop()
-    drafted = with_engine("--draft-model", str(SMOLLM2))
-    # Every guess of the same model is right; whether one is computed depends on the machine's load, so several answers may be needed.
-    for _ in range(20):
-        assert answer(drafted, cache_salt="another") == expected
-        if drafted.metric("gantry_engine_accepted_tokens_total") > 0:
-            break
-    drafted.stop()
+    with with_engine("--no-speculation") as plain:
+        expected = answer(plain)
+        assert plain.metric("gantry_engine_drafted_tokens_total") == 0
+    with with_engine("--draft-model", str(SMOLLM2)) as drafted:
+        # Every guess of the same model is right; whether one is computed depends on the machine's load, so several answers may be needed.
+        for _ in range(20):
+            assert answer(drafted, cache_salt="another") == expected
+            if drafted.metric("gantry_engine_accepted_tokens_total") > 0:
+                break
 
 
 @pytest.mark.parametrize("file,why", [
@@ -47,18 +45,15 @@ def test_a_prefix_cache_of_nothing_keeps_nothing():
         return [engine.post("/v1/chat/completions", **body)["usage"]["prompt_tokens_details"]["cached_tokens"] for _ in range(2)]
 
     for flags, expected in (((), True), (("--prefix-cache", "0"), False)):
-        engine = with_engine(*flags)
-        first, second = cached(engine)
+        with with_engine(*flags) as engine:
+            first, second = cached(engine)
         assert first == 0
         assert (second > 0) == expected
-        engine.stop()
 
 
 def test_an_engine_that_sleeps_answers_as_before():
-    engine = with_engine("--sleep-after", "0.2")
-    before = answer(engine)
-    assert engine.metric("gantry_engine_kv_cached_ratio") > 0
-    # Asleep, it holds nothing of the last answer.
-    until(lambda: engine.metric("gantry_engine_kv_cached_ratio") == 0, "the engine sleeps")
-    assert answer(engine) == before
-    engine.stop()
+    with with_engine("--sleep-after", "0.2") as engine:
+        before = answer(engine)
+        assert engine.metric("gantry_engine_kv_cached_ratio") > 0
+        until(lambda: engine.metric("gantry_engine_kv_cached_ratio") == 0, "the engine sleeps, and holds nothing of the last answer")
+        assert answer(engine) == before
