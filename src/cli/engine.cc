@@ -32,6 +32,9 @@ void add_engine(CLI::App& app, Context& context) {
         ->type_name("SECONDS")
         ->check(CLI::NonNegativeNumber)
         ->capture_default_str();
+    verb->add_option("--chat-template", options.chat_template_path, "a Jinja file, instead of the model's own template")
+        ->type_name("FILE")
+        ->check(CLI::ExistingFile);
     verb->add_option("--draft-model", options.draft_model_path,
                      "a smaller GGUF file of the same vocabulary, which guesses ahead; answers stay the same")
         ->type_name("FILE");

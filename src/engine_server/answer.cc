@@ -8,6 +8,7 @@
 #include <type_traits>
 
 #include "base/assert.h"
+#include "engine_server/answer_splitter.h"
 #include "engine_server/detokenizer.h"
 #include "protocol/openai/errors.h"
 
@@ -29,20 +30,26 @@ constexpr size_t kChunkBytesMax = 64u << 10;
 
 // One sequence's answer as it grows.
 struct Choice {
-    Choice(std::vector<std::string> stops, AnswerKind kind)
-        : detokenizer(std::move(stops)), logprobs(kind) {}
+    Choice(std::vector<std::string> stops, AnswerKind kind,
+           std::shared_ptr<const AnswerSyntax> syntax)
+        : detokenizer(std::move(stops)), said(std::move(syntax)), logprobs(kind) {}
+
+    size_t bytes() const {
+        return said.content.size() + said.reasoning.size() + logprobs.bytes();
+    }
 
     Detokenizer detokenizer;
+    AnswerSplitter said;        // streams: what is not written yet; whole answers: all
     uint64_t hub_key = 0;
     engine::SequenceId sequence = 0;
     bool begun = false;         // the stream has its role and its echo
     bool touched = false;       // has something for the stream's next write
     std::string finish_reason;  // empty: goes on
-    std::string text;           // streams: what is not written yet; whole answers: all
     LogprobsText logprobs;      // of tokens whose text may be held back
     uint32_t prompt_tokens = 0;
     uint32_t cached_tokens = 0;
     uint32_t completion_tokens = 0;
+    uint32_t reasoning_tokens = 0;
     AnswerTimings timings;
 };
 
@@ -123,6 +130,11 @@ private:
     Error too_late() const;
     protocol::openai::TokenLogprobView logprob_view(const TokenLogprobs& logprobs) const;
 
+    bool kept(engine::TokenId token) const {
+        return plan_.syntax && model_.kept_tokens.contains(token);
+    }
+    protocol::openai::ToolCall as_call(CallPiece& piece) const;
+
     // For the stream.
     void write_choice(uint32_t index, bool last);
     template <class... Arguments>
@@ -158,7 +170,7 @@ Status Answer::submit_all() {
     GANTRY_ASSERT(plan_.schema.empty() == (plan_.grammar == nullptr), "an answer is held to its schema");
     const uint32_t total = static_cast<uint32_t>(plan_.prompts.size()) * plan_.generation.n;
     for (uint32_t index = 0; index < total; ++index) {
-        Choice& choice = choices_.emplace_back(plan_.generation.stop, plan_.kind);
+        Choice& choice = choices_.emplace_back(plan_.generation.stop, plan_.kind, plan_.syntax);
         choice.hub_key = services_.hub.add([this, index](const SequenceEvents& events) {
             take(index, events);
             if (plan_.generation.stream || !open()) {  // else nobody wants to know yet
@@ -221,8 +233,12 @@ void Answer::take(uint32_t index, const SequenceEvents& events) {
         return;
     }
     if (*latest.finish == FinishReason::kStop || *latest.finish == FinishReason::kLength) {
-        choice.text += choice.detokenizer.finish();
-        finish(index, *latest.finish == FinishReason::kStop ? "stop" : "length");
+        choice.said.push(choice.detokenizer.finish());
+        choice.said.finish();
+        const bool calls = choice.said.calls() > 0;
+        finish(index, *latest.finish == FinishReason::kLength ? "length"
+                      : calls                                 ? "tool_calls"
+                                                              : "stop");
         return;
     }
     fail(engine_failure(latest));
@@ -239,11 +255,12 @@ bool Answer::take_token(uint32_t index, engine::TokenId token, const TokenLogpro
     }
     const bool armed = choice.completion_tokens > plan_.generation.min_tokens;
     const Detokenizer::Output piece =
-        choice.detokenizer.push(model_.tokenizer->piece(token), armed);
-    choice.text += piece.text;
+        choice.detokenizer.push(model_.tokenizer->piece(token, kept(token)), armed);
+    choice.said.push(piece.text);
+    choice.reasoning_tokens += choice.said.in_reasoning() ? 1 : 0;
     held_ += piece.text.size();
     if (plan_.generation.stream &&
-        choice.text.size() + choice.logprobs.bytes() > kChunkBytesMax) {
+        choice.bytes() > kChunkBytesMax) {
         write_choice(index, false);
     }
     return !piece.stopped;
@@ -291,7 +308,7 @@ void Answer::give_up() {
     output_ = {};
     for (Choice& choice : choices_) {
         choice.touched = false;
-        choice.text = {};
+        choice.said = AnswerSplitter(nullptr);
         choice.logprobs = LogprobsText(plan_.kind);
     }
 }
@@ -315,6 +332,12 @@ Error Answer::too_late() const {
                              "allows: allow more, or ask for less",
                              plan_.generation.deadline_ms),
                  "deadline_ms", "deadline_exceeded"};
+}
+
+// The head of a call gets an id.
+protocol::openai::ToolCall Answer::as_call(CallPiece& piece) const {
+    const std::string id = piece.name.empty() ? "" : "call_" + services_.random.token(24);
+    return {id, std::move(piece.name), std::move(piece.arguments)};
 }
 
 // ---- the stream's bytes
@@ -341,11 +364,20 @@ void Answer::write_choice(uint32_t index, bool last) {
                       plan_.echoes[index / plan_.generation.n], "null");
         }
     }
-    if (!choice.text.empty() || (last && !choice.logprobs.empty())) {
-        const std::string logprobs = choice.logprobs.empty() ? "null" : choice.logprobs.take();
-        add_chunk(&AnswerWriter::text_chunk, index, choice.text, logprobs);
-        choice.text.clear();
+    AnswerSplitter& said = choice.said;
+    if (!said.reasoning.empty()) {
+        add_chunk(&AnswerWriter::reasoning_chunk, index, said.reasoning);
+        said.reasoning.clear();
     }
+    if (!said.content.empty() || (last && !choice.logprobs.empty())) {
+        const std::string logprobs = choice.logprobs.empty() ? "null" : choice.logprobs.take();
+        add_chunk(&AnswerWriter::text_chunk, index, said.content, logprobs);
+        said.content.clear();
+    }
+    for (CallPiece& piece : said.pieces) {
+        add_chunk(&AnswerWriter::call_chunk, index, piece.index, as_call(piece));
+    }
+    said.pieces.clear();
 }
 
 std::string Answer::take_output() {
@@ -364,6 +396,7 @@ Usage Answer::usage() const {
     Usage usage;
     for (size_t i = 0; i < choices_.size(); ++i) {
         usage.completion_tokens += choices_[i].completion_tokens;
+        usage.reasoning_tokens += choices_[i].reasoning_tokens;
         if (i % plan_.generation.n == 0) {  // the choices of a prompt share it
             usage.prompt_tokens += choices_[i].prompt_tokens;
             usage.cached_tokens += choices_[i].cached_tokens;
@@ -475,7 +508,15 @@ http::Task<void> Answer::run_whole() {
         if (!plan_.echoes.empty()) {
             entry.text = plan_.echoes[index / plan_.generation.n];
         }
-        entry.text += choice.text;
+        entry.text += choice.said.content;
+        entry.reasoning = std::move(choice.said.reasoning);
+        for (CallPiece& piece : choice.said.pieces) {
+            if (piece.name.empty()) {
+                entry.tool_calls.back().arguments += piece.arguments;
+            } else {
+                entry.tool_calls.push_back(as_call(piece));
+            }
+        }
         entry.finish_reason = choice.finish_reason;
         if (!choice.logprobs.empty()) {
             entry.logprobs = choice.logprobs.take();

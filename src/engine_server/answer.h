@@ -18,6 +18,7 @@
 
 #include "base/clock.h"
 #include "base/result.h"
+#include "engine_server/answer_format.h"
 #include "engine_server/services.h"
 #include "http/http.h"
 #include "protocol/openai/generation.h"
@@ -35,6 +36,7 @@ struct AnswerPlan {
     std::vector<std::vector<engine::TokenId>> prompts;  // each gets generation.n choices
     std::vector<std::string> echoes;  // text before each prompt's answers; empty: none
     std::string schema;                      // what answers are held to, as checked; empty: nothing
+    std::shared_ptr<const AnswerSyntax> syntax;  // how the text is taken apart; null: all is content
     std::shared_ptr<const Grammar> grammar;  // the same, compiled; set before answer() where there is a schema
 };
 

@@ -3,8 +3,11 @@
 #include <fmt/chrono.h>
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <optional>
 #include <utility>
 
+#include <chat.h>
 #include <jinja/caps.h>
 #include <jinja/lexer.h>
 #include <jinja/parser.h>
@@ -20,6 +23,7 @@ namespace {
 using protocol::openai::ChatRequest;
 using protocol::openai::Message;
 using protocol::openai::ToolCall;
+using protocol::openai::ToolChoice;
 
 constexpr const char* kChatMl =
     "{%- for message in messages -%}\n"
@@ -109,6 +113,8 @@ public:
         return object;
     }
 
+    jinja::value tools(const json::array& tools) const { return from_json(tools); }
+
 private:
     jinja::value content(const std::string& plain) const {
         if (!typed_content_) {
@@ -173,6 +179,34 @@ private:
     bool object_arguments_;
 };
 
+// In a history made up to see how a call is written.
+constexpr std::string_view kArgument = "gantry_argument";
+// Bytes that a prompt may have where an answer of its own would begin, such as an empty thought.
+constexpr size_t kOpeningMax = 256;
+constexpr size_t kPromptEnd = 512;
+
+std::string text_of(const std::vector<PromptPart>& parts) {
+    std::string text;
+    for (const PromptPart& part : parts) {
+        text += part.text;
+    }
+    return text;
+}
+
+// The last bytes that the template itself wrote.
+std::string end_of(const std::vector<PromptPart>& parts) {
+    std::string text;
+    for (size_t i = parts.size(); i > 0 && !parts[i - 1].is_input && text.size() < kPromptEnd; --i) {
+        text.insert(0, parts[i - 1].text);
+    }
+    return text.size() > kPromptEnd ? text.substr(text.size() - kPromptEnd) : text;
+}
+
+size_t common_prefix(std::string_view a, std::string_view b) {
+    const size_t length = std::min(a.size(), b.size());
+    return static_cast<size_t>(std::mismatch(a.begin(), a.begin() + length, b.begin()).first - a.begin());
+}
+
 // A template without a system role gets the system text at the head of the next message.
 std::vector<Message> without_system(std::vector<Message> messages) {
     if (messages.front().role == "system" && messages.size() > 1) {
@@ -185,12 +219,19 @@ std::vector<Message> without_system(std::vector<Message> messages) {
 }  // namespace
 
 struct ChatTemplate::State {
-    jinja::program program;
-    jinja::caps caps;
+    State(std::string begin_text, std::string end_text, const TemplateLimits& bounds)
+        // Of nothing, since its constructor would run a template that is not guarded yet.
+        : base("", begin_text, end_text), limits(bounds) {}
+
+    common_chat_template base;
     TemplateLimits limits;
-    std::string source;
-    std::string begin_text;
-    std::string end_text;
+    std::optional<AnswerFormat> format;
+
+    jinja::value messages(const std::vector<Message>& given, const Values& values) const;
+    std::vector<PromptPart> render(const ChatRequest& request, const std::vector<Message>& given,
+                                   bool for_answer, WallTime now, const Values& values) const;
+    Status force_calls(const ChatRequest& request, WallTime now, const Values& values,
+                       ChatPrompt& prompt, AnswerSyntax& syntax) const;
 };
 
 ChatTemplate::ChatTemplate(std::unique_ptr<State> state) : state_(std::move(state)) {}
@@ -207,64 +248,151 @@ Result<std::unique_ptr<ChatTemplate>> ChatTemplate::create(std::string source,
         return invalid_argument(fmt::format("the chat template has {} bytes; {} at most",
                                             source.size(), kTemplateSourceMax));
     }
-    auto state = std::make_unique<State>();
+    auto state =
+        std::make_unique<State>(std::move(begin_text), std::move(end_text), limits);
     try {
         jinja::lexer lexer;
         jinja::lexer_result tokens = lexer.tokenize(source);
-        state->program = jinja::parse_from_tokens(tokens);
-        state->source = tokens.source;
-        guard_template(state->program, limits.range_items);
+        state->base.prog = jinja::parse_from_tokens(tokens);
+        state->base.src = tokens.source;
+        guard_template(state->base.prog, limits.range_items);
         // Tries the template on samples. One that runs over its budget on them is found out here.
         const TemplateBudget budget(limits);
-        state->caps = jinja::caps_get(state->program);
+        state->base.caps = jinja::caps_get(state->base.prog);
     } catch (const std::exception& failure) {
         return invalid_argument(
             fmt::format("the chat template can't be read: {}", reason_in(failure.what())));
     }
-    state->limits = limits;
-    state->begin_text = std::move(begin_text);
-    state->end_text = std::move(end_text);
+    const TemplateBudget budget(limits);
+    state->format = AnswerFormat::find(state->base);
     return std::unique_ptr<ChatTemplate>(new ChatTemplate(std::move(state)));
 }
 
-Result<std::vector<PromptPart>> ChatTemplate::render(
-    const ChatRequest& request, WallTime now, const SpecialTextStarts& special_text_starts) const {
+const std::vector<std::string>& ChatTemplate::kept_tokens() const {
+    return state_->format->kept_tokens();
+}
+
+jinja::value ChatTemplate::State::messages(const std::vector<Message>& given,
+                                           const Values& values) const {
+    auto array = jinja::mk_val<jinja::value_array>();
+    for (const Message& message : base.caps.supports_system_role ? given : without_system(given)) {
+        array->push_back(values.message(message));
+    }
+    return array;
+}
+
+// Throws what the template throws. `for_answer`: up to where the answer begins.
+std::vector<PromptPart> ChatTemplate::State::render(const ChatRequest& request,
+                                                    const std::vector<Message>& given,
+                                                    bool for_answer, WallTime now,
+                                                    const Values& values) const {
+    jinja::context context(base.src);
+    context.current_time = std::chrono::system_clock::to_time_t(now);
+    const auto own_text = [](const std::string& text) {
+        return jinja::mk_val<jinja::value_string>(text);
+    };
+    context.set_val("messages", messages(given, values));
+    if (!request.tools.empty()) {
+        context.set_val("tools", values.tools(request.tools));
+    }
+    context.set_val("bos_token", own_text(base.bos_tok));
+    context.set_val("eos_token", own_text(base.eos_tok));
+    context.set_val("add_generation_prompt", jinja::mk_val<jinja::value_bool>(for_answer));
+    context.set_val("enable_thinking",
+                    jinja::mk_val<jinja::value_bool>(request.enable_thinking.value_or(true)));
+    context.set_val("date_string",
+                    own_text(fmt::format("{:%d %b %Y}", fmt::gmtime(context.current_time))));
+    context.set_val("datetime",
+                    own_text(fmt::format("{:%b %d %Y}", fmt::gmtime(context.current_time))));
+
+    jinja::runtime runtime(context);
+    const jinja::value results = runtime.execute(base.prog);
+    // Named: a range-for over a member of a temporary would outlive it.
+    const jinja::value_string text = jinja::runtime::gather_string_parts(results);
+    std::vector<PromptPart> parts;
+    for (const jinja::string_part& part : text->val_str.parts) {
+        append_parts(parts, part.val, part.is_input);
+    }
+    return parts;
+}
+
+// What the model would write before the arguments of each call: found by rendering a history in
+// which it made that call.
+Status ChatTemplate::State::force_calls(const ChatRequest& request, WallTime now,
+                                        const Values& values, ChatPrompt& prompt,
+                                        AnswerSyntax& syntax) const {
+    const std::string before = text_of(prompt.parts);
+    std::vector<ForcedCall> calls;
+    for (const json::value& tool : request.tools) {
+        const std::string name(tool.at("function").at("name").as_string());
+        if (request.tool_choice == ToolChoice::kNamed && name != request.tool_choice_name) {
+            continue;
+        }
+        std::vector<Message> history = request.messages;
+        Message& call = history.emplace_back();
+        call.role = "assistant";
+        call.tool_calls.push_back({"call00001", name, fmt::format(R"({{"{}":1}})", kArgument)});
+        const std::string after = text_of(render(request, history, false, now, values));
+        const size_t common = common_prefix(before, after);
+        const size_t argument = after.find(fmt::format("\"{}\"", kArgument), common);
+        const size_t begin = argument == std::string::npos ? argument : after.rfind('{', argument);
+        if (begin == std::string::npos || begin < common ||
+            after.find_first_not_of(" \t\r\n", begin + 1) != argument ||
+            before.size() - common > kOpeningMax) {
+            return invalid_argument(
+                "this model's way of writing tool calls can't be forced: use tool_choice \"auto\"",
+                "tool_choice", "unsupported_parameter");
+        }
+        calls.push_back({name, after.substr(common, begin - common)});
+    }
+    size_t shared = calls.front().begin.size();
+    for (const ForcedCall& call : calls) {
+        shared = std::min(shared, common_prefix(call.begin, calls.front().begin));
+    }
+    while (shared > 0 && shared < calls.front().begin.size() &&
+           (static_cast<unsigned char>(calls.front().begin[shared]) & 0xC0) == 0x80) {
+        --shared;  // no half characters
+    }
+    if (shared > 0) {
+        prompt.parts.push_back({calls.front().begin.substr(0, shared), false});
+    }
+    for (ForcedCall& call : calls) {
+        call.begin.erase(0, shared);
+    }
+    syntax = AnswerSyntax();
+    syntax.forced = std::move(calls);
+    return Ok{};
+}
+
+Result<ChatPrompt> ChatTemplate::render(const ChatRequest& request, WallTime now,
+                                        const SpecialTextStarts& special_text_starts,
+                                        bool constrained) const {
+    if (!request.tools.empty() && !state_->format->knows_tools()) {
+        return invalid_argument(
+            "this model's chat template knows no tools: choose another model, or set tool_choice "
+            "to \"none\"",
+            "tools", "unsupported_parameter");
+    }
     try {
         const TemplateBudget budget(state_->limits);
-        jinja::context context(state_->source);
-        context.current_time = std::chrono::system_clock::to_time_t(now);
-        const Values values(special_text_starts, !state_->caps.supports_string_content,
-                            state_->caps.supports_object_arguments);
-        auto messages = jinja::mk_val<jinja::value_array>();
-        const std::vector<Message> adapted = state_->caps.supports_system_role
-                                                 ? std::vector<Message>()
-                                                 : without_system(request.messages);
-        for (const Message& message : adapted.empty() ? request.messages : adapted) {
-            messages->push_back(values.message(message));
+        const jinja::caps& caps = state_->base.caps;
+        const Values values(special_text_starts, !caps.supports_string_content,
+                            caps.supports_object_arguments);
+        ChatPrompt prompt;
+        prompt.parts = state_->render(request, request.messages, true, now, values);
+        AnswerSyntax syntax = state_->format->syntax(request, end_of(prompt.parts));
+        const bool forced = !request.tools.empty() && request.tool_choice != ToolChoice::kAuto;
+        if ((constrained || forced) && syntax.reasoning_open) {
+            prompt.parts.push_back({syntax.reasoning_end + "\n\n", false});
         }
-        const auto own_text = [](const std::string& text) {
-            return jinja::mk_val<jinja::value_string>(text);
-        };
-        context.set_val("messages", messages);
-        context.set_val("bos_token", own_text(state_->begin_text));
-        context.set_val("eos_token", own_text(state_->end_text));
-        context.set_val("add_generation_prompt", jinja::mk_val<jinja::value_bool>(true));
-        context.set_val("enable_thinking",
-                        jinja::mk_val<jinja::value_bool>(request.enable_thinking.value_or(true)));
-        context.set_val("date_string",
-                        own_text(fmt::format("{:%d %b %Y}", fmt::gmtime(context.current_time))));
-        context.set_val("datetime",
-                        own_text(fmt::format("{:%b %d %Y}", fmt::gmtime(context.current_time))));
-
-        jinja::runtime runtime(context);
-        const jinja::value results = runtime.execute(state_->program);
-        // Named: a range-for over a member of a temporary would outlive it.
-        const jinja::value_string text = jinja::runtime::gather_string_parts(results);
-        std::vector<PromptPart> parts;
-        for (const jinja::string_part& part : text->val_str.parts) {
-            append_parts(parts, part.val, part.is_input);
+        if (forced) {
+            GANTRY_TRY(state_->force_calls(request, now, values, prompt, syntax));
         }
-        return parts;
+        const bool plain = syntax.reasoning_end.empty() && !syntax.reader && !forced;
+        if (!plain && (forced || !constrained)) {
+            prompt.syntax = std::make_shared<const AnswerSyntax>(std::move(syntax));
+        }
+        return prompt;
     } catch (const std::exception& failure) {
         return invalid_argument(
             fmt::format("the model's chat template does not take these messages: {}",

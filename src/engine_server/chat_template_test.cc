@@ -33,7 +33,11 @@ Result<std::vector<PromptPart>> render(const std::string& source, const std::str
     if (!made) {
         return made.error();
     }
-    return (*made)->render(request_of(messages), from_unix_ms(0), starts);
+    Result<ChatPrompt> prompt = (*made)->render(request_of(messages), from_unix_ms(0), starts);
+    if (!prompt) {
+        return prompt.error();
+    }
+    return std::move(prompt->parts);
 }
 
 std::string text_of(const Result<std::vector<PromptPart>>& parts) {

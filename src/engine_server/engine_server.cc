@@ -12,6 +12,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <filesystem>
+#include <fstream>
 #include <thread>
 
 #include "base/log.h"
@@ -34,9 +35,19 @@ constexpr std::chrono::seconds kDrainTime{5};
 // "models/x.gguf" -> "x"
 std::string name_of(const std::string& path) { return std::filesystem::path(path).stem().string(); }
 
-std::string template_of(const llama_model* model) {
-    const char* source = llama_model_chat_template(model, nullptr);
-    return source == nullptr ? std::string() : std::string(source);
+Result<std::string> template_of(const llama_model* model, const std::string& path) {
+    if (path.empty()) {
+        const char* source = llama_model_chat_template(model, nullptr);
+        return source == nullptr ? std::string() : std::string(source);
+    }
+    std::ifstream file(path, std::ios::binary);
+    std::string source(kTemplateSourceMax + 1, '\0');
+    file.read(source.data(), static_cast<std::streamsize>(source.size()));
+    source.resize(static_cast<size_t>(file.gcount()));
+    if (file.bad() || source.empty()) {
+        return invalid_argument(fmt::format("the chat template {} can't be read, or is empty", path));
+    }
+    return source;
 }
 
 engine::FlashAttention flash_attention_of(const std::string& name) {
@@ -111,13 +122,23 @@ Result<std::unique_ptr<LoadedModel>> make_generator(engine::LlamaModelPtr file,
     }
     auto model = std::make_unique<LoadedModel>();
     model->tokenizer = make_llama_tokenizer((*runner)->vocab());
+    Result<std::string> source = template_of((*runner)->model(), wanted.chat_template_path);
+    if (!source) {
+        return source.error();
+    }
     Result<std::unique_ptr<ChatTemplate>> chat_template =
-        ChatTemplate::create(template_of((*runner)->model()), model->tokenizer->begin_text(),
+        ChatTemplate::create(*std::move(source), model->tokenizer->begin_text(),
                              model->tokenizer->end_text());
     if (!chat_template) {
         return invalid_argument("invalid model file: " + chat_template.error().message);
     }
     model->chat_template = *std::move(chat_template);
+    for (const std::string& text : model->chat_template->kept_tokens()) {
+        const auto tokens = model->tokenizer->tokenize(text, true);
+        if (tokens && tokens->size() == 1) {
+            model->kept_tokens.insert(tokens->front());
+        }
+    }
     model->capacity = (*runner)->capacity();
     model->description = (*runner)->description();
     Result<std::unique_ptr<engine::Drafter>> drafter =

@@ -27,6 +27,7 @@ struct EngineServerOptions {
     std::string kv_type = "f16";           // or "q8_0"
     std::string flash_attention = "auto";  // or "on", "off"
     double sleep_after_s = 0;              // idle for so long: the KV cache is given back; 0: never
+    std::string chat_template_path;  // a Jinja file instead of the model's own template
     std::string draft_model_path;   // a smaller model of the same vocabulary that guesses ahead
     bool speculate = true;          // guess ahead, where that pays
     int64_t prefix_cache_mib = -1;  // of KV kept at most for prompts to come; -1: all that is free

@@ -109,10 +109,10 @@ void chat_prompt(benchmark::State& state) {
         const auto special = [](std::string_view text) {
             return vocabulary().tokenizer->special_text_starts(text);
         };
-        const auto parts =
+        const auto prompt =
             vocabulary().chat_template->render(*request, system_clock().wall(), special);
-        tokens = parts ? tokenize_prompt(*vocabulary().tokenizer, *parts, 10'000'000, "messages")->size()
-                       : 0;
+        tokens = prompt ? tokenize_prompt(*vocabulary().tokenizer, prompt->parts, 10'000'000, "messages")->size()
+                        : 0;
     }
     state.counters["tokens"] = static_cast<double>(tokens);
     state.counters["body_bytes"] = static_cast<double>(body.size());

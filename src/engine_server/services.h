@@ -5,6 +5,7 @@
 #include <atomic>
 #include <memory>
 #include <string>
+#include <unordered_set>
 
 #include "base/clock.h"
 #include "base/ids.h"
@@ -26,6 +27,7 @@ struct LoadedModel {
     std::string description;
 
     std::unique_ptr<ChatTemplate> chat_template;
+    std::unordered_set<engine::TokenId> kept_tokens;  // ChatTemplate::kept_tokens()
     std::unique_ptr<GrammarCompiler> grammars;  // set with the model
     engine::RunnerCapacity capacity;
     engine::EmbeddingCapacity embedding;

@@ -1,5 +1,7 @@
 #include "protocol/openai/chat.h"
 
+#include <fmt/format.h>
+
 #include "engine_server/endpoints/endpoints.h"
 #include "engine_server/grammar/json_schema_check.h"
 
@@ -9,7 +11,7 @@ namespace {
 using protocol::openai::ChatRequest;
 using protocol::openai::ResponseFormat;
 
-constexpr protocol::openai::Capabilities kCapabilities = {.structured_output = true};
+constexpr protocol::openai::Capabilities kCapabilities = {.tools = true, .structured_output = true};
 
 // For AnswerPlan::schema.
 Result<std::string> schema_of(const ResponseFormat& format) {
@@ -24,6 +26,41 @@ Result<std::string> schema_of(const ResponseFormat& format) {
         return checked.error();
     }
     return std::move(checked->text);
+}
+
+// What the arguments of a tool are held to. A schema that is not enforced here is only refused where the tool is strict.
+Result<std::string> schema_of_arguments(const json::array& tools, const std::string& name) {
+    for (size_t i = 0; i < tools.size(); ++i) {
+        const json::object& function = tools[i].at("function").as_object();
+        if (function.at("name").as_string() != name) {
+            continue;
+        }
+        const json::value* parameters = function.if_contains("parameters");
+        if (parameters == nullptr || parameters->is_null()) {
+            return any_object_schema().text;
+        }
+        const std::string path = fmt::format("tools[{}].function.parameters", i);
+        Result<CheckedSchema> checked = check_schema(*parameters, path);
+        const json::value* strict = function.if_contains("strict");
+        if (!checked && strict != nullptr && strict->is_bool() && strict->get_bool()) {
+            return checked.error();
+        }
+        return checked ? std::move(checked->text) : any_object_schema().text;
+    }
+    return any_object_schema().text;
+}
+
+// For AnswerPlan::schema, where the answer is bound to be a call.
+Result<std::string> schema_of_calls(const std::vector<ForcedCall>& calls, const json::array& tools) {
+    std::vector<CallForm> forms;
+    for (const ForcedCall& call : calls) {
+        Result<std::string> schema = schema_of_arguments(tools, call.name);
+        if (!schema) {
+            return schema;
+        }
+        forms.push_back({call.begin, *std::move(schema)});
+    }
+    return forms.size() == 1 ? forms.front().schema : forced_calls(forms);
 }
 
 // On a thread of the pool: reads only what does not change once the model is loaded.
@@ -47,14 +84,20 @@ Result<AnswerPlan> plan_chat(const std::string& body, Services& services) {
     const auto special = [&model](std::string_view text) {
         return model.tokenizer->special_text_starts(text);
     };
-    Result<std::vector<PromptPart>> parts =
-        model.chat_template->render(*request, services.clock.wall(), special);
-    if (!parts) {
-        return parts.error();
+    Result<ChatPrompt> prompt =
+        model.chat_template->render(*request, services.clock.wall(), special, !schema->empty());
+    if (!prompt) {
+        return prompt.error();
+    }
+    if (prompt->syntax && !prompt->syntax->forced.empty()) {
+        schema = schema_of_calls(prompt->syntax->forced, request->tools);
+        if (!schema) {
+            return schema.error();
+        }
     }
     const uint32_t context = model.capacity.context_tokens;
     Result<std::vector<engine::TokenId>> tokens =
-        tokenize_prompt(*model.tokenizer, *parts, context, "messages");
+        tokenize_prompt(*model.tokenizer, prompt->parts, context, "messages");
     if (!tokens) {
         return tokens.error();
     }
@@ -77,6 +120,7 @@ Result<AnswerPlan> plan_chat(const std::string& body, Services& services) {
     plan.sampling = *std::move(sampling);
     plan.prompts.push_back(*std::move(tokens));
     plan.schema = *std::move(schema);
+    plan.syntax = std::move(prompt->syntax);
     return plan;
 }
 

@@ -9,6 +9,7 @@
 #include <utility>
 #include <vector>
 
+#include "base/json.h"
 #include "base/log.h"
 
 namespace gantry::engine_server {
@@ -82,6 +83,21 @@ private:
     size_t bytes_;
 };
 
+xgrammar::Grammar rules_of(const std::string& schema) {
+    return xgrammar::Grammar::FromJSONSchema(schema, true, std::nullopt, std::nullopt, false, kWhitespaceMax);
+}
+
+xgrammar::Grammar rules_of_calls(const std::string& calls) {
+    std::vector<xgrammar::Grammar> choices;
+    for (const json::value& call : parse_json(calls)->as_array()) {
+        // A JSON string is one of its grammars' as well.
+        const std::string begin = "root ::= " + json::serialize(call.at(0));
+        const xgrammar::Grammar arguments = rules_of(std::string(call.at(1).as_string()));
+        choices.push_back(xgrammar::Grammar::Concat({xgrammar::Grammar::FromEBNF(begin), arguments}));
+    }
+    return xgrammar::Grammar::Union(choices);
+}
+
 xgrammar::TokenizerInfo read_vocabulary(const Tokenizer& tokenizer) {
     std::vector<std::string> pieces;
     std::vector<int32_t> ends;
@@ -98,6 +114,14 @@ xgrammar::TokenizerInfo read_vocabulary(const Tokenizer& tokenizer) {
 }
 
 }  // namespace
+
+std::string forced_calls(const std::vector<CallForm>& calls) {
+    json::array all;
+    for (const CallForm& call : calls) {
+        all.push_back(json::array{call.begin, call.schema});
+    }
+    return json::serialize(all);
+}
 
 struct GrammarCompiler::Library {
     // Without XGrammar's own cache: ours keeps grammars, and the one for rules fails on repetitions over 128.
@@ -156,8 +180,7 @@ Result<std::shared_ptr<const Grammar>> GrammarCompiler::compile_now(const std::s
         if (!library_) {
             library_ = std::make_unique<Library>(tokenizer_);
         }
-        const xgrammar::Grammar rules =
-            xgrammar::Grammar::FromJSONSchema(schema, true, std::nullopt, std::nullopt, false, kWhitespaceMax);
+        const xgrammar::Grammar rules = schema.starts_with('[') ? rules_of_calls(schema) : rules_of(schema);
         auto grammar = std::make_shared<const CompiledGrammar>(
             library_->compiler.CompileGrammar(xgrammar::WithStrictStrings(rules)));
         keep(schema, grammar);

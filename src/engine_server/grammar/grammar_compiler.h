@@ -11,6 +11,7 @@
 #include <mutex>
 #include <string>
 #include <unordered_map>
+#include <vector>
 
 #include "base/guarded.h"
 #include "base/result.h"
@@ -31,6 +32,13 @@ public:
     virtual size_t bytes() const = 0;
 };
 
+// What compile() takes for an answer that is one of several calls: what the call begins with, then its arguments, held to a schema.
+struct CallForm {
+    std::string begin;
+    std::string schema;   // CheckedSchema::text
+};
+std::string forced_calls(const std::vector<CallForm>& calls);
+
 class GrammarCompiler {
 public:
     // Cheap: the vocabulary is read at the first compile(). `tokenizer` must outlive this.
@@ -39,7 +47,7 @@ public:
 
     // Null: not compiled yet, or dropped. Threads: any; does not wait for a compile().
     std::shared_ptr<const Grammar> find(const std::string& schema);
-    // `schema`: CheckedSchema::text. Blocks; one at a time, the others wait. kRateLimited when too many wait, kInvalidArgument
+    // `schema`: CheckedSchema::text, or forced_calls() of several. Blocks; one at a time, the others wait. kRateLimited when too many wait, kInvalidArgument
     // for what XGrammar refuses. Threads: any with a deep stack.
     Result<std::shared_ptr<const Grammar>> compile(const std::string& schema);
 

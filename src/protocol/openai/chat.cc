@@ -332,11 +332,7 @@ Result<ChatRequest> parse_chat(const json::value& body) {
     GANTRY_TRY(parse_logprobs(request.generation, fields));
     GANTRY_TRY(parse_response_format(request, fields));
     GANTRY_TRY(parse_template_kwargs(request, fields));
-    Result<json::array> tools = parse_tools(fields);
-    if (!tools) {
-        return tools.error();
-    }
-    request.tools = *std::move(tools);
+    GANTRY_TRY(parse_tools(fields, request));
     return request;
 }
 

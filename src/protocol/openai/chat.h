@@ -11,6 +11,7 @@
 #include "base/json.h"
 #include "base/result.h"
 #include "protocol/openai/generation.h"
+#include "protocol/openai/tool_call.h"
 
 namespace gantry::protocol::openai {
 
@@ -18,12 +19,6 @@ inline constexpr size_t kMessagesMax = 10'000;
 inline constexpr size_t kPartsMax = 1'000;  // content parts of one message
 inline constexpr size_t kToolsMax = 128;
 inline constexpr size_t kToolNameMax = 64;  // bytes of [A-Za-z0-9_-]; a schema's name has the same
-
-struct ToolCall {
-    std::string id;
-    std::string name;
-    std::string arguments;  // JSON text as the model wrote it; not parsed here
-};
 
 struct Message {
     std::string role;     // "system" ("developer" becomes that), "user", "assistant" or "tool"
@@ -44,12 +39,17 @@ struct ResponseFormat {
 };
 inline constexpr char kSchemaPath[] = "response_format.json_schema.schema";
 
+enum class ToolChoice { kAuto, kRequired, kNamed };
+
 struct ChatRequest {
     std::string model;              // may be empty for an engine that serves one model only
     std::vector<Message> messages;  // at least one
     json::array raw_messages;       // the same as received, validated
     Generation generation;
     json::array tools;        // validated; empty when tool_choice is "none"
+    ToolChoice tool_choice = ToolChoice::kAuto;
+    std::string tool_choice_name;  // kNamed: one of the tools
+    bool parallel_tool_calls = true;
     std::string first_media;  // JSON path of the first image or audio part; empty: text only
     ResponseFormat response_format;
     std::optional<bool>

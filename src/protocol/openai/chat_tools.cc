@@ -75,11 +75,18 @@ Result<std::string> parse_tool(const json::value& value, const std::string& path
     if (const json::value* parameters = find(**function, "parameters")) {
         GANTRY_TRY(as_object(*parameters, inside + ".parameters"));
     }
+    if (const json::value* strict = find(**function, "strict")) {
+        Result<bool> flag = as_bool(*strict, inside + ".strict");
+        if (!flag) {
+            return flag.error();
+        }
+    }
     return name;
 }
 
 // True: tools may be called.
-Result<bool> parse_tool_choice(const json::object& fields, const std::set<std::string>& names) {
+Result<bool> parse_tool_choice(const json::object& fields, const std::set<std::string>& names,
+                               ChatRequest& request) {
     const json::value* choice = find(fields, "tool_choice");
     if (choice == nullptr) {
         return true;
@@ -95,6 +102,7 @@ Result<bool> parse_tool_choice(const json::object& fields, const std::set<std::s
             return invalid_argument("'tool_choice' is \"required\", but there are no 'tools'",
                                     "tool_choice");
         }
+        request.tool_choice = word == "required" ? ToolChoice::kRequired : ToolChoice::kAuto;
         return word != "none";
     }
     Result<const json::object*> function = function_of(*choice, "tool_choice");
@@ -109,6 +117,8 @@ Result<bool> parse_tool_choice(const json::object& fields, const std::set<std::s
         return invalid_argument("'tool_choice.function.name' is none of 'tools'",
                                 "tool_choice.function.name");
     }
+    request.tool_choice = ToolChoice::kNamed;
+    request.tool_choice_name = *std::move(name);
     return true;
 }
 
@@ -157,7 +167,7 @@ Result<std::vector<ToolCall>> parse_tool_calls(const json::value& value, const s
     return calls;
 }
 
-Result<json::array> parse_tools(const json::object& fields) {
+Status parse_tools(const json::object& fields, ChatRequest& request) {
     // The predecessors of tools: ignoring them would answer without the calls that were asked for.
     for (const char* old : {"functions", "function_call"}) {
         const json::value* value = find(fields, old);
@@ -191,11 +201,19 @@ Result<json::array> parse_tools(const json::object& fields) {
         }
         tools = **items;
     }
-    Result<bool> callable = parse_tool_choice(fields, names);
+    if (const json::value* parallel = find(fields, "parallel_tool_calls")) {
+        Result<bool> flag = as_bool(*parallel, "parallel_tool_calls");
+        if (!flag) {
+            return flag.error();
+        }
+        request.parallel_tool_calls = *flag;
+    }
+    Result<bool> callable = parse_tool_choice(fields, names, request);
     if (!callable) {
         return callable.error();
     }
-    return *callable ? tools : json::array();
+    request.tools = *callable ? std::move(tools) : json::array();
+    return Ok{};
 }
 
 }  // namespace gantry::protocol::openai

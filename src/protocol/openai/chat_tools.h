@@ -16,8 +16,8 @@ bool valid_name(const std::string& name);
 // `tool_calls` of an assistant message in the history.
 Result<std::vector<ToolCall>> parse_tool_calls(const json::value& value, const std::string& path);
 
-// `tools` and `tool_choice` of the request; empty when there are none or tool_choice is "none".
-// Both are checked either way.
-Result<json::array> parse_tools(const json::object& fields);
+// `tools`, `tool_choice` and `parallel_tool_calls`. The tools are empty when tool_choice is "none",
+// but checked.
+Status parse_tools(const json::object& fields, ChatRequest& request);
 
 }  // namespace gantry::protocol::openai

@@ -59,6 +59,37 @@ void append_totals(std::string& out, const Usage& usage, const AnswerTimings& ti
     out += '}';
 }
 
+// "id", "type" and "function", without the braces around.
+void append_call(std::string& out, const ToolCall& call) {
+    out += R"("id":)";
+    append_string(out, call.id);
+    out += R"(,"type":"function","function":{"name":)";
+    append_string(out, call.name);
+    out += R"(,"arguments":)";
+    append_string(out, call.arguments);
+    out += '}';
+}
+
+void append_message(std::string& out, const Choice& choice) {
+    out += R"(,"message":{"role":"assistant","content":)";
+    if (choice.text.empty() && !choice.tool_calls.empty()) {
+        out += "null";
+    } else {
+        append_string(out, choice.text);
+    }
+    if (!choice.reasoning.empty()) {
+        out += R"(,"reasoning_content":)";
+        append_string(out, choice.reasoning);
+    }
+    for (const ToolCall& call : choice.tool_calls) {
+        out += &call == choice.tool_calls.data() ? R"(,"tool_calls":[{)" : ",{";
+        append_call(out, call);
+        out += '}';
+    }
+    out += choice.tool_calls.empty() ? "" : "]";
+    out += R"(,"refusal":null})";
+}
+
 // The end of a choice and, for chunks, of its event.
 void append_finish(std::string& out, std::string_view logprobs, std::string_view finish_reason) {
     out.append(R"(,"logprobs":)").append(logprobs).append(R"(,"finish_reason":)");
@@ -153,6 +184,36 @@ void AnswerWriter::text_chunk(std::string& out, uint32_t choice, std::string_vie
     out += "]}";
 }
 
+void AnswerWriter::reasoning_chunk(std::string& out, uint32_t choice,
+                                   std::string_view text) const {
+    out.append(chunk_head_).append(R"({"index":)");
+    append_integer(out, choice);
+    out += R"(,"delta":{"reasoning_content":)";
+    append_string(out, text);
+    out += '}';
+    append_finish(out, "null", {});
+    out += "]}";
+}
+
+void AnswerWriter::call_chunk(std::string& out, uint32_t choice, uint32_t index,
+                              const ToolCall& piece) const {
+    out.append(chunk_head_).append(R"({"index":)");
+    append_integer(out, choice);
+    out += R"(,"delta":{"tool_calls":[{"index":)";
+    append_integer(out, index);
+    if (piece.id.empty()) {
+        out += R"(,"function":{"arguments":)";
+        append_string(out, piece.arguments);
+        out += "}}]}";
+    } else {
+        out += ',';
+        append_call(out, piece);
+        out += "}]}";
+    }
+    append_finish(out, "null", {});
+    out += "]}";
+}
+
 void AnswerWriter::finish_chunk(std::string& out, uint32_t choice,
                                 std::string_view finish_reason) const {
     out.append(chunk_head_).append(R"({"index":)");
@@ -176,9 +237,7 @@ void AnswerWriter::answer(std::string& out, const std::vector<Choice>& choices, 
         out.append(i == 0 ? "" : ",").append(R"({"index":)");
         append_integer(out, choice.index);
         if (kind_ == AnswerKind::kChat) {
-            out += R"(,"message":{"role":"assistant","content":)";
-            append_string(out, choice.text);
-            out += R"(,"refusal":null})";
+            append_message(out, choice);
         } else {
             out += R"(,"text":)";
             append_string(out, choice.text);

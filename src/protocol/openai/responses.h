@@ -16,6 +16,7 @@
 #include "base/clock.h"
 #include "base/ids.h"
 #include "base/json.h"
+#include "protocol/openai/tool_call.h"
 
 namespace gantry::protocol::openai {
 
@@ -66,7 +67,9 @@ private:
 struct Choice {
     uint32_t index = 0;
     std::string text;
-    std::string finish_reason;      // "stop", "length"
+    std::string reasoning;             // chat only, as what follows
+    std::vector<ToolCall> tool_calls;  // with some, an empty text is null
+    std::string finish_reason;         // "stop", "length", "tool_calls"
     std::string logprobs = "null";  // JSON
 };
 
@@ -86,6 +89,9 @@ public:
     // `logprobs`: JSON.
     void text_chunk(std::string& out, uint32_t choice, std::string_view text,
                     std::string_view logprobs = "null") const;
+    void reasoning_chunk(std::string& out, uint32_t choice, std::string_view text) const;
+    // A piece of the call `index`: its head has id and name, the others only arguments.
+    void call_chunk(std::string& out, uint32_t choice, uint32_t index, const ToolCall& piece) const;
     void finish_chunk(std::string& out, uint32_t choice, std::string_view finish_reason) const;
     void usage_chunk(std::string& out, const Usage& usage, const AnswerTimings& timings) const;
     void answer(std::string& out, const std::vector<Choice>& choices, const Usage& usage,
