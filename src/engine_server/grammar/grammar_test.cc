@@ -122,6 +122,19 @@ TEST_F(GrammarTest, PropertiesNamedLikeAnnotationsAreProperties) {
     expect_valid_walks(*sentencepiece(), compiler, schema, random, 10);
 }
 
+// It also writes names without escapes when it looks whether it knows a schema.
+TEST_F(GrammarTest, NamesThatLookLikeSchemasAreNames) {
+    ASSERT_NE(bytes(), nullptr);
+    GrammarCompiler compiler(*bytes()->tokenizer);
+    std::mt19937 random(5);
+    expect_valid_walks(*bytes(), compiler, R"({"prefixItems":[{"const":{"a":1,"b":2}},{"const":{"a\":1,\"b":2}},{"const":{"a\\":1}},
+        {"enum":[{"a":1}]},{"enum":[{"a":1},{"b":2}]},{"enum":[{"a\":1},{\"b":2}]},
+        {"properties":{"x":{"enum":[[1]]},"y":{"type":"null"}},"required":["x","y"]},
+        {"properties":{"x\":{\"!mark\":5,\"enum\":[[1]]},\"y":{"type":"null"}},"required":["x\":{\"!mark\":5,\"enum\":[[1]]},\"y"]},
+        {"properties":{"x\":{\"enum\":[[1]],\"mark\":5},\"y":{"type":"null"}},"required":["x\":{\"enum\":[[1]],\"mark\":5},\"y"]}],
+        "minItems":9})", random, 5);
+}
+
 TEST_F(GrammarTest, FormatsAreOfTheirKind) {
     ASSERT_NE(sentencepiece(), nullptr);
     GrammarCompiler compiler(*sentencepiece()->tokenizer);
