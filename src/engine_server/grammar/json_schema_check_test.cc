@@ -145,12 +145,15 @@ INSTANTIATE_TEST_SUITE_P(
 INSTANTIATE_TEST_SUITE_P(
     Bombs, RefusedSchema,
     testing::Values(Refused{R"({"const":")" + std::string(kSchemaBytesMax, 'a') + "\"}", "S"},
-                    Refused{R"({"prefixItems":[)" + repeated(R"({"type":"string","pattern":"[a-z]{100}"},)", 5) + "{}]}", "S.prefixItems[2]"},
+                    Refused{R"({"prefixItems":[)" + repeated(R"({"type":"string","pattern":"[a-z]{100}"},)", 5) + "{}]}", "S.prefixItems[3]"},
                     Refused{repeated(R"({"items":)", 40) + "{}" + repeated("}", 40), "S" + repeated(".items", 33)},
                     Refused{R"({"anyOf":[)" + repeated("{},", 100) + "{}]}", "S.anyOf"},
                     Refused{R"({"prefixItems":[)" + repeated("{},", 1'000) + "{}]}", "S.prefixItems[999]"},
                     Refused{R"({"enum":[)" + repeated("1,", 1'000) + "1]}", "S.enum[1000]"},
                     Refused{R"({"type":"string","pattern":"((a{100}){100}){100}"})", "S.pattern"},
+                    Refused{R"({"type":"string","pattern":"(a|b)*a((a|b){128}){128}"})", "S.pattern"},
+                    Refused{R"({"type":"string","pattern":"([一-鿿]{128}){35}"})", "S.pattern"},
+                    Refused{R"({"type":"string","pattern":"([!#-/:-@]{128}){128}"})", "S.pattern"},
                     Refused{R"({"anyOf":[)" + repeated(R"({"type":"string","maxLength":1},)", 60) + "{}]}", "S.anyOf"},
                     // Thousands of values against each other for each property, none of which tells the branches apart.
                     Refused{R"({"oneOf":[)" + repeated("{\"properties\":{" + properties(100, R"({"$ref":"#/$defs/e"})") + "},\"required\":[" +
