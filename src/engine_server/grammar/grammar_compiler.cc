@@ -161,15 +161,16 @@ void GrammarCompiler::keep(const std::string& schema, const std::shared_ptr<cons
     });
 }
 
-Result<std::shared_ptr<const Grammar>> GrammarCompiler::compile(const std::string& schema) {
-    struct Count {
-        std::atomic<int>& number;
-        ~Count() { --number; }
-    };
-    const Count count{waiting_};
-    if (++waiting_ > kGrammarsWaitingMax) {
+Result<GrammarCompiler::Place> GrammarCompiler::take_place() {
+    ++places_taken_;
+    Place place(places_taken_);
+    if (places_taken_ > kGrammarsWaitingMax) {
         return Error{ErrorCode::kRateLimited, "too many schemas wait to be compiled: try again in a moment", {}, {}};
     }
+    return place;
+}
+
+Result<std::shared_ptr<const Grammar>> GrammarCompiler::compile(const std::string& schema) {
     const std::lock_guard lock(compiling_);
     // Others may have asked for the same.
     if (std::shared_ptr<const Grammar> done = find(schema)) {
