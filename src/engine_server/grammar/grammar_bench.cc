@@ -45,7 +45,7 @@ const std::vector<std::pair<std::string, std::string>>& schemas() {
         {"string of 100", R"({"type":"string","maxLength":100})"},
         {"string of 128", R"({"type":"string","minLength":128,"maxLength":128})"},
         {"string of 100000", R"({"type":"string","maxLength":100000})"},
-        {"200 optional properties", R"({"properties":{)" + joined(200, "\"p", R"(":{"type":"integer"})") + "}}"},
+        {"128 optional properties", R"({"properties":{)" + joined(128, "\"p", R"(":{"type":"integer"})") + "}}"},
         {"500 optional properties", R"({"properties":{)" + joined(500, "\"p", R"(":{"type":"integer"})") + "}}"},
         {"990 required properties", R"({"properties":{)" + joined(990, "\"p", "\":{}") + R"(},"required":[)" + joined(990, "\"p", "\"") + "]}"},
         {"enum of 1000", R"({"enum":[)" + joined(1000, "\"value number ", "\"") + "]}"},

@@ -21,6 +21,7 @@ constexpr int64_t kItemsMax = 100'000;
 constexpr uint64_t kNodeCost = 20;
 constexpr size_t kBranchesMax = 100;
 constexpr size_t kPropertiesMax = 256;  // of one object
+constexpr size_t kOptionalMax = 128;    // of those: all that may come next are looked at in each mask, 4 ms
 constexpr uint32_t kBoundedStringsMax = 4;  // of one choice: near its end, each costs half a millisecond a token
 
 // XGrammar takes two schemas for one when their texts are equal without properties called "title" or the like, and without escapes in
@@ -510,6 +511,9 @@ Result<json::value> SchemaCheck::rewrite_properties(const json::object& fields, 
             }
             names_required.insert(name.get_string());
         }
+    }
+    if (given.size() - names_required.size() > kOptionalMax) {
+        return unsupported_schema(path + ".properties", fmt::format("are optional more than {} times: name more of them in required", kOptionalMax));
     }
     json::object out;
     out["type"] = "object";

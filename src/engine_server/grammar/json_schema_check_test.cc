@@ -161,6 +161,7 @@ INSTANTIATE_TEST_SUITE_P(
                                 R"({"type":"null"}],"$defs":{"e":{"enum":[)" + names(900) + "]}}}", "S.oneOf"},
                     Refused{R"({"anyOf":[{"$ref":"#/$defs/d0"},{}],"$defs":{)" + choices_of_choices(R"({"type":"string","maxLength":3})") + "}}",
                             "S.anyOf"},
+                    Refused{"{\"properties\":{" + properties(140, "{}") + "},\"required\":[" + names(11) + "]}", "S.properties"},
                     Refused{R"({"type":"string","minLength":129})", "S.minLength"},
                     Refused{R"({"type":"string","pattern":"(ab){1000}"})", "S.pattern"},
                     Refused{R"({"type":"string","maxLength":1000000000})", "S.maxLength"},
@@ -197,6 +198,7 @@ TEST(JsonSchemaCheck, WritesWhatItUnderstood) {
 
 TEST(JsonSchemaCheck, ProofsTakeEachDefinitionOnce) {
     EXPECT_TRUE(check(R"({"oneOf":[{"$ref":"#/$defs/d0"},{"type":"null"}],"$defs":{)" + choices_of_choices(R"({"type":"string"})") + "}}").ok());
+    EXPECT_TRUE(check("{\"properties\":{" + properties(140, "{}") + "},\"required\":[" + names(12) + "]}").ok());
     EXPECT_TRUE(check(R"({"anyOf":[)" + repeated(R"({"type":"string","maxLength":9},)", 4) + "{}]}").ok());
     EXPECT_EQ(root_of(R"({"properties":{"b":{},"a":{}},"required":[)" + repeated(R"("b","a",)", 5'000) + "\"a\"]}"),
               R"({"type":"object","properties":{"b":{},"a":{}},"additionalProperties":false,"required":["a","b"],"!mark":1})");
