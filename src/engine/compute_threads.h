@@ -19,6 +19,7 @@ public:
     uint32_t max() const { return max_; }
     // To call after a context was made: its forwards use these threads. REQUIRES: this outlives it.
     void attach(llama_context* context);
+    void forget_context() { context_ = nullptr; }   // before the context is freed
     void set(uint32_t count);
     // Around each forward.
     void forward_starts();

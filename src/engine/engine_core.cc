@@ -267,7 +267,7 @@ bool EngineCore::forward(const StepPlan& step_plan) {
         for (const PlannedRows& rows : step_plan.rows) {
             ids.push_back(at(rows.slot)->id);
         }
-        watch_->forward_starts(ids, step_plan.expected_ms);
+        watch_->forward_starts(ids, step_plan.expected_ms * governor_.slowdown());
     }
     runner_.set_threads(governor_.threads());
     const Result<ForwardOutcome> outcome = runner_.forward(batch_);

@@ -141,7 +141,7 @@ private:
     // With nothing else to do: learn what steps cost, then, after a while, give the memory back.
     void rest() {
         const SteadyTime started = system_clock().steady();
-        while (!calibrations_.empty() && !stopping_ && inbox_.size() == 0 && system_clock().steady() - started < kCalibrationTime) {
+        while (!asleep_ && !calibrations_.empty() && !stopping_ && inbox_.size() == 0 && system_clock().steady() - started < kCalibrationTime) {
             calibrating_ = true;
             core_.calibrate(calibrations_.front());
             calibrating_ = false;

@@ -423,6 +423,23 @@ TEST_F(CoreTest, TheLeastRecentlyUsedGoesFirstAndFromItsEnd) {
     EXPECT_EQ(cached_of(2, 400), 144u);
 }
 
+TEST_F(CoreTest, ChatsThatTakeTurnsKeepTheirHistories) {
+    EngineCore& core = start(FakeRunnerOptions{.capacity = {.context_tokens = 1000, .slots = 8, .batch_rows = 512, .vocabulary = 61}});
+    SequenceId id = 0;
+    const auto turn = [&](TokenId kind, uint32_t length) {
+        Collector collector;
+        std::vector<TokenId> tokens(20, 1);   // a template that all chats begin with
+        tokens.resize(20 + length, kind);
+        core.submit(++id, request_of(collector, tokens, 1), clock_.steady());
+        run();
+        return collector.last.cached_tokens;
+    };
+    turn(2, 200);
+    EXPECT_EQ(turn(3, 200), 20u);
+    EXPECT_EQ(turn(2, 250), 220u) << "though the other chat came between, as the only other one";
+    EXPECT_EQ(turn(3, 250), 220u);
+}
+
 // Takes the first tokens of a fixed order, then ends.
 class CountingConstraint final : public TokenConstraint {
 public:

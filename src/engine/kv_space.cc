@@ -52,7 +52,7 @@ KvSpace::Opened KvSpace::open(const std::string& salt, std::span<const TokenId> 
     const Slot source = prefix.length > 0 ? prefix.slot : -1;
     const bool is_parked = source >= 0 && parked(source);
     const bool ends_there = is_parked && ledger_.length(source) == prefix.length;
-    const bool last_resort = is_parked && least_recent(source) == std::nullopt;
+    const bool last_resort = is_parked && !free_slot() && !least_recent(source);   // it is the only slot to be had
     if ((ends_there && sharing_ == PrefixSharing::kAny) || last_resort) {
         // Goes on where the other one ended: nothing to copy, and no further slot.
         opened = Opened{source, prefix.length};
@@ -145,11 +145,18 @@ std::optional<Slot> KvSpace::least_recent(Slot except) const {
     return oldest;
 }
 
-Slot KvSpace::take_slot(Slot except) {
+std::optional<Slot> KvSpace::free_slot() const {
     for (Slot slot = 0; slot < static_cast<Slot>(capacity_.slots); ++slot) {
         if (!cache_.holds(slot)) {
             return slot;
         }
+    }
+    return std::nullopt;
+}
+
+Slot KvSpace::take_slot(Slot except) {
+    if (const std::optional<Slot> slot = free_slot()) {
+        return *slot;
     }
     const std::optional<Slot> oldest = least_recent(except);
     GANTRY_ASSERT(oldest.has_value(), "more sequences than slots");

@@ -72,6 +72,7 @@ private:
 
     bool parked(Slot slot) const { return cache_.holds(slot) && !ledger_.pinned(slot); }
     std::optional<Slot> least_recent(Slot except) const;
+    std::optional<Slot> free_slot() const;
     Slot take_slot(Slot except);
     void evict(Slot slot, uint32_t keep);
     bool is_covered(Slot slot);

@@ -98,7 +98,7 @@ void expect_together_is_as_alone(LlamaEmbeddingRunner& runner) {
     for (size_t i = 0; i < inputs.size(); ++i) {
         const std::vector<float> vector = alone(runner, tokens[i]);
         ASSERT_EQ(vector.size(), together[i].size());
-        EXPECT_GE(cosine(together[i], vector), 0.9999) << kTexts[i];
+        EXPECT_GE(cosine(together[i], vector), 0.9995) << kTexts[i];
     }
     EXPECT_LT(cosine(together[0], together[2]), 0.9999) << "different texts have different vectors";
 }

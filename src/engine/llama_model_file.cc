@@ -12,6 +12,7 @@
 #include "base/guarded.h"
 #include "base/log.h"
 #include "base/platform/memory.h"
+#include "engine/kernels/attention.h"
 
 namespace gantry::engine {
 namespace {
@@ -63,6 +64,7 @@ void init_backend_once() {
     std::call_once(once, [] {
         llama_log_set(on_llama_log, nullptr);
         llama_backend_init();
+        kernels::install_attention();   // and the products: before any weights find their place
     });
 }
 

@@ -101,6 +101,7 @@ public:
     // The weights stay: they are the file's pages, or packed ones that cost far more than cells to make again.
     bool set_asleep(bool asleep) override {
         if (asleep) {
+            threads_.forget_context();
             context_.reset();
             memory_ = nullptr;
             return true;

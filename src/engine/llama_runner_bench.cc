@@ -11,6 +11,7 @@
 #include <thread>
 #include <vector>
 
+#include "engine/kernels/matmul.h"
 #include "engine/llama_runner.h"
 #include "engine/thread_governor.h"
 
@@ -28,6 +29,7 @@ std::unique_ptr<LlamaRunner> load(int64_t attention) {
     options.context_tokens = kContext;
     options.flash_attention = attention == kOff ? FlashAttention::kOff : FlashAttention::kOn;
     options.kv_type = attention == kOnQ8 ? KvType::kQ8 : KvType::kF16;
+    kernels::use_matmul(std::getenv("GANTRY_BENCH_GGML") == nullptr);   // set: products stay ggml's
     if (const char* threads = std::getenv("GANTRY_BENCH_THREADS")) {
         options.threads = static_cast<uint32_t>(std::atoi(threads));
     }

@@ -60,8 +60,7 @@ private:
 
 // The tools as llama.cpp wants them, each with its parameters.
 common_json tools_of(const ChatRequest& request) {
-    common_json tools = common_json::parse(json::serialize(request.tools));
-    return tools;
+    return common_json::parse(json::serialize(request.tools));
 }
 
 common_json sample_messages() {
@@ -71,6 +70,8 @@ common_json sample_messages() {
 }  // namespace
 
 struct AnswerFormat::State {
+    explicit State(const common_chat_template& its) : chat_template(its) {}
+
     const common_chat_template& chat_template;
     bool special = false;  // a family of its own: llama.cpp has a parser written for it
     bool tools = false;
@@ -99,7 +100,7 @@ AnswerFormat::~AnswerFormat() = default;
 AnswerFormat AnswerFormat::find(const common_chat_template& chat_template) {
     // Its warnings quote what models wrote.
     common_log_set_verbosity_thold(LOG_LEVEL_ERROR - 1);
-    auto state = std::make_unique<State>(State{.chat_template = chat_template});
+    auto state = std::make_unique<State>(chat_template);
     try {
         autoparser::generation_params inputs = state->parameters(nullptr);
         if (const auto known = common_chat_try_specialized_template(chat_template, chat_template.source(), inputs)) {
@@ -118,7 +119,7 @@ AnswerFormat AnswerFormat::find(const common_chat_template& chat_template) {
         }
     } catch (const std::exception& failure) {
         log::warn("the model's form of reasoning and tool calls is not known: {}", failure.what());
-        state = std::make_unique<State>(State{.chat_template = chat_template});
+        state = std::make_unique<State>(chat_template);
     }
     return AnswerFormat(std::move(state));
 }

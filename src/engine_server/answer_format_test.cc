@@ -90,7 +90,8 @@ INSTANTIATE_TEST_SUITE_P(
                 "<tool_call>\n{\"name\": \"time\", \"arguments\": {}}\n</tool_call>",
                 "|Let me see.|weather:{\"city\": \"Rome\", \"days\": 2};time:{}"},
         Written{"Qwen-Qwen2.5-7B-Instruct", "It is sunny, {sure}.", "|It is sunny, {sure}.|"},
-        Written{"Qwen-Qwen3-0.6B", "<think>\nRome.\n</think>\n\n<tool_call>\n{\"name\": \"weather\", \"arguments\": {\"city\": \"Rome\"}}\n</tool_call>",
+        Written{"Qwen-Qwen3-0.6B",
+                "<think>\nRome.\n</think>\n\n<tool_call>\n{\"name\": \"weather\", \"arguments\": {\"city\": \"Rome\"}}\n</tool_call>",
                 "Rome.||weather:{\"city\": \"Rome\"}"},
         Written{"Qwen-Qwen3-0.6B", "<think>\nRome.\n</think>\n\nSunny.", "Rome.|Sunny.|"},
         Written{"NousResearch-Hermes-3-Llama-3.1-8B-tool_use",
@@ -98,7 +99,8 @@ INSTANTIATE_TEST_SUITE_P(
         Written{"meta-llama-Llama-3.2-3B-Instruct", "{\"name\": \"weather\", \"parameters\": {\"city\": \"Rome\"}}",
                 "||weather:{\"city\": \"Rome\"}"},
         Written{"meta-llama-Llama-3.2-3B-Instruct", "Sets are {1, 2}.", "|Sets are {1, 2}.|"},
-        Written{"mistralai-Mistral-Nemo-Instruct-2407", "[TOOL_CALLS][{\"name\": \"weather\", \"arguments\": {\"city\": \"Rome\"}, \"id\": \"123456789\"}]",
+        Written{"mistralai-Mistral-Nemo-Instruct-2407",
+                "[TOOL_CALLS][{\"name\": \"weather\", \"arguments\": {\"city\": \"Rome\"}, \"id\": \"123456789\"}]",
                 "||weather:{\"city\": \"Rome\"}"},
         Written{"deepseek-ai-DeepSeek-R1-Distill-Qwen-32B", "\nRome.\n</think>\n\nSunny.", "Rome.|Sunny.|"},
         Written{"Qwen3-Coder", "<tool_call>\n<function=weather>\n<parameter=city>\nRome\n</parameter>\n</function>\n</tool_call>",
@@ -106,10 +108,11 @@ INSTANTIATE_TEST_SUITE_P(
         Written{"GLM-4.6", "<think>Rome.</think>\n<tool_call>weather\n<arg_key>city</arg_key>\n<arg_value>Rome</arg_value>\n</tool_call>",
                 "Rome.||weather:{\"city\":\"Rome\"}"},
         Written{"openai-gpt-oss-120b",
-                "<|channel|>analysis<|message|>Rome.<|end|><|start|>assistant<|channel|>commentary to=functions.weather <|constrain|>json<|message|>"
-                "{\"city\": \"Rome\"}",
+                "<|channel|>analysis<|message|>Rome.<|end|><|start|>assistant<|channel|>commentary to=functions.weather "
+                "<|constrain|>json<|message|>{\"city\": \"Rome\"}",
                 "Rome.||weather:{\"city\": \"Rome\"}"},
-        Written{"openai-gpt-oss-120b", "<|channel|>analysis<|message|>Rome.<|end|><|start|>assistant<|channel|>final<|message|>Sunny.", "Rome.|Sunny.|"}));
+        Written{"openai-gpt-oss-120b",
+                "<|channel|>analysis<|message|>Rome.<|end|><|start|>assistant<|channel|>final<|message|>Sunny.", "Rome.|Sunny.|"}));
 
 TEST(AnswerFormat, ForcedCallsBeginAsTheModelWouldWriteThem) {
     const std::unique_ptr<ChatTemplate> qwen = load("Qwen-Qwen2.5-7B-Instruct");

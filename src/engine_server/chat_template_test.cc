@@ -153,9 +153,9 @@ TEST(ChatTemplate, ThinkingFlag) {
     ChatRequest request = request_of(kHello);
     const Result<std::unique_ptr<ChatTemplate>> made = ChatTemplate::create(source, "", "");
     ASSERT_TRUE(made.ok());
-    EXPECT_EQ(text_of((*made)->render(request, from_unix_ms(0), starts)), "think");
+    EXPECT_EQ((*made)->render(request, from_unix_ms(0), starts)->parts.at(0).text, "think");
     request.enable_thinking = false;
-    EXPECT_EQ(text_of((*made)->render(request, from_unix_ms(0), starts)), "no");
+    EXPECT_EQ((*made)->render(request, from_unix_ms(0), starts)->parts.at(0).text, "no");
 }
 
 }  // namespace

@@ -96,7 +96,9 @@ Result<std::unique_ptr<engine::Drafter>> make_drafter(const std::string& path,
     options.context_tokens = target.capacity().context_tokens;
     auto runner = engine::LlamaRunner::load(options);
     if (!runner) {
-        return bad_draft_model(path, runner.error().message);
+        return runner.error().code == ErrorCode::kInvalidArgument
+                   ? bad_draft_model(path, runner.error().message)
+                   : runner.error();
     }
     const std::unique_ptr<Tokenizer> own = make_llama_tokenizer((*runner)->vocab());
     for (uint32_t i = 0; i < std::min(own->size(), tokenizer.size()); ++i) {
@@ -142,7 +144,8 @@ Result<std::unique_ptr<LoadedModel>> make_generator(engine::LlamaModelPtr file,
     model->capacity = (*runner)->capacity();
     model->description = (*runner)->description();
     Result<std::unique_ptr<engine::Drafter>> drafter =
-        make_drafter(wanted.draft_model_path, options, **runner, *model->tokenizer);
+        make_drafter(wanted.speculate ? wanted.draft_model_path : "", options, **runner,
+                     *model->tokenizer);
     if (!drafter) {
         return drafter.error();
     }

@@ -194,6 +194,23 @@ TEST_F(FrontendTest, ASchemaThatWouldNotBeEnforcedIsRefusedByItsPath) {
     EXPECT_EQ(engine_->stats().running + engine_->stats().waiting, 0U);
 }
 
+TEST_F(FrontendTest, TooManySchemasThatWaitAreA429) {
+    start();
+    load();
+    const std::string body =
+        chat_body("a", R"(,"max_tokens":1,"response_format":{"type":"json_object"})");
+    {
+        std::vector<Result<GrammarCompiler::Place>> places;
+        for (int i = 0; i < kGrammarsWaitingMax; ++i) {
+            places.push_back(model_->grammars->take_place());
+            EXPECT_TRUE(places.back().ok());
+        }
+        EXPECT_EQ(model_->grammars->take_place().error().code, ErrorCode::kRateLimited);
+        post("/v1/chat/completions", body, 429);
+    }
+    EXPECT_TRUE(model_->grammars->take_place().ok()) << "refused ones hold no place";
+}
+
 TEST_F(FrontendTest, AFullQueueIsA429) {
     start({"", "letters", ""}, {.queue_limit = 1});
     load();

@@ -102,6 +102,7 @@ protected:
         config_.calibrate = false;   // tests count forwards
         model->engine = engine::Engine::start(std::move(runner), config_);
         engine_ = model->engine.get();
+        model_ = model.get();
         std::promise<void> done;
         asio::post(io_, [&] {
             frontend_->set_model(std::move(model));
@@ -171,6 +172,7 @@ protected:
     engine::EngineConfig config_;
     std::unique_ptr<Frontend> frontend_;
     engine::Engine* engine_ = nullptr;
+    LoadedModel* model_ = nullptr;
     std::string endpoint_;
     std::thread thread_;
 };

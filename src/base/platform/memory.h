@@ -23,6 +23,9 @@ uint32_t usable_cores();
 // process (malloc's), not for files. False: could not, nothing was changed. `untouched`: how many bytes were not written.
 bool zero_without_writing(void* begin, size_t size, size_t* untouched);
 
+// Asks for large pages where memory is read again and again, so that the processor finds it faster. Only a wish.
+void wish_huge_pages(void* begin, size_t size);
+
 // How often this machine's kernel ended a process for want of memory, since it started (its own count; 0: not known).
 uint64_t out_of_memory_kills(const std::string& root = "");
 

@@ -158,6 +158,15 @@ uint32_t usable_cores() {
     return cores_within_quota(affinity);
 }
 
+void wish_huge_pages(void* begin, size_t size) {
+    const auto page = static_cast<uintptr_t>(::sysconf(_SC_PAGESIZE));
+    const uintptr_t first = (reinterpret_cast<uintptr_t>(begin) + page - 1) / page * page;
+    const uintptr_t last = (reinterpret_cast<uintptr_t>(begin) + size) / page * page;
+    if (first < last) {
+        static_cast<void>(::madvise(reinterpret_cast<void*>(first), last - first, MADV_HUGEPAGE));
+    }
+}
+
 bool zero_without_writing(void* begin, size_t size, size_t* untouched) {
     const auto page = static_cast<uintptr_t>(::sysconf(_SC_PAGESIZE));
     const auto start = reinterpret_cast<uintptr_t>(begin);

@@ -15,6 +15,7 @@
 
 #include "base/assert.h"
 #include "engine/kernels/attention_tile.h"
+#include "engine/kernels/matmul.h"
 
 namespace gantry::engine::kernels {
 namespace {
@@ -247,6 +248,7 @@ private:
 };
 
 void hook_into_ggml() {
+    install_matmul();
     // The device keeps a list of its own, made at the first question; asked before this hook joins, it never offers weights to it.
     ggml_backend_dev_t device = ggml_backend_dev_by_type(GGML_BACKEND_DEVICE_TYPE_CPU);
     GANTRY_ASSERT(device != nullptr, "ggml has a CPU device");

@@ -23,14 +23,22 @@ constexpr Line kRoutes[] = {
     {"POST", "/tokenize", kKey, tokenize},        {"POST", "/detokenize", kKey, detokenize},
 };
 
-// At once where it is known, else from the thread that compiles.
-http::Task<Result<std::shared_ptr<const Grammar>>> grammar_for(Services& services,
-                                                               const std::string& schema) {
+Error client_left() { return {ErrorCode::kCancelled, "the client is gone", {}, {}}; }
+
+// At once where it is known, else from the thread that compiles, which skips clients that gave up.
+http::Task<Result<std::shared_ptr<const Grammar>>> grammar_for(
+    Services& services, const std::string& schema, std::shared_ptr<const std::atomic<bool>> gone) {
     GrammarCompiler& grammars = *services.model->grammars;
     if (std::shared_ptr<const Grammar> known = grammars.find(schema)) {
         co_return known;
     }
-    auto work = [&grammars, schema] { return grammars.compile(schema); };
+    const Result<GrammarCompiler::Place> place = grammars.take_place();
+    if (!place) {
+        co_return place.error();
+    }
+    auto work = [&grammars, schema, gone]() -> Result<std::shared_ptr<const Grammar>> {
+        return *gone ? client_left() : grammars.compile(schema);
+    };
     Result<std::shared_ptr<const Grammar>> compiled =
         co_await services.grammar_pool.run(std::move(work));
     co_return compiled;
@@ -80,10 +88,7 @@ http::Task<void> plan_and_answer(http::Exchange& exchange, Services& services,
     http::BlockingPool& pool = services.pool_for(exchange.request().body.size());
     auto work = [body = std::move(exchange.request().body), &services, plan,
                  gone]() -> Result<AnswerPlan> {
-        if (*gone) {
-            return Error{ErrorCode::kCancelled, "the client is gone", {}, {}};
-        }
-        return plan(body, services);
+        return *gone ? client_left() : plan(body, services);
     };
     Result<AnswerPlan> planned = co_await pool.run(std::move(work));
     if (!planned) {
@@ -92,7 +97,7 @@ http::Task<void> plan_and_answer(http::Exchange& exchange, Services& services,
     }
     AnswerPlan ready = std::move(planned).value();
     if (!ready.schema.empty()) {
-        Result<std::shared_ptr<const Grammar>> grammar = co_await grammar_for(services, ready.schema);
+        Result<std::shared_ptr<const Grammar>> grammar = co_await grammar_for(services, ready.schema, gone);
         if (!grammar) {
             co_await respond_error(exchange, grammar.error());
             co_return;

@@ -1,6 +1,7 @@
 #include "engine_server/grammar/grammar_compiler.h"
 
 #include <string_rules.h>
+#include <work_budget.h>
 #include <xgrammar/xgrammar.h>
 
 #include <algorithm>
@@ -17,6 +18,15 @@ namespace {
 
 // Models that indent get their way; a model that would write white space for ever does not.
 constexpr int kWhitespaceMax = 16;
+// Backstops for what json_schema_check.h lets through, in units of 15 to 35 ns (third_party/xgrammar/work_budget.h). One mask, on the
+// engine's thread: 128 optional properties take 190,000, eight strings of a greatest length at once 400,000, most schemas some hundred.
+constexpr int64_t kMaskWorkMax = 500'000;
+constexpr int64_t kMasksWorkMax = 1'000'000'000;   // of an answer: 15 seconds
+// A parser keeps the states of every byte of the answer, and nothing trims them. An ordinary one keeps 500 bytes a token.
+constexpr int64_t kParserBytesMax = 64 << 20;
+// On a thread of its own: two seconds.
+constexpr int64_t kCompileWorkMax = 60'000'000;
+constexpr size_t kGrammarBytesMax = 32 << 20;
 
 class GrammarConstraint final : public engine::TokenConstraint {
 public:
@@ -29,7 +39,9 @@ public:
         std::fill(mask_.begin(), mask_.end(), 0);
         try {
             if (!broken_ && !matcher_.IsTerminated()) {
+                const xgrammar::WorkBudget budget({std::min(kMaskWorkMax, masks_work_left_), INT64_MAX});
                 fill();
+                masks_work_left_ -= budget.Spent().units;
             }
         } catch (const std::exception& failure) {
             give_up(failure);
@@ -39,7 +51,13 @@ public:
 
     bool accept(engine::TokenId token) override {
         try {
-            return !broken_ && !matcher_.IsTerminated() && token >= 0 && token < vocabulary_ && matcher_.AcceptToken(token);
+            if (broken_ || matcher_.IsTerminated() || token < 0 || token >= vocabulary_) {
+                return false;
+            }
+            const xgrammar::WorkBudget budget({kMaskWorkMax, bytes_left_});
+            const bool accepted = matcher_.AcceptToken(token);
+            bytes_left_ -= budget.Spent().bytes;
+            return accepted;
         } catch (const std::exception& failure) {
             give_up(failure);
             return false;
@@ -58,7 +76,7 @@ private:
         matcher_.FillNextTokenBitmask(&tensor);
     }
     void give_up(const std::exception& failure) {
-        log::error("the grammar of an answer failed: {}", failure.what());
+        log::warn("the grammar of an answer gives up: {}", failure.what());
         std::fill(mask_.begin(), mask_.end(), 0);
         broken_ = true;
     }
@@ -67,6 +85,8 @@ private:
     int vocabulary_;
     std::vector<int32_t> mask_;
     bool broken_ = false;
+    int64_t masks_work_left_ = kMasksWorkMax;
+    int64_t bytes_left_ = kParserBytesMax;
 };
 
 class CompiledGrammar final : public Grammar {
@@ -89,7 +109,8 @@ xgrammar::Grammar rules_of(const std::string& schema) {
 
 xgrammar::Grammar rules_of_calls(const std::string& calls) {
     std::vector<xgrammar::Grammar> choices;
-    for (const json::value& call : parse_json(calls)->as_array()) {
+    const json::value parsed = *parse_json(calls);
+    for (const json::value& call : parsed.as_array()) {
         // A JSON string is one of its grammars' as well.
         const std::string begin = "root ::= " + json::serialize(call.at(0));
         const xgrammar::Grammar arguments = rules_of(std::string(call.at(1).as_string()));
@@ -111,6 +132,10 @@ xgrammar::TokenizerInfo read_vocabulary(const Tokenizer& tokenizer) {
         }
     }
     return xgrammar::TokenizerInfo(pieces, xgrammar::VocabType::RAW, std::nullopt, ends);
+}
+
+Error refused(const std::string& why) {
+    return invalid_argument("the schema " + why, "response_format", "unsupported_schema");
 }
 
 }  // namespace
@@ -145,11 +170,14 @@ std::shared_ptr<const Grammar> GrammarCompiler::find(const std::string& schema) 
 }
 
 void GrammarCompiler::keep(const std::string& schema, const std::shared_ptr<const Grammar>& grammar) {
+    if (schema.size() + grammar->bytes() > cache_bytes_) {
+        return;
+    }
     cache_.with([&](Cache& cache) {
         cache.entries.push_front({schema, grammar});
         cache.index.emplace(cache.entries.front().schema, cache.entries.begin());
         cache.bytes += schema.size() + grammar->bytes();
-        while (cache.bytes > cache_bytes_ && cache.entries.size() > 1) {
+        while (cache.bytes > cache_bytes_) {
             const Entry& oldest = cache.entries.back();
             cache.bytes -= oldest.schema.size() + oldest.grammar->bytes();
             cache.index.erase(oldest.schema);
@@ -158,15 +186,16 @@ void GrammarCompiler::keep(const std::string& schema, const std::shared_ptr<cons
     });
 }
 
-Result<std::shared_ptr<const Grammar>> GrammarCompiler::compile(const std::string& schema) {
-    struct Count {
-        std::atomic<int>& number;
-        ~Count() { --number; }
-    };
-    const Count count{waiting_};
-    if (++waiting_ > kGrammarsWaitingMax) {
+Result<GrammarCompiler::Place> GrammarCompiler::take_place() {
+    ++places_taken_;
+    Place place(places_taken_);
+    if (places_taken_ > kGrammarsWaitingMax) {
         return Error{ErrorCode::kRateLimited, "too many schemas wait to be compiled: try again in a moment", {}, {}};
     }
+    return place;
+}
+
+Result<std::shared_ptr<const Grammar>> GrammarCompiler::compile(const std::string& schema) {
     const std::lock_guard lock(compiling_);
     // Others may have asked for the same.
     if (std::shared_ptr<const Grammar> done = find(schema)) {
@@ -180,14 +209,20 @@ Result<std::shared_ptr<const Grammar>> GrammarCompiler::compile_now(const std::s
         if (!library_) {
             library_ = std::make_unique<Library>(tokenizer_);
         }
+        const xgrammar::WorkBudget budget({kCompileWorkMax, INT64_MAX});
         const xgrammar::Grammar rules = schema.starts_with('[') ? rules_of_calls(schema) : rules_of(schema);
         auto grammar = std::make_shared<const CompiledGrammar>(
             library_->compiler.CompileGrammar(xgrammar::WithStrictStrings(rules)));
+        if (grammar->bytes() > kGrammarBytesMax) {
+            return refused("is too large once compiled: shorten its texts, patterns or repetitions");
+        }
         keep(schema, grammar);
         return std::shared_ptr<const Grammar>(std::move(grammar));
+    } catch (const xgrammar::OutOfWork&) {
+        return refused("takes too long to compile: shorten its texts, patterns, lengths or repetitions");
     } catch (const std::exception& failure) {
         log::warn("XGrammar refuses a schema: {}", failure.what());
-        return invalid_argument("the schema can't be made a grammar", "response_format", "unsupported_schema");
+        return refused("can't be made a grammar");
     }
 }
 

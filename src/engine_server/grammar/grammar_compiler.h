@@ -11,6 +11,7 @@
 #include <mutex>
 #include <string>
 #include <unordered_map>
+#include <utility>
 #include <vector>
 
 #include "base/guarded.h"
@@ -47,8 +48,25 @@ public:
 
     // Null: not compiled yet, or dropped. Threads: any; does not wait for a compile().
     std::shared_ptr<const Grammar> find(const std::string& schema);
-    // `schema`: CheckedSchema::text, or forced_calls() of several. Blocks; one at a time, the others wait. kRateLimited when too many wait, kInvalidArgument
-    // for what XGrammar refuses. Threads: any with a deep stack.
+    // A place in the queue before compile(), until it is destroyed; must not outlive this.
+    class Place {
+    public:
+        explicit Place(std::atomic<int>& taken) : taken_(&taken) {}
+        Place(Place&& other) noexcept : taken_(std::exchange(other.taken_, nullptr)) {}
+        Place& operator=(Place&&) = delete;
+        ~Place() {
+            if (taken_ != nullptr) {
+                --*taken_;
+            }
+        }
+
+    private:
+        std::atomic<int>* taken_;
+    };
+    // To be held from before a thread is waited for until compile() is done. kRateLimited when all are taken. Threads: any.
+    Result<Place> take_place();
+    // `schema`: CheckedSchema::text, or forced_calls() of several. Blocks; one at a time, the others wait. kInvalidArgument for what
+    // XGrammar refuses or what takes too long. Threads: any with a deep stack.
     Result<std::shared_ptr<const Grammar>> compile(const std::string& schema);
 
 private:
@@ -67,7 +85,7 @@ private:
 
     const Tokenizer& tokenizer_;
     const size_t cache_bytes_;
-    std::atomic<int> waiting_{0};
+    std::atomic<int> places_taken_{0};
     std::mutex compiling_;
     std::unique_ptr<Library> library_;   // under compiling_
     Guarded<Cache> cache_;

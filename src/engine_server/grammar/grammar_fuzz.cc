@@ -31,7 +31,10 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
         return 0;
     }
     const Result<std::shared_ptr<const Grammar>> grammar = compiler.compile(checked->text);
-    GANTRY_ASSERT(grammar.ok(), "what was checked can be compiled");
+    if (!grammar) {
+        GANTRY_ASSERT(grammar.error().message.find("can't be made") == std::string::npos, "what was checked can be compiled, but for its size");
+        return 0;
+    }
     std::mt19937 random(data[0]);
     const std::string text = walk(**grammar, tokenizer, random, 40);
     // A walk may be too short for a document of many mandatory parts.

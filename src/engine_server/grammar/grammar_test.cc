@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
+#include <set>
 #include <thread>
 
 #include "engine_server/grammar/grammar_for_test.h"
@@ -119,6 +120,19 @@ TEST_F(GrammarTest, PropertiesNamedLikeAnnotationsAreProperties) {
         "b":{"properties":{"title":{"type":"boolean"},"description":{"const":2}},"required":["title","description"]}},
         "required":["a","b"]})";
     expect_valid_walks(*sentencepiece(), compiler, schema, random, 10);
+}
+
+// It also writes names without escapes when it looks whether it knows a schema.
+TEST_F(GrammarTest, NamesThatLookLikeSchemasAreNames) {
+    ASSERT_NE(bytes(), nullptr);
+    GrammarCompiler compiler(*bytes()->tokenizer);
+    std::mt19937 random(5);
+    expect_valid_walks(*bytes(), compiler, R"({"prefixItems":[{"const":{"a":1,"b":2}},{"const":{"a\":1,\"b":2}},{"const":{"a\\":1}},
+        {"enum":[{"a":1}]},{"enum":[{"a":1},{"b":2}]},{"enum":[{"a\":1},{\"b":2}]},
+        {"properties":{"x":{"enum":[[1]]},"y":{"type":"null"}},"required":["x","y"]},
+        {"properties":{"x\":{\"!mark\":5,\"enum\":[[1]]},\"y":{"type":"null"}},"required":["x\":{\"!mark\":5,\"enum\":[[1]]},\"y"]},
+        {"properties":{"x\":{\"enum\":[[1]],\"mark\":5},\"y":{"type":"null"}},"required":["x\":{\"enum\":[[1]],\"mark\":5},\"y"]}],
+        "minItems":9})", random, 5);
 }
 
 TEST_F(GrammarTest, FormatsAreOfTheirKind) {
@@ -286,6 +300,9 @@ TEST_F(GrammarTest, ACacheOfBoundedSizeKeepsWhatIsUsed) {
     EXPECT_NE(compiler.find(schema(0)), nullptr) << "used last";
     EXPECT_EQ(compiler.find(schema(1)), nullptr) << "used longest ago";
     EXPECT_EQ(*compiler.compile(schema(0)), compiler.find(schema(0))) << "compiled once";
+    GrammarCompiler small(*bytes()->tokenizer, one / 2);
+    ASSERT_TRUE(small.compile(schema(0)).ok());
+    EXPECT_EQ(small.find(schema(0)), nullptr) << "larger than the cache";
 }
 
 TEST_F(GrammarTest, ThreadsShareOneCompilation) {
@@ -303,6 +320,89 @@ TEST_F(GrammarTest, ThreadsShareOneCompilation) {
     for (const auto& grammar : grammars) {
         EXPECT_EQ(grammar, grammars[0]);
     }
+}
+
+// ByteTokenizer's tokens past the bytes are longer texts: what comes near a greatest length is looked at without each of them.
+TEST(GrammarLengths, WhatFitsBeforeTheGreatestLength) {
+    const ByteTokenizer tokenizer;
+    GrammarCompiler compiler(tokenizer);
+    const auto grammar = compiled(compiler, R"({"type":"string","maxLength":5})");
+    const auto allowed_after = [&](std::string_view text) {
+        const auto constraint = grammar->start();
+        for (const char byte : text) {
+            EXPECT_TRUE(constraint->accept(static_cast<unsigned char>(byte))) << text;
+        }
+        std::set<std::string> pieces;
+        for (const engine::TokenId token : tokens_of(constraint->allowed())) {
+            pieces.insert(tokenizer.piece(token, false));
+        }
+        return pieces;
+    };
+    const std::set<std::string> room = allowed_after("\"abc");
+    for (const char* piece : {"a", "\"", "é", "00", "\\", "\\u", "  ", "}}"}) {
+        EXPECT_TRUE(room.contains(piece)) << piece;
+    }
+    EXPECT_FALSE(room.contains("true"));
+    EXPECT_FALSE(room.contains("\":"));
+    const std::set<std::string> one = allowed_after("\"abcd");
+    EXPECT_TRUE(one.contains("é") && one.contains("\"") && one.contains("\\"));
+    EXPECT_FALSE(one.contains("00") || one.contains("true") || one.contains("\\u"));
+    EXPECT_EQ(allowed_after("\"abcde"), std::set<std::string>{"\""});
+    const std::set<std::string> escape = allowed_after("\"abcd\\");
+    EXPECT_TRUE(escape.contains("n") && escape.contains("u")) << "an escape that was begun may end";
+    EXPECT_FALSE(escape.contains("x"));
+    EXPECT_TRUE(allowed_after("\"abcd\\u00").contains("00"));
+}
+
+// Text for compile() itself: json_schema_check.h refuses these, and would have to be wrong for them to come here.
+TEST(GrammarBackstops, AnAmbiguousAnswerEndsBeforeItTakesTheMemory) {
+    const ByteTokenizer tokenizer;
+    GrammarCompiler compiler(tokenizer);
+    const auto grammar = compiler.compile(R"({"type":"string","pattern":"(a|b)*a((a|b){100}){40}"})");
+    ASSERT_TRUE(grammar.ok()) << grammar.error().message;
+    const auto constraint = (*grammar)->start();
+    ASSERT_TRUE(constraint->accept('"'));
+    int taken = 0;
+    while (taken < 10'000 && constraint->accept('a')) {
+        ++taken;
+    }
+    EXPECT_LT(taken, 2'500) << "64 MiB of states";
+    EXPECT_GT(taken, 500);
+    EXPECT_TRUE(tokens_of(constraint->allowed()).empty()) << "fails closed";
+    EXPECT_FALSE(constraint->accept('a'));
+}
+
+TEST(GrammarBackstops, AMaskOfTooManyStatesAllowsNothing) {
+    const std::optional<Vocabulary> vocabulary = load_vocabulary(std::string(GANTRY_VOCABULARIES) + "/ggml-vocab-gpt-2.gguf");
+    ASSERT_TRUE(vocabulary);
+    GrammarCompiler compiler(*vocabulary->tokenizer);
+    std::string branches;
+    for (int i = 1; i <= 100; ++i) {
+        branches += (i == 1 ? "" : ",") + fmt::format(R"({{"type":"string","pattern":"~0~{}~"}})", i);
+    }
+    const auto grammar = compiler.compile(R"({"anyOf":[)" + branches + "]}");
+    ASSERT_TRUE(grammar.ok()) << grammar.error().message;
+    const auto constraint = (*grammar)->start();
+    EXPECT_FALSE(tokens_of(constraint->allowed()).empty());
+    ASSERT_TRUE(constraint->accept(vocabulary->tokenizer->tokenize("\"", false)->front()));
+    EXPECT_TRUE(tokens_of(constraint->allowed()).empty());
+    EXPECT_FALSE(constraint->accept(vocabulary->tokenizer->tokenize("\"", false)->front())) << "for good";
+    EXPECT_FALSE(tokens_of((*grammar)->start()->allowed()).empty()) << "another sequence is as new";
+}
+
+TEST(GrammarBackstops, CompilingEndsByItsWork) {
+    const std::optional<Vocabulary> vocabulary = load_vocabulary(std::string(GANTRY_VOCABULARIES) + "/ggml-vocab-gpt-2.gguf");
+    ASSERT_TRUE(vocabulary);
+    GrammarCompiler compiler(*vocabulary->tokenizer);
+    std::string pattern;
+    for (int i = 0; i < 20; ++i) {
+        pattern += ".{128}";
+    }
+    const auto grammar = compiler.compile(R"({"type":"string","pattern":")" + pattern + "\"}");
+    ASSERT_FALSE(grammar.ok());
+    EXPECT_EQ(grammar.error().reason, "unsupported_schema");
+    EXPECT_NE(grammar.error().message.find("too long"), std::string::npos) << grammar.error().message;
+    EXPECT_NE(compiled(compiler, R"({"type":"object"})"), nullptr) << "the next is compiled as ever";
 }
 
 // A schema of supported keywords, which may be satisfied.

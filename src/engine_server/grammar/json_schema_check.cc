@@ -7,6 +7,8 @@
 #include <deque>
 #include <map>
 #include <optional>
+#include <set>
+#include <string_view>
 #include <vector>
 
 #include "engine_server/grammar/schema_proofs.h"
@@ -19,6 +21,12 @@ constexpr int64_t kItemsMax = 100'000;
 constexpr uint64_t kNodeCost = 20;
 constexpr size_t kBranchesMax = 100;
 constexpr size_t kPropertiesMax = 256;  // of one object
+constexpr size_t kOptionalMax = 128;    // of those: all that may come next are looked at in each mask, 4 ms
+constexpr uint32_t kBoundedStringsMax = 4;  // of one choice: near its end, each costs half a millisecond a token
+
+// XGrammar takes two schemas for one when their texts are equal without properties called "title" or the like, and without escapes in
+// names. A number under this key tells them apart: the key sorts first, so that no name before it can pretend to be one.
+constexpr std::string_view kMark = "!mark";
 
 enum class Use { kAnnotation, kDefinitions, kCombiner, kValue, kString, kNumber, kArray, kObject, kType };
 
@@ -96,8 +104,12 @@ public:
         if (std::optional<size_t> never = proofs.first_endless()) {
             return invalid_schema(paths[*never], "can never be satisfied: it needs itself inside itself, without end");
         }
-        for (const auto& [options, path] : exclusive_) {
-            if (!proofs.exclude_each_other(options)) {
+        for (const auto& [options, path, exclusive] : choices_) {
+            if (proofs.bounded_strings(options) > kBoundedStringsMax) {
+                return unsupported_schema(path, fmt::format("has more than {} strings with a maxLength to choose from: merge them",
+                                                            kBoundedStringsMax));
+            }
+            if (exclusive && !proofs.exclude_each_other(options)) {
                 return unsupported_schema(path, "has branches that may match the same document: give each a required property with "
                                          "another const, or use anyOf");
             }
@@ -135,7 +147,12 @@ private:
     const std::string& path_;
     std::map<const json::value*, size_t> ids_;
     std::deque<std::pair<const json::value*, std::string>> pending_;
-    std::vector<std::pair<json::array, std::string>> exclusive_;  // the branches of each oneOf, written anew
+    struct Choice {
+        json::array options;   // of an anyOf or oneOf, written anew
+        std::string path;
+        bool exclusive;
+    };
+    std::vector<Choice> choices_;
     uint32_t nodes_ = 0;
     uint32_t values_ = 0;
     uint64_t cost_ = 0;
@@ -296,9 +313,7 @@ Result<json::value> SchemaCheck::rewrite_options(const json::value& value, const
         }
         options.push_back(*std::move(option));
     }
-    if (exclusive) {
-        exclusive_.emplace_back(options, path);
-    }
+    choices_.push_back({options, path, exclusive});
     json::object out;
     out["anyOf"] = std::move(options);
     return json::value(std::move(out));
@@ -358,7 +373,7 @@ Result<json::value> SchemaCheck::rewrite_values(const json::object& fields, cons
     json::object out;
     out["enum"] = values;
     if (nested) {
-        out["mark"] = ++marks_;
+        out[kMark] = ++marks_;
     }
     return json::value(std::move(out));
 }
@@ -484,7 +499,7 @@ Result<json::value> SchemaCheck::rewrite_properties(const json::object& fields, 
         }
         properties[key] = *std::move(property);
     }
-    json::array required;
+    std::set<std::string_view> names_required;
     if (const json::value* names = fields.if_contains("required")) {
         if (!names->is_array()) {
             return invalid_schema(path + ".required", "must be an array of names");
@@ -494,16 +509,21 @@ Result<json::value> SchemaCheck::rewrite_properties(const json::object& fields, 
             if (!name.is_string() || !given.contains(name.get_string())) {
                 return unsupported_schema(fmt::format("{}.required[{}]", path, i), "names what is not among the properties");
             }
-            required.push_back(name);
+            names_required.insert(name.get_string());
         }
+    }
+    if (given.size() - names_required.size() > kOptionalMax) {
+        return unsupported_schema(path + ".properties", fmt::format("are optional more than {} times: name more of them in required", kOptionalMax));
     }
     json::object out;
     out["type"] = "object";
     out["properties"] = std::move(properties);
-    out["required"] = std::move(required);
     out["additionalProperties"] = false;
-    // XGrammar takes two schemas for one when they differ only in properties called "title" or the like; this tells them apart.
-    out["mark"] = ++marks_;
+    json::array& required = out["required"].emplace_array();
+    for (const std::string_view name : names_required) {
+        required.push_back(json::value(name));
+    }
+    out[kMark] = ++marks_;
     return json::value(std::move(out));
 }
 

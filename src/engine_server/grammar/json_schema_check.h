@@ -11,6 +11,7 @@
 // - a pattern matches the whole string; a string with a pattern or format holds no escapes; one with a length counts them as
 //   written, and its first minLength characters are none;
 // - numbers with bounds have up to six decimals.
+// What passes may still be refused by the compiler, or end an answer with an error, where it is too ambiguous (grammar_compiler.cc).
 // One thing is left open: email and hostname have the right form, whatever their length.
 // Threads: any, no state.
 

@@ -13,6 +13,33 @@ std::string repeated(const std::string& text, int times) {
     return out;
 }
 
+// "p0","p1",...
+std::string names(int count) {
+    std::string out;
+    for (int i = 0; i < count; ++i) {
+        out += (i > 0 ? ",\"p" : "\"p") + std::to_string(i) + '"';
+    }
+    return out;
+}
+
+std::string properties(int count, const std::string& schema) {
+    std::string out;
+    for (int i = 0; i < count; ++i) {
+        out += (i > 0 ? ",\"p" : "\"p") + std::to_string(i) + "\":" + schema;
+    }
+    return out;
+}
+
+// Definitions d0..d15, each a choice of 60 times the next: 60^16 ways to `leaf`.
+std::string choices_of_choices(const std::string& leaf) {
+    std::string out;
+    for (int i = 0; i < 15; ++i) {
+        const std::string next = R"({"$ref":"#/$defs/d)" + std::to_string(i + 1) + "\"}";
+        out += "\"d" + std::to_string(i) + R"(":{"anyOf":[)" + repeated(next + ",", 59) + next + "]},";
+    }
+    return out + "\"d15\":" + leaf;
+}
+
 Result<CheckedSchema> check(const std::string& schema) {
     Result<json::value> parsed = parse_json(schema);
     EXPECT_TRUE(parsed.ok()) << schema;
@@ -118,12 +145,23 @@ INSTANTIATE_TEST_SUITE_P(
 INSTANTIATE_TEST_SUITE_P(
     Bombs, RefusedSchema,
     testing::Values(Refused{R"({"const":")" + std::string(kSchemaBytesMax, 'a') + "\"}", "S"},
-                    Refused{R"({"prefixItems":[)" + repeated(R"({"type":"string","pattern":"[a-z]{100}"},)", 5) + "{}]}", "S.prefixItems[2]"},
+                    Refused{R"({"prefixItems":[)" + repeated(R"({"type":"string","pattern":"[a-z]{100}"},)", 5) + "{}]}", "S.prefixItems[3]"},
                     Refused{repeated(R"({"items":)", 40) + "{}" + repeated("}", 40), "S" + repeated(".items", 33)},
                     Refused{R"({"anyOf":[)" + repeated("{},", 100) + "{}]}", "S.anyOf"},
                     Refused{R"({"prefixItems":[)" + repeated("{},", 1'000) + "{}]}", "S.prefixItems[999]"},
                     Refused{R"({"enum":[)" + repeated("1,", 1'000) + "1]}", "S.enum[1000]"},
                     Refused{R"({"type":"string","pattern":"((a{100}){100}){100}"})", "S.pattern"},
+                    Refused{R"({"type":"string","pattern":"(a|b)*a((a|b){128}){128}"})", "S.pattern"},
+                    Refused{R"({"type":"string","pattern":"([一-鿿]{128}){35}"})", "S.pattern"},
+                    Refused{R"({"type":"string","pattern":"([!#-/:-@]{128}){128}"})", "S.pattern"},
+                    Refused{R"({"anyOf":[)" + repeated(R"({"type":"string","maxLength":1},)", 60) + "{}]}", "S.anyOf"},
+                    // Thousands of values against each other for each property, none of which tells the branches apart.
+                    Refused{R"({"oneOf":[)" + repeated("{\"properties\":{" + properties(100, R"({"$ref":"#/$defs/e"})") + "},\"required\":[" +
+                                                           names(100) + "]},", 7) +
+                                R"({"type":"null"}],"$defs":{"e":{"enum":[)" + names(900) + "]}}}", "S.oneOf"},
+                    Refused{R"({"anyOf":[{"$ref":"#/$defs/d0"},{}],"$defs":{)" + choices_of_choices(R"({"type":"string","maxLength":3})") + "}}",
+                            "S.anyOf"},
+                    Refused{"{\"properties\":{" + properties(140, "{}") + "},\"required\":[" + names(11) + "]}", "S.properties"},
                     Refused{R"({"type":"string","minLength":129})", "S.minLength"},
                     Refused{R"({"type":"string","pattern":"(ab){1000}"})", "S.pattern"},
                     Refused{R"({"type":"string","maxLength":1000000000})", "S.maxLength"},
@@ -155,7 +193,15 @@ TEST(JsonSchemaCheck, WritesWhatItUnderstood) {
     EXPECT_EQ(root_of(R"({"type":"object","additionalProperties":{"type":"null"}})"),
               R"({"type":"object","additionalProperties":{"type":"null"}})");
     EXPECT_EQ(root_of(R"({"properties":{"b":{},"title":{"type":"null"}},"required":["b"]})"),
-              R"({"type":"object","properties":{"b":{},"title":{"type":"null"}},"required":["b"],"additionalProperties":false,"mark":1})");
+              R"({"type":"object","properties":{"b":{},"title":{"type":"null"}},"additionalProperties":false,"required":["b"],"!mark":1})");
+}
+
+TEST(JsonSchemaCheck, ProofsTakeEachDefinitionOnce) {
+    EXPECT_TRUE(check(R"({"oneOf":[{"$ref":"#/$defs/d0"},{"type":"null"}],"$defs":{)" + choices_of_choices(R"({"type":"string"})") + "}}").ok());
+    EXPECT_TRUE(check("{\"properties\":{" + properties(140, "{}") + "},\"required\":[" + names(12) + "]}").ok());
+    EXPECT_TRUE(check(R"({"anyOf":[)" + repeated(R"({"type":"string","maxLength":9},)", 4) + "{}]}").ok());
+    EXPECT_EQ(root_of(R"({"properties":{"b":{},"a":{}},"required":[)" + repeated(R"("b","a",)", 5'000) + "\"a\"]}"),
+              R"({"type":"object","properties":{"b":{},"a":{}},"additionalProperties":false,"required":["a","b"],"!mark":1})");
 }
 
 TEST(JsonSchemaCheck, FollowsReferences) {

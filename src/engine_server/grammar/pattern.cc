@@ -3,7 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <array>
+#include <bitset>
 #include <optional>
 #include <utility>
 #include <vector>
@@ -13,9 +13,7 @@ namespace {
 
 constexpr uint32_t kLastCharacter = 0x10FFFF;
 constexpr int kDepthMax = 32;
-// Most tokens are made of letters: in these parts of 10 us, what one more letter that may stand somewhere adds.
-constexpr uint64_t kLetterCost = 13;
-constexpr uint64_t kRangeCost = 20;  // of characters of several bytes
+constexpr uint64_t kPositionCost = 3;
 
 // Sorted, apart from each other, inclusive.
 using Ranges = std::vector<std::pair<uint32_t, uint32_t>>;
@@ -72,25 +70,37 @@ std::string escaped(uint32_t character) {
     return character < 0x80 ? fmt::format("\\x{:02x}", character) : fmt::format("\\u{{{:x}}}", character);
 }
 
-uint64_t letters_in(uint32_t first, uint32_t last) {
-    uint64_t letters = 0;
-    for (const auto& [from, to] : {std::pair{'A', 'Z'}, std::pair{'a', 'z'}}) {
-        const uint32_t low = std::max(first, static_cast<uint32_t>(from));
-        const uint32_t high = std::min(last, static_cast<uint32_t>(to));
-        letters += low <= high ? high - low + 1 : 0;
+// In parts of 10 us, what one more first byte of a character that may stand somewhere adds: tokens that begin by it are walked. For
+// the 150,000 tokens of Qwen 2.5's vocabulary; others are of that size or smaller.
+uint64_t first_byte_cost(size_t byte) {
+    if (byte < 0x80) {
+        const size_t lower = byte | 0x20;
+        return lower >= 'a' && lower <= 'z' ? 10 : byte >= '0' && byte <= '9' ? 0 : byte == ' ' ? 4 : 1;
     }
-    return letters;
+    return byte < 0xE0 ? 1 : byte < 0xE4 ? 8 : byte < 0xEA ? 37 : byte < 0xF0 ? 5 : 1;
+}
+
+// Of its UTF-8.
+size_t first_byte(uint32_t character) {
+    return character < 0x80 ? character : character < 0x800 ? 0xC0 | character >> 6 : character < 0x10000 ? 0xE0 | character >> 12
+         : 0xF0 | character >> 18;
 }
 
 // One character of `ranges`, none of which needs an escape in JSON. REQUIRES: not empty.
 Pattern class_pattern(const Ranges& ranges) {
     if (ranges.size() == 1 && ranges[0].first == ranges[0].second) {
-        return {escaped(ranges[0].first), 1};
+        return {escaped(ranges[0].first), kPositionCost, 1};
     }
-    Pattern out{"[", 2};
+    Pattern out{"[", kPositionCost, 1};
+    std::bitset<256> begins;
     for (const auto& [first, last] : ranges) {
         out.text += first == last ? escaped(first) : escaped(first) + "-" + escaped(last);
-        out.cost += kLetterCost * letters_in(first, last) + (last >= 0x80 ? kRangeCost : 0);
+        for (size_t byte = first_byte(first); byte <= first_byte(last); ++byte) {
+            begins.set(byte);
+        }
+    }
+    for (size_t byte = 0; byte < begins.size(); ++byte) {
+        out.cost += begins[byte] ? first_byte_cost(byte) : 0;
     }
     out.text += "]";
     return out;
@@ -101,13 +111,15 @@ Pattern repeated(const Pattern& piece, uint32_t min, std::optional<uint32_t> max
     Pattern out;
     const uint32_t counted = max.value_or(min);
     if (!max && min <= 1) {
-        return {piece.text + (min == 0 ? "*" : "+"), piece.cost + 1};
+        return {piece.text + (min == 0 ? "*" : "+"), piece.cost + 1, piece.positions};
     }
     out.text = piece.text + (max && *max != min ? fmt::format("{{{},{}}}", min, *max) : fmt::format("{{{}}}", min));
     out.cost = piece.cost * std::max(counted, 1U) + 1;
+    out.positions = piece.positions * std::max(counted, 1U);
     if (!max) {
         out.text += piece.text + "*";
         out.cost += piece.cost + 1;
+        out.positions += piece.positions;
     }
     return out;
 }
@@ -128,6 +140,9 @@ public:
         Result<Pattern> whole = alternatives(0);
         if (whole && at_ < text_.size()) {
             return refused("has a ')' too many");
+        }
+        if (whole && whole->positions > kPatternPositionsMax) {
+            return refused("repeats too much");
         }
         return whole;
     }
@@ -158,6 +173,7 @@ private:
             }
             out.text += branch->text;
             out.cost += branch->cost + 1;
+            out.positions += branch->positions;
             if (!take("|")) {
                 break;
             }
@@ -190,6 +206,7 @@ private:
             }
             out.text += piece->text;
             out.cost += piece->cost;
+            out.positions += piece->positions;
         }
         return out;
     }
@@ -364,7 +381,7 @@ private:
         } else {
             return piece;
         }
-        if (piece.cost > kPatternCostMax) {
+        if (piece.cost > kPatternCostMax || piece.positions > kPatternPositionsMax) {
             return refused("repeats too much");
         }
         take("?");  // lazy: the same strings

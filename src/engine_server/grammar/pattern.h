@@ -21,10 +21,14 @@ inline constexpr size_t kPatternBytesMax = 1'000;
 inline constexpr uint32_t kRepetitionMax = 128;  // more would not be unrolled, and cost milliseconds a token
 inline constexpr uint64_t kPatternCostMax = 100'000;
 
+// Of characters, repetitions written out: all of them can be alive at once in an ambiguous pattern, and cost time and memory each.
+inline constexpr uint64_t kPatternPositionsMax = 2'000;
+
 struct Pattern {
     std::string text;
     // Of compiling it, in about 10 us: for each state, what the tokens that may begin there take. kPatternCostMax at most.
     uint64_t cost = 0;
+    uint64_t positions = 0;
 };
 
 // kInvalidArgument with words that continue "'path' ", without a path.

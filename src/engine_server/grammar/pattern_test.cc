@@ -56,7 +56,14 @@ TEST(Pattern, KnowsWhatItCosts) {
         doubling = "(" + doubling + "){2,}";
     }
     EXPECT_EQ(rewritten(doubling).substr(0, 8), "refused:");
-    EXPECT_GT(cost("(a{100}){100}"), 10'000U);
+    for (const char* pattern : {"(a|b)*a((a|b){128}){128}", "(a{100}){21}", "a{128}a{128}(b{100}){18}", "([一-鿿]{128}){35}",
+                                "([!#-/:-@]{128}){128}"}) {
+        EXPECT_EQ(rewritten(pattern).substr(0, 8), "refused:") << pattern;
+    }
+    EXPECT_EQ(rewrite_pattern("(ab|[cd]){3}x*y{2,}")->positions, 13U);
+    EXPECT_GT(cost("[一-鿿]{100}"), 20'000U);
+    EXPECT_GT(cost("[ぁ-ヿ]{100}"), 800U);
+    EXPECT_GT(cost("(a{100}){20}"), 5'000U);
     EXPECT_GT(cost("[a-zA-Z]{100}"), 50'000U);
     EXPECT_LT(cost("[0-9]{4}-[0-9]{2}"), 30U);
     EXPECT_GT(cost("."), kTextCost * 4 / 5);

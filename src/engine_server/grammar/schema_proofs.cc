@@ -13,7 +13,7 @@ namespace {
 
 constexpr std::pair<std::string_view, Kinds> kNames[] = {{"null", kNull},     {"boolean", kBoolean}, {"integer", kInteger}, {"number", kNumber},
                                                          {"string", kString}, {"array", kArray},     {"object", kObject}};
-constexpr int kBranchDepthMax = 16;
+constexpr uint64_t kStepsMax = 3'000'000;   // 0.1 s at most
 
 size_t number_of(const json::object& reference) {
     constexpr std::string_view kPrefix = "#/$defs/";
@@ -22,21 +22,16 @@ size_t number_of(const json::object& reference) {
 
 bool is_required(const json::object& schema, std::string_view name) {
     const json::array& required = schema.at("required").get_array();
-    return std::any_of(required.begin(), required.end(), [name](const json::value& value) { return value.get_string() == name; });
+    const auto* found = std::lower_bound(required.begin(), required.end(), name, [](const json::value& value, std::string_view wanted) {
+        return std::string_view(value.get_string()) < wanted;
+    });
+    return found != required.end() && found->get_string() == name;
 }
 
-// False where two values may be equal although they look different, such as 1 and 1.0.
-bool share_none(const json::array& a, const json::array& b) {
-    for (const json::value& left : a) {
-        for (const json::value& right : b) {
-            const bool comparable = (left.is_string() && right.is_string()) || (left.is_int64() && right.is_int64());
-            const bool apart = comparable ? left != right : (kinds_of_value(left) & kinds_of_value(right)) == 0;
-            if (!apart) {
-                return false;
-            }
-        }
-    }
-    return true;
+// XGrammar sees a string's greatest length as a mark in its pattern (string_rules.h), and no other pattern is written with a ~.
+bool is_bounded_string(const json::object& schema) {
+    const json::value* pattern = schema.if_contains("pattern");
+    return pattern != nullptr && pattern->get_string().starts_with('~') && !pattern->get_string().ends_with("~-1~");
 }
 
 }  // namespace
@@ -74,7 +69,7 @@ Kinds kinds_of_value(const json::value& value) {
     return 0;
 }
 
-SchemaProofs::SchemaProofs(const json::object& definitions) {
+SchemaProofs::SchemaProofs(const json::object& definitions) : known_(definitions.size()), steps_left_(kStepsMax) {
     for (size_t i = 0; i < definitions.size(); ++i) {
         definitions_.push_back(&definitions.at(std::to_string(i)).get_object());
     }
@@ -151,46 +146,87 @@ std::optional<size_t> SchemaProofs::first_endless() const {
     return endless == known.end() ? std::nullopt : std::optional(static_cast<size_t>(endless - known.begin()));
 }
 
-const json::object& SchemaProofs::target(const json::object& schema) const {
+const json::object& SchemaProofs::target(const json::object& schema) {
     const json::object* at = &schema;
     while (at->contains("$ref")) {
+        spend(1);
         at = definitions_[number_of(*at)];
     }
     return *at;
 }
 
-Kinds SchemaProofs::kinds(const json::object& schema, int depth) const {
-    const json::object& at = target(schema);
-    if (depth > kBranchDepthMax) {
-        return kAnyKind;
-    }
-    Kinds out = 0;
-    if (const json::value* options = at.if_contains("anyOf")) {
-        for (const json::value& option : options->get_array()) {
-            out |= kinds(option.get_object(), depth + 1);
-        }
-        return out;
-    }
-    if (const json::value* values = at.if_contains("enum")) {
-        for (const json::value& value : values->get_array()) {
-            out |= kinds_of_value(value);
-        }
-        return out;
-    }
-    const json::value* type = at.if_contains("type");
-    if (type == nullptr) {
-        return kAnyKind;
-    }
-    const Kinds kind = kind_named(type->get_string());
-    return kind == kNumber ? kInteger | kNumber : kind == kInteger ? kInteger | kNumber : kind;
+// False: none are left, and what is not proven by now stays so.
+bool SchemaProofs::spend(uint64_t steps) {
+    steps_left_ -= std::min(steps, steps_left_);
+    return steps_left_ > 0;
 }
 
-bool SchemaProofs::exclude(const json::object& a, const json::object& b) const {
-    if ((kinds(a, 0) & kinds(b, 0)) == 0) {
+SchemaProofs::Direct SchemaProofs::direct_of_options(const json::array& options) {
+    Direct out;
+    for (const json::value& option : options) {
+        const Direct one = direct(option.get_object());
+        out.kinds |= one.kinds;
+        out.bounded = std::min(out.bounded + one.bounded, kBoundedMany);
+    }
+    return out;
+}
+
+// Once for each definition: references may double at each of them.
+SchemaProofs::Direct SchemaProofs::direct(const json::object& schema) {
+    if (schema.contains("$ref")) {
+        const size_t definition = number_of(schema);
+        if (!known_[definition]) {
+            const Direct found = direct(*definitions_[definition]);
+            known_[definition] = found;
+        }
+        return *known_[definition];
+    }
+    if (const json::value* options = schema.if_contains("anyOf")) {
+        return direct_of_options(options->get_array());
+    }
+    Direct out;
+    if (const json::value* values = schema.if_contains("enum")) {
+        for (const json::value& value : values->get_array()) {
+            out.kinds |= kinds_of_value(value);
+        }
+        return out;
+    }
+    const json::value* type = schema.if_contains("type");
+    const Kinds kind = type == nullptr ? kAnyKind : kind_named(type->get_string());
+    out.kinds = kind == kNumber || kind == kInteger ? kInteger | kNumber : kind;
+    out.bounded = is_bounded_string(schema) ? 1 : 0;
+    return out;
+}
+
+uint32_t SchemaProofs::bounded_strings(const json::array& options) { return direct_of_options(options).bounded; }
+
+// False where two values may be equal although they look different, such as 1 and 1.0.
+bool SchemaProofs::share_none(const json::array& a, const json::array& b) {
+    for (const json::value& left : a) {
+        for (const json::value& right : b) {
+            const bool texts = left.is_string() && right.is_string();
+            const bool comparable = texts || (left.is_int64() && right.is_int64());
+            if (!spend(1 + (texts ? std::min(left.get_string().size(), right.get_string().size()) / 64 : 0))) {
+                return false;
+            }
+            const bool apart = comparable ? left != right : (kinds_of_value(left) & kinds_of_value(right)) == 0;
+            if (!apart) {
+                return false;
+            }
+        }
+    }
+    return true;
+}
+
+bool SchemaProofs::exclude(const Branch& a, const Branch& b) {
+    if (!spend(1)) {
+        return false;
+    }
+    if ((a.kinds & b.kinds) == 0) {
         return true;
     }
-    const json::object& left = target(a);
-    const json::object& right = target(b);
+    const json::object& left = a.schema;
+    const json::object& right = b.schema;
     const json::value* left_values = left.if_contains("enum");
     const json::value* right_values = right.if_contains("enum");
     if (left_values != nullptr && right_values != nullptr) {
@@ -201,6 +237,9 @@ bool SchemaProofs::exclude(const json::object& a, const json::object& b) const {
     }
     for (const auto& [name, property] : left.at("properties").get_object()) {
         const json::value* other = right.at("properties").get_object().if_contains(name);
+        if (!spend(1)) {
+            return false;
+        }
         if (other == nullptr || !is_required(left, name) || !is_required(right, name)) {
             continue;
         }
@@ -213,10 +252,14 @@ bool SchemaProofs::exclude(const json::object& a, const json::object& b) const {
     return false;
 }
 
-bool SchemaProofs::exclude_each_other(const json::array& options) const {
-    for (size_t i = 0; i < options.size(); ++i) {
-        for (size_t j = i + 1; j < options.size(); ++j) {
-            if (!exclude(options[i].get_object(), options[j].get_object())) {
+bool SchemaProofs::exclude_each_other(const json::array& options) {
+    std::vector<Branch> branches;
+    for (const json::value& option : options) {
+        branches.push_back({target(option.get_object()), direct(option.get_object()).kinds});
+    }
+    for (size_t i = 0; i < branches.size(); ++i) {
+        for (size_t j = i + 1; j < branches.size(); ++j) {
+            if (!exclude(branches[i], branches[j])) {
                 return false;
             }
         }

@@ -67,10 +67,10 @@ private:
 struct Choice {
     uint32_t index = 0;
     std::string text;
-    std::string reasoning;             // chat only, as what follows
-    std::vector<ToolCall> tool_calls;  // with some, an empty text is null
-    std::string finish_reason;         // "stop", "length", "tool_calls"
+    std::string finish_reason;  // "stop", "length", "tool_calls"
     std::string logprobs = "null";  // JSON
+    std::string reasoning{};             // chat only, as what follows
+    std::vector<ToolCall> tool_calls{};  // with some, an empty text is null
 };
 
 inline constexpr const char* kStreamEnd =

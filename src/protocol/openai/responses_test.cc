@@ -118,6 +118,31 @@ TEST_F(Writer, WholeAnswers) {
     EXPECT_TRUE(answer.at("choices").at(1).at("logprobs").is_null());
 }
 
+TEST_F(Writer, CallsAndReasoning) {
+    const json::object thought = made(chat_, &AnswerWriter::reasoning_chunk, 1, "why\n");
+    EXPECT_EQ(choice_of(thought).at("delta"), json::value({{"reasoning_content", "why\n"}}));
+    EXPECT_EQ(choice_of(thought).at("index"), 1);
+    const json::object head = made(chat_, &AnswerWriter::call_chunk, 0, 2, {"call_1", "f", ""});
+    const json::value& call = choice_of(head).at("delta").at("tool_calls").at(0);
+    EXPECT_EQ(call.at("index"), 2);
+    EXPECT_EQ(call.at("id"), "call_1");
+    EXPECT_EQ(call.at("type"), "function");
+    EXPECT_EQ(call.at("function").at("name"), "f");
+    const json::object piece = made(chat_, &AnswerWriter::call_chunk, 0, 2, {"", "", "{\"a"});
+    EXPECT_EQ(choice_of(piece).at("delta").at("tool_calls").at(0),
+              json::value({{"index", 2}, {"function", {{"arguments", "{\"a"}}}}));
+
+    Choice choice{0, "", "tool_calls"};
+    choice.reasoning = "hm";
+    choice.tool_calls = {{"call_1", "f", "{}"}, {"call_2", "g", "[1]"}};
+    const json::object answer = made(chat_, &AnswerWriter::answer, {choice}, {}, {});
+    const json::value& message = answer.at("choices").at(0).at("message");
+    EXPECT_TRUE(message.at("content").is_null());
+    EXPECT_EQ(message.at("reasoning_content"), "hm");
+    ASSERT_EQ(message.at("tool_calls").as_array().size(), 2U);
+    EXPECT_EQ(message.at("tool_calls").at(1).at("function").at("arguments"), "[1]");
+}
+
 TEST_F(Writer, LegacyLogprobsAreParallelArrays) {
     LogprobsText logprobs(AnswerKind::kCompletion);
     EXPECT_TRUE(logprobs.empty());

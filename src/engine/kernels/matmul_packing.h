@@ -1,0 +1,41 @@
+#pragma once
+// Quantised weights in the order in which a kernel reads them.
+//
+// A matrix of n rows (outputs) of k values each falls into groups of 16 rows and blocks of 32 values. A value is scale x (q - offset) +
+// minimum, with scale and minimum by row and block; q is kept in 4 bits, in 4 and a plane of fifth bits, or in 8. Within a block the
+// 16 rows are interleaved by four values: byte 64 j + 4 r + i is value 4 j + i of row r, j = 0..7. With 4 bits, byte j of the first
+// half's 256 holds value j in its low and value j + 256 in its high four bits.
+// A group is its blocks one after another, as one stream of memory: the quants, 16 scales and, where the type has them, 16 minimums, as
+// halfs.
+// Threads: any, no state.
+
+#include <ggml.h>
+
+#include <cstddef>
+#include <cstdint>
+
+namespace gantry::engine::kernels {
+
+inline constexpr uint32_t kGroupRows = 16;
+inline constexpr uint32_t kBlockValues = 32;
+
+struct Packing {
+    uint32_t bits = 0;        // 4, 5 or 8; 0: a type that is not packed
+    int32_t offset = 0;
+    bool has_minimum = false;
+
+    uint32_t quant_bytes() const { return kGroupRows * kBlockValues * bits / 8; }   // of a group's block
+    uint32_t scale_bytes() const { return kGroupRows * 2; }
+    uint32_t block_bytes() const { return quant_bytes() + scale_bytes() * (has_minimum ? 2 : 1); }
+    size_t group_bytes(size_t blocks) const { return blocks * block_bytes(); }
+};
+
+Packing packing_of(ggml_type type);
+
+// Bytes of a whole matrix.
+size_t packed_bytes(const Packing& packing, size_t rows, size_t values);
+
+// Packs rows 16 g to 16 g + 15 of a matrix whose rows have `row_bytes` in ggml's layout; rows beyond `rows` become zeros.
+void pack_group(ggml_type type, const char* data, size_t row_bytes, size_t rows, size_t values, size_t group, char* out);
+
+}  // namespace gantry::engine::kernels

@@ -1,0 +1,191 @@
+#include "engine/kernels/matmul.h"
+
+#include <ggml-backend.h>
+#include <ggml-cpu.h>
+#include <ggml.h>
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <memory>
+#include <random>
+#include <vector>
+
+#include "engine/kernels/matmul_packing.h"
+
+namespace gantry::engine::kernels {
+namespace {
+
+constexpr ggml_type kTypes[] = {GGML_TYPE_Q4_0, GGML_TYPE_Q4_1, GGML_TYPE_Q5_0, GGML_TYPE_Q5_1,
+                                GGML_TYPE_Q8_0, GGML_TYPE_Q4_K, GGML_TYPE_Q5_K, GGML_TYPE_Q6_K};
+
+struct Matrix {
+    ggml_type type;
+    size_t rows, values;
+    std::vector<char> data;      // in ggml's layout
+    std::vector<float> numbers;  // what it says
+};
+
+Matrix make(ggml_type type, size_t rows, size_t values, uint32_t seed) {
+    std::mt19937 random(seed);
+    std::normal_distribution<float> normal(0.01F, 0.05F);
+    std::vector<float> numbers(rows * values);
+    for (float& number : numbers) {
+        number = normal(random);
+    }
+    Matrix made{type, rows, values, std::vector<char>(rows * ggml_row_size(type, static_cast<int64_t>(values))), std::move(numbers)};
+    ggml_quantize_chunk(type, made.numbers.data(), made.data.data(), 0, static_cast<int64_t>(rows), static_cast<int64_t>(values), nullptr);
+    ggml_get_type_traits(type)->to_float(made.data.data(), made.numbers.data(), static_cast<int64_t>(rows * values));
+    return made;
+}
+
+// What packed memory says, by the layout that matmul_packing.h describes.
+float packed_value(const Packing& packing, const char* group, uint32_t row, size_t value) {
+    const size_t block = value / kBlockValues, within = value % kBlockValues;
+    const size_t at = within / 4 * 64 + row * 4 + within % 4;
+    const auto* quants = reinterpret_cast<const uint8_t*>(group + block * packing.block_bytes());
+    int32_t q = packing.bits == 8 ? quants[at] : at < 256 ? quants[at] & 15 : quants[at - 256] >> 4;
+    if (packing.bits == 5) {
+        q += ((quants[256 + at / 8] >> (at % 8)) & 1) << 4;
+    }
+    const auto* scales = reinterpret_cast<const ggml_fp16_t*>(quants + packing.quant_bytes());
+    const float scale = ggml_fp16_to_fp32(scales[row]);
+    const float minimum = packing.has_minimum ? ggml_fp16_to_fp32(scales[kGroupRows + row]) : 0;
+    return scale * static_cast<float>(q - packing.offset) + minimum;
+}
+
+TEST(MatmulPacking, KeepsWhatTheWeightsSay) {
+    for (const ggml_type type : kTypes) {
+        const Matrix matrix = make(type, 21, 512, 1);
+        const Packing packing = packing_of(type);
+        const size_t blocks = matrix.values / kBlockValues;
+        std::vector<char> packed(packed_bytes(packing, matrix.rows, matrix.values), 'x');
+        ASSERT_EQ(packed.size(), 2 * packing.group_bytes(blocks));
+        for (size_t group = 0; group < 2; ++group) {
+            pack_group(type, matrix.data.data(), ggml_row_size(type, 512), matrix.rows, matrix.values, group,
+                       packed.data() + group * packing.group_bytes(blocks));
+        }
+        // Six bits become eight with a coarser scale; the products of scales are rounded to halfs.
+        const float tolerance = type == GGML_TYPE_Q6_K ? 0.0012F : 0.0004F;
+        for (size_t row = 0; row < 32; ++row) {
+            for (size_t value = 0; value < matrix.values; ++value) {
+                const float found = packed_value(packing, packed.data() + row / 16 * packing.group_bytes(blocks), row % 16, value);
+                const float expected = row < matrix.rows ? matrix.numbers[row * matrix.values + value] : 0;
+                ASSERT_NEAR(found, expected, tolerance) << ggml_type_name(type) << " row " << row << " value " << value;
+            }
+        }
+    }
+}
+
+// Weights in a buffer of our type, one product of ggml's graph with so many threads.
+class Product {
+public:
+    explicit Product(const Matrix& matrix) {
+        const auto list = reinterpret_cast<ggml_backend_dev_get_extra_bufts_t>(ggml_backend_reg_get_proc_address(
+            ggml_backend_dev_backend_reg(ggml_backend_dev_by_type(GGML_BACKEND_DEVICE_TYPE_CPU)), "ggml_backend_dev_get_extra_bufts"));
+        ggml_backend_buffer_type_t ours = nullptr;
+        for (ggml_backend_buffer_type_t* type = list(nullptr); *type != nullptr; ++type) {
+            ours = std::string(ggml_backend_buft_name(*type)) == "CPU_VNNI" ? *type : ours;
+        }
+        GGML_ASSERT(ours != nullptr);
+        context_.reset(ggml_init({.mem_size = 1 << 20, .mem_buffer = nullptr, .no_alloc = true}));
+        weights_ = ggml_new_tensor_2d(context_.get(), matrix.type, static_cast<int64_t>(matrix.values), static_cast<int64_t>(matrix.rows));
+        buffer_.reset(ggml_backend_alloc_ctx_tensors_from_buft(context_.get(), ours));
+        ggml_backend_tensor_set(weights_, matrix.data.data(), 0, matrix.data.size());
+    }
+
+    std::vector<float> compute(const std::vector<float>& input, int64_t rows, int threads) {
+        std::unique_ptr<ggml_context, void (*)(ggml_context*)> context(
+            ggml_init({.mem_size = 64 << 20, .mem_buffer = nullptr, .no_alloc = false}), ggml_free);
+        ggml_tensor* from = ggml_new_tensor_2d(context.get(), GGML_TYPE_F32, weights_->ne[0], rows);
+        std::copy(input.begin(), input.end(), static_cast<float*>(from->data));
+        ggml_tensor* product = ggml_mul_mat(context.get(), weights_, from);
+        ggml_cgraph* graph = ggml_new_graph(context.get());
+        ggml_build_forward_expand(graph, product);
+        EXPECT_EQ(ggml_graph_compute_with_ctx(context.get(), graph, threads), GGML_STATUS_SUCCESS);
+        const auto* out = static_cast<const float*>(product->data);
+        return {out, out + ggml_nelements(product)};
+    }
+
+private:
+    std::unique_ptr<ggml_context, void (*)(ggml_context*)> context_{nullptr, ggml_free};
+    std::unique_ptr<ggml_backend_buffer, void (*)(ggml_backend_buffer_t)> buffer_{nullptr, ggml_backend_buffer_free};
+    ggml_tensor* weights_ = nullptr;
+};
+
+class MatmulTest : public testing::Test {
+protected:
+    void SetUp() override {
+        if (!install_matmul()) {
+            GTEST_SKIP() << "this CPU has no AVX-512 VNNI";
+        }
+    }
+};
+
+TEST_F(MatmulTest, EveryTypeAndShapeIsTheProduct) {
+    std::mt19937 random(2);
+    std::normal_distribution<float> normal(0, 1);
+    for (const ggml_type type : kTypes) {
+        // Several runs of blocks, a single one, an odd number of groups and outputs that fill none.
+        for (const auto& [rows, values] : {std::pair<size_t, size_t>{64, 1536}, {16, 256}, {50, 768}, {33, 512}}) {
+            const Matrix matrix = make(type, rows, values, 3);
+            Product product(matrix);
+            for (const size_t count : {1, 2, 3, 4, 5, 6, 7, 8, 9, 13, 16, 31}) {
+                std::vector<float> input(count * values);
+                for (float& value : input) {
+                    value = normal(random);
+                }
+                const std::vector<float> found = product.compute(input, static_cast<int64_t>(count), count % 2 == 0 ? 2 : 1);
+                ASSERT_EQ(found.size(), count * rows);
+                double error = 0, size = 0;
+                for (size_t i = 0; i < count; ++i) {
+                    for (size_t row = 0; row < rows; ++row) {
+                        double expected = 0;
+                        for (size_t value = 0; value < values; ++value) {
+                            expected += static_cast<double>(matrix.numbers[row * values + value]) * input[i * values + value];
+                        }
+                        error += std::pow(found[i * rows + row] - expected, 2);
+                        size += expected * expected;
+                    }
+                }
+                EXPECT_LT(std::sqrt(error / size), 0.012) << ggml_type_name(type) << " " << rows << "x" << values << ", rows " << count;
+            }
+        }
+    }
+}
+
+TEST_F(MatmulTest, ARowsResultDoesNotDependOnItsCompany) {
+    const Matrix matrix = make(GGML_TYPE_Q5_0, 96, 896, 4);
+    Product product(matrix);
+    std::mt19937 random(5);
+    std::normal_distribution<float> normal(0, 1);
+    std::vector<float> input(23 * matrix.values);
+    for (float& value : input) {
+        value = normal(random);
+    }
+    const std::vector<float> together = product.compute(input, 23, 2);
+    for (size_t row = 0; row < 23; ++row) {
+        const std::vector<float> alone(input.begin() + static_cast<std::ptrdiff_t>(row * matrix.values),
+                                       input.begin() + static_cast<std::ptrdiff_t>((row + 1) * matrix.values));
+        const std::vector<float> found = product.compute(alone, 1, 1);
+        for (size_t i = 0; i < found.size(); ++i) {
+            ASSERT_EQ(found[i], together[row * matrix.rows + i]) << "bit for bit, row " << row;
+        }
+    }
+}
+
+TEST_F(MatmulTest, ZerosAndLargeNumbers) {
+    const Matrix matrix = make(GGML_TYPE_Q8_0, 32, 256, 6);
+    Product product(matrix);
+    for (const float value : product.compute(std::vector<float>(256, 0.0F), 1, 1)) {
+        EXPECT_EQ(value, 0);
+    }
+    std::vector<float> large(256, 0.0F);
+    large[7] = 1e30F;
+    const std::vector<float> found = product.compute(large, 1, 1);
+    for (size_t row = 0; row < 32; ++row) {
+        EXPECT_NEAR(found[row] / 1e30F, matrix.numbers[row * 256 + 7], 0.01 * std::abs(matrix.numbers[row * 256 + 7]) + 1e-6);
+    }
+}
+
+}  // namespace
+}  // namespace gantry::engine::kernels
