@@ -474,6 +474,7 @@ EngineStats EngineCore::stats() const {
 }
 
 void EngineCore::update_gauges() {
+    metrics_->threads.Set(governor_.threads());
     const auto share_of_cells = [&](uint64_t cells) { return static_cast<double>(cells) / capacity_.context_tokens; };
     metrics_->running.Set(static_cast<double>(running()));
     metrics_->waiting.Set(static_cast<double>(waiting_.size()));

@@ -28,6 +28,7 @@ struct EngineCore::Metrics {
         metrics::gauge("gantry_engine_kv_cached_ratio", "Share of the KV cells kept of ended sequences, 0 to 1.");
     prometheus::Counter& evicted_cells =
         metrics::counter("gantry_engine_kv_evicted_cells_total", "KV cells of ended sequences given up for others.");
+    prometheus::Gauge& threads = metrics::gauge("gantry_engine_compute_threads", "Threads that compute a step: fewer beside busy neighbours.");
     prometheus::Counter& preemptions =
         metrics::counter("gantry_engine_preemptions_total", "Sequences put back because KV cells ran out.");
 
