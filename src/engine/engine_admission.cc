@@ -13,8 +13,11 @@ bool comes_before(const Sequence& a, const Sequence& b) {
 }
 
 // Who computes a beginning in common: who is at it already, else the shorter one, which the planner takes first, else the older. A total
-// order among those that have computed nothing, so nobody waits in a circle.
+// order among those that have computed nothing, so nobody waits in a circle. Nobody waits for a lower class: it may wait long itself.
 bool leads(const Sequence& other, const Sequence& sequence) {
+    if (other.request.priority != sequence.request.priority) {
+        return other.request.priority < sequence.request.priority;
+    }
     if (other.computed > 0) {
         return true;
     }
@@ -25,7 +28,7 @@ bool leads(const Sequence& other, const Sequence& sequence) {
 
 void EngineCore::admit() {
     end_expired();
-    while (!waiting_.empty() && admit_one(*waiting_.front())) {
+    while (!waiting_.empty() && (admit_one(*waiting_.front()) || give_way(*waiting_.front()))) {
     }
     join_prefixes();
 }
@@ -69,6 +72,21 @@ bool EngineCore::admit_one(Sequence& candidate) {
     }
     waiting_.pop_front();
     place(candidate, prefix);
+    return true;
+}
+
+// A place for who is more urgent than somebody who runs: the youngest of the lowest class waits instead, its cells parked.
+bool EngineCore::give_way(const Sequence& candidate) {
+    Sequence* victim = nullptr;
+    for (Sequence* sequence : by_slot_) {
+        if (sequence && (!victim || comes_before(*victim, *sequence))) {
+            victim = sequence;
+        }
+    }
+    if (!victim || victim->request.priority <= candidate.request.priority) {
+        return false;
+    }
+    preempt(*victim);
     return true;
 }
 

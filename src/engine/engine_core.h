@@ -103,6 +103,7 @@ private:
     void enqueue(Sequence& sequence);
     void end_expired();
     bool admit_one(Sequence& candidate);
+    bool give_way(const Sequence& candidate);
     void place(Sequence& sequence, const Prefix& prefix);
     void join_prefixes();
     void join_prefix(Sequence& sequence);

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <random>
 
 #include "base/assert.h"
 
@@ -17,6 +18,9 @@ uint64_t mix(uint64_t x) {
     x = (x ^ (x >> 32)) * 0xd6e8feb86659fd93ull;
     return (x ^ (x >> 29)) * 0xd6e8feb86659fd93ull;
 }
+
+// Drawn anew by each process, so that nobody can choose prompts whose places collide.
+const uint64_t kSeed = std::random_device()() * 0x9e3779b97f4a7c15ull;
 
 uint64_t extend(uint64_t hash, TokenId token) { return mix(hash + static_cast<uint32_t>(token) + 1); }
 
@@ -214,7 +218,7 @@ void PromptLookup::take_in(const Member& member, const DraftRequest& request, ui
 
 // Notes that the token at the place follows the ones before it.
 void PromptLookup::index(Group& group, Place place) {
-    uint64_t hash = 0;
+    uint64_t hash = kSeed;
     for (uint32_t n = 1; n <= options_.longest && n <= place.position; ++n) {
         hash = extend(hash, *group.at(Place{place.answer, place.position - n}));
         if (n >= options_.shortest) {
@@ -253,6 +257,7 @@ void PromptLookup::guess(const Member& member, DraftRequest& request) {
 
 const PromptLookup::Place* PromptLookup::latest(const Group& group, std::span<const TokenId> context) {
     std::array<uint64_t, kLongestMax + 1> hashes{};
+    hashes[0] = kSeed;
     const size_t longest = std::min<size_t>(options_.longest, context.size());
     for (size_t n = 1; n <= longest; ++n) {
         hashes[n] = extend(hashes[n - 1], context[context.size() - n]);

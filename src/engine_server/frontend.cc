@@ -5,6 +5,8 @@
 #include <array>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
+#include <functional>
+#include <optional>
 
 #include "base/assert.h"
 #include "engine_server/deep_stacks.h"
@@ -45,22 +47,24 @@ std::string_view given_key(const http::Request& request) {
     return request.headers.get("x-api-key");
 }
 
-http::Task<void> refuse(http::Exchange& exchange) {
-    const Error error{ErrorCode::kUnauthenticated,
-                      "no valid API key: send it as \"Authorization: Bearer KEY\"",
-                      {},
-                      {}};
-    co_await respond_error(exchange, error);
+Error no_key() {
+    return {ErrorCode::kUnauthenticated,
+            "no valid API key: send it as \"Authorization: Bearer KEY\"",
+            {},
+            {}};
 }
 
-http::Middleware require_key(const std::string& key) {
-    return [expected = digest(key)](http::Exchange& exchange, const http::Route* route,
-                                    const http::Next& next) {
-        const bool open = route != nullptr && route->access == kPublic;
-        if (open || same(expected, given_key(exchange.request()))) {
-            return next(exchange);
+// Before a body is read: nobody without a key makes this process keep one.
+std::function<std::optional<http::Response>(const http::Request&)> require_key(
+    const std::string& key, const http::Router& router) {
+    return [expected = digest(key),
+            &router](const http::Request& head) -> std::optional<http::Response> {
+        const auto match = router.match(head.method, head.path);
+        const bool open = match.route != nullptr && match.route->access == kPublic;
+        if (open || same(expected, given_key(head))) {
+            return std::nullopt;
         }
-        return refuse(exchange);
+        return error_response(no_key());
     };
 }
 
@@ -99,7 +103,7 @@ struct Frontend::State {
           grammar_pool(deep_pool(1)),
           server(io, with_routes(router, services), server_options()) {
         if (!options.api_key.empty()) {
-            server.use(require_key(options.api_key));
+            server.on_head(require_key(options.api_key, router));
         }
     }
 

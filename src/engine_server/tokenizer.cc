@@ -9,6 +9,27 @@
 namespace gantry::engine_server {
 namespace {
 
+// Some vocabularies are split by regular expressions whose library calls itself for each letter of
+// a word, and the stack is limited.
+constexpr size_t kWordBytesMax = 256u << 10;
+
+// Of letters and digits, and of characters beyond ASCII but for the punctuation of East Asia.
+size_t longest_word(std::string_view text) {
+    size_t longest = 0;
+    size_t from = 0;
+    for (size_t at = 0; at < text.size(); ++at) {
+        const auto c = static_cast<unsigned char>(text[at]);
+        const bool letter = (c >= '0' && c <= '9') || ((c | 0x20) >= 'a' && (c | 0x20) <= 'z');
+        const std::string_view rest = text.substr(at, 2);
+        const bool mark = rest == "\xE3\x80" || rest == "\xEF\xBC";  // U+3000..303F, U+FF00..FF3F
+        if ((!letter && c < 0x80) || mark) {
+            longest = std::max(longest, at - from);
+            from = at + 1;
+        }
+    }
+    return std::max(longest, text.size() - from);
+}
+
 class LlamaTokenizer final : public Tokenizer {
 public:
     explicit LlamaTokenizer(const llama_vocab* vocab)
@@ -30,6 +51,11 @@ public:
         if (text.size() > INT32_MAX / 2) {
             return Error{
                 ErrorCode::kTooLarge, "the text is too long to be split into tokens", {}, {}};
+        }
+        if (longest_word(text) > kWordBytesMax) {
+            return invalid_argument(fmt::format(
+                "a word of over {} bytes can't be split into tokens: put spaces or line ends into it",
+                kWordBytesMax));
         }
         std::vector<engine::TokenId> tokens(text.size() / 3 + 16);
         const auto length = static_cast<int32_t>(text.size());

@@ -1,10 +1,11 @@
+// A start waits for this, so it is compiled for the CPU that the kernel runs on and nothing else: AVX-512.
 #include "engine/kernels/matmul_packing.h"
+
+#include <immintrin.h>
 
 #define GGML_COMMON_DECL_C
 #include <ggml-common.h>
 
-#include <algorithm>
-#include <cmath>
 #include <cstring>
 
 #include "base/assert.h"
@@ -14,26 +15,32 @@ namespace {
 
 // 32 values of one row as they are kept.
 struct Block {
-    uint8_t quants[kBlockValues] = {};
+    __m256i quants = _mm256_setzero_si256();
     float scale = 0;
     float minimum = 0;
 };
 
-float half(ggml_half value) { return ggml_fp16_to_fp32(value); }
+float half(ggml_half value) { return _cvtsh_ss(value); }
 
-void nibbles(const uint8_t* bytes, uint8_t* out) {
-    for (uint32_t i = 0; i < 16; ++i) {
-        out[i] = bytes[i] & 15;
-        out[i + 16] = bytes[i] >> 4;
-    }
+// The low four bits of 16 bytes, then the high ones.
+__m256i nibbles(const uint8_t* bytes) {
+    const __m128i both = _mm_loadu_si128(reinterpret_cast<const __m128i*>(bytes));
+    const __m128i low = _mm_set1_epi8(15);
+    return _mm256_set_m128i(_mm_and_si128(_mm_srli_epi16(both, 4), low), _mm_and_si128(both, low));
 }
 
-void fifth_bits(const uint8_t* bytes, uint8_t* out) {
+// Four bits of each of 32 bytes.
+__m256i four_bits(const uint8_t* bytes, bool high) {
+    const __m256i both = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(bytes));
+    return _mm256_and_si256(high ? _mm256_srli_epi16(both, 4) : both, _mm256_set1_epi8(15));
+}
+
+__m256i with_fifth(__m256i quants, __mmask32 bits) { return _mm256_mask_add_epi8(quants, bits, quants, _mm256_set1_epi8(16)); }
+
+__mmask32 bits_of(const uint8_t* bytes) {
     uint32_t bits = 0;
     std::memcpy(&bits, bytes, sizeof bits);
-    for (uint32_t i = 0; i < 32; ++i) {
-        out[i] = static_cast<uint8_t>(out[i] | ((bits >> i) & 1) << 4);
-    }
+    return bits;
 }
 
 // Six bits of a scale and a minimum of one of a super-block's eight parts.
@@ -54,10 +61,7 @@ Block read_k(const Super& super, uint32_t part) {
     scale_and_minimum(super.scales, part, scale, minimum);
     block.scale = half(super.d) * scale;
     block.minimum = -half(super.dmin) * minimum;
-    const uint8_t* bytes = super.qs + part / 2 * 32;
-    for (uint32_t i = 0; i < kBlockValues; ++i) {
-        block.quants[i] = part % 2 == 0 ? bytes[i] & 15 : bytes[i] >> 4;
-    }
+    block.quants = four_bits(super.qs + part / 2 * 32, part % 2 != 0);
     return block;
 }
 
@@ -68,21 +72,26 @@ Block read_q6_k(const block_q6_K& super, uint32_t part) {
     const uint8_t* low = super.ql + half_block * 64 + (quarter % 2) * 32;
     const uint8_t* high = super.qh + half_block * 32;
     const int8_t* scales = super.scales + half_block * 8 + quarter * 2;
+    // Bits 2 q and 2 q + 1 of each byte to where the sixth and fifth stand.
+    const __m256i all = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(high));
+    const __m256i upper = quarter == 3 ? _mm256_srli_epi16(all, 2) : _mm256_slli_epi16(all, 4 - 2 * static_cast<int>(quarter));
+    const __m256i six = _mm256_or_si256(four_bits(low, quarter >= 2), _mm256_and_si256(upper, _mm256_set1_epi8(48)));
+    const auto values_of = [&](__m128i sixteen, float scale) {
+        const __m512 q = _mm512_cvtepi32_ps(_mm512_sub_epi32(_mm512_cvtepu8_epi32(sixteen), _mm512_set1_epi32(32)));
+        return _mm512_mul_ps(q, _mm512_set1_ps(scale));
+    };
     const float d = half(super.d);
-    float values[kBlockValues];
-    float largest = 0;
-    for (uint32_t i = 0; i < kBlockValues; ++i) {
-        const uint32_t four = quarter < 2 ? low[i] & 15 : low[i] >> 4;
-        const int32_t q = static_cast<int32_t>(four | ((high[i] >> (2 * quarter)) & 3) << 4) - 32;
-        values[i] = d * static_cast<float>(scales[i / 16]) * static_cast<float>(q);
-        largest = std::max(largest, std::abs(values[i]));
-    }
+    const __m512 first = values_of(_mm256_castsi256_si128(six), d * static_cast<float>(scales[0]));
+    const __m512 second = values_of(_mm256_extracti128_si256(six, 1), d * static_cast<float>(scales[1]));
+    const float largest = _mm512_reduce_max_ps(_mm512_max_ps(_mm512_abs_ps(first), _mm512_abs_ps(second)));
     Block block;
-    block.scale = half(ggml_fp32_to_fp16(largest / 127));
-    for (uint32_t i = 0; i < kBlockValues; ++i) {
-        const float q = block.scale > 0 ? std::round(values[i] / block.scale) : 0;
-        block.quants[i] = static_cast<uint8_t>(static_cast<int32_t>(std::clamp(q, -127.0F, 127.0F)) + 128);
-    }
+    block.scale = half(_cvtss_sh(largest / 127, _MM_FROUND_TO_NEAREST_INT));
+    const __m512 by = _mm512_set1_ps(block.scale > 0 ? 1 / block.scale : 0);
+    const auto quants_of = [&](__m512 values) {
+        const __m512i q = _mm512_max_epi32(_mm512_cvtps_epi32(_mm512_mul_ps(values, by)), _mm512_set1_epi32(-127));
+        return _mm512_cvtepi32_epi8(_mm512_add_epi32(_mm512_min_epi32(q, _mm512_set1_epi32(127)), _mm512_set1_epi32(128)));
+    };
+    block.quants = _mm256_set_m128i(quants_of(second), quants_of(first));
     return block;
 }
 
@@ -94,46 +103,41 @@ Block read_block(ggml_type type, const char* row, size_t index) {
         case GGML_TYPE_Q4_0: {
             const block_q4_0& from = at(static_cast<block_q4_0*>(nullptr));
             block.scale = half(from.d);
-            nibbles(from.qs, block.quants);
+            block.quants = nibbles(from.qs);
             return block;
         }
         case GGML_TYPE_Q4_1: {
             const block_q4_1& from = at(static_cast<block_q4_1*>(nullptr));
             block.scale = half(from.d);
             block.minimum = half(from.m);
-            nibbles(from.qs, block.quants);
+            block.quants = nibbles(from.qs);
             return block;
         }
         case GGML_TYPE_Q5_0: {
             const block_q5_0& from = at(static_cast<block_q5_0*>(nullptr));
             block.scale = half(from.d);
-            nibbles(from.qs, block.quants);
-            fifth_bits(from.qh, block.quants);
+            block.quants = with_fifth(nibbles(from.qs), bits_of(from.qh));
             return block;
         }
         case GGML_TYPE_Q5_1: {
             const block_q5_1& from = at(static_cast<block_q5_1*>(nullptr));
             block.scale = half(from.d);
             block.minimum = half(from.m);
-            nibbles(from.qs, block.quants);
-            fifth_bits(from.qh, block.quants);
+            block.quants = with_fifth(nibbles(from.qs), bits_of(from.qh));
             return block;
         }
         case GGML_TYPE_Q8_0: {
             const block_q8_0& from = at(static_cast<block_q8_0*>(nullptr));
             block.scale = half(from.d);
-            for (uint32_t i = 0; i < kBlockValues; ++i) {
-                block.quants[i] = static_cast<uint8_t>(from.qs[i] + 128);
-            }
+            block.quants = _mm256_xor_si256(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(from.qs)), _mm256_set1_epi8(-128));
             return block;
         }
         case GGML_TYPE_Q4_K: return read_k(at(static_cast<block_q4_K*>(nullptr), 8), part);
         case GGML_TYPE_Q5_K: {
             const block_q5_K& super = at(static_cast<block_q5_K*>(nullptr), 8);
             block = read_k(super, part);
-            for (uint32_t i = 0; i < kBlockValues; ++i) {
-                block.quants[i] = static_cast<uint8_t>(block.quants[i] | ((super.qh[i] >> part) & 1) << 4);
-            }
+            const __m256i fifth = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(super.qh));
+            block.quants = with_fifth(block.quants, _mm256_test_epi8_mask(fifth, _mm256_set1_epi8(static_cast<char>(1 << part))));
             return block;
         }
         case GGML_TYPE_Q6_K: return read_q6_k(at(static_cast<block_q6_K*>(nullptr), 8), part);
@@ -141,23 +145,31 @@ Block read_block(ggml_type type, const char* row, size_t index) {
     }
 }
 
-// The interleaved values of a group's block, as bits.
-void write_quants(const uint8_t* values, uint32_t bits, uint8_t* out) {
-    constexpr uint32_t kValues = kGroupRows * kBlockValues;
+// Writes the values of a group's block, row by row in `rows`, interleaved by four and as bits.
+void write_quants(const uint8_t (&rows)[kGroupRows][kBlockValues], uint32_t bits, uint8_t* out) {
+    const __m512i row = _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
+    const __m512i by_row = _mm512_mullo_epi32(row, _mm512_set1_epi32(kBlockValues));
+    __m512i steps[kBlockValues / 4];
+    for (uint32_t step = 0; step < kBlockValues / 4; ++step) {
+        steps[step] = _mm512_i32gather_epi32(by_row, &rows[0][step * 4], 1);
+    }
     if (bits == 8) {
-        std::memcpy(out, values, kValues);
+        std::memcpy(out, steps, sizeof steps);
         return;
     }
-    for (uint32_t i = 0; i < kValues / 2; ++i) {
-        out[i] = static_cast<uint8_t>((values[i] & 15) | (values[i + kValues / 2] & 15) << 4);
+    const __m512i low = _mm512_set1_epi8(15);
+    for (uint32_t step = 0; step < kBlockValues / 8; ++step) {
+        const __m512i high = _mm512_slli_epi16(_mm512_and_si512(steps[step + kBlockValues / 8], low), 4);
+        _mm512_storeu_si512(out + step * 64, _mm512_or_si512(_mm512_and_si512(steps[step], low), high));
     }
-    for (uint32_t i = 0; bits == 5 && i < kValues / 8; ++i) {
-        uint32_t byte = 0;
-        for (uint32_t bit = 0; bit < 8; ++bit) {
-            byte |= static_cast<uint32_t>(values[i * 8 + bit] >> 4) << bit;
-        }
-        out[kValues / 2 + i] = static_cast<uint8_t>(byte);
+    for (uint32_t step = 0; bits == 5 && step < kBlockValues / 4; ++step) {
+        const uint64_t fifth = _mm512_test_epi8_mask(steps[step], _mm512_set1_epi8(16));
+        std::memcpy(out + 256 + step * 8, &fifth, sizeof fifth);
     }
+}
+
+void write_halfs(const float* from, char* out) {
+    _mm256_storeu_si256(reinterpret_cast<__m256i*>(out), _mm512_cvtps_ph(_mm512_load_ps(from), _MM_FROUND_TO_NEAREST_INT));
 }
 
 }  // namespace
@@ -184,20 +196,20 @@ void pack_group(ggml_type type, const char* data, size_t row_bytes, size_t rows,
     const Packing packing = packing_of(type);
     const size_t blocks = values / kBlockValues;
     for (size_t block = 0; block < blocks; ++block, out += packing.block_bytes()) {
-        auto* scales = reinterpret_cast<ggml_fp16_t*>(out + packing.quant_bytes());
-        uint8_t interleaved[kGroupRows * kBlockValues] = {};
+        alignas(64) uint8_t quants[kGroupRows][kBlockValues];
+        alignas(64) float scales[kGroupRows], minimums[kGroupRows];
         for (uint32_t i = 0; i < kGroupRows; ++i) {
             const size_t row = group * kGroupRows + i;
             const Block read = row < rows ? read_block(type, data + row * row_bytes, block) : Block{};
-            for (uint32_t value = 0; value < kBlockValues; ++value) {
-                interleaved[value / 4 * 64 + i * 4 + value % 4] = read.quants[value];
-            }
-            scales[i] = ggml_fp32_to_fp16(read.scale);
-            if (packing.has_minimum) {
-                scales[kGroupRows + i] = ggml_fp32_to_fp16(read.minimum);
-            }
+            _mm256_store_si256(reinterpret_cast<__m256i*>(quants[i]), read.quants);
+            scales[i] = read.scale;
+            minimums[i] = read.minimum;
         }
-        write_quants(interleaved, packing.bits, reinterpret_cast<uint8_t*>(out));
+        write_quants(quants, packing.bits, reinterpret_cast<uint8_t*>(out));
+        write_halfs(scales, out + packing.quant_bytes());
+        if (packing.has_minimum) {
+            write_halfs(minimums, out + packing.quant_bytes() + packing.scale_bytes());
+        }
     }
 }
 

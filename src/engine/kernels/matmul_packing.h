@@ -7,7 +7,7 @@
 // half's 256 holds value j in its low and value j + 256 in its high four bits.
 // A group is its blocks one after another, as one stream of memory: the quants, 16 scales and, where the type has them, 16 minimums, as
 // halfs.
-// Threads: any, no state.
+// Threads: any, no state. Only on a CPU for which install_matmul() is true.
 
 #include <ggml.h>
 

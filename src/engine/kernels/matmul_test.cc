@@ -53,7 +53,16 @@ float packed_value(const Packing& packing, const char* group, uint32_t row, size
     return scale * static_cast<float>(q - packing.offset) + minimum;
 }
 
-TEST(MatmulPacking, KeepsWhatTheWeightsSay) {
+class MatmulTest : public testing::Test {
+protected:
+    void SetUp() override {
+        if (!install_matmul()) {
+            GTEST_SKIP() << "this CPU has no AVX-512 VNNI";
+        }
+    }
+};
+
+TEST_F(MatmulTest, PackingKeepsWhatTheWeightsSay) {
     for (const ggml_type type : kTypes) {
         const Matrix matrix = make(type, 21, 512, 1);
         const Packing packing = packing_of(type);
@@ -110,15 +119,6 @@ private:
     std::unique_ptr<ggml_context, void (*)(ggml_context*)> context_{nullptr, ggml_free};
     std::unique_ptr<ggml_backend_buffer, void (*)(ggml_backend_buffer_t)> buffer_{nullptr, ggml_backend_buffer_free};
     ggml_tensor* weights_ = nullptr;
-};
-
-class MatmulTest : public testing::Test {
-protected:
-    void SetUp() override {
-        if (!install_matmul()) {
-            GTEST_SKIP() << "this CPU has no AVX-512 VNNI";
-        }
-    }
 };
 
 TEST_F(MatmulTest, EveryTypeAndShapeIsTheProduct) {

@@ -11,7 +11,9 @@ namespace {
 using protocol::openai::EmbeddingsRequest;
 using protocol::openai::Prompt;
 
-constexpr uint64_t kNumbersMax = 4u << 20;  // of one answer: about 50 MB of digits
+// Of one answer: who reads it, our gateway first, bounds the values of a document. In base64 a vector is one.
+constexpr uint64_t kNumbersMax = 900'000;
+constexpr uint64_t kBase64NumbersMax = 4u << 20;
 
 // A text gets what the model wants around it; token ids are taken as they are.
 Result<std::vector<engine::TokenId>> tokens_of(const Prompt& input, const LoadedModel& model,
@@ -41,11 +43,13 @@ Status check_dimensions(const EmbeddingsRequest& request, uint32_t dimensions) {
                                 "dimensions");
     }
     const uint64_t each = request.dimensions > 0 ? request.dimensions : dimensions;
-    if (request.inputs.size() * each > kNumbersMax) {
+    const uint64_t most = request.base64 ? kBase64NumbersMax : kNumbersMax;
+    if (request.inputs.size() * each > most) {
         return invalid_argument(
             fmt::format("{} vectors of {} numbers are more than one answer may hold ({} numbers): "
-                        "send fewer inputs at once",
-                        request.inputs.size(), each, kNumbersMax),
+                        "send fewer inputs at once{}",
+                        request.inputs.size(), each, most,
+                        request.base64 ? "" : ", or set encoding_format to \"base64\""),
             "input");
     }
     return Ok{};
