@@ -18,16 +18,18 @@ def with_engine(*flags):
     return Engine("--model", str(SMOLLM2), "--ctx", "2048", *flags)
 
 
-def test_a_draft_model_changes_no_answer():
-    with with_engine("--no-speculation") as plain:
-        expected = answer(plain)
+def test_a_draft_model_guesses():
+    # That guesses change no answer is tested where rounding can't tip a tie: engine_simulation_test and draft_model_test.
+    with with_engine("--no-speculation", "--draft-model", str(SMOLLM2)) as plain:
+        assert answer(plain)
         assert plain.metric("gantry_engine_drafted_tokens_total") == 0
     with with_engine("--draft-model", str(SMOLLM2)) as drafted:
         # Every guess of the same model is right; whether one is computed depends on the machine's load, so several answers may be needed.
         for _ in range(20):
-            assert answer(drafted, cache_salt="another") == expected
+            assert answer(drafted)
             if drafted.metric("gantry_engine_accepted_tokens_total") > 0:
-                break
+                return
+        pytest.fail("no guess was used in 20 answers")
 
 
 @pytest.mark.parametrize("file,why", [
