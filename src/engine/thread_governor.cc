@@ -11,6 +11,7 @@ constexpr double kLongMemory = 1.0 / 64;     // of what was lost, for a step of 
 constexpr double kBreakEven = 0.8;           // of 1 / n: two threads are rarely twice as fast as one
 constexpr double kLostAtLeast = 0.1;         // less is noise, however many threads there are
 constexpr double kLostAtLeastGuessed = 0.25; // where it is a cost model's word
+constexpr double kProofMs = 200;             // lost by two steps in a row
 constexpr double kUndisturbed = 0.1;
 constexpr double kIdleCoreAtLeast = 0.7;     // the rest of it is our own clients' and sockets'
 constexpr double kWaitSeenS = 0.25;          // between changes before a raise where idle cores are counted
@@ -43,7 +44,11 @@ void ThreadGovernor::observe(const GovernedStep& step, SteadyTime now) {
     usual_ms_ *= 1 + kAdaptation * (weight - 1);
     lost_ += kLongMemory * weight * (lost - lost_);
     const auto above = std::count_if(recent_.begin(), recent_.end(), [&](double share) { return share > bearable; });
-    const double lost_of_late = 2 * static_cast<size_t>(above) > recent_.size() ? median(recent_) : lost_;
+    // Long steps are proof enough by two in a row that lost much time: waiting for more of them would lose seconds.
+    const double lost_ms = lost * step.ms;
+    const bool proven = lost > bearable && lost_before_ms_ > 0 && lost_before_ms_ + lost_ms >= kProofMs;
+    lost_before_ms_ = lost > bearable ? lost_ms : 0;
+    const double lost_of_late = proven ? lost : 2 * static_cast<size_t>(above) > recent_.size() ? median(recent_) : lost_;
     if (raised_at_ && seconds_between(*raised_at_, now) >= kProvenS) {
         raised_at_.reset();
         undone_raises_ = 0;
@@ -96,6 +101,7 @@ void ThreadGovernor::change(uint32_t threads, SteadyTime now) {
     changed_at_ = now;
     lost_ = 0;
     recent_.fill(0);
+    lost_before_ms_ = 0;
     steps_ = 0;
     usual_ms_ = 0;
     undisturbed_ = false;

@@ -49,6 +49,7 @@ private:
     std::array<double, 7> recent_{};
     double lost_ = 0;
     double usual_ms_ = 0;        // 0: there was no such step yet
+    double lost_before_ms_ = 0;  // by the last step, where that was much
     uint64_t steps_ = 0;
     SteadyTime changed_at_{};
     std::optional<SteadyTime> raised_at_;   // and not proven yet
