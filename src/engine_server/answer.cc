@@ -118,7 +118,7 @@ private:
     // As events arrive, whatever the client reads meanwhile.
     void take(uint32_t index, const SequenceEvents& events);
     bool take_token(uint32_t index, engine::TokenId token, const TokenLogprobs* logprobs);
-    void finish(uint32_t index, const char* reason);
+    void finish(uint32_t index, bool cut);
     void fail(Error error);
     void give_up();
     size_t held_max() const {
@@ -221,7 +221,7 @@ void Answer::take(uint32_t index, const SequenceEvents& events) {
         if (!take_token(index, events.tokens[i], logprobs)) {
             // What the engine still sent before it heard of that is not part of the answer.
             model_.engine->cancel(choice.sequence);
-            finish(index, "stop");
+            finish(index, false);
             return;
         }
         if (held_ > held_max()) {
@@ -234,11 +234,7 @@ void Answer::take(uint32_t index, const SequenceEvents& events) {
     }
     if (*latest.finish == FinishReason::kStop || *latest.finish == FinishReason::kLength) {
         choice.said.push(choice.detokenizer.finish());
-        choice.said.finish();
-        const bool calls = choice.said.calls() > 0;
-        finish(index, *latest.finish == FinishReason::kLength ? "length"
-                      : calls                                 ? "tool_calls"
-                                                              : "stop");
+        finish(index, *latest.finish == FinishReason::kLength);
         return;
     }
     fail(engine_failure(latest));
@@ -276,14 +272,16 @@ protocol::openai::TokenLogprobView Answer::logprob_view(const TokenLogprobs& log
     return view;
 }
 
-void Answer::finish(uint32_t index, const char* reason) {
+// `cut`: by its length. Whatever ends it, what was held back is clear now.
+void Answer::finish(uint32_t index, bool cut) {
     Choice& choice = choices_[index];
     services_.hub.remove(choice.hub_key);
-    choice.finish_reason = reason;
+    choice.said.finish();
+    choice.finish_reason = cut ? "length" : choice.said.calls() > 0 ? "tool_calls" : "stop";
     ++finished_;
     if (plan_.generation.stream) {
         write_choice(index, true);
-        add_chunk(&AnswerWriter::finish_chunk, index, reason);
+        add_chunk(&AnswerWriter::finish_chunk, index, choice.finish_reason);
     }
 }
 
