@@ -1,16 +1,6 @@
 # llama.cpp with ggml: upstream's own tree inside a pinned source package (third_party/sources.txt), linked unmodified.
-set(GANTRY_LLAMA_DIR "" CACHE PATH "llama.cpp source tree; ./dev setup fetches it")
-if(NOT GANTRY_LLAMA_DIR)
-  if(DEFINED ENV{GANTRY_SOURCE_CACHE})
-    set(source_cache $ENV{GANTRY_SOURCE_CACHE})
-  else()
-    set(source_cache $ENV{HOME}/.cache/gantry/src)
-  endif()
-  set(GANTRY_LLAMA_DIR ${source_cache}/llama_cpp_python-0.3.36/vendor/llama.cpp)
-endif()
-if(NOT EXISTS ${GANTRY_LLAMA_DIR}/CMakeLists.txt)
-  message(FATAL_ERROR "no llama.cpp source at ${GANTRY_LLAMA_DIR}: run ./dev setup")
-endif()
+include(SourcePackage)
+gantry_source_package(GANTRY_LLAMA_DIR llama_cpp_python-0.3.36/vendor/llama.cpp CMakeLists.txt)
 
 set(BUILD_SHARED_LIBS OFF)
 set(LLAMA_BUILD_COMMON ON)

@@ -2,18 +2,8 @@
 # only, so the library is declared here, over its source (third_party/sources.txt) but for what third_party/xgrammar says why:
 # - the name under which MergeEquivalentStates is defined in fsm.cc is another, and ours stands in for it;
 # - the parser counts what it does, and one function of the matcher is ours: those two files are copied, a few lines changed.
-set(GANTRY_XGRAMMAR_DIR "" CACHE PATH "XGrammar source tree; ./dev setup fetches it")
-if(NOT GANTRY_XGRAMMAR_DIR)
-  if(DEFINED ENV{GANTRY_SOURCE_CACHE})
-    set(source_cache $ENV{GANTRY_SOURCE_CACHE})
-  else()
-    set(source_cache $ENV{HOME}/.cache/gantry/src)
-  endif()
-  set(GANTRY_XGRAMMAR_DIR ${source_cache}/xgrammar-0.2.8)
-endif()
-if(NOT EXISTS ${GANTRY_XGRAMMAR_DIR}/cpp/grammar_compiler.cc)
-  message(FATAL_ERROR "no XGrammar source at ${GANTRY_XGRAMMAR_DIR}: run ./dev setup")
-endif()
+include(SourcePackage)
+gantry_source_package(GANTRY_XGRAMMAR_DIR xgrammar-0.2.8 cpp/grammar_compiler.cc)
 
 file(GLOB_RECURSE xgrammar_sources ${GANTRY_XGRAMMAR_DIR}/cpp/*.cc)
 list(FILTER xgrammar_sources EXCLUDE REGEX "/cpp/(tvm_ffi/|earley_parser.cc|grammar_matcher.cc)")

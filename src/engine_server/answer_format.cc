@@ -46,7 +46,7 @@ public:
             const common_chat_msg message = common_chat_peg_parse(params_.parser, text, partial, params_);
             ReadAnswer answer{message.reasoning_content, message.content, {}};
             for (const common_chat_tool_call& call : message.tool_calls) {
-                answer.calls.push_back({call.id, call.name, call.arguments});
+                answer.calls.push_back({call.name, call.arguments});
             }
             return answer;
         } catch (const std::exception&) {
@@ -131,8 +131,8 @@ const std::vector<std::string>& AnswerFormat::kept_tokens() const { return state
 AnswerSyntax AnswerFormat::syntax(const ChatRequest& request, std::string_view prompt_end) const {
     AnswerSyntax syntax;
     syntax.parallel_calls = request.parallel_tool_calls;
-    autoparser::generation_params inputs = state_->parameters(&request);
     if (state_->special) {
+        autoparser::generation_params inputs = state_->parameters(&request);
         // Its reader sees the answer as the model wrote it, channels and all.
         const auto known = common_chat_try_specialized_template(state_->chat_template, state_->chat_template.source(), inputs);
         common_chat_parser_params params(known.value());
@@ -157,6 +157,7 @@ AnswerSyntax AnswerFormat::syntax(const ChatRequest& request, std::string_view p
         const autoparser::tool_format_analysis& form = state_->found.tools.format;
         const std::string& marker = form.section_start.empty() ? form.per_call_start : form.section_start;
         syntax.call_starts = {marker.empty() ? "{" : trimmed(marker)};
+        autoparser::generation_params inputs = state_->parameters(&request);
         inputs.reasoning_format = COMMON_REASONING_FORMAT_NONE;  // set apart already
         common_chat_parser_params params;
         params.format = COMMON_CHAT_FORMAT_PEG_NATIVE;

@@ -18,7 +18,6 @@ struct common_chat_template;
 namespace gantry::engine_server {
 
 struct ReadCall {
-    std::string id;  // as the model wrote it; mostly empty
     std::string name;
     std::string arguments;  // JSON text, as it stands so far
 };

@@ -7,21 +7,19 @@ namespace gantry::engine_server {
 namespace {
 
 constexpr std::string_view kSpace = " \t\r\n";
-constexpr size_t kReadFirst = 32;
-
-// Bytes at the end of `text` that may be the beginning of `marker`.
-size_t held_for(std::string_view text, std::string_view marker) {
-    for (size_t length = std::min(text.size(), marker.size() - 1); length > 0; --length) {
-        if (text.substr(text.size() - length) == marker.substr(0, length)) {
-            return length;
-        }
-    }
-    return 0;
-}
 
 size_t without_space(std::string_view text) {
     const size_t last = text.find_last_not_of(kSpace);
     return last == std::string_view::npos ? 0 : last + 1;
+}
+
+// Bytes of `text` before what may be the beginning of `marker`; white space before it belongs to it.
+size_t clear_of(std::string_view text, std::string_view marker) {
+    size_t held = std::min(text.size(), marker.size() - 1);
+    while (!text.ends_with(marker.substr(0, held))) {
+        --held;
+    }
+    return without_space(text.substr(0, text.size() - held));
 }
 
 // What `now` has beyond `before`, which becomes `now`. Nothing where it does not go on from there: what was said can't be taken back.
@@ -45,7 +43,6 @@ AnswerSplitter::AnswerSplitter(std::shared_ptr<const AnswerSyntax> syntax) : syn
         force();  // the only one may have begun in the prompt
     } else if (syntax_->whole) {
         state_ = State::kCalls;
-        read_at_ = kReadFirst;
     } else if (syntax_->reasoning_open) {
         state_ = State::kReasoning;
         skip_space_ = true;
@@ -91,13 +88,11 @@ bool AnswerSplitter::start(bool last) {
     const size_t first = pending_.find_first_not_of(kSpace);
     const std::string_view text = first == std::string::npos ? std::string_view() : std::string_view(pending_).substr(first);
     const std::string& marker = syntax_->reasoning_start;
-    if (!syntax_->reasoning_end.empty() && !marker.empty() && !last && text.size() < marker.size() && marker.starts_with(text)) {
+    const bool may_reason = !syntax_->reasoning_end.empty() && !marker.empty();
+    if (!last && (text.empty() || (may_reason && text.size() < marker.size() && marker.starts_with(text)))) {
         return false;
     }
-    if (text.empty() && !last) {
-        return false;
-    }
-    if (!syntax_->reasoning_end.empty() && !marker.empty() && text.starts_with(marker)) {
+    if (may_reason && text.starts_with(marker)) {
         pending_.erase(0, first + marker.size());
         state_ = State::kReasoning;
         skip_space_ = true;
@@ -107,18 +102,21 @@ bool AnswerSplitter::start(bool last) {
     if (text.starts_with('{') && std::find(starts.begin(), starts.end(), "{") != starts.end()) {
         pending_.erase(0, first);
         state_ = State::kCalls;
-        read_at_ = kReadFirst;
         return true;
     }
     state_ = State::kContent;
     return true;
 }
 
-bool AnswerSplitter::reason(bool last) {
+void AnswerSplitter::skip_space() {
     if (skip_space_) {
         pending_.erase(0, std::min(pending_.find_first_not_of(kSpace), pending_.size()));
         skip_space_ = pending_.empty();
     }
+}
+
+bool AnswerSplitter::reason(bool last) {
+    skip_space();
     const std::string& marker = syntax_->reasoning_end;
     const size_t end = pending_.find(marker);
     if (end != std::string::npos) {
@@ -128,18 +126,14 @@ bool AnswerSplitter::reason(bool last) {
         skip_space_ = true;
         return true;
     }
-    // White space before the end marker belongs to it.
-    const size_t clear = last ? pending_.size() : without_space(std::string_view(pending_).substr(0, pending_.size() - held_for(pending_, marker)));
+    const size_t clear = last ? pending_.size() : clear_of(pending_, marker);
     reasoning.append(pending_, 0, clear);
     pending_.erase(0, clear);
     return false;
 }
 
 bool AnswerSplitter::say(bool last) {
-    if (skip_space_) {
-        pending_.erase(0, std::min(pending_.find_first_not_of(kSpace), pending_.size()));
-        skip_space_ = pending_.empty();
-    }
+    skip_space();
     size_t clear = pending_.size();
     for (const std::string& marker : syntax_->call_starts) {
         if (!syntax_->reader || marker == "{") {
@@ -150,11 +144,9 @@ bool AnswerSplitter::say(bool last) {
             content.append(pending_, 0, without_space(std::string_view(pending_).substr(0, begin)));
             pending_.erase(0, begin);
             state_ = State::kCalls;
-            read_at_ = kReadFirst;
             return true;
         }
-        // White space before a call belongs to it.
-        clear = std::min(clear, without_space(std::string_view(pending_).substr(0, pending_.size() - held_for(pending_, marker))));
+        clear = std::min(clear, clear_of(pending_, marker));
     }
     clear = last ? pending_.size() : clear;
     content.append(pending_, 0, clear);
@@ -207,7 +199,7 @@ void AnswerSplitter::take(const ReadAnswer& answer, bool last) {
         }
         if (i == calls_) {
             ++calls_;
-            taken_.calls.push_back({call.id, call.name, {}});
+            taken_.calls.push_back({call.name, {}});
             pieces.push_back({static_cast<uint32_t>(i), call.name, {}});
         }
         const std::string_view more = advance(taken_.calls[i].arguments, call.arguments);

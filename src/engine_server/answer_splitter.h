@@ -39,17 +39,20 @@ private:
 
     void run(bool last);
     bool start(bool last);
+    void skip_space();
     bool reason(bool last);
     bool say(bool last);
     bool force();
     void read_calls(bool last);
     void take(const ReadAnswer& answer, bool last);
 
+    static constexpr size_t kReadFirst = 32;
+
     std::shared_ptr<const AnswerSyntax> syntax_;
     State state_ = State::kContent;
     bool skip_space_ = false;  // what comes next begins with white space that belongs to a marker
     std::string pending_;      // not clear yet; the calls' text once there are any
-    size_t read_at_ = 0;       // pending_ is read again when it is as long as this
+    size_t read_at_ = kReadFirst;   // pending_ is read again when it is as long as this
     ReadAnswer taken_;
     uint32_t calls_ = 0;
 };

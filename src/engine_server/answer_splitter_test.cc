@@ -24,7 +24,7 @@ public:
                 return partial ? std::optional(answer) : std::nullopt;
             }
             const size_t end = std::min(text.find(')', open), text.size());  // no part of the end is an argument
-            answer.calls.push_back({"", text.substr(at + 6, open - at - 6), text.substr(open + 1, end - open - 1)});
+            answer.calls.push_back({text.substr(at + 6, open - at - 6), text.substr(open + 1, end - open - 1)});
             at = close == std::string::npos ? text.size() : close + 8;
         }
         return answer;

@@ -8,7 +8,6 @@
 
 #include <algorithm>
 #include <atomic>
-#include <mutex>
 #include <thread>
 #include <vector>
 
@@ -88,7 +87,7 @@ private:
         for (size_t first = 0; first < shape.blocks; first += kTileBlocks) {
             const auto count = static_cast<uint32_t>(std::min<size_t>(kTileBlocks, shape.blocks - first));
             unpack_avx512(shape.packing, groups, first, count, tile);
-            multiply_avx512(shape.packing, tile, first, count, activations, 0, shape.rows, out + index * kTileOutputs, shape.outputs, outputs,
+            multiply_avx512(shape.packing, tile, first, count, activations, shape.rows, out + index * kTileOutputs, shape.outputs, outputs,
                             first > 0);
         }
     }
@@ -117,11 +116,6 @@ public:
     }
 };
 
-ggml_status init_tensor(ggml_backend_buffer_t, ggml_tensor* tensor) {
-    tensor->extra = &traits;
-    return GGML_STATUS_SUCCESS;
-}
-
 // Each group is packed for itself, so every core takes some.
 void set_tensor(ggml_backend_buffer_t, ggml_tensor* tensor, const void* data, size_t offset, size_t size) {
     GGML_ASSERT(offset == 0 && size == ggml_nbytes(tensor));
@@ -149,7 +143,6 @@ ggml_backend_buffer_t alloc_buffer(ggml_backend_buffer_type_t type, size_t size)
     if (buffer != nullptr) {
         platform::wish_huge_pages(ggml_backend_buffer_get_base(buffer), size);
         buffer->buft = type;
-        buffer->iface.init_tensor = init_tensor;
         buffer->iface.set_tensor = set_tensor;
         buffer->iface.get_tensor = nullptr;
         buffer->iface.cpy_tensor = nullptr;

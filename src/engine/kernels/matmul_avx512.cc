@@ -76,8 +76,9 @@ void multiply_rows(const UnpackedTile& tile, size_t first, uint32_t count, const
 }
 
 template <bool Minimum>
-void multiply_all(const UnpackedTile& tile, size_t first, uint32_t count, const Activations& activations, size_t row, size_t rows, float* out,
+void multiply_all(const UnpackedTile& tile, size_t first, uint32_t count, const Activations& activations, size_t rows, float* out,
                   size_t stride, uint32_t outputs, bool add) {
+    size_t row = 0;
     const auto some = [&]<uint32_t Rows>() {
         multiply_rows<Rows, Minimum>(tile, first, count, activations, row, out, stride, outputs, add);
         row += Rows;
@@ -210,10 +211,10 @@ void unpack_avx512(const Packing& packing, const char* const groups[kTileGroups]
     }
 }
 
-void multiply_avx512(const Packing& packing, const UnpackedTile& tile, size_t first, uint32_t count, const Activations& activations, size_t row,
+void multiply_avx512(const Packing& packing, const UnpackedTile& tile, size_t first, uint32_t count, const Activations& activations,
                      size_t rows, float* out, size_t stride, uint32_t outputs, bool add) {
-    packing.has_minimum ? multiply_all<true>(tile, first, count, activations, row, rows, out, stride, outputs, add)
-                        : multiply_all<false>(tile, first, count, activations, row, rows, out, stride, outputs, add);
+    packing.has_minimum ? multiply_all<true>(tile, first, count, activations, rows, out, stride, outputs, add)
+                        : multiply_all<false>(tile, first, count, activations, rows, out, stride, outputs, add);
 }
 
 void multiply_one_avx512(const Packing& packing, const char* const groups[kTileGroups], size_t blocks, const Activations& activations, float* out,

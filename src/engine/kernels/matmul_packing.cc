@@ -95,53 +95,49 @@ Block read_q6_k(const block_q6_K& super, uint32_t part) {
     return block;
 }
 
-Block read_block(ggml_type type, const char* row, size_t index) {
+// The types of 32 values a block and four or five bits each; some have a minimum.
+template <class Plain>
+Block read_plain(const Plain& from) {
     Block block;
-    const auto at = [row, index]<class T>(const T*, size_t by = 1) -> const T& { return reinterpret_cast<const T*>(row)[index / by]; };
+    block.scale = half(from.d);
+    block.quants = nibbles(from.qs);
+    if constexpr (requires { from.qh; }) {
+        block.quants = with_fifth(block.quants, bits_of(from.qh));
+    }
+    if constexpr (requires { from.m; }) {
+        block.minimum = half(from.m);
+    }
+    return block;
+}
+
+template <class Stored>
+const Stored& stored(const char* row, size_t index) {
+    return reinterpret_cast<const Stored*>(row)[index];
+}
+
+Block read_block(ggml_type type, const char* row, size_t index) {
+    const size_t super = index / 8;
     const auto part = static_cast<uint32_t>(index % 8);
     switch (type) {
-        case GGML_TYPE_Q4_0: {
-            const block_q4_0& from = at(static_cast<block_q4_0*>(nullptr));
-            block.scale = half(from.d);
-            block.quants = nibbles(from.qs);
-            return block;
-        }
-        case GGML_TYPE_Q4_1: {
-            const block_q4_1& from = at(static_cast<block_q4_1*>(nullptr));
-            block.scale = half(from.d);
-            block.minimum = half(from.m);
-            block.quants = nibbles(from.qs);
-            return block;
-        }
-        case GGML_TYPE_Q5_0: {
-            const block_q5_0& from = at(static_cast<block_q5_0*>(nullptr));
-            block.scale = half(from.d);
-            block.quants = with_fifth(nibbles(from.qs), bits_of(from.qh));
-            return block;
-        }
-        case GGML_TYPE_Q5_1: {
-            const block_q5_1& from = at(static_cast<block_q5_1*>(nullptr));
-            block.scale = half(from.d);
-            block.minimum = half(from.m);
-            block.quants = with_fifth(nibbles(from.qs), bits_of(from.qh));
-            return block;
-        }
+        case GGML_TYPE_Q4_0: return read_plain(stored<block_q4_0>(row, index));
+        case GGML_TYPE_Q4_1: return read_plain(stored<block_q4_1>(row, index));
+        case GGML_TYPE_Q5_0: return read_plain(stored<block_q5_0>(row, index));
+        case GGML_TYPE_Q5_1: return read_plain(stored<block_q5_1>(row, index));
         case GGML_TYPE_Q8_0: {
-            const block_q8_0& from = at(static_cast<block_q8_0*>(nullptr));
-            block.scale = half(from.d);
-            block.quants = _mm256_xor_si256(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(from.qs)), _mm256_set1_epi8(-128));
-            return block;
+            const auto& from = stored<block_q8_0>(row, index);
+            const __m256i quants = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(from.qs));
+            return {_mm256_xor_si256(quants, _mm256_set1_epi8(-128)), half(from.d), 0};
         }
-        case GGML_TYPE_Q4_K: return read_k(at(static_cast<block_q4_K*>(nullptr), 8), part);
+        case GGML_TYPE_Q4_K: return read_k(stored<block_q4_K>(row, super), part);
         case GGML_TYPE_Q5_K: {
-            const block_q5_K& super = at(static_cast<block_q5_K*>(nullptr), 8);
-            block = read_k(super, part);
-            const __m256i fifth = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(super.qh));
+            const auto& from = stored<block_q5_K>(row, super);
+            Block block = read_k(from, part);
+            const __m256i fifth = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(from.qh));
             block.quants = with_fifth(block.quants, _mm256_test_epi8_mask(fifth, _mm256_set1_epi8(static_cast<char>(1 << part))));
             return block;
         }
-        case GGML_TYPE_Q6_K: return read_q6_k(at(static_cast<block_q6_K*>(nullptr), 8), part);
-        default: GANTRY_ASSERT(false, "a type that is not packed"); return block;
+        case GGML_TYPE_Q6_K: return read_q6_k(stored<block_q6_K>(row, super), part);
+        default: GANTRY_ASSERT(false, "a type that is not packed"); return {};
     }
 }
 

@@ -39,8 +39,8 @@ void quantise_avx512(const float* from, size_t values, int32_t offset, int8_t* q
 // Blocks `first`..`first + count` of the groups; the second may be absent.
 void unpack_avx512(const Packing& packing, const char* const groups[kTileGroups], size_t first, uint32_t count, UnpackedTile& tile);
 
-// out[r][0..outputs) (+)= the products of the tile's blocks, for `rows` rows from `row` on. `stride`: floats from a row of `out` to the next.
-void multiply_avx512(const Packing& packing, const UnpackedTile& tile, size_t first, uint32_t count, const Activations& activations, size_t row,
+// out[r][0..outputs) (+)= the products of the tile's blocks, for the first `rows` rows. `stride`: floats from a row of `out` to the next.
+void multiply_avx512(const Packing& packing, const UnpackedTile& tile, size_t first, uint32_t count, const Activations& activations,
                      size_t rows, float* out, size_t stride, uint32_t outputs, bool add);
 
 // The same for all blocks and one row, straight from the packed weights: nobody else would use what was unpacked.

@@ -1,0 +1,18 @@
+# gantry_source_package(VARIABLE FOLDER MARKER): where ./dev setup has unpacked a source package (third_party/sources.txt), unless VARIABLE
+# already says so. MARKER: a file that must be in it.
+function(gantry_source_package variable folder marker)
+  set(${variable} "" CACHE PATH "source tree; ./dev setup fetches it")
+  set(found ${${variable}})
+  if(NOT found)
+    if(DEFINED ENV{GANTRY_SOURCE_CACHE})
+      set(source_cache $ENV{GANTRY_SOURCE_CACHE})
+    else()
+      set(source_cache $ENV{HOME}/.cache/gantry/src)
+    endif()
+    set(found ${source_cache}/${folder})
+  endif()
+  if(NOT EXISTS ${found}/${marker})
+    message(FATAL_ERROR "no source at ${found}: run ./dev setup")
+  endif()
+  set(${variable} ${found} PARENT_SCOPE)
+endfunction()
