@@ -16,7 +16,7 @@ struct UsageRecord {
     ApiKeyId key_id;
     std::string model;              // the public name
     InstanceId instance_id;
-    std::string operation;          // "chat", "completion", "embedding", "rerank"
+    std::string operation;          // gateway.cc's table of operations names them: "chat", "response", ...
     int status = 0;                 // HTTP status sent
     bool aborted = false;           // the client left before the end
     bool estimated = false;         // the engine gave no usage

@@ -281,7 +281,8 @@ void Answer::finish(uint32_t index, bool cut) {
     ++finished_;
     if (plan_.generation.stream) {
         write_choice(index, true);
-        add_chunk(&AnswerWriter::finish_chunk, index, choice.finish_reason);
+        add_chunk(&AnswerWriter::finish_chunk, index, choice.finish_reason,
+                  choice.detokenizer.stopped_by());
     }
 }
 
@@ -516,6 +517,7 @@ http::Task<void> Answer::run_whole() {
             }
         }
         entry.finish_reason = choice.finish_reason;
+        entry.stop_reason = choice.detokenizer.stopped_by();
         if (!choice.logprobs.empty()) {
             entry.logprobs = choice.logprobs.take();
         }

@@ -31,7 +31,10 @@ Detokenizer::Output Detokenizer::push(std::string_view bytes, bool armed) {
     size_t first = std::string::npos;
     size_t hold = 0;
     for (const std::string& stop : stops_) {
-        first = std::min(first, held_.find(stop));
+        if (const size_t at = held_.find(stop); at < first) {
+            first = at;
+            stopped_by_ = stop;
+        }
         hold = std::max(hold, overlap(held_, stop));
     }
     if (first != std::string::npos) {

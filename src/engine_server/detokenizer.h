@@ -19,12 +19,15 @@ public:
     };
     // `armed`: whether stop strings count yet (min_tokens).
     Output push(std::string_view bytes, bool armed = true);
+    // The stop string that was found; empty: none was.
+    const std::string& stopped_by() const { return stopped_by_; }
     // What was held back. Half a character left over becomes U+FFFD.
     std::string finish();
 
 private:
     std::vector<std::string> stops_;
     std::string bytes_;  // the beginning of a character
+    std::string stopped_by_;
     std::string held_;   // text that may turn out to begin a stop string
 };
 

@@ -362,9 +362,10 @@ TEST_F(FrontendTest, KeysModelsMetricsTokens) {
     EXPECT_EQ(call("GET", "/v1/models/other", "", key).status, 404);
     EXPECT_NE(call("GET", "/metrics", "", key).body.find("gantry_engine_sequences_running 0"),
               std::string::npos);
-    EXPECT_EQ(call("POST", "/tokenize", R"({"content":"<|x|>"})", key).body, R"({"tokens":[60]})");
+    EXPECT_EQ(call("POST", "/tokenize", R"({"content":"<|x|>"})", key).body,
+              R"({"count":1,"max_model_len":256,"tokens":[60]})");
     EXPECT_EQ(call("POST", "/tokenize", R"({"content":"<","parse_special":false})", key).body,
-              R"({"tokens":[0]})");
+              R"({"count":1,"max_model_len":256,"tokens":[0]})");
     EXPECT_EQ(call("POST", "/detokenize", R"({"tokens":[0,1]})", key).body, R"({"content":"AB"})");
 }
 

@@ -1,25 +1,30 @@
 #include "gateway/answers.h"
 
 #include "gateway/gateway.h"
+#include "protocol/anthropic/messages.h"
 #include "protocol/openai/errors.h"
 
 namespace gantry::gateway {
 
-http::Response error_answer(int status, const Error& error, int retry_after_s) {
-    http::Response response = http::json_response(status, protocol::openai::error_json(error));
-    if (retry_after_s > 0) response.headers.set("retry-after", std::to_string(retry_after_s));
-    if (error.reason == "deadline_exceeded") response.headers.set("x-should-retry", "false");  // for SDKs: it is too late by now
-    if (status == 401) response.headers.set("www-authenticate", "Bearer");
+Refusal::Refusal(Error error_, int retry_after_s_)
+    : status(protocol::openai::http_status(error_.code)), error(std::move(error_)), retry_after_s(retry_after_s_) {}
+
+http::Response answer_of(const Refusal& refusal, std::string_view path) {
+    const Error& error = refusal.error;
+    const bool anthropic = path.starts_with("/v1/messages");
+    http::Response response = http::json_response(
+        refusal.status, anthropic ? json::serialize(protocol::anthropic::error_body(refusal.status, error))
+                                  : protocol::openai::error_json(error));
+    if (refusal.retry_after_s > 0) response.headers.set("retry-after", std::to_string(refusal.retry_after_s));
+    // For SDKs: it is too late by now, or nobody is about to make it ready.
+    const bool hopeless = error.reason == "deadline_exceeded" || error.reason == "model_stopped";
+    if (hopeless) response.headers.set("x-should-retry", "false");
+    if (refusal.status == 401) response.headers.set("www-authenticate", "Bearer");
     return response;
 }
 
-http::Response error_answer(const Error& error, int retry_after_s) {
-    return error_answer(protocol::openai::http_status(error.code), error, retry_after_s);
-}
-
 http::Response openai_error_response(int status, const std::string& message, const std::string& path) {
-    (void)path;  // the same shape everywhere; named for those who want another below some path
-    return error_answer(status, protocol::openai::error_from_status(status, message));
+    return answer_of({status, protocol::openai::error_from_status(status, message)}, path);
 }
 
 }  // namespace gantry::gateway

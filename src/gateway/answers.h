@@ -1,14 +1,25 @@
 #pragma once
-// Errors as HTTP answers. Internal to the gateway.
+// Errors as HTTP answers, in the shape of the API that was asked. Internal to the gateway.
+
+#include <string_view>
 
 #include "base/result.h"
 #include "http/http.h"
 
 namespace gantry::gateway {
 
-// The four-key body with the status of the error's code. `retry_after_s` 0: no Retry-After.
-http::Response error_answer(const Error& error, int retry_after_s = 0);
-// The same with a status of its own (502 for a crashed engine, 421, ...).
-http::Response error_answer(int status, const Error& error, int retry_after_s = 0);
+// Why a request is not served. An error with a status of its own: 502 for a crashed engine, 415, 421 ...
+struct Refusal {
+    int status = 500;
+    Error error;
+    int retry_after_s = 0;   // 0: no Retry-After
+
+    Refusal() = default;
+    Refusal(int status_, Error error_, int retry_after_s_ = 0) : status(status_), error(std::move(error_)), retry_after_s(retry_after_s_) {}
+    explicit Refusal(Error error_, int retry_after_s_ = 0);   // the status of the error's code
+};
+
+// `path`: of the request. Below /v1/messages errors have Anthropic's shape, elsewhere OpenAI's with its four keys.
+http::Response answer_of(const Refusal& refusal, std::string_view path);
 
 }  // namespace gantry::gateway

@@ -70,10 +70,10 @@ bool holds_credentials(const http::Headers& headers) {
     return headers.count("authorization") > 0 || headers.count("x-api-key") > 0 || headers.count("cookie") > 0;
 }
 
-Response refuse_unknown(State& state, const http::Request& request, const Error& error) {
+Refusal refuse_unknown(State& state, const http::Request& request, const Error& error) {
     if (!holds_credentials(request.headers)) {
         state.refusals.unauthenticated.Increment();
-        return error_answer(error);
+        return Refusal(error);
     }
     const SteadyTime now = state.clock.steady();
     int wait_s = 0;
@@ -81,27 +81,27 @@ Response refuse_unknown(State& state, const http::Request& request, const Error&
     if (const std::string key = named_key(request.headers); !key.empty()) wait_s = std::max(wait_s, state.keys.failed(key, now));
     if (wait_s == 0) {
         state.refusals.unauthenticated.Increment();
-        return error_answer(error);
+        return Refusal(error);
     }
     state.refusals.throttled.Increment();
-    return error_answer(Error{ErrorCode::kRateLimited,
+    return Refusal(Error{ErrorCode::kRateLimited,
                               "Too many failed attempts to authenticate from here. Wait, then send a valid key.",
                               {},
                               "rate_limit_exceeded"},
                         wait_s);
 }
 
-Response refuse_forbidden(State& state, std::string message, std::string reason) {
+Refusal refuse_forbidden(State& state, std::string message, std::string reason) {
     state.refusals.forbidden.Increment();
-    return error_answer(Error{ErrorCode::kPermissionDenied, std::move(message), {}, std::move(reason)});
+    return Refusal(Error{ErrorCode::kPermissionDenied, std::move(message), {}, std::move(reason)});
 }
 
 // What the principal may not do here; nullopt: let it pass.
-std::optional<Response> check_access(State& state, const http::Request& request, const std::string& access,
+std::optional<Refusal> check_access(State& state, const http::Request& request, const std::string& access,
                                      const Principal& principal) {
     if (principal.by_cookie && !is_safe(request.method) && !same_site(request.headers)) {
         state.refusals.cross_site.Increment();
-        return error_answer(Error{ErrorCode::kPermissionDenied,
+        return Refusal(Error{ErrorCode::kPermissionDenied,
                                   "This request came from another site's page. Use the console itself, or an API key.",
                                   {},
                                   "cross_site_request"});
@@ -121,13 +121,13 @@ std::optional<Response> check_access(State& state, const http::Request& request,
 }
 
 // Leaves the principal in `out` when the request may pass.
-std::optional<Response> check(State& state, const http::Request& request, const http::Route& route,
+std::optional<Refusal> check(State& state, const http::Request& request, const http::Route& route,
                               std::optional<Principal>& out) {
     const auto table = state.tables.auth();
     Result<Principal> found = authenticate(*table, request, state.clock.wall());
     // A valid key passes even where others have failed too often: nobody can lock its owner out.
     if (!found) return refuse_unknown(state, request, found.error());
-    std::optional<Response> refusal = check_access(state, request, route.access, *found);
+    std::optional<Refusal> refusal = check_access(state, request, route.access, *found);
     if (!refusal) out = std::move(found).value();
     return refusal;
 }
@@ -138,9 +138,10 @@ Task<void> guard(std::shared_ptr<State> state, Exchange& exchange, const http::R
         co_return;
     }
     std::optional<Principal> principal;
-    std::optional<Response> refusal = check(*state, exchange.request(), *route, principal);
+    std::optional<Refusal> refusal = check(*state, exchange.request(), *route, principal);
     if (refusal) {
-        co_await exchange.respond(*std::move(refusal));
+        Response response = answer_of(*refusal, exchange.request().path);
+        co_await exchange.respond(std::move(response));
         co_return;
     }
     exchange.context = *std::move(principal);
@@ -168,7 +169,8 @@ Authentication make_authentication(const Tables& tables, const http::Router& rou
         const auto match = router.match(head.method, head.path);
         if (match.route == nullptr || match.route->access == kPublic) return std::nullopt;
         std::optional<Principal> principal;
-        return check(*state, head, *match.route, principal);
+        const std::optional<Refusal> refusal = check(*state, head, *match.route, principal);
+        return refusal ? std::optional(answer_of(*refusal, head.path)) : std::nullopt;
     };
     return both;
 }

@@ -10,11 +10,16 @@
 #include "gateway/answers.h"
 #include "gateway/relay.h"
 #include "gateway/resolve.h"
+#include "protocol/anthropic/messages.h"
 #include "protocol/openai/chat.h"
 #include "protocol/openai/completions.h"
 #include "protocol/openai/embeddings.h"
 #include "protocol/openai/rerank.h"
+#include "protocol/openai/rerank_shapes.h"
+#include "protocol/openai/responses_request.h"
+#include "protocol/openai/tokenize.h"
 #include "protocol/openai/upstream.h"
+#include "protocol/translator.h"
 
 namespace gantry::gateway {
 namespace {
@@ -33,23 +38,65 @@ Result<std::string> model_of(Result<Request> request) {
     return std::move(request->model);
 }
 
+Result<std::string> validate_chat(const json::value& body) { return model_of(openai::parse_chat(body)); }
+Result<std::string> validate_completion(const json::value& body) { return model_of(openai::parse_completion(body)); }
+Result<std::string> validate_embeddings(const json::value& body) { return model_of(openai::parse_embeddings(body)); }
+Result<std::string> validate_rerank(const json::value& body) { return model_of(openai::parse_rerank(body)); }
+// Of a body that holds nothing else to check.
+Result<std::string> validate_model(const json::value& body) {
+    struct Named {
+        std::string model;
+    };
+    const json::value* model = body.get_object().if_contains("model");
+    if (model != nullptr && !model->is_string()) return invalid_argument("'model' must be a string", "model", "invalid_type");
+    return model_of(Result<Named>(Named{model == nullptr ? std::string() : std::string(model->get_string())}));
+}
+Result<std::string> validate_tokenize(const json::value& body) {
+    return body.get_object().contains("messages") ? validate_chat(body) : validate_model(body);
+}
+
+// Other APIs' requests as what engines understand.
+using Translate = Result<protocol::Translated> (*)(const json::value& body, const Clock& clock);
+
+Result<protocol::Translated> from_responses(const json::value& body, const Clock& clock) {
+    return openai::translate_responses(body, system_random(), clock.wall());
+}
+Result<protocol::Translated> from_messages(const json::value& body, const Clock&) {
+    return protocol::anthropic::translate_messages(body, system_random());
+}
+Result<protocol::Translated> from_count(const json::value& body, const Clock&) {
+    return protocol::anthropic::translate_count_tokens(body);
+}
+Result<protocol::Translated> from_rerank(const json::value& body, const Clock&) { return openai::translate_rerank(body); }
+Result<protocol::Translated> from_score(const json::value& body, const Clock&) { return openai::translate_score(body); }
+Result<protocol::Translated> from_tokenize(const json::value& body, const Clock&) { return openai::translate_tokenize(body); }
+Result<protocol::Translated> from_detokenize(const json::value& body, const Clock&) { return openai::translate_detokenize(body); }
+
 struct Operation {
     const char* name;                                       // in usage records and metrics
-    const char* path;                                       // behind /v1, here and at the engine
-    Validate validate;
+    const char* path;                                       // behind /v1
+    const char* engine_path;                                // at the engine
+    Translate translate;                                    // null: the engine is asked in the client's words
+    Validate validate;                                      // what is asked of the engine
     std::span<const std::string_view> (*fields)();          // that go on to the engine
     const char* answer_key;                                 // what an answer has in any case
+    bool computes = true;                                   // tokens, which its answers count
 };
 
+constexpr const char* kChatAtEngine = "/v1/chat/completions";
 constexpr Operation kOperations[] = {
-    {"chat", "/chat/completions", [](const json::value& body) { return model_of(openai::parse_chat(body)); }, openai::chat_fields,
-     "choices"},
-    {"completion", "/completions", [](const json::value& body) { return model_of(openai::parse_completion(body)); },
-     openai::completion_fields, "choices"},
-    {"embedding", "/embeddings", [](const json::value& body) { return model_of(openai::parse_embeddings(body)); },
-     openai::embedding_fields, "data"},
-    {"rerank", "/rerank", [](const json::value& body) { return model_of(openai::parse_rerank(body)); }, openai::rerank_fields, "results"},
+    {"chat", "/chat/completions", kChatAtEngine, nullptr, validate_chat, openai::chat_fields, "choices"},
+    {"response", "/responses", kChatAtEngine, from_responses, validate_chat, openai::chat_fields, "choices"},
+    {"message", "/messages", kChatAtEngine, from_messages, validate_chat, openai::chat_fields, "choices"},
+    {"completion", "/completions", "/v1/completions", nullptr, validate_completion, openai::completion_fields, "choices"},
+    {"embedding", "/embeddings", "/v1/embeddings", nullptr, validate_embeddings, openai::embedding_fields, "data"},
+    {"rerank", "/rerank", "/v1/rerank", from_rerank, validate_rerank, openai::rerank_fields, "results"},
+    {"score", "/score", "/v1/rerank", from_score, validate_rerank, openai::rerank_fields, "results"},
+    {"count_tokens", "/messages/count_tokens", "/tokenize", from_count, validate_chat, openai::tokenize_fields, "tokens", false},
+    {"tokenize", "/tokenize", "/tokenize", from_tokenize, validate_tokenize, openai::tokenize_fields, "tokens", false},
+    {"detokenize", "/detokenize", "/detokenize", from_detokenize, validate_model, openai::tokenize_fields, {}, false},
 };
+constexpr const Operation& kRerank = kOperations[5];
 
 // Counts a request while it is answered.
 class InFlight {
@@ -101,6 +148,7 @@ public:
             router.add({"GET", root + "/models", kInference, [this](Exchange& exchange) { return list_models(exchange); }});
             router.add({"GET", root + "/models/{id...}", kInference, [this](Exchange& exchange) { return show_model(exchange); }});
         }
+        router.add({"POST", "/v2/rerank", kInference, [this](Exchange& exchange) { return perform(exchange, kRerank); }});   // Cohere's
     }
 
     Status fold_journal(const std::function<Status(const std::vector<UsageRecord>&)>& store) override {
@@ -115,54 +163,68 @@ private:
         Job job;
         job.begun = clock_.steady();
         job.routes = tables_.routes();
-        http::Response refusal;
-        if (!prepare(exchange, operation, job, refusal)) {
-            metrics_.request_done(operation.name, refusal.status);
-            co_await exchange.respond(std::move(refusal));
+        Status ready = prepare(exchange.request(), operation, job);
+        if (ready) ready = find_model(operation, job);
+        if (!ready) {
+            co_await refuse(exchange, operation, job, std::move(ready).error());
             co_return;
         }
+        const Principal& who = principal(exchange);
+        job.record.request_id = exchange.request().id;
+        job.record.user_id = who.user_id;
+        job.record.key_id = who.key_id;
+        job.record.model = job.model->name;
         job.record.operation = operation.name;
         co_await relay_.run(exchange, std::move(job));
         retry_journal_later();
     }
 
-    // Everything before an engine is asked. False: `refusal` is the answer.
-    bool prepare(Exchange& exchange, const Operation& operation, Job& job, http::Response& refusal) {
-        http::Request& request = exchange.request();
-        if (const Status media = check_media_type(request.headers); !media) {
-            refusal = error_answer(415, media.error());
-            return false;
+    Task<void> refuse(Exchange& exchange, const Operation& operation, const Job& job, Error error) {
+        Refusal refusal(job.translator ? job.translator->renamed(std::move(error)) : std::move(error));
+        if (refusal.error.reason == "unsupported_media_type") refusal.status = 415;
+        if (refusal.error.code == ErrorCode::kUnavailable) refusal.retry_after_s = retry_after_s(*job.routes, job.record.model);
+        metrics_.request_done(operation.name, refusal.status);
+        http::Response response = answer_of(refusal, exchange.request().path);
+        co_await exchange.respond(std::move(response));
+    }
+
+    // What is asked of an engine, from the body.
+    Status prepare(http::Request& request, const Operation& operation, Job& job) {
+        GANTRY_TRY(check_media_type(request.headers));
+        Result<json::value> body = parse_json(request.body);
+        if (!body) return body.error();
+        if (operation.translate != nullptr) {
+            Result<protocol::Translated> translated = operation.translate(*body, clock_);
+            if (!translated) return translated.error();
+            body = json::value(std::move(translated->body));
+            job.translator = std::move(translated->translator);
         }
-        const Result<json::value> body = parse_json(request.body);
-        const Result<std::string> model = body ? operation.validate(*body) : Result<std::string>(body.error());
-        if (!model) {
-            refusal = error_answer(model.error());
-            return false;
-        }
-        const Result<const ModelEntry*> entry = resolve(*job.routes, *model);
-        if (!entry) {
-            const bool waits = entry.error().code == ErrorCode::kUnavailable;
-            const int wait_s = waits ? retry_after_s(*job.routes, *model) : 0;
-            refusal = error_answer(entry.error(), wait_s);
-            if (waits && wait_s == 0) refusal.headers.set("x-should-retry", "false");
-            return false;
-        }
-        job.model = *entry;
-        const json::object& fields = body->get_object();
-        json::object forward = openai::forward_body(fields, operation.fields());
+        Result<std::string> model = operation.validate(*body);
+        if (!model) return model.error();
+        job.record.model = *std::move(model);
+        json::object forward = openai::forward_body(body->get_object(), operation.fields());
         job.stream = openai::wants_stream(forward);
         job.wants_usage = openai::wants_usage(forward);
         if (job.stream) openai::ask_for_usage(forward);
         job.body = json::serialize(forward);
         request.body = {};  // held once, not twice, while the engine works
-        job.target = std::string("/v1") + operation.path;
+        job.target = operation.engine_path;
         job.answer_key = operation.answer_key;
-        const Principal& who = principal(exchange);
-        job.record.request_id = request.id;
-        job.record.user_id = who.user_id;
-        job.record.key_id = who.key_id;
-        job.record.model = job.model->name;
-        return true;
+        job.computes = operation.computes;
+        return Ok{};
+    }
+
+    Status find_model(const Operation& operation, Job& job) {
+        const Result<const ModelEntry*> entry = resolve(*job.routes, job.record.model);
+        if (!entry) return entry.error();
+        job.model = *entry;
+        const bool of_chat = !operation.computes && operation.validate != validate_model && job.body.find("\"messages\"") != std::string::npos;
+        if (of_chat && job.model->backend == BackendKind::kLlamaServer) {
+            return Error{ErrorCode::kInvalidArgument,
+                         "llama-server, which runs this model, counts the tokens of a text only: send 'prompt' to /v1/tokenize.", "messages",
+                         "unsupported_operation"};
+        }
+        return Ok{};
     }
 
     Task<void> list_models(Exchange& exchange) {
@@ -184,7 +246,7 @@ private:
         const auto found = routes->models.find(id);
         http::Response response;
         if (found == routes->models.end()) {
-            response = error_answer(resolve(*routes, id).error());
+            response = answer_of(Refusal(resolve(*routes, id).error()), exchange.request().path);
         } else {
             response = http::json_response(200, json::serialize(openai::model_object(shown(found->second))));
         }

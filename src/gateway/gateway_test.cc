@@ -57,7 +57,7 @@ TEST_F(GatewayTest, SaysWhyAModelIsNotReady) {
     EXPECT_THAT(loading.body, HasSubstr("loading (42 %)"));
     EXPECT_FALSE(loading.headers.get("retry-after").empty());
     const auto stopped = chat(false, {}, "stopped");
-    EXPECT_EQ(error_code(stopped, 503), "no_ready_instance");
+    EXPECT_EQ(error_code(stopped, 503), "model_stopped");
     EXPECT_EQ(stopped.headers.get("x-should-retry"), "false");
     EXPECT_EQ(error_code(chat(false, {}, "none"), 404), "model_not_found");
 }

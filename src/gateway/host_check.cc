@@ -30,10 +30,10 @@ bool is_ip(std::string_view text) {
     return !failure && text.find('%') == std::string_view::npos;
 }
 
-http::Response refuse(int status, std::string message) {
+http::Response refuse(int status, std::string message, const std::string& path) {
     Error error = protocol::openai::error_from_status(status, std::move(message));
     error.reason = "invalid_host";
-    return error_answer(status, error);
+    return answer_of({status, std::move(error)}, path);
 }
 
 Task<void> guard(std::shared_ptr<const std::vector<std::string>> allowed, Exchange& exchange, const http::Next& next) {
@@ -43,12 +43,12 @@ Task<void> guard(std::shared_ptr<const std::vector<std::string>> allowed, Exchan
         co_return;
     }
     if (request.headers.count("host") != 1 || (!request.target.starts_with('/') && request.target != "*")) {
-        co_await exchange.respond(refuse(400, "A request needs exactly one Host header and a path that starts with '/'."));
+        co_await exchange.respond(refuse(400, "A request needs exactly one Host header and a path that starts with '/'.", request.path));
         co_return;
     }
     if (!host_allowed(request.headers.get("host"), *allowed)) {
         co_await exchange.respond(refuse(421, "This server does not go by the name in the Host header. Use its IP address or "
-                                              "localhost, or have an administrator add the name to its allowed hosts."));
+                                              "localhost, or have an administrator add the name to its allowed hosts.", request.path));
         co_return;
     }
     co_await next(exchange);

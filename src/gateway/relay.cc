@@ -6,8 +6,6 @@
 
 #include "base/json.h"
 #include "base/log.h"
-#include "gateway/answers.h"
-#include "gateway/stream_rewriter.h"
 #include "protocol/openai/errors.h"
 #include "protocol/openai/upstream.h"
 
@@ -77,7 +75,7 @@ Relay::Relay(http::asio::io_context& io, const Clock& clock, const GatewayOption
     : clock_(clock), client_(io, client_options(options)), io_(io), balancer_(clock), meter_(meter), metrics_(metrics) {}
 
 Task<void> Relay::run(Exchange& exchange, Job job) {
-    Failure failure;
+    Refusal failure;
     Result<Upstream> upstream = co_await connect(exchange, job, failure);
     if (!upstream) {
         co_await fail(exchange, job, std::move(failure));
@@ -109,11 +107,11 @@ http::Client::Call Relay::call_for(const Exchange& exchange, const Job& job, con
 
 // The first instance that answers with anything but 502 and 503, or the last one's answer. On an error `failure` says what the
 // client is told.
-Task<Result<Relay::Upstream>> Relay::connect(Exchange& exchange, Job& job, Failure& failure) {
+Task<Result<Relay::Upstream>> Relay::connect(Exchange& exchange, Job& job, Refusal& failure) {
     const std::vector<Target>& targets = job.model->targets;
     std::vector<bool> tried(targets.size(), false);
     size_t left = targets.size();
-    failure = Failure{502, engine_gone(job.model->name), kEngineRetrySeconds};
+    failure = Refusal{502, engine_gone(job.model->name), kEngineRetrySeconds};
     for (std::optional<size_t> choice = balancer_.choose(targets, tried); choice; choice = balancer_.choose(targets, tried)) {
         const Target& target = targets[*choice];
         tried[*choice] = true;
@@ -130,11 +128,11 @@ Task<Result<Relay::Upstream>> Relay::connect(Exchange& exchange, Job& job, Failu
             const int status = upstream.response->status();
             if ((status != 502 && status != 503) || left == 0) co_return Result<Upstream>(std::move(upstream));
         } else if (answer.error().code == ErrorCode::kCancelled) {
-            failure = Failure{kStatusClientGone, std::move(answer).error(), 0};
+            failure = Refusal{kStatusClientGone, std::move(answer).error(), 0};
             co_return failure.error;
         } else if (answer.error().code == ErrorCode::kDeadlineExceeded) {
             balancer_.suspect(target.instance_id);
-            failure = Failure{504, too_slow(job.model->name), 0};
+            failure = Refusal{504, too_slow(job.model->name), 0};
             co_return failure.error;
         }
         log::warn("request {}: instance {} of {} did not take it: {}", exchange.request().id, target.instance_id.text,
@@ -150,7 +148,7 @@ Task<Result<Relay::Upstream>> Relay::connect(Exchange& exchange, Job& job, Failu
 Task<void> Relay::refuse_upstream_error(Exchange& exchange, Job& job, Upstream& upstream) {
     int status = upstream.response->status();
     const int retry_after = retry_after_of(upstream.response->headers());
-    Failure failure{status, engine_gone(job.model->name), retry_after};
+    Refusal failure{status, engine_gone(job.model->name), retry_after};
     Result<std::string> body = co_await upstream.response->read_all();
     if (!body && body.error().code == ErrorCode::kCancelled) {
         failure.status = kStatusClientGone;
@@ -175,20 +173,20 @@ Task<void> Relay::relay_whole(Exchange& exchange, Job& job, Upstream& upstream) 
     Result<std::string> body = co_await upstream.response->read_all();
     if (!body) {
         const ErrorCode code = body.error().code;
-        Failure failure{502, engine_gone(job.model->name), kEngineRetrySeconds};
-        if (code == ErrorCode::kCancelled) failure = Failure{kStatusClientGone, body.error(), 0};
-        if (code == ErrorCode::kDeadlineExceeded) failure = Failure{504, too_slow(job.model->name), 0};
+        Refusal failure{502, engine_gone(job.model->name), kEngineRetrySeconds};
+        if (code == ErrorCode::kCancelled) failure = Refusal{kStatusClientGone, body.error(), 0};
+        if (code == ErrorCode::kDeadlineExceeded) failure = Refusal{504, too_slow(job.model->name), 0};
         if (code != ErrorCode::kCancelled) balancer_.suspect(upstream.lease.instance());
         co_await fail(exchange, job, std::move(failure));
         co_return;
     }
     Result<json::value> parsed = parse_json(*body);
-    const bool answer = parsed && parsed->is_object() && parsed->get_object().contains(job.answer_key);
+    const bool answer = parsed && parsed->is_object() && (job.answer_key == nullptr || parsed->get_object().contains(job.answer_key));
     if (!answer) {
         // An error in a 200 is an error; anything else is no answer at all.
         std::optional<Error> error = parsed ? openai::error_of(500, *parsed) : std::nullopt;
         balancer_.suspect(upstream.lease.instance());
-        Failure failure{502, error ? *std::move(error) : engine_gone(job.model->name), kEngineRetrySeconds};
+        Refusal failure{502, error ? *std::move(error) : engine_gone(job.model->name), kEngineRetrySeconds};
         co_await fail(exchange, job, std::move(failure));
         co_return;
     }
@@ -196,8 +194,10 @@ Task<void> Relay::relay_whole(Exchange& exchange, Job& job, Upstream& upstream) 
     note_output(job);
     const std::optional<openai::Usage> usage = openai::usage_of(fields);
     if (usage) note_usage(job, *usage);
-    job.record.estimated = !usage;
-    if (job.model->backend != BackendKind::kEngine) {
+    job.record.estimated = !usage && job.computes;
+    if (job.translator) {
+        *body = json::serialize(job.translator->whole(fields));
+    } else if (job.model->backend != BackendKind::kEngine) {
         fields["model"] = job.model->name;
         *body = json::serialize(fields);
     }
@@ -213,7 +213,7 @@ Task<void> Relay::relay_stream(Exchange& exchange, Job& job, Upstream& upstream)
         const Result<json::value> parsed = body ? parse_json(*body) : Result<json::value>(internal_error(""));
         std::optional<Error> error = parsed ? openai::error_of(500, *parsed) : std::nullopt;
         balancer_.suspect(upstream.lease.instance());
-        Failure failure{502, error ? *std::move(error) : engine_gone(job.model->name), kEngineRetrySeconds};
+        Refusal failure{502, error ? *std::move(error) : engine_gone(job.model->name), kEngineRetrySeconds};
         if (!body && body.error().code == ErrorCode::kCancelled) failure.status = kStatusClientGone;
         co_await fail(exchange, job, std::move(failure));
         co_return;
@@ -223,8 +223,10 @@ Task<void> Relay::relay_stream(Exchange& exchange, Job& job, Upstream& upstream)
     headers.add("cache-control", "no-cache");
     Error broken;
     End end = End::kClientGone;
+    StreamRewriter rewriter({job.model->name, job.model->backend != BackendKind::kEngine, job.wants_usage, job.translator.get()});
     const bool begun = co_await exchange.start_stream(200, std::move(headers));
-    if (begun) end = co_await pump(exchange, job, upstream, broken);
+    if (begun) end = co_await pump(exchange, job, upstream, rewriter, broken);
+    settle_usage(job, rewriter);
     if (end == End::kClientGone) {
         upstream.stop.cancel();
         upstream.response->cancel();
@@ -240,20 +242,24 @@ Task<void> Relay::relay_stream(Exchange& exchange, Job& job, Upstream& upstream)
             log::warn("request {}: the stream of instance {} broke: {}", exchange.request().id, upstream.lease.instance().text,
                       log::escape(broken.message, 200));
         }
-        co_await exchange.write(error_event(broken));
+        co_await exchange.write(rewriter.broken(broken));
         co_await exchange.finish();
         co_return;
     }
-    co_await exchange.write("data: [DONE]\n\n");
+    co_await exchange.write(rewriter.end());
     co_await exchange.finish();
     co_await drain(upstream);
 }
 
 // Passes events on until the stream's end.
-Task<Relay::End> Relay::pump(Exchange& exchange, Job& job, Upstream& upstream, Error& broken) {
-    StreamRewriter rewriter({job.model->name, job.model->backend != BackendKind::kEngine, job.wants_usage});
+Task<Relay::End> Relay::pump(Exchange& exchange, Job& job, Upstream& upstream, StreamRewriter& rewriter,
+                             Error& broken) {
     http::SseReader reader(kEventBytesMax);
-    std::string out;
+    std::string out = rewriter.begin();
+    if (!out.empty()) {
+        const bool written = co_await exchange.write(out);
+        if (!written) co_return End::kClientGone;
+    }
     End end = End::kBroken;
     for (;;) {
         Result<std::string> piece = co_await upstream.response->read();
@@ -296,15 +302,18 @@ Task<Relay::End> Relay::pump(Exchange& exchange, Job& job, Upstream& upstream, E
             break;
         }
     }
+    co_return end;
+}
+
+void Relay::settle_usage(Job& job, const StreamRewriter& rewriter) {
     if (rewriter.usage()) {
         note_usage(job, *rewriter.usage());
-    } else {
-        // No figures from the engine: an event is about a token, and four bytes of the request are.
-        job.record.estimated = true;
-        job.record.completion_tokens = rewriter.output_events();
-        job.record.prompt_tokens = job.output_seen ? static_cast<uint32_t>(job.body.size() / 4) : 0;
+        return;
     }
-    co_return end;
+    // No figures from the engine: an event is about a token, and four bytes of the request are.
+    job.record.estimated = true;
+    job.record.completion_tokens = rewriter.output_events();
+    job.record.prompt_tokens = job.output_seen ? static_cast<uint32_t>(job.body.size() / 4) : 0;
 }
 
 // Reads what is left behind [DONE], usually the end of the chunked body, so that the connection can be used again.
@@ -320,12 +329,13 @@ Task<void> Relay::drain(Upstream& upstream) {
     timer.cancel();
 }
 
-Task<void> Relay::fail(Exchange& exchange, Job& job, Failure failure) {
+Task<void> Relay::fail(Exchange& exchange, Job& job, Refusal failure) {
     const bool gone = failure.status == kStatusClientGone || exchange.client_gone();
-    job.record.estimated = true;
+    job.record.estimated = job.computes;
     meter(job, gone ? kStatusClientGone : failure.status, gone);
     if (gone) co_return;
-    http::Response response = error_answer(failure.status, failure.error, failure.retry_after_s);
+    if (job.translator) failure.error = job.translator->renamed(std::move(failure.error));
+    http::Response response = answer_of(failure, exchange.request().path);
     co_await exchange.respond(std::move(response));
 }
 

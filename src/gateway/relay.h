@@ -13,12 +13,15 @@
 
 #include "base/clock.h"
 #include "domain/usage.h"
+#include "gateway/answers.h"
 #include "gateway/gateway.h"
 #include "gateway/gateway_metrics.h"
 #include "gateway/meter.h"
 #include "gateway/route.h"
+#include "gateway/stream_rewriter.h"
 #include "http/http.h"
 #include "protocol/openai/responses.h"
+#include "protocol/translator.h"
 
 namespace gantry::gateway {
 
@@ -28,7 +31,9 @@ struct Job {
     const ModelEntry* model = nullptr;
     std::string target;                         // path at the engine
     std::string body;                           // rebuilt from the allowed fields, include_usage set for streams
-    const char* answer_key = "choices";         // what an answer that is not streamed has in any case
+    const char* answer_key = "choices";         // what an answer that is not streamed has in any case; null: nothing
+    std::unique_ptr<protocol::Translator> translator;   // of another API's shape; null: none
+    bool computes = true;                       // the answer counts the tokens it took
     bool stream = false;
     bool wants_usage = false;                   // the client itself asked for the usage chunk
     SteadyTime begun{};
@@ -51,22 +56,18 @@ private:
         http::Canceller stop;
         std::unique_ptr<http::ClientResponse> response;
     };
-    struct Failure {
-        int status = 500;
-        Error error;
-        int retry_after_s = 0;
-    };
     // The end of a stream, and how it came.
     enum class End { kDone, kClientGone, kBroken };
 
-    http::Task<Result<Upstream>> connect(http::Exchange& exchange, Job& job, Failure& failure);
+    http::Task<Result<Upstream>> connect(http::Exchange& exchange, Job& job, Refusal& failure);
     http::Client::Call call_for(const http::Exchange& exchange, const Job& job, const Target& target) const;
     http::Task<void> refuse_upstream_error(http::Exchange& exchange, Job& job, Upstream& upstream);
     http::Task<void> relay_whole(http::Exchange& exchange, Job& job, Upstream& upstream);
     http::Task<void> relay_stream(http::Exchange& exchange, Job& job, Upstream& upstream);
-    http::Task<End> pump(http::Exchange& exchange, Job& job, Upstream& upstream, Error& broken);
+    http::Task<End> pump(http::Exchange& exchange, Job& job, Upstream& upstream, StreamRewriter& rewriter, Error& broken);
+    void settle_usage(Job& job, const StreamRewriter& rewriter);
     http::Task<void> drain(Upstream& upstream);
-    http::Task<void> fail(http::Exchange& exchange, Job& job, Failure failure);
+    http::Task<void> fail(http::Exchange& exchange, Job& job, Refusal failure);
     void note_output(Job& job);
     void note_usage(Job& job, const protocol::openai::Usage& usage);
     void meter(Job& job, int status, bool aborted);

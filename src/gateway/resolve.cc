@@ -17,7 +17,7 @@ Result<const ModelEntry*> resolve(const RouteTable& table, const std::string& na
     const ModelEntry& entry = found->second;
     if (entry.stopped) {
         return unavailable(fmt::format("The model '{}' is stopped. Start it first (gantry start {}).", name, name),
-                           "no_ready_instance");
+                           "model_stopped");
     }
     if (entry.targets.empty()) {
         return unavailable(fmt::format("The model '{}' is not ready: {}. Try again in a moment.", name,

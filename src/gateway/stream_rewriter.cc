@@ -35,7 +35,25 @@ void frame(std::string_view data, std::string& out) {
 
 }  // namespace
 
-std::string error_event(const Error& error) { return "data: " + openai::error_json(error) + "\n\n"; }
+std::string StreamRewriter::begin() {
+    std::string out;
+    if (options_.translator != nullptr) options_.translator->begin(out);
+    return out;
+}
+
+std::string StreamRewriter::end() {
+    if (options_.translator == nullptr) return "data: [DONE]\n\n";
+    std::string out;
+    options_.translator->end(usage_, out);
+    return out;
+}
+
+std::string StreamRewriter::broken(const Error& error) {
+    if (options_.translator == nullptr) return "data: " + openai::error_json(error) + "\n\n";
+    std::string out;
+    options_.translator->broken(error, out);
+    return out;
+}
 
 Status StreamRewriter::take(const http::SseEvent& event, std::string& out) {
     if (done_) return Ok{};  // whatever stands behind the end is not for the client
@@ -48,7 +66,7 @@ Status StreamRewriter::take(const http::SseEvent& event, std::string& out) {
     if (facts->error || event.event == "error") return engine_error(event.data);
     if (facts->output) ++output_events_;
     const bool usage_unasked = facts->usage_key && !options_.wants_usage;
-    if (facts->usage || usage_unasked || options_.foreign) return rewrite(event, usage_unasked, out);
+    if (facts->usage || usage_unasked || options_.foreign || options_.translator != nullptr) return rewrite(event, usage_unasked, out);
     frame(event.data, out);
     return Ok{};
 }
@@ -58,6 +76,10 @@ Status StreamRewriter::rewrite(const http::SseEvent& event, bool usage_unasked, 
     if (!parsed || !parsed->is_object()) return nonsense();
     json::object& chunk = parsed->get_object();
     if (auto usage = openai::usage_of(chunk)) usage_ = usage;
+    if (options_.translator != nullptr) {
+        options_.translator->chunk(chunk, out);
+        return Ok{};
+    }
     if (usage_unasked) {
         if (openai::is_usage_chunk(chunk)) return Ok{};
         chunk.erase("usage");

@@ -7,6 +7,7 @@
 #include "base/result.h"
 #include "http/http.h"
 #include "protocol/openai/responses.h"
+#include "protocol/translator.h"
 
 namespace gantry::gateway {
 
@@ -16,8 +17,14 @@ public:
         std::string model;          // the public name
         bool foreign = false;       // an engine product of others: it may use its own model name
         bool wants_usage = false;   // the client asked for the usage chunk
+        protocol::Translator* translator = nullptr;   // of another API's events; outlives the rewriter
     };
     explicit StreamRewriter(Options options) : options_(std::move(options)) {}
+
+    // The events before the engine's, and those after its last one: of an unbroken stream, and of a broken one.
+    std::string begin();
+    std::string end();
+    std::string broken(const Error& error);
 
     // Appends the framed event for the client to `out`; nothing for one it must not get. An error: the stream is broken here,
     // and no event after it counts.
@@ -34,8 +41,5 @@ private:
     uint32_t output_events_ = 0;
     std::optional<protocol::openai::Usage> usage_;
 };
-
-// The event that ends a broken stream.
-std::string error_event(const Error& error);
 
 }  // namespace gantry::gateway

@@ -91,7 +91,7 @@ TEST(StreamRewriter, EndsAtDoneAndAtNonsense) {
     }
     StreamRewriter told({"m", false, false});
     EXPECT_EQ(taken(told, R"({"error":{"message":"out of memory","code":500}})"), "error: out of memory");
-    EXPECT_THAT(error_event(internal_error("x")), testing::StartsWith("data: {\"error\":{"));
+    EXPECT_THAT(StreamRewriter({}).broken(internal_error("x")), testing::StartsWith("data: {\"error\":{"));
 }
 
 }  // namespace

@@ -128,3 +128,12 @@ def test_what_would_not_be_enforced_is_refused(server, schema, where):
 def test_the_embedded_engine_goes_on_serving(server):
     assert httpx.get(f"{server.url}/readyz").status_code == 200
     assert server.openai().chat.completions.create(model="smollm2", messages=ASK, max_tokens=4).usage.completion_tokens == 4
+
+
+def test_completions_are_held_to_a_schema_too(server):
+    schema = {"type": "object", "properties": {"n": {"type": "integer"}}, "required": ["n"], "additionalProperties": False}
+    answer = server.openai().completions.create(
+        model="smollm2", prompt="A number as JSON:", max_tokens=40, temperature=0,
+        extra_body={"response_format": {"type": "json_schema", "json_schema": {"name": "n", "schema": schema}}})
+    assert answer.choices[0].finish_reason == "stop"
+    assert isinstance(json.loads(answer.choices[0].text)["n"], int)

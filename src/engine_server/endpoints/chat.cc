@@ -13,21 +13,6 @@ using protocol::openai::ResponseFormat;
 
 constexpr protocol::openai::Capabilities kCapabilities = {.tools = true, .structured_output = true};
 
-// For AnswerPlan::schema.
-Result<std::string> schema_of(const ResponseFormat& format) {
-    if (format.kind == ResponseFormat::Kind::kText) {
-        return std::string();
-    }
-    Result<CheckedSchema> checked =
-        format.kind == ResponseFormat::Kind::kJsonObject
-            ? any_object_schema()
-            : check_schema(format.schema, protocol::openai::kSchemaPath);
-    if (!checked) {
-        return checked.error();
-    }
-    return std::move(checked->text);
-}
-
 // What the arguments of a tool are held to. A schema that is not enforced here is only refused where the tool is strict.
 Result<std::string> schema_of_arguments(const json::array& tools, const std::string& name) {
     for (size_t i = 0; i < tools.size(); ++i) {
@@ -74,18 +59,14 @@ Result<AnswerPlan> plan_chat(const std::string& body, Services& services) {
     if (!request) {
         return request.error();
     }
-    if (Status supported = protocol::openai::check_supported(*request, kCapabilities); !supported) {
+    if (Status supported = check_chat(*request); !supported) {
         return supported.error();
     }
     Result<std::string> schema = schema_of(request->response_format);
     if (!schema) {
         return schema.error();
     }
-    const auto special = [&model](std::string_view text) {
-        return model.tokenizer->special_text_starts(text);
-    };
-    Result<ChatPrompt> prompt =
-        model.chat_template->render(*request, services.clock.wall(), special, !schema->empty());
+    Result<ChatPrompt> prompt = render_chat(*request, !schema->empty(), services);
     if (!prompt) {
         return prompt.error();
     }
@@ -125,6 +106,32 @@ Result<AnswerPlan> plan_chat(const std::string& body, Services& services) {
 }
 
 }  // namespace
+
+Result<std::string> schema_of(const ResponseFormat& format) {
+    if (format.kind == ResponseFormat::Kind::kText) {
+        return std::string();
+    }
+    Result<CheckedSchema> checked =
+        format.kind == ResponseFormat::Kind::kJsonObject
+            ? any_object_schema()
+            : check_schema(format.schema, protocol::openai::kSchemaPath);
+    if (!checked) {
+        return checked.error();
+    }
+    return std::move(checked->text);
+}
+
+Status check_chat(const ChatRequest& request) {
+    return protocol::openai::check_supported(request, kCapabilities);
+}
+
+Result<ChatPrompt> render_chat(const ChatRequest& request, bool constrained, Services& services) {
+    const LoadedModel& model = *services.model;
+    const auto special = [&model](std::string_view text) {
+        return model.tokenizer->special_text_starts(text);
+    };
+    return model.chat_template->render(request, services.clock.wall(), special, constrained);
+}
 
 http::Task<void> chat(http::Exchange& exchange, Services& services) {
     co_await plan_and_answer(exchange, services, plan_chat);

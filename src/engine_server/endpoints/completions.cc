@@ -71,8 +71,13 @@ Result<AnswerPlan> plan_completion(const std::string& body, Services& services) 
     if (!sampling) {
         return sampling.error();
     }
+    Result<std::string> schema = schema_of(request->response_format);
+    if (!schema) {
+        return schema.error();
+    }
     AnswerPlan plan;
     plan.kind = protocol::openai::AnswerKind::kCompletion;
+    plan.schema = *std::move(schema);
     for (size_t i = 0; i < request->prompts.size(); ++i) {
         const std::string param =
             request->prompts.size() == 1 ? "prompt" : fmt::format("prompt[{}]", i);

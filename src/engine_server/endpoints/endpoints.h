@@ -23,13 +23,21 @@ http::Task<void> list_models(http::Exchange& exchange, Services& services);  // 
 http::Task<void> get_model(http::Exchange& exchange, Services& services);  // GET /v1/models/{id...}
 http::Task<void> health(http::Exchange& exchange, Services& services);     // GET /health
 http::Task<void> metrics(http::Exchange& exchange, Services& services);    // GET /metrics
-// POST /tokenize {"content","add_special"?,"parse_special"?} -> {"tokens":[...]}, POST /detokenize
-// the other way round.
+// POST /tokenize {"content" | "prompt","add_special"?,"parse_special"?} or {"messages","tools"?...} as a
+// chat -> {"count","max_model_len","tokens":[...]}; POST /detokenize {"tokens"} -> {"content"}.
 http::Task<void> tokenize(http::Exchange& exchange, Services& services);
 http::Task<void> detokenize(http::Exchange& exchange, Services& services);
 
 // All of the above into `router`, whose handlers keep a reference to `services`.
 void add_routes(http::Router& router, Services& services);
+
+// For AnswerPlan::schema.
+Result<std::string> schema_of(const protocol::openai::ResponseFormat& format);
+// What this engine can't do of a chat.
+Status check_chat(const protocol::openai::ChatRequest& request);
+// By the model's template; for threads of a pool. `constrained`: ChatTemplate::render.
+Result<ChatPrompt> render_chat(const protocol::openai::ChatRequest& request, bool constrained,
+                               Services& services);
 
 // kUnavailable while the model loads.
 std::optional<Error> not_ready(const Services& services);

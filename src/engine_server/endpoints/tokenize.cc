@@ -16,7 +16,38 @@ Result<bool> flag_at(const json::object& fields, const char* name, bool otherwis
     return value == nullptr ? Result<bool>(otherwise) : protocol::openai::as_bool(*value, name);
 }
 
-Result<std::string> tokenize_body(const std::string& body, const LoadedModel& model) {
+std::string token_answer(const std::vector<engine::TokenId>& tokens, const LoadedModel& model) {
+    json::object answer;
+    answer["count"] = tokens.size();
+    answer["max_model_len"] = model.capacity.context_tokens;
+    answer["tokens"] = json::array(tokens.begin(), tokens.end());
+    return json::serialize(answer);
+}
+
+// Those that a chat completion would compute.
+Result<std::string> tokenize_messages(const json::value& body, Services& services) {
+    Result<protocol::openai::ChatRequest> request = protocol::openai::parse_chat(body);
+    if (!request) {
+        return request.error();
+    }
+    if (Status supported = check_chat(*request); !supported) {
+        return supported.error();
+    }
+    Result<ChatPrompt> prompt = render_chat(*request, false, services);
+    if (!prompt) {
+        return prompt.error();
+    }
+    const LoadedModel& model = *services.model;
+    Result<std::vector<engine::TokenId>> tokens = tokenize_prompt(
+        *model.tokenizer, prompt->parts, model.capacity.context_tokens, "messages");
+    if (!tokens) {
+        return tokens.error();
+    }
+    return token_answer(*tokens, model);
+}
+
+Result<std::string> tokenize_body(const std::string& body, Services& services) {
+    const LoadedModel& model = *services.model;
     Result<json::value> parsed = parse_json(body);
     if (!parsed) {
         return parsed.error();
@@ -25,7 +56,13 @@ Result<std::string> tokenize_body(const std::string& body, const LoadedModel& mo
     if (!fields) {
         return fields.error();
     }
+    if (find(**fields, "messages") != nullptr) {
+        return tokenize_messages(*parsed, services);
+    }
     const json::value* content = find(**fields, "content");
+    if (content == nullptr) {
+        content = find(**fields, "prompt");
+    }
     if (content == nullptr) {
         return invalid_argument("'content' is missing: send the text to split into tokens",
                                 "content");
@@ -46,19 +83,14 @@ Result<std::string> tokenize_body(const std::string& body, const LoadedModel& mo
     if (!ids) {
         return ids.error();
     }
-    json::array tokens;
     if (*add_special && model.tokenizer->begin_token() >= 0) {
-        tokens.emplace_back(model.tokenizer->begin_token());
+        ids->insert(ids->begin(), model.tokenizer->begin_token());
     }
-    for (const engine::TokenId id : *ids) {
-        tokens.emplace_back(id);
-    }
-    json::object answer;
-    answer["tokens"] = std::move(tokens);
-    return json::serialize(answer);
+    return token_answer(*ids, model);
 }
 
-Result<std::string> detokenize_body(const std::string& body, const LoadedModel& model) {
+Result<std::string> detokenize_body(const std::string& body, Services& services) {
+    const LoadedModel& model = *services.model;
     Result<json::value> parsed = parse_json(body);
     if (!parsed) {
         return parsed.error();
@@ -89,7 +121,7 @@ Result<std::string> detokenize_body(const std::string& body, const LoadedModel& 
     return json::serialize(answer);
 }
 
-using Work = Result<std::string> (*)(const std::string&, const LoadedModel&);
+using Work = Result<std::string> (*)(const std::string&, Services&);
 
 http::Task<void> run_on_pool(http::Exchange& exchange, Services& services, Work make) {
     if (std::optional<Error> error = not_ready(services)) {
@@ -98,7 +130,7 @@ http::Task<void> run_on_pool(http::Exchange& exchange, Services& services, Work 
     }
     http::BlockingPool& pool = services.pool_for(exchange.request().body.size());
     auto work = [body = std::move(exchange.request().body), &services, make]() -> Done {
-        return make(body, *services.model);
+        return make(body, services);
     };
     Done done = co_await pool.run(std::move(work));
     if (!*done) {

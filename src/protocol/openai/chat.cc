@@ -220,78 +220,6 @@ Status parse_logprobs(Generation& generation, const json::object& fields) {
     return Ok{};
 }
 
-Status missing_field(const std::string& path) {
-    return invalid_argument(fmt::format("'{}' is missing", path), path, "missing_required_parameter");
-}
-
-Status parse_json_schema(ResponseFormat& format, const json::object& fields) {
-    const std::string path = "response_format.json_schema";
-    const json::value* value = find(fields, "json_schema");
-    if (value == nullptr) {
-        return missing_field(path);
-    }
-    Result<const json::object*> object = as_object(*value, path);
-    if (!object) {
-        return object.error();
-    }
-    if (find(**object, "name") == nullptr) {
-        return missing_field(path + ".name");
-    }
-    GANTRY_TRY(parse_optional_text(**object, "name", path, format.name));
-    if (!valid_name(format.name)) {
-        return invalid_argument(
-            fmt::format("'{}.name' must have 1 to {} of a-z, A-Z, 0-9, _ and -", path, kToolNameMax),
-            path + ".name");
-    }
-    std::string description;
-    GANTRY_TRY(parse_optional_text(**object, "description", path, description));
-    if (const json::value* strict = find(**object, "strict")) {
-        Result<bool> flag = as_bool(*strict, path + ".strict");
-        if (!flag) {
-            return flag.error();
-        }
-        format.strict = *flag;
-    }
-    const json::value* schema = find(**object, "schema");
-    if (schema == nullptr) {
-        return missing_field(kSchemaPath);
-    }
-    GANTRY_TRY(as_object(*schema, kSchemaPath));
-    format.schema = *schema;
-    return Ok{};
-}
-
-Status parse_response_format(ChatRequest& request, const json::object& fields) {
-    const json::value* value = find(fields, "response_format");
-    if (value == nullptr) {
-        return Ok{};
-    }
-    Result<const json::object*> format = as_object(*value, "response_format");
-    if (!format) {
-        return format.error();
-    }
-    const json::value* type_value = find(**format, "type");
-    if (type_value == nullptr) {
-        return invalid_argument("'response_format.type' is missing", "response_format.type",
-                                "missing_required_parameter");
-    }
-    Result<std::string> type = as_string(*type_value, "response_format.type");
-    if (!type) {
-        return type.error();
-    }
-    if (*type == "json_schema") {
-        request.response_format.kind = ResponseFormat::Kind::kJsonSchema;
-        return parse_json_schema(request.response_format, **format);
-    }
-    if (*type == "json_object") {
-        request.response_format.kind = ResponseFormat::Kind::kJsonObject;
-    } else if (*type != "text") {
-        return invalid_argument("'response_format.type' must be text, json_object or json_schema",
-                                "response_format.type");
-    }
-    return Ok{};
-}
-
 Status parse_template_kwargs(ChatRequest& request, const json::object& fields) {
     const json::value* value = find(fields, "chat_template_kwargs");
     if (value == nullptr) {
@@ -330,7 +258,7 @@ Result<ChatRequest> parse_chat(const json::value& body) {
     GANTRY_TRY(parse_messages(request, fields));
     GANTRY_TRY(parse_generation(fields, request.generation));
     GANTRY_TRY(parse_logprobs(request.generation, fields));
-    GANTRY_TRY(parse_response_format(request, fields));
+    GANTRY_TRY(parse_response_format(fields, request.response_format));
     GANTRY_TRY(parse_template_kwargs(request, fields));
     GANTRY_TRY(parse_tools(fields, request));
     return request;

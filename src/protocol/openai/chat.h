@@ -11,6 +11,7 @@
 #include "base/json.h"
 #include "base/result.h"
 #include "protocol/openai/generation.h"
+#include "protocol/openai/response_format.h"
 #include "protocol/openai/tool_call.h"
 
 namespace gantry::protocol::openai {
@@ -28,16 +29,6 @@ struct Message {
     std::string tool_call_id;          // tool
     std::vector<ToolCall> tool_calls;  // assistant
 };
-
-// What the answer must be. The schema is an object here, not read further: engines differ in what they take of it.
-struct ResponseFormat {
-    enum class Kind { kText, kJsonObject, kJsonSchema };
-    Kind kind = Kind::kText;
-    std::string name;     // kJsonSchema: of [A-Za-z0-9_-], 1 to 64 bytes
-    json::value schema;   // kJsonSchema
-    bool strict = false;
-};
-inline constexpr char kSchemaPath[] = "response_format.json_schema.schema";
 
 enum class ToolChoice { kAuto, kRequired, kNamed };
 

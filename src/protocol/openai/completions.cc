@@ -32,6 +32,7 @@ Result<CompletionRequest> parse_completion(const json::value& body) {
     request.prompts = *std::move(prompts);
     request.generation.max_tokens = kCompletionMaxTokensDefault;
     GANTRY_TRY(parse_generation(fields, request.generation));
+    GANTRY_TRY(parse_response_format(fields, request.response_format));
     if (const json::value* echo = find(fields, "echo")) {
         Result<bool> flag = as_bool(*echo, "echo");
         if (!flag) {

@@ -9,6 +9,7 @@
 #include "base/result.h"
 #include "protocol/openai/generation.h"
 #include "protocol/openai/prompts.h"
+#include "protocol/openai/response_format.h"
 
 namespace gantry::protocol::openai {
 
@@ -19,6 +20,7 @@ struct CompletionRequest {
     std::string model;
     std::vector<Prompt> prompts;  // 1..kPromptsMax; choice index = prompt index * n + choice
     bool echo = false;            // the prompt's text stands before the answer's
+    ResponseFormat response_format;
     Generation generation;        // logprobs: the legacy number lands in top_logprobs
 };
 

@@ -91,12 +91,17 @@ void append_message(std::string& out, const Choice& choice) {
 }
 
 // The end of a choice and, for chunks, of its event.
-void append_finish(std::string& out, std::string_view logprobs, std::string_view finish_reason) {
+void append_finish(std::string& out, std::string_view logprobs, std::string_view finish_reason,
+                   std::string_view stop_reason = {}) {
     out.append(R"(,"logprobs":)").append(logprobs).append(R"(,"finish_reason":)");
     if (finish_reason.empty()) {
         out += "null";
     } else {
         append_string(out, finish_reason);
+    }
+    if (!stop_reason.empty()) {
+        out += R"(,"stop_reason":)";
+        append_string(out, stop_reason);
     }
     out += '}';
 }
@@ -215,11 +220,12 @@ void AnswerWriter::call_chunk(std::string& out, uint32_t choice, uint32_t index,
 }
 
 void AnswerWriter::finish_chunk(std::string& out, uint32_t choice,
-                                std::string_view finish_reason) const {
+                                std::string_view finish_reason,
+                                std::string_view stop_reason) const {
     out.append(chunk_head_).append(R"({"index":)");
     append_integer(out, choice);
     out += kind_ == AnswerKind::kChat ? R"(,"delta":{})" : R"(,"text":"")";
-    append_finish(out, "null", finish_reason);
+    append_finish(out, "null", finish_reason, stop_reason);
     out += "]}";
 }
 
@@ -242,7 +248,7 @@ void AnswerWriter::answer(std::string& out, const std::vector<Choice>& choices, 
             out += R"(,"text":)";
             append_string(out, choice.text);
         }
-        append_finish(out, choice.logprobs, choice.finish_reason);
+        append_finish(out, choice.logprobs, choice.finish_reason, choice.stop_reason);
     }
     out += ']';
     append_totals(out, usage, timings);

@@ -69,6 +69,7 @@ struct Choice {
     std::string text;
     std::string finish_reason;  // "stop", "length", "tool_calls"
     std::string logprobs = "null";  // JSON
+    std::string stop_reason{};           // as for finish_chunk()
     std::string reasoning{};             // chat only, as what follows
     std::vector<ToolCall> tool_calls{};  // with some, an empty text is null
 };
@@ -92,7 +93,9 @@ public:
     void reasoning_chunk(std::string& out, uint32_t choice, std::string_view text) const;
     // A piece of the call `index`: its head has id and name, the others only arguments.
     void call_chunk(std::string& out, uint32_t choice, uint32_t index, const ToolCall& piece) const;
-    void finish_chunk(std::string& out, uint32_t choice, std::string_view finish_reason) const;
+    // `stop_reason`: the stop string that ended it (vLLM's field); empty: none did.
+    void finish_chunk(std::string& out, uint32_t choice, std::string_view finish_reason,
+                      std::string_view stop_reason) const;
     void usage_chunk(std::string& out, const Usage& usage, const AnswerTimings& timings) const;
     void answer(std::string& out, const std::vector<Choice>& choices, const Usage& usage,
                 const AnswerTimings& timings) const;

@@ -38,7 +38,7 @@ const json::object& choice_of(const json::object& chunk) {
 TEST_F(Writer, ChunksShareIdAndTimeAndHaveNoUsage) {
     const json::object chunks[] = {made(chat_, &AnswerWriter::role_chunk, 0),
                                    made(chat_, &AnswerWriter::text_chunk, 1, "x", "null"),
-                                   made(chat_, &AnswerWriter::finish_chunk, 1, "stop")};
+                                   made(chat_, &AnswerWriter::finish_chunk, 1, "stop", "")};
     for (const json::object& chunk : chunks) {
         EXPECT_EQ(chunk.at("id"), json::value(chat_.id()));
         EXPECT_EQ(chunk.at("created"), 5);
@@ -60,7 +60,7 @@ TEST_F(Writer, ChunksShareIdAndTimeAndHaveNoUsage) {
     EXPECT_EQ(legacy.at("object"), "text_completion");
     EXPECT_EQ(choice_of(legacy).at("text"), "x");
     EXPECT_EQ(choice_of(legacy).at("index"), 2);
-    const json::object end = made(completion_, &AnswerWriter::finish_chunk, 0, "length");
+    const json::object end = made(completion_, &AnswerWriter::finish_chunk, 0, "length", "");
     EXPECT_EQ(choice_of(end).at("text"), "");
 }
 

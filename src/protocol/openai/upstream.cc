@@ -63,6 +63,7 @@ constexpr std::string_view kCompletionFields[] = {
     "frequency_penalty",
     "logit_bias",
     "logprobs",
+    "response_format",
     "user",
     "ignore_eos",
     "min_tokens",
@@ -80,6 +81,10 @@ constexpr std::string_view kEmbeddingFields[] = {
 };
 constexpr std::string_view kRerankFields[] = {
     "model", "query", "documents", "top_n", "return_documents",
+};
+constexpr std::string_view kTokenizeFields[] = {
+    "model",       "prompt", "content", "tokens",           "messages",           "tools",
+    "tool_choice", "add_special",       "add_special_tokens", "chat_template_kwargs",
 };
 constexpr std::string_view kStreamOptions[] = {"include_usage"};
 constexpr std::string_view kTemplateKwargs[] = {"enable_thinking"};
@@ -135,6 +140,8 @@ std::span<const std::string_view> completion_fields() { return kCompletionFields
 std::span<const std::string_view> embedding_fields() { return kEmbeddingFields; }
 
 std::span<const std::string_view> rerank_fields() { return kRerankFields; }
+
+std::span<const std::string_view> tokenize_fields() { return kTokenizeFields; }
 
 json::object forward_body(const json::object& original, std::span<const std::string_view> allowed) {
     json::object body;

@@ -20,6 +20,7 @@ std::span<const std::string_view> chat_fields();
 std::span<const std::string_view> completion_fields();
 std::span<const std::string_view> embedding_fields();
 std::span<const std::string_view> rerank_fields();
+std::span<const std::string_view> tokenize_fields();
 
 // Only the allowed fields, in their order of arrival; inside stream_options and
 // chat_template_kwargs only what we know. service_tier "priority" becomes "default" and a negative
