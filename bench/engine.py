@@ -4,16 +4,15 @@ import argparse
 import json
 import os
 import pathlib
-import platform
 import signal
 import subprocess
 import sys
-import time
 
 from common import MODELS, ROOT
 from engine_suite import report
-from engine_suite.experiments import EXPERIMENTS, Plan, say
-from engine_suite.servers import RIVALS
+from engine_suite.experiments import EXPERIMENTS, Plan
+from suite.report import say
+from suite.servers import RIVALS
 
 MAIN, SMALL, LARGE, REQUANTIZED = "qwen2.5-coder-0.5b", "smollm2-135m", "qwen2.5-coder-1.5b", "qwen2.5-coder-0.5b-q4_0"
 BESIDE = [(case, model) for model in (SMALL, REQUANTIZED, LARGE) for case in ("equal", "different")]
@@ -37,26 +36,14 @@ def model_path(name):
 def best_flags(quick):
     if quick:   # One thread: with two it stands still beside other work.
         return dict.fromkeys(("equal", "different"), dict.fromkeys(("ttft_ms", "tok_s"), ["-t", "1"]))
-    path = report.FOLDER / f"flags.{MAIN}.json"
+    path = report.PAGE.folder / f"flags.{MAIN}.json"
     return json.loads(path.read_text())["best"] if path.exists() else {}
 
 
-def machine(load_before):
-    cpu = next((line.split(":")[1].strip() for line in open("/proc/cpuinfo") if line.startswith("model name")), "unknown")
-    return {"cpu": cpu, "cores": os.cpu_count(), "kernel": platform.release(), "load_before": load_before, "load_after": os.getloadavg()[0]}
-
-
 def run(experiment, model, rounds, chosen):
-    load, begin = os.getloadavg()[0], time.monotonic()
-    say(f"{experiment}, {model}, {rounds} rounds (load {load:.2f})")
+    say(f"{experiment}, {model}, {rounds} rounds (load {os.getloadavg()[0]:.2f})")
     plan = Plan(model, model_path(model), rounds, chosen.quick, best_flags(chosen.quick), not chosen.no_vllm, tuple(chosen.gantry_flags.split()))
-    raw = EXPERIMENTS[experiment](plan)
-    commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], cwd=ROOT, capture_output=True, text=True).stdout.strip()
-    raw = {"experiment": experiment, "model": model, "quick": chosen.quick, "rounds": rounds, "commit": commit,
-           "at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()), "seconds": round(time.monotonic() - begin), "machine": machine(load), **raw}
-    report.FOLDER.mkdir(parents=True, exist_ok=True)
-    (report.FOLDER / f"{experiment}.{model}.json").write_text(json.dumps(raw, separators=(",", ":")).replace('{"who"', '\n{"who"') + "\n")
-    say(f"{experiment}: {raw['seconds']} s")
+    report.PAGE.keep(experiment, lambda: EXPERIMENTS[experiment](plan), model, quick=chosen.quick, rounds=rounds)
 
 
 def jobs(chosen):
@@ -85,7 +72,8 @@ def main():
     # A killed run stops its servers as an interrupted one does: frozen and in groups of their own, nobody else would.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit("terminated"))
     if chosen.quick:   # Not beside what was measured.
-        report.FOLDER, report.PAGE, report.MAIN = ROOT / "build/bench/engine", ROOT / "build/bench/engine.md", SMALL
+        report.PAGE.only_try()
+        report.MAIN = SMALL
     if chosen.experiments != ["report"]:
         for job in jobs(chosen):
             run(*job, chosen)

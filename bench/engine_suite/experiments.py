@@ -11,6 +11,7 @@ import zlib
 
 from common import environment
 from engine_suite.servers import LLAMA_SERVER, client_words, fleet, gantry, llama, measure, record, vllm, vllm_ready, warm
+from suite.report import say
 
 SIX = {"equal": ["compare", "-n", 6], "different": ["bench", "-c", 6, "--requests", 6, "--prompt-tokens", 304]}   # 334 with the template
 CANDIDATES = [[], ["-fa", "on"], ["-fa", "off"], ["-b", "512"], ["-ub", "128"], ["-ub", "1024"], ["-t", "1"], ["-t", "1", "-tb", "2"],
@@ -45,10 +46,6 @@ class Plan:
             if flags not in chosen:
                 chosen.append(flags)
         return [llama(self.path, *flags) for flags in chosen]
-
-
-def say(text):
-    print(f"{time.strftime('%H:%M:%S')} {text}", flush=True)
 
 
 def rounds_of(plan, servers, each):

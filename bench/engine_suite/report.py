@@ -1,51 +1,17 @@
-"""docs/perf/engine.md and its plots from the raw samples in docs/perf/engine/: measures nothing, so that it can be made anew at any
-time, from however many experiments there are. What a person adds stands in docs/perf/engine/notes.md and is copied in."""
-import json
+"""docs/perf/engine.md and its plots from the raw samples in docs/perf/engine/."""
 import statistics
 
-import matplotlib
+from suite.report import (Page, bars, colour, goal, goals_section, names, noise, own, plt, save, servers_section, spread, table,
+                          values)
 
-matplotlib.use("svg")
-import matplotlib.pyplot as plt  # noqa: E402
-
-from common import ROOT  # noqa: E402
-
-PAGE, FOLDER = ROOT / "docs/perf/engine.md", ROOT / "docs/perf/engine"
+PAGE = Page("engine")
 MAIN, SMALL = "qwen2.5-coder-0.5b", "smollm2-135m"
-plt.rcParams.update({"svg.hashsalt": "gantry", "svg.fonttype": "none", "font.size": 9, "axes.grid": True, "grid.alpha": 0.3,
-                     "axes.spines.top": False, "axes.spines.right": False})
-
-
-def values(records, who, key, case=None):
-    return [r[key] for r in records if r["who"] == who and r.get("case") == case]
-
-
-def names(records):
-    return list(dict.fromkeys(sorted((r["who"] for r in records), key=lambda who: (who != "gantry", who))))
-
-
-def spread(found, digits=0):
-    if not found:
-        return "–"
-    return f"{statistics.median(found):,.{digits}f} ({min(found):,.{digits}f}–{max(found):,.{digits}f}, {len(found)})"
 
 
 def rival_of(records, key, lowest, case=None):
     """The llama-server that is best by this figure's median."""
     rivals = [who for who in names(records) if who.startswith("llama-server")]
     return (min if lowest else max)(rivals, key=lambda who: statistics.median(values(records, who, key, case)), default=None)
-
-
-def goal(raws, experiment, model, what, target, at_most, found):
-    """One line of the table of goals. `found`: (value, ours, theirs) from the experiment's raw samples; None where they lack a part."""
-    raw = raws.get((experiment, model))
-    measured = found(raw) if raw else None
-    row = {"experiment": experiment, "what": what, "goal": f"{'≤' if at_most else '≥'} {target:g}", "value": None, "quick": raw and raw["quick"]}
-    if measured:
-        value, row["ours"], row["theirs"] = measured
-        missed = (value / target if at_most else target / value if value else float("inf")) if target else 1 + value
-        row.update(value=value, factor=missed)
-    return row
 
 
 def against(key, lowest, digits=0, fit=lambda records: records):
@@ -121,13 +87,6 @@ def chat_records(raw):
     return made
 
 
-def own(records, key, digits=2, scale=1.0):
-    """A goal on our own figure; the rivals' beside it."""
-    ours = [v * scale for v in values(records, "gantry", key)]
-    theirs = ", ".join(f"{statistics.median(values(records, who, key)) * scale:.{digits}f} `{who}`" for who in names(records) if who != "gantry")
-    return (statistics.median(ours), spread(ours, digits), theirs) if ours else None
-
-
 def busy_records(raw):
     made = []
     for who in names(raw["records"]):
@@ -142,46 +101,22 @@ def plan_records(raw):
 
 def goals(raws):
     return [
-        goal(raws, "equal", MAIN, "6 equal prompts: mean TTFT, ratio to llama-server", 0.20, True, against("ttft_ms", True)),
-        goal(raws, "equal", MAIN, "6 equal prompts: throughput, ratio", 1.9, False, against("tok_s", False, 1)),
-        goal(raws, "different", MAIN, "6 different prompts: mean TTFT, ratio", 0.67, True, against("ttft_ms", True)),
-        goal(raws, "different", MAIN, "6 different prompts: throughput, ratio", 1.05, False, against("tok_s", False, 1)),
-        goal(raws, "late", MAIN, "8 streams, then 1,900 words: worst ITL ÷ median", 2.5, True, late_goal),
-        goal(raws, "late", MAIN, "the long prompt's TTFT, ratio", 1.25, True, late_ttft),
-        goal(raws, "poisson", SMALL, "highest rate with 90 % within TTFT 2 s and TPOT 100 ms, ratio", 1.5, False, rate_goal),
-        goal(raws, "chat", MAIN, "TTFT of turns 2–6 ÷ cold prompt's", 0.25, True, lambda raw: own(chat_records(raw), "ratio")),
-        goal(raws, "busy", MAIN, "share of throughput kept beside a busy process", 0.5, False, lambda raw: own(busy_records(raw), "kept")),
-        goal(raws, "start", MAIN, "exec to first token, ratio", 0.6, True, against("first_token_ms", True)),
-        goal(raws, "idle", MAIN, "idle engine: ticks of CPU over ten seconds", 0, True, lambda raw: own(raw["records"], "ticks", 0)),
-        goal(raws, "plan", MAIN, "planning at 32 sequences, µs a step", 100, True, lambda raw: own(plan_records(raw), "us", 1)),
+        goal(raws.get(("equal", MAIN)), "6 equal prompts: mean TTFT, ratio to llama-server", 0.20, True, against("ttft_ms", True)),
+        goal(raws.get(("equal", MAIN)), "6 equal prompts: throughput, ratio", 1.9, False, against("tok_s", False, 1)),
+        goal(raws.get(("different", MAIN)), "6 different prompts: mean TTFT, ratio", 0.67, True, against("ttft_ms", True)),
+        goal(raws.get(("different", MAIN)), "6 different prompts: throughput, ratio", 1.05, False, against("tok_s", False, 1)),
+        goal(raws.get(("late", MAIN)), "8 streams, then 1,900 words: worst ITL ÷ median", 2.5, True, late_goal),
+        goal(raws.get(("late", MAIN)), "the long prompt's TTFT, ratio", 1.25, True, late_ttft),
+        goal(raws.get(("poisson", SMALL)), "highest rate with 90 % within TTFT 2 s and TPOT 100 ms, ratio", 1.5, False, rate_goal),
+        goal(raws.get(("chat", MAIN)), "TTFT of turns 2–6 ÷ cold prompt's", 0.25, True, lambda raw: own(chat_records(raw), "ratio")),
+        goal(raws.get(("busy", MAIN)), "share of throughput kept beside a busy process", 0.5, False, lambda raw: own(busy_records(raw), "kept")),
+        goal(raws.get(("start", MAIN)), "exec to first token, ratio", 0.6, True, against("first_token_ms", True)),
+        goal(raws.get(("idle", MAIN)), "idle engine: ticks of CPU over ten seconds", 0, True, lambda raw: own(raw["records"], "ticks", 0)),
+        goal(raws.get(("plan", MAIN)), "planning at 32 sequences, µs a step", 100, True, lambda raw: own(plan_records(raw), "us", 1)),
     ]
 
 
 # ---- plots ------------------------------------------------------------------------------------------------------------------
-def save(figure, name):
-    figure.tight_layout()
-    figure.savefig(FOLDER / f"{name}.svg", metadata={"Date": None})
-    plt.close(figure)
-    return f"![{name}](engine/{name}.svg)\n"
-
-
-def colour(who, order):
-    return "#0f766e" if who == "gantry" else plt.get_cmap("tab10")((1 + order) % 10)
-
-
-def bars(name, panels):
-    """panels: (title, {who: values}); a bar is the median, the dots are the rounds."""
-    figure, axes = plt.subplots(1, len(panels), figsize=(4.6 * len(panels), 2.6), squeeze=False)
-    for axis, (title, by) in zip(axes[0], panels):
-        for i, (who, found) in enumerate(by.items()):
-            axis.barh(i, statistics.median(found), color=colour(who, i), alpha=0.75)
-            axis.plot(found, [i] * len(found), "k.", markersize=4)
-        axis.set_yticks(range(len(by)), list(by))
-        axis.invert_yaxis()
-        axis.set_title(title)
-    return save(figure, name)
-
-
 def late_plot(raw):
     figure, axis = plt.subplots(figsize=(8, 3))
     for i, who in enumerate(names(raw["records"])):
@@ -192,7 +127,7 @@ def late_plot(raw):
         axis.axvline(late["start_s"] + late["ttft_ms"] / 1000, color=colour(who, i), linestyle=":")
     axis.set(yscale="log", xlabel="s since the run began (dotted: the long prompt's first token)", ylabel="gap between tokens, ms")
     axis.legend()
-    return save(figure, "late")
+    return save(PAGE, figure, "late")
 
 
 def rate_plot(raw):
@@ -203,7 +138,7 @@ def rate_plot(raw):
     axis.axhline(90, color="grey", linestyle=":")
     axis.set(xlabel="requests a second offered", ylabel="% that kept the SLO", ylim=(0, 103))
     axis.legend()
-    return save(figure, "poisson")
+    return save(PAGE, figure, "poisson")
 
 
 def chat_plot(raw):
@@ -215,35 +150,10 @@ def chat_plot(raw):
         axis.axhline(statistics.median(r["cold_ms"] for r in runs), color=colour(who, i), linestyle=":", label=f"{who}, cold")
     axis.set(xlabel="turn", ylabel="TTFT, ms", ylim=(0, None))
     axis.legend()
-    return save(figure, "chat")
+    return save(PAGE, figure, "chat")
 
 
 # ---- the page ---------------------------------------------------------------------------------------------------------------
-def table(head, rows):
-    lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
-    return "\n".join(lines + ["| " + " | ".join(str(cell) for cell in row) + " |" for row in rows]) + "\n"
-
-
-def verdict(row):
-    if row["value"] is None:
-        return "not measured"
-    if row["factor"] <= 1:
-        return "met"
-    return f"**missed by {row['factor']:.2f}×**"
-
-
-def goals_section(rows):
-    cells = [(r["what"], r["goal"], f"**{r['value']:.2f}**" if r["value"] is not None else "–", r.get("ours", "–"), r.get("theirs", "–"),
-              verdict(r) + (" (smoke test)" if r["quick"] else "")) for r in rows]
-    text = table(["experiment", "goal", "measured", "Gantry", "rival", ""], cells)
-    missed = [r for r in rows if r["value"] is not None and r["factor"] > 1]
-    text += "\nRatios are medians of the rounds' own ratios; figures are median (least–most, rounds).\n\n## Goals missed\n"
-    for r in missed:
-        more = "; by over a third, so that the issue stays open" if r["factor"] > 4 / 3 else ""
-        text += f"- {r['what']}: {r['value']:.2f} instead of {r['goal']}, a factor of {r['factor']:.2f}{more}.\n"
-    return text + ("" if missed else "None of those measured.\n")
-
-
 def six_section(raws, case, title):
     text = ""
     for (experiment, model), raw in sorted(raws.items()):
@@ -255,7 +165,7 @@ def six_section(raws, case, title):
                  f"{100 * sum(values(records, who, 'client_cpu_s')) / sum(values(records, who, 'wall_s')):.1f} %", sum(values(records, who, "failed")))
                 for who in names(records)]
         text += f"\n### {title}: {model}{noise(raw)}\n" + table(["", "mean TTFT, ms", "TPOT, ms", "tok/s", "tokens in", "client's CPU", "failed"], rows)
-        text += "\n" + bars(f"{case}.{model}", [(f"mean TTFT, ms ({model})", {w: values(records, w, "ttft_ms") for w in names(records)}),
+        text += "\n" + bars(PAGE, f"{case}.{model}", [(f"mean TTFT, ms ({model})", {w: values(records, w, "ttft_ms") for w in names(records)}),
                                                  ("tok/s", {w: values(records, w, "tok_s") for w in names(records)})])
     return text
 
@@ -291,37 +201,13 @@ def other_sections(raws):
     ])
 
 
-def noise(raw):
-    if raw["quick"]:
-        return " (smoke test: not a measurement)"
-    return f" (load {raw['machine']['load_before']:.1f} before it began: others computed too)" if raw["machine"]["load_before"] > 0.7 else ""
-
-
-def servers_section(raws):
-    commands = {}
-    for raw in raws.values():
-        for who, told in raw["servers"].items():
-            commands.setdefault(who, told["command"])
-    machine = next(iter(raws.values()))["machine"]
-    dates = sorted({(raw["at"][:10], raw["commit"]) for raw in raws.values()})
-    return (f"{machine['cores']} cores of {machine['cpu']}, Linux {machine['kernel']}; measured "
-            + ", ".join(f"{date} at {commit}" for date, commit in dates) + ".\n\n" + table(
-                ["server", "started as (with a model and port)"], [(f"`{who}`", f"`{command}`") for who, command in sorted(commands.items())]))
-
-
 def write():
-    raws = {}
-    for path in sorted(FOLDER.glob("*.json")):
-        raw = json.loads(path.read_text())
-        raws[raw["experiment"], raw["model"]] = raw
-    if not raws:
-        raise SystemExit("no raw samples in docs/perf/engine/: measure first")
-    notes = FOLDER / "notes.md"
-    PAGE.write_text(
-        "# The engine against its rivals\n\nMade by `./dev bench engine` from the raw samples in `docs/perf/engine/`; edit "
-        "`docs/perf/engine/notes.md`, not this page. Same files, one client, one\nserver computing at a time, rounds interleaved, fresh prompts each "
-        "round, temperature 0.7, a seed each, no merging of equal streams.\nMain model: Qwen2.5-Coder-0.5B-Instruct Q4_K_M as packaged.\n\n"
-        + goals_section(goals(raws)) + ("\n" + notes.read_text() if notes.exists() else "")
-        + "\n## Figures\n" + six_section(raws, "equal", "Six equal prompts") + six_section(raws, "different", "Six different prompts")
-        + other_sections(raws) + "\n## Set-up\n" + servers_section(raws))
-    print(f"wrote {PAGE.relative_to(ROOT)}")
+    raws = PAGE.raws()
+    PAGE.write(
+        "The engine against its rivals",
+        "Made by `./dev bench engine` from the raw samples in `docs/perf/engine/`; edit `docs/perf/engine/notes.md`, not this page. Same "
+        "files, one client, one\nserver computing at a time, rounds interleaved, fresh prompts each round, temperature 0.7, a seed each, no "
+        "merging of equal streams.\nMain model: Qwen2.5-Coder-0.5B-Instruct Q4_K_M as packaged.",
+        goals_section(goals(raws)),
+        "## Figures\n" + six_section(raws, "equal", "Six equal prompts") + six_section(raws, "different", "Six different prompts")
+        + other_sections(raws) + "\n## Set-up (commands without model and port)\n" + servers_section(list(raws.values())))

@@ -1,0 +1,1 @@
+"""The parts of `./dev bench gateway`: gateways under test, experiments, report."""
