@@ -1,114 +1,304 @@
+// A pass over the text by recursive descent. What it takes is what parse_json() takes, but for the size of numbers.
+
 #include "gateway/event_check.h"
 
-#include <array>
-#include <boost/json/basic_parser_impl.hpp>
+#include <bit>
+#include <cstdint>
 #include <cstring>
+#include <string>
 
 #include "base/json.h"
 
 namespace gantry::gateway {
 namespace {
 
-using boost::json::error_code;
-using boost::json::string_view;
+static_assert(std::endian::native == std::endian::little);
 
-// Takes the parser's events. Depth 1 is inside the root object, 2 inside a value of it.
-struct Handler {
-    static constexpr size_t max_object_size = static_cast<size_t>(-1);
-    static constexpr size_t max_array_size = static_cast<size_t>(-1);
-    static constexpr size_t max_key_size = static_cast<size_t>(-1);
-    static constexpr size_t max_string_size = static_cast<size_t>(-1);
+// A string as it stands between its quotes.
+struct Text {
+    std::string_view raw;
+    bool escaped = false;
+};
 
-    EventFacts facts;
-    bool root_is_object = false;
-    int depth = 0;
-    std::array<char, 24> key_text{};   // of the last key; a longer one is none of ours
-    size_t key_size = 0;
-    enum class Top { kOther, kError, kUsage, kChoices } top = Top::kOther;
+// Not 0 if any of eight bytes is a quote, a backslash, a control character or no ASCII: the lowest bit set is of the first of them.
+uint64_t specials(uint64_t eight) {
+    constexpr uint64_t kOnes = 0x0101010101010101;
+    constexpr uint64_t kHighs = 0x8080808080808080;
+    const auto has_zero = [](uint64_t word) { return (word - kOnes) & ~word & kHighs; };
+    return has_zero(eight ^ (kOnes * '"')) | has_zero(eight ^ (kOnes * '\\')) | ((eight - kOnes * 0x20) & ~eight & kHighs) | (eight & kHighs);
+}
 
-    std::string_view key() const {
-        return key_size <= key_text.size() ? std::string_view(key_text.data(), key_size) : std::string_view();
-    }
-    void add_to_key(string_view part) {
-        if (key_size + part.size() <= key_text.size()) std::memcpy(key_text.data() + key_size, part.data(), part.size());
-        key_size += part.size();
-    }
-    bool scalar(bool null) {
-        if (depth == 1 && top == Top::kError && !null) facts.error = true;
-        return true;
+class Scanner {
+public:
+    explicit Scanner(std::string_view text) : begin_(text.data()), at_(begin_), end_(begin_ + text.size()) {}
+
+    std::optional<EventFacts> run() {
+        skip_space();
+        if (!take('{') || !root()) return std::nullopt;
+        skip_space();
+        return at_ == end_ ? std::optional(facts_) : std::nullopt;
     }
 
-    bool on_document_begin(error_code&) { return true; }
-    bool on_document_end(error_code&) { return true; }
-    bool on_object_begin(error_code&) {
-        if (depth == 0) root_is_object = true;
-        if (depth == 1 && top == Top::kError) facts.error = true;
-        if (depth == 1 && top == Top::kUsage) facts.usage = true;
-        ++depth;
-        key_size = 0;
+private:
+    enum class Key { kOther, kError, kUsage, kChoices, kModel };
+
+    size_t offset() const { return static_cast<size_t>(at_ - begin_); }
+    bool take(char c) {
+        if (at_ == end_ || *at_ != c) return false;
+        ++at_;
         return true;
     }
-    bool on_object_end(size_t, error_code&) {
-        --depth;
-        key_size = 0;
+    void skip_space() {
+        while (at_ != end_ && (*at_ == ' ' || *at_ == '\t' || *at_ == '\r' || *at_ == '\n')) ++at_;
+    }
+    bool word(std::string_view rest) {
+        if (static_cast<size_t>(end_ - at_) < rest.size() || std::memcmp(at_, rest.data(), rest.size()) != 0) return false;
+        at_ += rest.size();
         return true;
     }
-    bool on_array_begin(error_code&) {
-        if (depth == 1 && top == Top::kError) facts.error = true;
-        ++depth;
-        return true;
+
+    // ---- the top level, behind its brace
+
+    bool root() {
+        skip_space();
+        if (take('}')) return true;
+        std::optional<size_t> comma;   // before this member
+        for (;;) {
+            const size_t member = offset();
+            Text name;
+            if (!string(name)) return false;
+            const Key key = key_of(name);
+            skip_space();
+            if (!take(':')) return false;
+            skip_space();
+            const size_t value_at = offset();
+            if (!top_value(key)) return false;
+            if (key == Key::kModel) {
+                ++facts_.models;
+                facts_.model = {value_at, offset()};
+            }
+            const bool usage = key == Key::kUsage;
+            if (usage) {
+                ++facts_.usages;
+                facts_.usage_member = {comma.value_or(member), offset()};
+            }
+            skip_space();
+            if (take('}')) return true;
+            const size_t next_comma = offset();
+            if (!take(',')) return false;
+            skip_space();
+            if (usage && !comma) facts_.usage_member.end = offset();
+            comma = next_comma;
+        }
     }
-    bool on_array_end(size_t size, error_code&) {
-        --depth;
-        if (depth == 1 && top == Top::kChoices) facts.no_choices = size == 0;
-        return true;
+
+    bool top_value(Key key) {
+        const char first = at_ == end_ ? '\0' : *at_;
+        switch (key) {
+            case Key::kError:
+                if (first != 'n') facts_.error = true;
+                break;
+            case Key::kUsage:
+                facts_.usage_key = true;
+                facts_.usage = facts_.usage || first == '{';
+                break;
+            case Key::kChoices: {
+                in_choices_ = true;
+                const bool valid = value(1, false);
+                in_choices_ = false;
+                if (first == '[') facts_.no_choices = empty_array_;
+                return valid;
+            }
+            default:
+                break;
+        }
+        return value(1, false);
     }
-    bool on_key_part(string_view part, size_t total, error_code&) {
-        if (total == part.size()) key_size = 0;
-        add_to_key(part);
-        return true;
+
+    Key key_of(const Text& name) const {
+        if (!name.escaped) return key_of(name.raw);
+        const Result<json::value> plain = parse_json("\"" + std::string(name.raw) + "\"");   // nobody writes so
+        return plain && plain->is_string() ? key_of(std::string_view(plain->get_string())) : Key::kOther;
     }
-    bool on_key(string_view part, size_t total, error_code&) {
-        if (total == part.size()) key_size = 0;
-        add_to_key(part);
-        if (depth == 1) {
-            const std::string_view name = key();
-            top = name == "error" ? Top::kError : name == "usage" ? Top::kUsage : name == "choices" ? Top::kChoices : Top::kOther;
-            if (top == Top::kUsage) facts.usage_key = true;
+    static Key key_of(std::string_view name) {
+        if (name == "error") return Key::kError;
+        if (name == "usage") return Key::kUsage;
+        if (name == "choices") return Key::kChoices;
+        return name == "model" ? Key::kModel : Key::kOther;
+    }
+    static bool is_text_key(const Text& name) {
+        if (name.escaped) {
+            const Result<json::value> plain = parse_json("\"" + std::string(name.raw) + "\"");
+            return plain && plain->is_string() && is_text_key(Text{std::string_view(plain->get_string()), false});
+        }
+        switch (name.raw.size()) {
+            case 4: return name.raw == "text";
+            case 7: return name.raw == "content";
+            case 9: return name.raw == "reasoning" || name.raw == "arguments";
+            case 17: return name.raw == "reasoning_content";
+            default: return false;
+        }
+    }
+
+    // ---- values; `depth` is of what they stand in, `readable` whether a string would be for a person
+
+    bool value(size_t depth, bool readable) {
+        if (at_ == end_) return false;
+        switch (*at_) {
+            case '{':
+                ++at_;
+                return depth < kJsonDepthMax && object(depth + 1);
+            case '[':
+                ++at_;
+                return depth < kJsonDepthMax && array(depth + 1, readable);
+            case '"': {
+                Text text;
+                if (!string(text)) return false;
+                if (readable && !text.raw.empty()) facts_.output = true;
+                return true;
+            }
+            case 't': return word("true");
+            case 'f': return word("false");
+            case 'n': return word("null");
+            default: return number();
+        }
+    }
+
+    bool object(size_t depth) {
+        skip_space();
+        if (take('}')) return true;
+        for (;;) {
+            Text name;
+            if (!string(name)) return false;
+            skip_space();
+            if (!take(':')) return false;
+            skip_space();
+            if (!value(depth, in_choices_ && depth >= 3 && is_text_key(name))) return false;
+            skip_space();
+            if (take('}')) return true;
+            if (!take(',')) return false;
+            skip_space();
+        }
+    }
+
+    bool array(size_t depth, bool readable) {
+        skip_space();
+        if (take(']')) {
+            empty_array_ = true;
+            return true;
+        }
+        for (;;) {
+            if (!value(depth, readable)) return false;
+            skip_space();
+            if (take(']')) {
+                empty_array_ = false;
+                return true;
+            }
+            if (!take(',')) return false;
+            skip_space();
+        }
+    }
+
+    bool digits() {
+        const char* const first = at_;
+        while (at_ != end_ && *at_ >= '0' && *at_ <= '9') ++at_;
+        return at_ != first;
+    }
+
+    bool number() {
+        take('-');
+        if (!take('0') && !digits()) return false;
+        if (take('.') && !digits()) return false;
+        if (take('e') || take('E')) {
+            if (!take('+')) take('-');
+            return digits();
         }
         return true;
     }
-    bool on_string_part(string_view, size_t, error_code&) { return true; }
-    bool on_string(string_view, size_t total, error_code&) {
-        if (depth >= 3 && total > 0 && top == Top::kChoices) {
-            const std::string_view name = key();
-            if (name == "content" || name == "text" || name == "reasoning_content" || name == "reasoning" || name == "arguments") {
-                facts.output = true;
+
+    bool string(Text& out) {
+        if (!take('"')) return false;
+        const char* const first = at_;
+        for (;;) {
+            for (uint64_t eight; end_ - at_ >= 8; at_ += 8) {
+                std::memcpy(&eight, at_, 8);   // the first byte lowest
+                const uint64_t found = specials(eight);
+                if (found == 0) continue;
+                at_ += std::countr_zero(found) / 8;
+                break;
+            }
+            while (at_ != end_ && *at_ != '"' && *at_ != '\\' && *at_ >= 0x20) ++at_;
+            if (at_ == end_) return false;
+            const auto c = static_cast<unsigned char>(*at_);
+            if (c == '"') {
+                out.raw = {first, static_cast<size_t>(at_ - first)};
+                ++at_;
+                return true;
+            }
+            if (c == '\\') {
+                out.escaped = true;
+                if (!escape()) return false;
+            } else if (c < 0x20 || !character(c)) {
+                return false;
             }
         }
-        return scalar(false);
     }
-    bool on_number_part(string_view, error_code&) { return true; }
-    bool on_int64(int64_t, string_view, error_code&) { return scalar(false); }
-    bool on_uint64(uint64_t, string_view, error_code&) { return scalar(false); }
-    bool on_double(double, string_view, error_code&) { return scalar(false); }
-    bool on_bool(bool, error_code&) { return scalar(false); }
-    bool on_null(error_code&) { return scalar(true); }
-    bool on_comment_part(string_view, error_code&) { return true; }
-    bool on_comment(string_view, error_code&) { return true; }
+
+    // Four hexadecimal digits; -1: not that.
+    int hex4() {
+        if (end_ - at_ < 4) return -1;
+        int code = 0;
+        for (int i = 0; i < 4; ++i) {
+            const char c = *at_++;
+            const int digit = c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
+            if (digit < 0) return -1;
+            code = code * 16 + digit;
+        }
+        return code;
+    }
+
+    bool escape() {
+        ++at_;
+        if (at_ == end_) return false;
+        const char c = *at_++;
+        if (c != 'u') return std::string_view("\"\\/bfnrt").find(c) != std::string_view::npos;
+        const int code = hex4();
+        if (code < 0 || (code >= 0xdc00 && code <= 0xdfff)) return false;
+        if (code < 0xd800 || code > 0xdbff) return true;
+        if (!word("\\u")) return false;
+        const int low = hex4();   // one half of a pair stands for nothing
+        return low >= 0xdc00 && low <= 0xdfff;
+    }
+
+    // A character of two to four bytes, as RFC 3629 has them.
+    bool character(unsigned char lead) {
+        const auto next = [this](int i) { return end_ - at_ > i ? static_cast<unsigned char>(at_[i]) : 0u; };
+        const auto tail = [&next](int i) { return (next(i) & 0xc0u) == 0x80u; };
+        int length = 0;
+        if (lead >= 0xc2 && lead <= 0xdf) {
+            length = tail(1) ? 2 : 0;
+        } else if (lead >= 0xe0 && lead <= 0xef) {
+            const bool shortest = lead != 0xe0 || next(1) >= 0xa0;
+            const bool surrogate = lead == 0xed && next(1) >= 0xa0;
+            length = tail(1) && tail(2) && shortest && !surrogate ? 3 : 0;
+        } else if (lead >= 0xf0 && lead <= 0xf4) {
+            const bool in_range = (lead != 0xf0 || next(1) >= 0x90) && (lead != 0xf4 || next(1) < 0x90);
+            length = tail(1) && tail(2) && tail(3) && in_range ? 4 : 0;
+        }
+        at_ += length;
+        return length > 0;
+    }
+
+    const char* const begin_;
+    const char* at_;
+    const char* const end_;
+    EventFacts facts_;
+    bool in_choices_ = false;
+    bool empty_array_ = false;   // the array closed last was
 };
 
 }  // namespace
 
-std::optional<EventFacts> check_event(std::string_view data) {
-    boost::json::parse_options options;
-    options.max_depth = kJsonDepthMax;
-    boost::json::basic_parser<Handler> parser(options);
-    error_code failure;
-    const size_t read = parser.write_some(false, data.data(), data.size(), failure);
-    if (failure || !parser.done() || !parser.handler().root_is_object) return std::nullopt;
-    const bool rest_is_space = data.find_first_not_of(" \t\r\n", read) == std::string_view::npos;
-    return rest_is_space ? std::optional(parser.handler().facts) : std::nullopt;
-}
+std::optional<EventFacts> check_event(std::string_view data) { return Scanner(data).run(); }
 
 }  // namespace gantry::gateway

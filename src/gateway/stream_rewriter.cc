@@ -26,7 +26,7 @@ Error engine_error(const std::string& data) {
 }
 
 void frame(std::string_view data, std::string& out) {
-    if (data.find_first_of("\r\n") != std::string_view::npos) {  // JSON over several lines: one data line for each
+    if (data.find('\n') != std::string_view::npos || data.find('\r') != std::string_view::npos) {  // JSON over several lines: one data line for each
         out += http::sse_event(data);
         return;
     }
@@ -55,6 +55,9 @@ std::string StreamRewriter::broken(const Error& error) {
     return out;
 }
 
+StreamRewriter::StreamRewriter(Options options)
+    : options_(std::move(options)), model_json_(json::serialize(json::value(options_.model))) {}
+
 Status StreamRewriter::take(const http::SseEvent& event, std::string& out) {
     if (done_) return Ok{};  // whatever stands behind the end is not for the client
     if (event.data.starts_with(openai::kStreamEnd)) {
@@ -66,8 +69,29 @@ Status StreamRewriter::take(const http::SseEvent& event, std::string& out) {
     if (facts->error || event.event == "error") return engine_error(event.data);
     if (facts->output) ++output_events_;
     const bool usage_unasked = facts->usage_key && !options_.wants_usage;
-    if (facts->usage || usage_unasked || options_.foreign || options_.translator != nullptr) return rewrite(event, usage_unasked, out);
-    frame(event.data, out);
+    if (facts->usage || facts->usages > 1 || (options_.foreign && facts->models != 1) || options_.translator != nullptr) {
+        return rewrite(event, usage_unasked, out);
+    }
+    if (!usage_unasked && !options_.foreign) {
+        frame(event.data, out);
+        return Ok{};
+    }
+    // The model's name replaced and "usage":null cut out, in the order in which they stand; the rest byte for byte.
+    const std::string_view data = event.data;
+    const Span cut = usage_unasked ? facts->usage_member : Span{};
+    const Span name = options_.foreign ? facts->model : Span{};
+    changed_.clear();
+    size_t from = 0;
+    const auto replace = [&](const Span& span, std::string_view by) {
+        changed_.append(data.substr(from, span.begin - from)).append(by);
+        from = span.end;
+    };
+    const bool cut_first = cut.begin < name.begin;
+    if (cut_first && usage_unasked) replace(cut, {});
+    if (options_.foreign) replace(name, model_json_);
+    if (!cut_first && usage_unasked) replace(cut, {});
+    changed_.append(data.substr(from));
+    frame(changed_, out);
     return Ok{};
 }
 

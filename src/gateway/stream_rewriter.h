@@ -19,7 +19,7 @@ public:
         bool wants_usage = false;   // the client asked for the usage chunk
         protocol::Translator* translator = nullptr;   // of another API's events; outlives the rewriter
     };
-    explicit StreamRewriter(Options options) : options_(std::move(options)) {}
+    explicit StreamRewriter(Options options);
 
     // The events before the engine's, and those after its last one: of an unbroken stream, and of a broken one.
     std::string begin();
@@ -37,6 +37,8 @@ private:
     Status rewrite(const http::SseEvent& event, bool usage_unasked, std::string& out);
 
     const Options options_;
+    const std::string model_json_;   // the public name as JSON
+    std::string changed_;            // kept for its memory
     bool done_ = false;
     uint32_t output_events_ = 0;
     std::optional<protocol::openai::Usage> usage_;

@@ -3,6 +3,9 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <random>
+
+#include "base/json.h"
 #include "gateway/event_check.h"
 
 namespace gantry::gateway {
@@ -46,6 +49,54 @@ std::string taken(StreamRewriter& rewriter, const std::string& data, const std::
     std::string out;
     const Status status = rewriter.take({event, data}, out);
     return status.ok() ? out : "error: " + status.error().message;
+}
+
+// The parser that the rest of us uses decides what is JSON.
+TEST(EventCheck, AgreesWithTheParserOnWhatIsJson) {
+    const std::vector<std::string> seeds = {
+        R"({"id":"x","choices":[{"index":0,"delta":{"content":"h\u00e9 \ud83d\ude80 é 🚀"},"finish_reason":null}],"usage":null})",
+        R"({"a":[1,-0.5e+10,1E5,0,true,false,null,{},[],"",{"b":[[{"c":"\"\\\/\b\f\n\r\t"}]]}], "model" : "m" })",
+        std::string(62, '[').insert(0, "{\"a\":") + std::string(62, ']') + "}", std::string(63, '[').insert(0, "{\"a\":") + std::string(63, ']') + "}",
+        std::string(64, '[').insert(0, "{\"a\":") + std::string(64, ']') + "}"};
+    const std::string bytes = std::string("{}[]\",:\\u0019-+.eEdD8cx \n\t\x01\x7f\xc0\xc2\xe0\xa0\xed\x9f\xf0\x90\xf4\x8f\xff") + '\0';
+    std::mt19937 random(7);   // repeatable
+    for (int i = 0; i < 200'000; ++i) {
+        std::string text = seeds[random() % seeds.size()];
+        for (size_t edits = i < static_cast<int>(seeds.size()) ? 0 : 1 + random() % 3; edits > 0; --edits) {
+            const size_t at = random() % text.size();
+            switch (random() % 3) {
+                case 0: text[at] = bytes[random() % bytes.size()]; break;
+                case 1: text.insert(at, 1, bytes[random() % bytes.size()]); break;
+                default: text.erase(at, 1 + random() % 4); break;
+            }
+            if (text.empty()) text = " ";
+        }
+        const Result<json::value> parsed = parse_json(text);
+        ASSERT_EQ(check_event(text).has_value(), parsed && parsed->is_object()) << text;
+    }
+}
+
+// Whatever stands in an event: what is spliced together is what taking it apart and writing it anew gives.
+TEST(StreamRewriter, ChangesNothingButTheModelAndUnaskedUsage) {
+    const std::vector<std::string> members = {R"("model":"theirs")", R"("model" : {"a":["}"]} )", R"("usage":null)", R"( "usage" : [1, {}] )",
+                                              R"("choices":[{"delta":{"content":"a\"b"}}])", R"("id":1)", R"("\u006dodel":"x")"};
+    std::mt19937 random(7);
+    for (int i = 0; i < 20'000; ++i) {
+        std::string text = "{";
+        for (size_t left = random() % 5; left > 0; --left) text += members[random() % members.size()] + (left > 1 ? "," : "");
+        text += "} ";
+        const bool foreign = random() % 2 == 0;
+        const bool wants_usage = random() % 2 == 0;
+        StreamRewriter rewriter({"our \"name\"", foreign, wants_usage});
+        const std::string out = taken(rewriter, text);
+        json::value expected = parse_json(text).value();
+        if (!wants_usage) expected.get_object().erase("usage");
+        if (foreign) expected.get_object()["model"] = "our \"name\"";
+        ASSERT_TRUE(out.starts_with("data: {") && out.ends_with("\n\n")) << text << out;
+        const Result<json::value> found = parse_json(std::string_view(out).substr(6));
+        ASSERT_TRUE(found) << text << out;
+        ASSERT_EQ(*found, expected) << text << out;
+    }
 }
 
 TEST(StreamRewriter, PassesOwnEventsOnUnchanged) {
