@@ -7,11 +7,18 @@
 namespace gantry::http {
 namespace {
 
+// Where the first line feed or carriage return stands.
+size_t find_line_end(std::string_view text) {
+    const size_t feed = text.find('\n');
+    const size_t carriage_return = text.substr(0, feed).find('\r');
+    return std::min(feed, carriage_return);
+}
+
 // Calls use(line) for each line of `text`, whichever of LF, CRLF and CR ends it; the last needs no end.
 template <class Use>
 void for_each_line(std::string_view text, const Use& use) {
     while (true) {
-        const size_t end = text.find_first_of("\r\n");
+        const size_t end = find_line_end(text);
         use(text.substr(0, end));
         if (end == std::string_view::npos) return;
         const bool pair = text[end] == '\r' && end + 1 < text.size() && text[end + 1] == '\n';
@@ -40,6 +47,7 @@ Status SseReader::take_line(std::string_view line, std::vector<SseEvent>& out) {
             return invalid_argument("an event of the stream is longer than the limit of " + std::to_string(line_bytes_) +
                                     " bytes");
         }
+        pending_.data.reserve(pending_.data.size() + value.size() + 1);
         pending_.data.append(value).push_back('\n');
         has_data_ = true;
     } else if (name == "event") {
@@ -58,7 +66,7 @@ Result<std::vector<SseEvent>> SseReader::feed(std::string_view bytes) {
                 continue;
             }
         }
-        const size_t end = bytes.find_first_of("\r\n");
+        const size_t end = find_line_end(bytes);
         if (buffer_.size() + std::min(end, bytes.size()) > line_bytes_) {
             return invalid_argument("a line of the event stream is longer than the limit of " +
                                     std::to_string(line_bytes_) + " bytes");
