@@ -2,7 +2,12 @@
 
 #include <gtest/gtest.h>
 
+#include <unistd.h>
+
+#include <filesystem>
+#include <fstream>
 #include <set>
+#include <sstream>
 #include <thread>
 
 #include "base/bounded_queue.h"
@@ -37,6 +42,10 @@ TEST(Ids, AreDistinctAndSeededOnesRepeat) {
         seen.insert(new_id<InstanceId>(system_random(), "ins").text);
     }
     EXPECT_EQ(seen.size(), 1000u);
+    seen.clear();
+    for (int i = 0; i < 1000; ++i) seen.insert(quick_token(24));
+    EXPECT_EQ(seen.size(), 1000u);
+    EXPECT_EQ(quick_token(3000).size(), 3000u);
     EXPECT_EQ(seeded_random(7)->token(20), seeded_random(7)->token(20));
     EXPECT_NE(seeded_random(7)->token(20), seeded_random(8)->token(20));
 }
@@ -44,6 +53,26 @@ TEST(Ids, AreDistinctAndSeededOnesRepeat) {
 TEST(Log, ControlCharactersCannotForgeALine) {
     EXPECT_EQ(log::escape("a\r\nINFO forged\x1b[0m"), "a\\x0d\\x0aINFO forged\\x1b[0m");
     EXPECT_LT(log::escape(std::string(1 << 20, 'x')).size(), 5000u);
+}
+
+TEST(Log, LinesThatLingerAreWrittenBeforeAWarningAndAtTheEnd) {
+    const std::string file = std::filesystem::temp_directory_path() / ("gantry_linger_" + std::to_string(::getpid()) + ".log");
+    const auto written = [&file] {
+        std::ostringstream text;
+        text << std::ifstream(file).rdbuf();
+        return text.str();
+    };
+    log::start({.file = file, .to_stderr = false, .linger = std::chrono::hours(1)});
+    log::info("first");
+    EXPECT_EQ(written(), "");
+    log::warn("second");
+    const std::string both = written();
+    EXPECT_LT(both.find("info first\n"), both.find("warning second\n"));
+    EXPECT_NE(both.find("warning second\n"), std::string::npos);
+    log::info("third");
+    log::start({});
+    EXPECT_TRUE(written().ends_with("info third\n")) << written();
+    std::filesystem::remove(file);
 }
 
 TEST(Log, NothingSteersATerminalOrTurnsALineAround) {

@@ -2,6 +2,7 @@
 
 #include <sodium.h>
 
+#include <algorithm>
 #include <mutex>
 #include <random>
 
@@ -48,6 +49,14 @@ private:
 RandomSource& system_random() {
     static SystemRandom random;
     return random;
+}
+
+std::string quick_token(size_t length) {
+    thread_local std::string ahead;
+    if (ahead.size() < length) ahead = system_random().token(std::max<size_t>(length, 1024));
+    std::string token = ahead.substr(ahead.size() - length);
+    ahead.resize(ahead.size() - length);
+    return token;
 }
 
 std::unique_ptr<RandomSource> seeded_random(uint64_t seed) { return std::make_unique<SeededRandom>(seed); }

@@ -38,6 +38,8 @@ public:
     virtual double uniform() = 0;
 };
 RandomSource& system_random();                                  // the kernel's, through libsodium
+// The same, drawn some hundred bytes ahead for each thread: for ids that are no secrets, of which there are many.
+std::string quick_token(size_t length);
 std::unique_ptr<RandomSource> seeded_random(uint64_t seed);     // repeatable, not secret
 
 template <class IdType>

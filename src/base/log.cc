@@ -1,11 +1,17 @@
 #include "base/log.h"
 
+#include <spdlog/pattern_formatter.h>
+#include <spdlog/sinks/base_sink.h>
 #include <spdlog/sinks/rotating_file_sink.h>
 #include <spdlog/sinks/stdout_color_sinks.h>
 #include <spdlog/spdlog.h>
+#include <unistd.h>
 
 #include <algorithm>
+#include <condition_variable>
 #include <mutex>
+#include <thread>
+#include <vector>
 
 namespace gantry::log {
 namespace {
@@ -13,10 +19,69 @@ namespace {
 constexpr size_t kFileBytes = 16u << 20;
 constexpr size_t kFiles = 3;
 
+constexpr char kPattern[] = "%Y-%m-%dT%H:%M:%S.%e%z %^%l%$ %v";
+constexpr size_t kBatchBytes = 64u << 10;
+
+// Formats a line once and hands many at a time on to `targets`, as one message of theirs: a server writes a line a request.
+class Batch final : public spdlog::sinks::base_sink<std::mutex> {
+public:
+    Batch(std::vector<spdlog::sink_ptr> targets, std::chrono::milliseconds linger)
+        : targets_(std::move(targets)), linger_(linger), thread_([this] { run(); }) {
+        for (const auto& target : targets_) target->set_formatter(std::make_unique<spdlog::pattern_formatter>("%v", spdlog::pattern_time_type::local, ""));
+    }
+    ~Batch() override {
+        {
+            std::lock_guard lock(mutex_);
+            stopping_ = true;
+        }
+        wake_.notify_one();
+        thread_.join();
+    }
+
+protected:
+    void sink_it_(const spdlog::details::log_msg& message) override {
+        spdlog::memory_buf_t line;
+        formatter_->format(message, line);
+        const bool first = text_.empty();
+        text_.append(line.data(), line.size());
+        if (message.level >= spdlog::level::warn || text_.size() >= kBatchBytes) return flush_();
+        if (first) wake_.notify_one();
+    }
+    void flush_() override {
+        if (text_.empty()) return;
+        const spdlog::details::log_msg all("gantry", spdlog::level::info, text_);
+        for (const auto& target : targets_) {
+            try {
+                target->log(all);
+                target->flush();
+            } catch (const spdlog::spdlog_ex&) {   // a full disk: these lines are lost, as they would be one by one
+            }
+        }
+        text_.clear();
+    }
+
+private:
+    void run() {
+        std::unique_lock lock(mutex_);
+        while (!stopping_) {
+            wake_.wait(lock, [this] { return stopping_ || !text_.empty(); });
+            wake_.wait_for(lock, linger_, [this] { return stopping_; });
+            flush_();
+        }
+    }
+
+    const std::vector<spdlog::sink_ptr> targets_;
+    const std::chrono::milliseconds linger_;
+    std::string text_;                 // lines not yet written
+    bool stopping_ = false;
+    std::condition_variable wake_;     // the first line of a batch came, or the end
+    std::thread thread_;               // the last: it uses what stands above
+};
+
 std::shared_ptr<spdlog::logger>& logger() {
     static std::shared_ptr<spdlog::logger> instance = [] {
         auto made = std::make_shared<spdlog::logger>("gantry", std::make_shared<spdlog::sinks::stderr_color_sink_mt>());
-        made->set_pattern("%Y-%m-%dT%H:%M:%S.%e%z %^%l%$ %v");
+        made->set_pattern(kPattern);
         return made;
     }();
     return instance;
@@ -44,16 +109,19 @@ void start(const Options& options) {
             std::fprintf(stderr, "gantry: no log file %s: %s\n", options.file.c_str(), failure.what());
         }
     }
+    const bool together = options.linger.count() > 0 && !(options.to_stderr && ::isatty(STDERR_FILENO) != 0);   // a person sees each at once
+    if (together) sinks = {std::make_shared<Batch>(std::move(sinks), options.linger)};
     auto made = std::make_shared<spdlog::logger>("gantry", sinks.begin(), sinks.end());
-    made->set_pattern("%Y-%m-%dT%H:%M:%S.%e%z %^%l%$ %v");
+    made->set_pattern(kPattern);
     made->set_level(to_spdlog(options.level));
-    made->flush_on(spdlog::level::info);
+    made->flush_on(together ? spdlog::level::warn : spdlog::level::info);
     // A full disk must not end the process, nor fill stderr.
     made->set_error_handler([](const std::string&) {});
     logger() = std::move(made);
 }
 
 void write(Level level, std::string_view message) {
+    if (!logger()->should_log(to_spdlog(level))) return;
     const std::string safe = escape(message);
     logger()->log(to_spdlog(level), spdlog::string_view_t(safe.data(), safe.size()));
 }
@@ -71,6 +139,8 @@ size_t steering_length(std::string_view text) {
 }
 
 std::string escape(std::string_view text, size_t limit) {
+    const bool plain = std::all_of(text.begin(), text.end(), [](char c) { return c >= 0x20 && c < 0x7f; });
+    if (plain && text.size() <= limit) return std::string(text);
     std::string out;
     out.reserve(std::min(text.size(), limit));
     while (!text.empty()) {

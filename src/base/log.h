@@ -6,6 +6,7 @@
 
 #include <fmt/format.h>
 
+#include <chrono>
 #include <string>
 #include <string_view>
 
@@ -17,6 +18,8 @@ struct Options {
     Level level = Level::kInfo;
     std::string file;       // empty: none
     bool to_stderr = true;
+    // Lines below a warning are written together, at the latest after this; a kill takes those not yet written. 0: each at once.
+    std::chrono::milliseconds linger{0};
 };
 void start(const Options& options);
 void write(Level level, std::string_view message);

@@ -35,6 +35,7 @@ namespace {
 
 constexpr size_t kBlockingThreads = 4;
 constexpr std::chrono::seconds kFoldEvery{3};
+constexpr std::chrono::milliseconds kLogLinger{50};
 constexpr std::chrono::seconds kInterruptDrain{2};        // Ctrl-C: a person waits
 constexpr std::chrono::seconds kEngineStop{15};           // over the supervisor's own grace of 10 s
 constexpr std::chrono::milliseconds kSecondSignalDrain{200};
@@ -283,6 +284,7 @@ int run_server(const ServerOptions& options) {
     log::Options log_options;
     log_options.file = options.data_dir + "/logs/gantry.log";
     log_options.level = options.verbose ? log::Level::kDebug : log::Level::kInfo;
+    log_options.linger = kLogLinger;
     log::start(log_options);
     auto parts = std::make_unique<Parts>(options);
     Status ran = Ok{};
