@@ -202,7 +202,7 @@ private:
         Result<std::string> model = operation.validate(*body);
         if (!model) return model.error();
         job.record.model = *std::move(model);
-        json::object forward = openai::forward_body(body->get_object(), operation.fields());
+        json::object forward = openai::forward_body(std::move(body->get_object()), operation.fields());
         job.stream = openai::wants_stream(forward);
         job.wants_usage = openai::wants_usage(forward);
         if (job.stream) openai::ask_for_usage(forward);

@@ -1,3 +1,7 @@
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <iterator>
 #include <limits>
 
 #include "base/json.h"
@@ -29,27 +33,29 @@ bool flag_at(const json::object& line, const char* key) {
 }  // namespace
 
 std::string to_journal_line(const UsageRecord& record) {
-    json::object line;
-    line.reserve(16);
-    line["id"] = record.request_id;
-    line["at"] = to_unix_ms(record.at);
-    line["user"] = record.user_id.text;
-    line["key"] = record.key_id.text;
-    line["model"] = record.model;
-    line["instance"] = record.instance_id.text;
-    line["operation"] = record.operation;
-    line["status"] = record.status;
-    line["aborted"] = record.aborted;
-    line["estimated"] = record.estimated;
-    line["prompt"] = record.prompt_tokens;
-    line["cached"] = record.cached_tokens;
-    line["completion"] = record.completion_tokens;
-    line["reasoning"] = record.reasoning_tokens;
-    line["ttft_ms"] = record.ttft_ms;
-    line["duration_ms"] = record.duration_ms;
-    std::string text = json::serialize(line);
-    text += '\n';
-    return text;
+    fmt::memory_buffer line;   // a document of our own making: one line a request, so that it is written straight
+    const auto text = [&line](const char* key, std::string_view value) {
+        fmt::format_to(std::back_inserter(line), "{}\"{}\":", line.size() == 0 ? "{" : ",", key);
+        const bool plain = std::all_of(value.begin(), value.end(), [](char c) { return c >= 0x20 && c != '"' && c != '\\' && c != 0x7f; });
+        if (plain) {
+            fmt::format_to(std::back_inserter(line), "\"{}\"", value);
+        } else {
+            line.append(json::serialize(json::value(value)));
+        }
+    };
+    text("id", record.request_id);
+    fmt::format_to(std::back_inserter(line), ",\"at\":{}", to_unix_ms(record.at));
+    text("user", record.user_id.text);
+    text("key", record.key_id.text);
+    text("model", record.model);
+    text("instance", record.instance_id.text);
+    text("operation", record.operation);
+    fmt::format_to(std::back_inserter(line),
+                   ",\"status\":{},\"aborted\":{},\"estimated\":{},\"prompt\":{},\"cached\":{},\"completion\":{},\"reasoning\":{},"
+                   "\"ttft_ms\":{},\"duration_ms\":{}}}\n",
+                   record.status, record.aborted, record.estimated, record.prompt_tokens, record.cached_tokens, record.completion_tokens,
+                   record.reasoning_tokens, record.ttft_ms, record.duration_ms);
+    return fmt::to_string(line);
 }
 
 std::optional<UsageRecord> from_journal_line(std::string_view line) {

@@ -20,6 +20,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <unordered_map>
 #include <utility>
 #include <vector>
 
@@ -132,6 +133,7 @@ public:
 private:
     std::vector<Route> routes_;
     std::vector<std::vector<std::string>> patterns_;  // the segments of routes_[i].pattern
+    std::unordered_map<std::string, size_t> literal_; // "POST /a/b" of patterns without parameters
 };
 
 // Wraps the handler of every request, the first added outermost. `route` is null when nothing matched: the innermost then

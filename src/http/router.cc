@@ -53,6 +53,12 @@ bool same_shape(const std::vector<std::string>& a, const std::vector<std::string
     });
 }
 
+std::string joined(const std::vector<std::string>& pattern) {
+    std::string path;
+    for (const std::string& segment : pattern) path.append("/").append(segment);
+    return path.empty() ? "/" : path;
+}
+
 std::map<std::string, std::string> bind(const std::vector<std::string>& pattern,
                                         const std::vector<std::string_view>& path) {
     std::map<std::string, std::string> params;
@@ -89,13 +95,21 @@ void Router::add(Route route) {
     for (size_t i = 0; i < routes_.size(); ++i) {
         GANTRY_ASSERT(routes_[i].method != route.method || !same_shape(patterns_[i], pattern), "the route exists already");
     }
+    const bool literal = std::all_of(pattern.begin(), pattern.end(), [](const std::string& one) { return kind_of(one) == Kind::kLiteral; });
+    if (literal) literal_.emplace(route.method + " " + joined(pattern), routes_.size());
     routes_.push_back(std::move(route));
     patterns_.push_back(std::move(pattern));
 }
 
 Router::Match Router::match(const std::string& method, const std::string& path) const {
-    const std::vector<std::string_view> segments = split(path);
     Match found;
+    // Nothing is more specific than letters alone, so that the usual request needs no comparing.
+    if (const auto known = literal_.find(method + " " + path); known != literal_.end()) {
+        found.route = &routes_[known->second];
+        found.path_known = true;
+        return found;
+    }
+    const std::vector<std::string_view> segments = split(path);
     const std::vector<std::string>* best = nullptr;
     bool best_is_exact = false;  // a HEAD route of its own beats the GET route that stands in for it
     for (size_t i = 0; i < routes_.size(); ++i) {

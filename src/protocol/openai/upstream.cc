@@ -143,21 +143,23 @@ std::span<const std::string_view> rerank_fields() { return kRerankFields; }
 
 std::span<const std::string_view> tokenize_fields() { return kTokenizeFields; }
 
-json::object forward_body(const json::object& original, std::span<const std::string_view> allowed) {
+// Moved one by one into a new object: erasing from the old one would be quadratic in what a stranger sends.
+json::object forward_body(json::object original, std::span<const std::string_view> allowed) {
     json::object body;
-    for (const auto& [key, value] : original) {
+    body.reserve(std::min(original.size(), allowed.size()));
+    for (auto& [key, value] : original) {
         const std::string_view name(key.data(), key.size());
         if (std::find(allowed.begin(), allowed.end(), name) == allowed.end()) {
             continue;
         }
         if (name == "stream_options" && value.is_object()) {
-            body[key] = forward_body(value.get_object(), kStreamOptions);
+            body[key] = forward_body(std::move(value.get_object()), kStreamOptions);
         } else if (name == "chat_template_kwargs" && value.is_object()) {
-            body[key] = forward_body(value.get_object(), kTemplateKwargs);
+            body[key] = forward_body(std::move(value.get_object()), kTemplateKwargs);
         } else if (asks_to_go_first(name, value)) {
             body[key] = name == "service_tier" ? json::value("default") : json::value(0);
         } else {
-            body[key] = value;
+            body[key] = std::move(value);
         }
     }
     return body;

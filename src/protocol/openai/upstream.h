@@ -25,7 +25,7 @@ std::span<const std::string_view> tokenize_fields();
 // Only the allowed fields, in their order of arrival; inside stream_options and
 // chat_template_kwargs only what we know. service_tier "priority" becomes "default" and a negative
 // `priority` 0, since keys carry no permission yet to go ahead of others.
-json::object forward_body(const json::object& original, std::span<const std::string_view> allowed);
+json::object forward_body(json::object original, std::span<const std::string_view> allowed);
 
 // Whether `stream` is true, and whether the client itself asked for the usage chunk.
 bool wants_stream(const json::object& body);
