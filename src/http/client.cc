@@ -181,7 +181,7 @@ Task<Result<std::unique_ptr<ClientConnection>>> Client::State::connect(const End
         if (canceller.cancelled) co_return cancelled_error();
         if (connected == Io::kOk) {
             const int on = 1;
-            ::setsockopt(connection->socket->socket().native_handle(), IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+            ::setsockopt(connection->socket->native_handle(), IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
             co_return connection;
         }
         if (connected == Io::kTimeout) co_return late_error("connecting");
@@ -237,10 +237,9 @@ void ClientCall::parse() {
     input.erase(0, reader_.feed(input));
 }
 
-Task<ClientCall::Progress> ClientCall::more(SteadyTime deadline) {
-    const auto socket = socket_;  // this call may be let go of while it waits
-    const Io got = co_await socket->read(connection_->input, kReadBytesMax, deadline);
-    if (canceller_->cancelled) co_return Progress::kCancelled;
+// Takes what a read gave.
+ClientCall::Progress ClientCall::take(Io got) {
+    if (canceller_->cancelled) return Progress::kCancelled;
     switch (got) {
         case Io::kOk:
             parse();
@@ -250,12 +249,12 @@ Task<ClientCall::Progress> ClientCall::more(SteadyTime deadline) {
             ended_ = true;
             break;
         case Io::kTimeout:
-            co_return Progress::kLate;
+            return Progress::kLate;
         default:
             ended_ = true;
-            co_return Progress::kBroken;
+            return Progress::kBroken;
     }
-    co_return reader_.failure() ? Progress::kBroken : Progress::kOk;
+    return reader_.failure() ? Progress::kBroken : Progress::kOk;
 }
 
 Error ClientCall::error_of(Progress progress, const char* what) const {
@@ -279,7 +278,9 @@ Task<Result<Ok>> ClientCall::start(std::string head, std::string body) {
     if (sent == Io::kTimeout) co_return late_error("sending the request");
     // After a failed write there may still be an answer to read: a server that refuses a body answers and closes.
     while (!reader_.head_done()) {
-        const Progress progress = co_await more(deadline);
+        const auto socket = socket_;
+        const Io got = co_await socket->read(connection_->input, kReadBytesMax, deadline);
+        const Progress progress = take(got);
         if (progress != Progress::kOk) co_return error_of(progress, "the answer");
     }
     if (reader_.done()) release();
@@ -299,7 +300,13 @@ Task<Result<std::string>> ClientCall::read() {
             co_return std::string();
         }
         if (connection_ == nullptr) co_return failed_.value_or(cancelled_error());
-        const Progress progress = co_await more(now() + options_.idle_timeout);
+        const auto socket = socket_;  // this call may be let go of while it waits
+        Io got = socket->try_read(connection_->input, kReadBytesMax);
+        while (got == Io::kWouldBlock) {
+            got = co_await socket->wait_for_more(now() + options_.idle_timeout);
+            if (got == Io::kOk && !canceller_->cancelled) got = socket->try_read(connection_->input, kReadBytesMax);
+        }
+        const Progress progress = take(got);
         if (progress != Progress::kOk) {
             failed_ = error_of(progress, "the answer's body");
             drop();

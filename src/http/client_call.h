@@ -45,7 +45,7 @@ public:
 
 private:
     enum class Progress { kOk, kBroken, kLate, kCancelled };
-    Task<Progress> more(SteadyTime deadline);
+    Progress take(Io got);
     Error error_of(Progress progress, const char* what) const;
     void parse();
     void release();  // the answer is complete: the connection goes back to the pool, if it can serve again

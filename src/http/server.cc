@@ -162,7 +162,7 @@ Task<void> Server::State::accept_loop(std::shared_ptr<State> self, Listener& lis
             co_await self->changed.wait(std::chrono::seconds(1));
             continue;
         }
-        TimedSocket::Socket socket(self->io);
+        asio::generic::stream_protocol::socket socket(self->io);
         error_code ec;
         co_await listener.acceptor.async_accept(socket, asio::redirect_error(asio::use_awaitable, ec));
         if (self->stopping || !listener.acceptor.is_open()) break;
@@ -175,7 +175,9 @@ Task<void> Server::State::accept_loop(std::shared_ptr<State> self, Listener& lis
         }
         tune(socket.native_handle());
         std::string peer = peer_name(socket.native_handle());
-        auto connection = std::make_unique<ServerConnection>(self, std::move(socket), listener.name, std::move(peer));
+        const int taken = socket.release(ec);   // from Asio's reactor into ours
+        if (ec) continue;
+        auto connection = std::make_unique<ServerConnection>(self, taken, listener.name, std::move(peer));
         asio::co_spawn(self->io, ServerConnection::run(std::move(connection)), [](const std::exception_ptr& failure) {
             if (!failure) return;
             try {

@@ -80,10 +80,10 @@ Response ServerCore::nothing_there(const Request& request, const Router::Match& 
 
 // ---- one connection
 
-ServerConnection::ServerConnection(std::shared_ptr<ServerCore> core, TimedSocket::Socket socket,
-                                   const std::string& listener, std::string peer)
+ServerConnection::ServerConnection(std::shared_ptr<ServerCore> core, int socket, const std::string& listener,
+                                   std::string peer)
     : core_(std::move(core)),
-      socket_(std::make_shared<TimedSocket>(std::move(socket))),
+      socket_(std::make_shared<TimedSocket>(core_->io, socket)),
       listener_(listener),
       peer_(std::move(peer)) {
     core_->connections.insert(this);
@@ -108,7 +108,6 @@ void ServerConnection::cut() {
 }
 
 Task<void> ServerConnection::run(std::unique_ptr<ServerConnection> self) {
-    const auto executor = self->socket_->socket().get_executor();
     const ServerLimits& limits = self->core_->options.limits;
     auto patience = limits.header_timeout;   // a new connection speaks soon; one that has spoken may rest
     while (!self->core_->stopping && self->socket_->is_open()) {
@@ -119,7 +118,7 @@ Task<void> ServerConnection::run(std::unique_ptr<ServerConnection> self) {
             self->idle_ = false;
             if (ready != Io::kOk) break;
         } else {
-            co_await asio::post(executor, asio::use_awaitable);  // others first: the client pipelines
+            co_await asio::post(self->core_->io, asio::use_awaitable);  // others first: the client pipelines
         }
         patience = limits.idle_timeout;
         const bool again = co_await self->serve_one();
@@ -185,7 +184,7 @@ size_t ServerConnection::body_limit(const Route* route, const std::string& metho
 }
 
 void ServerConnection::complete(Request& request) {
-    request.id = system_random().token(kRequestIdLength);
+    request.id = quick_token(kRequestIdLength);
     request.peer = peer_;
     request.listener = listener_;
     request.received_at = now();

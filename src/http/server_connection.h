@@ -42,8 +42,8 @@ private:
 
 class ServerConnection {
 public:
-    // `listener` must live as long as the core.
-    ServerConnection(std::shared_ptr<ServerCore> core, TimedSocket::Socket socket, const std::string& listener,
+    // Takes the descriptor. `listener` must live as long as the core.
+    ServerConnection(std::shared_ptr<ServerCore> core, int socket, const std::string& listener,
                      std::string peer);
     ~ServerConnection();
 

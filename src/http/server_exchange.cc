@@ -38,20 +38,31 @@ std::string ServerExchange::head_for(int status, const Headers& headers, std::op
                              .http_1_0 = setup_.http_1_0});
 }
 
-Task<bool> ServerExchange::send(std::span<iovec> parts) {
+// What the kernel takes at once, as it mostly does, needs no coroutine of its own. end_send() follows, after the rest was written.
+Io ServerExchange::begin_send(std::span<iovec>& parts) {
     GANTRY_ASSERT(!writing_, "two writes of one exchange at once");
-    writing_ = true;
-    size_t total = 0;
-    for (const iovec& one : parts) total += one.iov_len;
-    const Io sent = co_await setup_.socket->write(parts, setup_.write_timeout);
+    sending_ = 0;
+    for (const iovec& one : parts) sending_ += one.iov_len;
+    const Io sent = setup_.socket->try_write(parts);
+    writing_ = sent == Io::kWouldBlock;
+    return sent;
+}
+
+bool ServerExchange::end_send(Io sent) {
     writing_ = false;
     if (sent != Io::kOk) {
         half_closed_ = false;
         lose_later();
-        co_return false;
+        return false;
     }
-    bytes_sent_ += total;
-    co_return !gone_;
+    bytes_sent_ += sending_;
+    return !gone_;
+}
+
+Task<bool> ServerExchange::send(std::span<iovec> parts) {
+    Io sent = begin_send(parts);
+    if (sent == Io::kWouldBlock) sent = co_await setup_.socket->write(parts, setup_.write_timeout);
+    co_return end_send(sent);
 }
 
 Task<bool> ServerExchange::respond(Response response) {
@@ -65,8 +76,10 @@ Task<bool> ServerExchange::respond(Response response) {
     const std::string head = head_for(response.status, response.headers, response.body.size());
     const bool with_body = !is_head() && !is_bodiless(response.status);
     std::array<iovec, 2> parts = {part(head), part(with_body ? std::string_view(response.body) : std::string_view{})};
-    const bool delivered = co_await send(parts);
-    co_return delivered;
+    std::span<iovec> left(parts);
+    Io sent = begin_send(left);
+    if (sent == Io::kWouldBlock) sent = co_await setup_.socket->write(left, setup_.write_timeout);
+    co_return end_send(sent);
 }
 
 Task<bool> ServerExchange::start_stream(int status, Headers headers) {
@@ -90,7 +103,7 @@ Task<bool> ServerExchange::write(std::string_view bytes) {
     if (gone_ || aborted_) co_return false;
     if (bytes.empty() || is_head() || is_bodiless(status_)) co_return true;
     if (++writes_ % kWritesPerTurn == 0) {
-        co_await asio::post(setup_.socket->socket().get_executor(), asio::use_awaitable);
+        co_await asio::post(setup_.socket->io(), asio::use_awaitable);
         if (gone_ || aborted_) co_return false;
     }
     if (setup_.http_1_0) {
@@ -103,8 +116,10 @@ Task<bool> ServerExchange::write(std::string_view bytes) {
     *end++ = '\r';
     *end++ = '\n';
     std::array<iovec, 3> parts = {part({size_line, static_cast<size_t>(end - size_line)}), part(bytes), part("\r\n")};
-    const bool delivered = co_await send(parts);
-    co_return delivered;
+    std::span<iovec> left(parts);
+    Io sent = begin_send(left);
+    if (sent == Io::kWouldBlock) sent = co_await setup_.socket->write(left, setup_.write_timeout);
+    co_return end_send(sent);
 }
 
 Task<bool> ServerExchange::finish() {
@@ -135,27 +150,16 @@ void ServerExchange::on_client_gone(std::function<void()> callback) {
     if (gone_ && callback_) lose_later();
 }
 
-void ServerExchange::begin_watch() {
-    // A handler that answers without waiting is back before the next turn, and the watch need not be set up at all.
-    asio::post(setup_.socket->socket().get_executor(), [weak = weak_from_this()] {
-        if (const auto self = weak.lock()) self->watch();
-    });
-}
+void ServerExchange::begin_watch() { watch(); }
 
 void ServerExchange::watch() {
-    if (ended_ || gone_ || aborted_ || watching_ || !setup_.socket->is_open()) return;
-    watching_ = true;
-    setup_.socket->socket().async_wait(TimedSocket::Socket::wait_read,
-                                       [weak = weak_from_this()](const boost::system::error_code& ec) {
-                                           const auto self = weak.lock();
-                                           if (!self || self->ended_) return;
-                                           self->watching_ = false;
-                                           if (!ec) self->on_readable();
-                                       });
+    if (ended_ || gone_ || aborted_ || !setup_.socket->is_open()) return;
+    setup_.socket->watch(*this);
 }
 
-void ServerExchange::on_readable() {
-    if (gone_ || aborted_) return;
+void ServerExchange::on_arrival() {
+    const auto self = shared_from_this();   // what is called from here may end it
+    if (ended_ || gone_ || aborted_) return;
     switch (setup_.socket->try_read(*setup_.input, kPipelinedBytesMax)) {
         case Io::kOk:          // the next request, sent ahead: no sign of leaving
             flooded_ = flooded_ || setup_.input->size() > kPipelinedBytesMax;
@@ -189,7 +193,7 @@ void ServerExchange::lose_later() {
     gone_ = true;
     keep_alive_ = false;
     if (!callback_) return;
-    asio::post(setup_.socket->socket().get_executor(), [weak = weak_from_this()] {
+    asio::post(setup_.socket->io(), [weak = weak_from_this()] {
         if (const auto self = weak.lock()) self->lose();
     });
 }
@@ -197,10 +201,7 @@ void ServerExchange::lose_later() {
 void ServerExchange::end() {
     ended_ = true;
     callback_ = nullptr;
-    if (watching_ && setup_.socket->is_open()) {
-        boost::system::error_code ignored;
-        setup_.socket->socket().cancel(ignored);
-    }
+    setup_.socket->unwatch();
 }
 
 void ServerExchange::cut() {

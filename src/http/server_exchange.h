@@ -6,7 +6,7 @@
 
 namespace gantry::http {
 
-class ServerExchange final : public Exchange, public std::enable_shared_from_this<ServerExchange> {
+class ServerExchange final : public Exchange, public std::enable_shared_from_this<ServerExchange>, private TimedSocket::Watcher {
 public:
     struct Setup {
         std::shared_ptr<TimedSocket> socket;   // shared with the connection, and with waits in progress
@@ -31,7 +31,7 @@ public:
     uint64_t bytes_sent() const override { return bytes_sent_; }
 
     // The connection's side.
-    void begin_watch();                     // looks for the client's leaving from the next turn of the loop on
+    void begin_watch();                     // looks for the client's leaving from now on
     void end();                             // the handler is back
     void cut();                             // the server stops: as if the client had left
     void close_after() { keep_alive_ = false; }
@@ -41,9 +41,11 @@ public:
 
 private:
     void watch();
-    void on_readable();
+    void on_arrival() override;
     void lose();                            // the client is gone: tells whoever asked
     void lose_later();                      // the same in the next turn, out of the handler's own call
+    Io begin_send(std::span<iovec>& parts);
+    bool end_send(Io sent);
     Task<bool> send(std::span<iovec> parts);
     bool is_head() const { return request_.method == "HEAD"; }
     std::string head_for(int status, const Headers& headers, std::optional<uint64_t> length);
@@ -59,11 +61,11 @@ private:
     bool half_closed_ = false;  // the client closed its side only, it may still read
     bool aborted_ = false;
     bool ended_ = false;
-    bool watching_ = false;
     bool writing_ = false;
     bool flooded_ = false;      // more was pipelined than we keep: it is thrown away, and the connection not used again
     int status_ = 0;
     uint64_t bytes_sent_ = 0;
+    uint64_t sending_ = 0;      // bytes of the write in progress
     unsigned writes_ = 0;
 };
 

@@ -2,13 +2,26 @@
 
 #include <poll.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 #include <algorithm>
-#include <boost/asio/redirect_error.hpp>
+#include <boost/asio/post.hpp>
 #include <boost/asio/use_awaitable.hpp>
 #include <cerrno>
 
+#include "base/assert.h"
+
 namespace gantry::http {
+namespace {
+
+template <class Handler>
+struct WaiterOf final : TimedSocket::Waiter {
+    explicit WaiterOf(Handler h) : handler(std::move(h)) {}
+    void resume(Io how) override { handler(how); }
+    Handler handler;
+};
+
+}  // namespace
 
 using boost::system::error_code;
 
@@ -16,15 +29,29 @@ std::chrono::milliseconds extra_time(size_t bytes) {
     return std::chrono::milliseconds(static_cast<int64_t>(bytes / (kBytesPerSecondMin / 1000)));
 }
 
-TimedSocket::TimedSocket(Socket socket) : socket_(std::move(socket)), timer_(socket_.get_executor()) {}
+TimedSocket::TimedSocket(asio::io_context& io, int connected) : TimedSocket(io) { open(connected); }
+
+TimedSocket::~TimedSocket() { close(); }
+
+bool TimedSocket::open(int fd) {
+    const int failed = poller_.add(fd, *this);
+    if (failed != 0) {
+        ::close(fd);
+        last_error_ = failed;
+        return false;
+    }
+    fd_ = fd;
+    return true;
+}
 
 Io TimedSocket::broken(int error) {
     last_error_ = error;
     return Io::kBroken;
 }
 
+// ---- deadlines
+
 void TimedSocket::arm(SteadyTime deadline) {
-    timed_out_ = false;
     deadline_ = deadline;
     if (deadline < timer_at_) start_timer(deadline);
 }
@@ -46,53 +73,127 @@ void TimedSocket::on_timer() {
         return;
     }
     deadline_ = SteadyTime::max();
-    timed_out_ = true;
-    error_code ignored;
-    socket_.cancel(ignored);
+    const auto reader = end_wait(reader_);
+    const auto writer = end_wait(writer_);
+    if (reader) reader->resume(Io::kTimeout);
+    if (writer) writer->resume(Io::kTimeout);
 }
 
-Task<Io> TimedSocket::connect(asio::generic::stream_protocol::endpoint endpoint, SteadyTime deadline) {
-    const auto self = shared_from_this();
-    error_code ec;
-    arm(deadline);
-    co_await socket_.async_connect(endpoint, asio::redirect_error(asio::use_awaitable, ec));
-    deadline_ = SteadyTime::max();
-    if (timed_out_) co_return Io::kTimeout;
-    if (ec) co_return broken(ec.value());
-    co_return Io::kOk;
+// ---- waiting
+
+void TimedSocket::begin_wait(Direction direction, std::unique_ptr<Waiter> waiter) {
+    std::unique_ptr<Waiter>& place = direction == Direction::kRead ? reader_ : writer_;
+    GANTRY_ASSERT(!place, "two waits for one direction of a socket");
+    place = std::move(waiter);
+    poller_.want();
+}
+
+std::unique_ptr<TimedSocket::Waiter> TimedSocket::end_wait(std::unique_ptr<Waiter>& waiter) {
+    if (waiter) poller_.unwant();
+    return std::move(waiter);
+}
+
+void TimedSocket::on_ready(uint32_t events) {
+    const auto self = shared_from_this();  // whoever is resumed may let go of it
+    constexpr uint32_t kGone = EPOLLRDHUP | EPOLLHUP | EPOLLERR;
+    if ((events & kGone) != 0) hung_up_ = true;
+    if ((events & (EPOLLOUT | EPOLLHUP | EPOLLERR)) != 0) {
+        if (const auto writer = end_wait(writer_)) writer->resume(Io::kOk);
+    }
+    if ((events & (EPOLLIN | kGone)) == 0) return;
+    readable_ = true;
+    if (const auto reader = end_wait(reader_)) {
+        reader->resume(Io::kOk);
+    } else if (watcher_ != nullptr) {
+        watcher_->on_arrival();
+    }
+}
+
+void TimedSocket::on_shutdown() {
+    const auto self = weak_from_this().lock();
+    const auto reader = end_wait(reader_);
+    const auto writer = end_wait(writer_);
 }
 
 Task<Io> TimedSocket::wait_for(Direction direction, SteadyTime deadline) {
     const auto self = shared_from_this();
-    if (!socket_.is_open()) co_return broken(EBADF);
+    if (!is_open()) co_return broken(EBADF);
     if (deadline <= std::chrono::steady_clock::now()) co_return Io::kTimeout;
-    error_code ec;
     arm(deadline);
-    const auto what = direction == Direction::kRead ? Socket::wait_read : Socket::wait_write;
-    co_await socket_.async_wait(what, asio::redirect_error(asio::use_awaitable, ec));
+    const auto begin = [this, direction](auto handler) {
+        begin_wait(direction, std::make_unique<WaiterOf<decltype(handler)>>(std::move(handler)));
+    };
+    const Io how = co_await asio::async_initiate<const asio::use_awaitable_t<>, void(Io)>(begin, asio::use_awaitable);
     deadline_ = SteadyTime::max();
-    if (!socket_.is_open()) co_return broken(ECANCELED);
-    if (timed_out_) co_return Io::kTimeout;
-    if (ec) co_return broken(ec.value());
-    co_return Io::kOk;
+    if (!is_open()) co_return broken(ECANCELED);
+    co_return how;
 }
 
-Task<Io> TimedSocket::wait_readable(SteadyTime deadline) { return wait_for(Direction::kRead, deadline); }
+Task<Io> TimedSocket::wait_readable(SteadyTime deadline) {
+    if (readable_ && is_open()) co_return Io::kOk;
+    const Io ready = co_await wait_for(Direction::kRead, deadline);
+    co_return ready;
+}
+
+void TimedSocket::watch(Watcher& watcher) {
+    if (watcher_ == nullptr) poller_.want();
+    watcher_ = &watcher;
+    if (!readable_) return;   // else the kernel has told already
+    asio::post(io_, [weak = weak_from_this()] {
+        const auto self = weak.lock();
+        if (self && self->watcher_ != nullptr && self->readable_) self->watcher_->on_arrival();
+    });
+}
+
+void TimedSocket::unwatch() {
+    if (watcher_ == nullptr) return;
+    watcher_ = nullptr;
+    poller_.unwant();
+}
+
+// ---- reading and writing
+
+Task<Io> TimedSocket::connect(asio::generic::stream_protocol::endpoint endpoint, SteadyTime deadline) {
+    const auto self = shared_from_this();
+    const int fd = ::socket(endpoint.protocol().family(), SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, endpoint.protocol().protocol());
+    if (fd < 0) co_return broken(errno);
+    const int connected = ::connect(fd, endpoint.data(), static_cast<socklen_t>(endpoint.size()));
+    const int failed = connected == 0 ? 0 : errno;
+    if (failed != 0 && failed != EINPROGRESS) {
+        ::close(fd);
+        co_return broken(failed);
+    }
+    if (!open(fd)) co_return Io::kBroken;
+    if (failed == 0) co_return Io::kOk;
+    const Io ready = co_await wait_for(Direction::kWrite, deadline);
+    if (ready != Io::kOk) co_return ready;
+    int error = 0;
+    socklen_t length = sizeof(error);
+    ::getsockopt(fd_, SOL_SOCKET, SO_ERROR, &error, &length);
+    if (error != 0) co_return broken(error);
+    co_return Io::kOk;
+}
 
 Io TimedSocket::try_read(std::string& into, size_t limit) {
     // One area for all connections of a thread: nothing is kept in it between two calls.
     thread_local char scratch[kReadBytesMax];
-    if (!socket_.is_open()) return broken(EBADF);
+    if (!is_open()) return broken(EBADF);
+    if (!readable_) return Io::kWouldBlock;
     while (true) {
-        const ssize_t got =
-            ::recv(socket_.native_handle(), scratch, std::min(limit, sizeof(scratch)), MSG_DONTWAIT);
+        const size_t wanted = std::min(limit, sizeof(scratch));
+        const ssize_t got = ::recv(fd_, scratch, wanted, MSG_DONTWAIT);
         if (got > 0) {
+            // Less than asked for is all there was, and what comes later the kernel tells; but of an end it told once.
+            readable_ = hung_up_ || static_cast<size_t>(got) == wanted;
             into.append(scratch, static_cast<size_t>(got));
             return Io::kOk;
         }
         if (got == 0) return Io::kEnd;
         if (errno == EINTR) continue;
-        if (errno == EAGAIN || errno == EWOULDBLOCK) return Io::kWouldBlock;
+        if (errno == EAGAIN || errno == EWOULDBLOCK) {
+            readable_ = false;
+            return Io::kWouldBlock;
+        }
         return broken(errno);
     }
 }
@@ -106,29 +207,20 @@ Task<Io> TimedSocket::read(std::string& into, size_t limit, SteadyTime deadline)
     }
 }
 
-Task<Io> TimedSocket::write(std::span<iovec> parts, std::chrono::milliseconds timeout) {
-    const SteadyTime start = std::chrono::steady_clock::now();
-    SteadyTime last_progress = start;
-    size_t written = 0;
+Io TimedSocket::try_write(std::span<iovec>& parts) {
     while (true) {
         while (!parts.empty() && parts.front().iov_len == 0) parts = parts.subspan(1);
-        if (parts.empty()) co_return Io::kOk;
-        if (!socket_.is_open()) co_return broken(EBADF);
+        if (parts.empty()) return Io::kOk;
+        if (!is_open()) return broken(EBADF);
         msghdr message{};
         message.msg_iov = parts.data();
         message.msg_iovlen = parts.size();
-        const ssize_t sent = ::sendmsg(socket_.native_handle(), &message, MSG_DONTWAIT | MSG_NOSIGNAL);
+        const ssize_t sent = ::sendmsg(fd_, &message, MSG_DONTWAIT | MSG_NOSIGNAL);
         if (sent < 0) {
             if (errno == EINTR) continue;
-            if (errno != EAGAIN && errno != EWOULDBLOCK) co_return broken(errno);
-            const SteadyTime deadline = std::min(last_progress, start + extra_time(written)) + timeout;
-            const Io ready = co_await wait_for(Direction::kWrite, deadline);
-            if (ready != Io::kOk) co_return ready;
-            last_progress = std::chrono::steady_clock::now();
-            continue;
+            return errno == EAGAIN || errno == EWOULDBLOCK ? Io::kWouldBlock : broken(errno);
         }
         auto left = static_cast<size_t>(sent);
-        written += left;
         for (iovec& part : parts) {
             const size_t taken = std::min(left, part.iov_len);
             part.iov_base = static_cast<char*>(part.iov_base) + taken;
@@ -138,27 +230,54 @@ Task<Io> TimedSocket::write(std::span<iovec> parts, std::chrono::milliseconds ti
     }
 }
 
+Task<Io> TimedSocket::write(std::span<iovec> parts, std::chrono::milliseconds timeout) {
+    const SteadyTime start = std::chrono::steady_clock::now();
+    SteadyTime last_progress = start;
+    const auto size_of = [](std::span<iovec> rest) {
+        size_t size = 0;
+        for (const iovec& part : rest) size += part.iov_len;
+        return size;
+    };
+    const size_t all = size_of(parts);
+    while (true) {
+        const Io sent = try_write(parts);
+        if (sent != Io::kWouldBlock) co_return sent;
+        const SteadyTime deadline = std::min(last_progress, start + extra_time(all - size_of(parts))) + timeout;
+        const Io ready = co_await wait_for(Direction::kWrite, deadline);
+        if (ready != Io::kOk) co_return ready;
+        last_progress = std::chrono::steady_clock::now();
+    }
+}
+
 bool TimedSocket::is_dead_while_idle() {
-    if (!socket_.is_open()) return true;
-    pollfd check{socket_.native_handle(), POLLIN | POLLRDHUP, 0};
+    if (!is_open() || hung_up_) return true;
+    pollfd check{fd_, POLLIN | POLLRDHUP, 0};
     return ::poll(&check, 1, 0) != 0;
 }
 
+// ---- ends
+
 void TimedSocket::shutdown_send() {
-    error_code ignored;
-    if (socket_.is_open()) socket_.shutdown(Socket::shutdown_send, ignored);
+    if (is_open()) ::shutdown(fd_, SHUT_WR);
 }
 
 void TimedSocket::close() {
-    error_code ignored;
     timer_.cancel();
     timer_at_ = SteadyTime::max();
-    socket_.close(ignored);
+    if (!is_open()) return;
+    poller_.remove(fd_, *this);
+    ::close(fd_);
+    fd_ = -1;
+    for (std::unique_ptr<Waiter>* waiter : {&reader_, &writer_}) {
+        if (!*waiter) continue;
+        // Not from in here: whoever closes may be what waits.
+        asio::post(io_, [ended = std::shared_ptr<Waiter>(end_wait(*waiter))] { ended->resume(Io::kBroken); });
+    }
 }
 
 void TimedSocket::reset() {
-    error_code ignored;
-    if (socket_.is_open()) socket_.set_option(asio::socket_base::linger(true, 0), ignored);
+    const linger hard{1, 0};
+    if (is_open()) ::setsockopt(fd_, SOL_SOCKET, SO_LINGER, &hard, sizeof(hard));
     close();
 }
 

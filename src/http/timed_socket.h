@@ -2,7 +2,8 @@
 // A stream socket (TCP or Unix) whose every wait has a deadline. Private to this folder.
 //
 // It costs little while idle: no buffer of its own (bytes are received into one scratch area a thread), and one timer that
-// is moved only when a deadline comes nearer; a deadline that moves away is looked at when the timer fires.
+// is moved only when a deadline comes nearer; a deadline that moves away is looked at when the timer fires. It costs little
+// while busy: the kernel is told once which socket it is (poller.h), and asked for bytes only when it said that there are some.
 // At most one read and one write in progress at a time.
 
 #include <sys/uio.h>
@@ -14,6 +15,7 @@
 #include <string>
 
 #include "http/http.h"
+#include "http/poller.h"
 
 namespace gantry::http {
 
@@ -30,24 +32,39 @@ enum class Io {
 constexpr size_t kBytesPerSecondMin = 64 * 1024;
 std::chrono::milliseconds extra_time(size_t bytes);
 
-class TimedSocket : public std::enable_shared_from_this<TimedSocket> {
+class TimedSocket final : public std::enable_shared_from_this<TimedSocket>, private Poller::Watched {
 public:
-    using Socket = asio::generic::stream_protocol::socket;
+    explicit TimedSocket(asio::io_context& io) : io_(io), poller_(Poller::of(io)), timer_(io) {}
+    TimedSocket(asio::io_context& io, int connected);   // takes the descriptor
+    ~TimedSocket();
+    TimedSocket(const TimedSocket&) = delete;
+    TimedSocket& operator=(const TimedSocket&) = delete;
 
-    explicit TimedSocket(asio::io_context& io) : socket_(io), timer_(io) {}
-    explicit TimedSocket(Socket socket);
-
-    Socket& socket() { return socket_; }
-    bool is_open() const { return socket_.is_open(); }
+    asio::io_context& io() { return io_; }
+    int native_handle() const { return fd_; }
+    bool is_open() const { return fd_ >= 0; }
     int last_error() const { return last_error_; }  // errno behind the last kBroken; 0: none
 
     Task<Io> connect(asio::generic::stream_protocol::endpoint endpoint, SteadyTime deadline);
     Task<Io> wait_readable(SteadyTime deadline);
-    // Appends what has arrived, `limit` bytes at most.
+    // The same for whoever just read in vain.
+    Task<Io> wait_for_more(SteadyTime deadline) { return wait_for(Direction::kRead, deadline); }
+    // Appends what has arrived, `limit` bytes at most. kWouldBlock: nothing, and the kernel is not asked where it would say so.
     Io try_read(std::string& into, size_t limit);
     Task<Io> read(std::string& into, size_t limit, SteadyTime deadline);
+    // Writes what the kernel takes at once, moving the parts forward: kOk when that was all.
+    Io try_write(std::span<iovec>& parts);
     // Writes all parts, in one system call if the kernel takes them; moves the parts forward as it goes.
     Task<Io> write(std::span<iovec> parts, std::chrono::milliseconds timeout);
+
+    // Tells `watcher`, out of a turn of the loop, each time that something arrives or the other side leaves while no read waits.
+    struct Watcher {
+        virtual void on_arrival() = 0;
+    protected:
+        ~Watcher() = default;
+    };
+    void watch(Watcher& watcher);   // again after what it was told was read
+    void unwatch();
 
     // True when the other side closed or reset, or (kept connections) sent what nobody asked for. Doesn't wait.
     bool is_dead_while_idle();
@@ -55,20 +72,37 @@ public:
     void close();
     void reset();   // the other side sees a broken connection, never a proper end
 
+    // Somebody who waits, as Asio's handler of unknown type.
+    struct Waiter {
+        virtual ~Waiter() = default;
+        virtual void resume(Io how) = 0;   // once
+    };
+
 private:
     enum class Direction { kRead, kWrite };
     Task<Io> wait_for(Direction direction, SteadyTime deadline);
+    void begin_wait(Direction direction, std::unique_ptr<Waiter> waiter);
+    std::unique_ptr<Waiter> end_wait(std::unique_ptr<Waiter>& waiter);
+    void on_ready(uint32_t events) override;
+    void on_shutdown() override;
+    bool open(int fd);
     void arm(SteadyTime deadline);
     void start_timer(SteadyTime at);
     void on_timer();
     Io broken(int error);
 
-    Socket socket_;
+    asio::io_context& io_;
+    Poller& poller_;
+    int fd_ = -1;
     asio::steady_timer timer_;
     SteadyTime deadline_ = SteadyTime::max();  // of the wait in progress
     SteadyTime timer_at_ = SteadyTime::max();  // what the timer is set to; max: not set
-    bool timed_out_ = false;
+    std::unique_ptr<Waiter> reader_;
+    std::unique_ptr<Waiter> writer_;
+    Watcher* watcher_ = nullptr;
     int last_error_ = 0;
+    bool readable_ = false;                    // the kernel said so, and not all was read since
+    bool hung_up_ = false;                     // the kernel will say nothing more: reading tells
 };
 
 constexpr size_t kReadBytesMax = 64 * 1024;

@@ -1,0 +1,92 @@
+#include "http/poller.h"
+
+#include <boost/asio/post.hpp>
+#include <cerrno>
+#include <vector>
+
+#include "base/assert.h"
+
+namespace gantry::http {
+
+boost::asio::execution_context::id Poller::id;
+
+Poller::Poller(boost::asio::execution_context& owner)
+    : service(owner), io_(static_cast<boost::asio::io_context&>(owner)), epoll_(::epoll_create1(EPOLL_CLOEXEC)), outer_(io_) {
+    GANTRY_ASSERT(epoll_ >= 0, "no descriptor for the server's sockets");
+    outer_.assign(epoll_);
+}
+
+Poller::~Poller() = default;
+
+void Poller::shutdown() {
+    // Whoever waits is destroyed with what it waits in, sockets too: over a copy.
+    const std::vector<Watched*> all(all_.begin(), all_.end());
+    for (Watched* watched : all) {
+        if (all_.contains(watched)) watched->on_shutdown();
+    }
+    boost::system::error_code ignored;
+    outer_.close(ignored);
+}
+
+int Poller::add(int fd, Watched& watched) {
+    epoll_event event{};
+    event.events = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET;
+    event.data.ptr = &watched;
+    if (::epoll_ctl(epoll_, EPOLL_CTL_ADD, fd, &event) != 0) return errno;
+    all_.insert(&watched);
+    return 0;
+}
+
+void Poller::remove(int fd, Watched& watched) {
+    all_.erase(&watched);
+    if (outer_.is_open()) ::epoll_ctl(epoll_, EPOLL_CTL_DEL, fd, nullptr);
+    for (size_t i = at_; i < count_; ++i) {
+        if (events_[i].data.ptr == &watched) events_[i].data.ptr = nullptr;
+    }
+}
+
+void Poller::want() {
+    ++wanted_;
+    if (!armed_ && !turning_) arm();
+}
+
+// Waits end and begin again in one go, so that it is looked at later whether none is left.
+void Poller::unwant() {
+    if (--wanted_ > 0 || !armed_ || disarming_) return;
+    disarming_ = true;
+    boost::asio::post(io_, [this] {
+        disarming_ = false;
+        boost::system::error_code ignored;
+        if (wanted_ == 0 && armed_) outer_.cancel(ignored);
+    });
+}
+
+void Poller::arm() {
+    if (!outer_.is_open()) return;
+    armed_ = true;
+    outer_.async_wait(boost::asio::posix::descriptor_base::wait_read, [this](const boost::system::error_code& failure) {
+        armed_ = false;
+        if (failure == boost::asio::error::operation_aborted && !outer_.is_open()) return;
+        turn();
+    });
+}
+
+void Poller::turn() {
+    struct Turn {
+        Poller& poller;
+        explicit Turn(Poller& p) : poller(p) { poller.turning_ = true; }
+        ~Turn() {
+            poller.turning_ = false;
+            poller.at_ = poller.count_ = 0;
+            if (poller.wanted_ > 0 && !poller.armed_) poller.arm();
+        }
+    } const guard(*this);
+    const int ready = ::epoll_wait(epoll_, events_.data(), static_cast<int>(kEventsMax), 0);
+    count_ = ready > 0 ? static_cast<size_t>(ready) : 0;
+    while (at_ < count_) {
+        const epoll_event event = events_[at_++];
+        if (event.data.ptr != nullptr) static_cast<Watched*>(event.data.ptr)->on_ready(event.events);
+    }
+}
+
+}  // namespace gantry::http

@@ -1,0 +1,56 @@
+#pragma once
+// Which sockets have something to read or room to write, for TimedSocket. Beside Asio's own reactor, which asks the kernel anew
+// for each wait: here a socket is registered once, edge-triggered, and one wait of Asio's stands for all of them. It is as
+// pending as they are: an io_context runs on while a socket is waited for, and ends when none is. Private to this folder.
+// Threads: that of the io_context.
+
+#include <sys/epoll.h>
+
+#include <array>
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/posix/stream_descriptor.hpp>
+#include <unordered_set>
+
+namespace gantry::http {
+
+class Poller final : public boost::asio::execution_context::service {
+public:
+    class Watched {
+    public:
+        virtual void on_ready(uint32_t events) = 0;   // EPOLLIN and so on; may destroy it
+        virtual void on_shutdown() = 0;               // the io_context goes: lets go of whoever waits
+    protected:
+        ~Watched() = default;
+    };
+
+    static boost::asio::execution_context::id id;
+    explicit Poller(boost::asio::execution_context& owner);
+    ~Poller() override;
+    static Poller& of(boost::asio::io_context& io) { return boost::asio::use_service<Poller>(io); }
+
+    // errno, or 0. What is ready already is told in a later turn.
+    int add(int fd, Watched& watched);
+    void remove(int fd, Watched& watched);
+    void want();     // somebody waits
+    void unwant();   // no longer
+
+private:
+    void shutdown() override;
+    void arm();
+    void turn();
+
+    static constexpr size_t kEventsMax = 256;   // then others have a turn
+
+    boost::asio::io_context& io_;
+    int epoll_ = -1;
+    boost::asio::posix::stream_descriptor outer_;   // owns epoll_
+    std::unordered_set<Watched*> all_;
+    std::array<epoll_event, kEventsMax> events_{};
+    size_t at_ = 0, count_ = 0;                     // of events_, in a turn
+    size_t wanted_ = 0;
+    bool armed_ = false;
+    bool turning_ = false;
+    bool disarming_ = false;
+};
+
+}  // namespace gantry::http
