@@ -1,4 +1,4 @@
-"""Real parts only: the gantry binary, its engine, a small real model, the official OpenAI client."""
+"""Real parts only: the gantry binary, its engine, small real models, the clients that people use."""
 import json
 import os
 import pathlib
@@ -17,6 +17,10 @@ GANTRY = os.environ.get("GANTRY_BINARY", str(ROOT / "build/release/gantry"))
 LLAMA_SERVER = os.environ.get("LLAMA_SERVER", str(ROOT / "build/release/bin/llama-server"))
 MODELS = pathlib.Path(os.environ.get("GANTRY_MODEL_CACHE") or pathlib.Path.home() / ".cache/gantry/models")
 SMOLLM2 = MODELS / "llm/SmolLM2-135M-Instruct.Q4_1.gguf"
+MINILM = MODELS / "embed/all-MiniLM-L6-v2.f16.gguf"
+RERANKER = MODELS / "embed/synthetic-rerank-minilm.gguf"   # a random head: its scores mean nothing
+SOURCES = pathlib.Path(os.environ.get("GANTRY_SOURCE_CACHE") or pathlib.Path.home() / ".cache/gantry/src")
+TEMPLATES = SOURCES / "llama_cpp_python-0.3.36/vendor/llama.cpp/models/templates"
 
 
 def until(condition, what, timeout=60.0, every=0.02):
@@ -127,8 +131,10 @@ class Server:
         return json.loads(self.cli(*words, "--json").stdout)
 
     def api(self, method, path, key=None, **options):
-        headers = {"Authorization": f"Bearer {key or self.key}", **options.pop("headers", {})}
-        return httpx.request(method, f"{self.url}{path}", headers=headers, timeout=60, **options)
+        return self.request(method, path, headers={"Authorization": f"Bearer {key or self.key}", **options.pop("headers", {})}, **options)
+
+    def request(self, method, path, **options):
+        return httpx.request(method, f"{self.url}{path}", timeout=60, **options)
 
     def items(self, path):
         answer = self.api("GET", path)
@@ -147,6 +153,12 @@ class Server:
 
     def openai(self, **options):
         return openai.OpenAI(base_url=f"{self.url}/v1", api_key=self.key, max_retries=0, timeout=120, **options)
+
+    def in_flight(self):
+        text = self.api("GET", "/metrics").text
+        found = re.search(r"^gantry_gateway_requests_in_flight (\S+)", text, re.M)
+        assert found, "the metric gantry_gateway_requests_in_flight is missing"
+        return float(found.group(1))
 
     def kill9(self):
         self.process.send_signal(signal.SIGKILL)
@@ -184,3 +196,32 @@ def server(tmp_path_factory):
     shared.deploy("smollm2")
     yield shared
     shared.stop()
+
+
+@pytest.fixture(scope="session")
+def tool_server(server):
+    """The same with `tools`: SmolLM2 knows ChatML and no tools, so it is given the template of a model that does. What such a small
+    model calls on its own is chance, so that tests force calls."""
+    template = TEMPLATES / "Qwen-Qwen2.5-7B-Instruct.jinja"
+    server.deploy("tools", "--ctx", "4096", "--arg=--chat-template", f"--arg={template}")
+    return server
+
+
+@pytest.fixture(scope="session")
+def embedding_server(server):
+    """The same with `minilm` and `reranker`."""
+    if missing := [path.name for path in (MINILM, RERANKER) if not path.exists()]:
+        pytest.skip(f"{', '.join(missing)} not in the model cache: ./dev models minilm-l6 synthetic-rerank-minilm")
+    server.deploy("minilm", source=f"file:{MINILM}")
+    server.deploy("reranker", source=f"file:{RERANKER}")
+    return server
+
+
+def client_program(server, argv, **environment):
+    """Runs a client written in another language, or of another environment, against the server. It prints a line of JSON for each of
+    its cases: {"case": name, "error": null or what went wrong}. Returns them as a dict."""
+    done = subprocess.run(argv, capture_output=True, text=True, timeout=300,
+                          env={**os.environ, "GANTRY_URL": server.url, "GANTRY_KEY": server.key, **environment})
+    lines = [json.loads(line) for line in done.stdout.splitlines()]
+    assert done.returncode == 0 and lines, f"{argv} ended with {done.returncode}:\n{done.stdout[-2000:]}\n{done.stderr[-4000:]}"
+    return {line["case"]: line["error"] for line in lines}

@@ -8,13 +8,11 @@ import numpy as np
 import openai
 import pytest
 
-from conftest import GANTRY, MODELS, SMOLLM2, Engine, until
+from conftest import GANTRY, MINILM, MODELS, RERANKER, SMOLLM2, Engine, until
 from minilm_reference import MiniLM
 
-MINILM = MODELS / "embed/all-MiniLM-L6-v2.f16.gguf"
 WEIGHTS = MODELS / "embed/all-MiniLM-L6-v2.safetensors"
 VOCABULARY = MODELS / "embed/all-MiniLM-L6-v2.vocab.txt"
-RERANKER = MODELS / "embed/synthetic-rerank-minilm.gguf"   # a random head: its scores mean nothing
 
 if missing := [path.name for path in (MINILM, WEIGHTS, VOCABULARY, RERANKER) if not path.exists()]:
     pytest.skip(f"{', '.join(missing)} not in the model cache: ./dev models minilm-l6 minilm-l6-safetensors minilm-l6-vocab "
@@ -169,13 +167,6 @@ def test_refusals(minilm, change, param, code):
     error = minilm.post("/v1/embeddings", 400, **{"input": "a", **change})["error"]
     assert error["param"] == param and error["type"] == "invalid_request_error"
     assert code is None or error["code"] == code
-
-
-@pytest.fixture(scope="module")
-def embedding_server(server):
-    server.deploy("minilm", source=f"file:{MINILM}")
-    server.deploy("reranker", source=f"file:{RERANKER}")
-    return server
 
 
 def test_openai_sdk_through_the_gateway(embedding_server, minilm, reference):

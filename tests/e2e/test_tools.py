@@ -1,16 +1,11 @@
 """Tool calls and reasoning through the real engine, with the official client. SmolLM2 knows ChatML and no tools, so it is given the
 templates of models that do; what such a small model calls on its own is chance, so calls are forced, or put into its mouth."""
 import json
-import os
-import pathlib
 
 import openai
 import pytest
 
-from conftest import SMOLLM2, Engine
-
-SOURCES = pathlib.Path(os.environ.get("GANTRY_SOURCE_CACHE") or pathlib.Path.home() / ".cache/gantry/src")
-TEMPLATES = SOURCES / "llama_cpp_python-0.3.36/vendor/llama.cpp/models/templates"
+from conftest import SMOLLM2, TEMPLATES, Engine
 
 WEATHER = {"type": "function", "function": {"name": "weather", "description": "The weather of a city", "strict": True, "parameters": {
     "type": "object", "properties": {"city": {"type": "string", "maxLength": 20}, "days": {"type": "integer", "minimum": 1, "maximum": 9}},
