@@ -35,7 +35,8 @@ struct LaunchPlan {
 class Backend {
 public:
     virtual ~Backend() = default;
-    // kInvalidArgument with the field in `param` when the options can't work (missing binary, unknown placeholder, a flag
+    // kInvalidArgument with the field in `param` when the options can't work (a missing binary, which is looked for last and has the
+    // reason "backend_missing"; unknown placeholder, a flag
     // that would open the engine to others: --host, --port, --api-key in extra_args; LD_PRELOAD and the like in env).
     virtual Status validate(const BackendOptions& options) const = 0;
     virtual Result<LaunchPlan> launch(const LaunchInput& input) const = 0;

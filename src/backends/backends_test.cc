@@ -220,6 +220,8 @@ INSTANTIATE_TEST_SUITE_P(
         Refusal{"llama_model", kLlama, with_args(llama_options(), {"-m", "/other"}), "options.extra_args[0]"},
         Refusal{"llama_repo", kLlama, with_args(llama_options(), {"-hf", "a/b"}), "options.extra_args[0]"},
         Refusal{"llama_token", kLlama, with_args(llama_options(), {"--hf-token", "hf_x"}), "options.extra_args[0]"},
+        Refusal{"llama_projector_url", kLlama, with_args(llama_options(), {"-mmu", "http://a/b"}), "options.extra_args[0]"},
+        Refusal{"llama_rpc", kLlama, with_args(llama_options(), {"--rpc", "10.0.0.7:1"}), "options.extra_args[0]"},
         Refusal{"llama_tools", kLlama, with_args(llama_options(), {"--tools", "all"}), "options.extra_args[0]"},
         Refusal{"llama_path", kLlama, with_args(llama_options(), {"--path", "/"}), "options.extra_args[0]"},
         Refusal{"llama_slots", kLlama, with_args(llama_options(), {"--slot-save-path", "/"}), "options.extra_args[0]"},

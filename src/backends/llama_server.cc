@@ -39,12 +39,13 @@ public:
              "-m", "--model", "-a", "--alias", "--host", "--port", "--reuse-port", "--api-key", "--api-key-file", "--api-prefix",
              "-c", "--ctx-size", "-np", "--parallel", "-t", "--threads",
              // another model than the one checked, and secrets in a command line that all users of the machine can read
-             "-mu", "--model-url", "-hf", "-hfr", "--hf-repo", "-hff", "--hf-file", "-hft", "--hf-token", "-dr", "--docker-repo",
+             "-mu", "--model-url", "-mmu", "--mmproj-url", "--spec-draft-hf", "-hfd", "-hfrd", "--hf-repo-draft", "-hf",
+             "-hfr", "--hf-repo", "-hff", "--hf-file", "-hft", "--hf-token", "-dr", "--docker-repo",
              "--models-dir", "--models-preset", "--models-max", "--models-autoload", "--no-models-autoload",
              // doors: tools run commands, proxies and paths reach other machines and files
              "--tools", "--tools-runtime", "-ag", "--agent", "--mcp-servers-config", "--mcp-servers-json", "--ui", "--webui",
              "--ui-config", "--webui-config", "--ui-config-file", "--webui-config-file", "--ui-mcp-proxy", "--webui-mcp-proxy",
-             "--path", "--media-path", "--slot-save-path", "--props", "--log-file", "--ssl-key-file", "--ssl-cert-file",
+             "--rpc", "--path", "--media-path", "--slot-save-path", "--props", "--log-file", "--ssl-key-file", "--ssl-cert-file",
              "--cors-origins", "--cors-methods", "--cors-headers", "--cors-credentials",
              // ends at once instead of serving
              "-h", "--help", "--usage", "--version", "--list-devices", "-cl", "--cache-list"}));

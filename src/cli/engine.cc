@@ -5,6 +5,7 @@
 #include <CLI/CLI.hpp>
 #include <cstdlib>
 
+#include "base/platform/memory.h"
 #include "cli/context.h"
 #include "engine_server/engine_server.h"
 
@@ -54,7 +55,10 @@ void add_engine(CLI::App& app, Context& context) {
     verb->add_option("--model-name", options.model_name, "name in answers; default: what the request says")->type_name("NAME");
     verb->add_option("--exit-file", options.exit_file, "where to write why it ended (for the worker)")->type_name("FILE");
     verb->callback([&context, &options] {
-        context.action = [&options] { return engine_server::run_engine_server(options); };
+        context.action = [&options] {
+            platform::give_back_large_blocks();
+            return engine_server::run_engine_server(options);
+        };
     });
 }
 

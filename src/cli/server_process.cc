@@ -17,6 +17,7 @@
 #include "base/ids.h"
 #include "base/log.h"
 #include "base/platform/files.h"
+#include "base/platform/memory.h"
 #include "base/platform/process.h"
 #include "base/version.h"
 #include "cli/client.h"
@@ -277,6 +278,7 @@ Status run_parts(Parts& parts) {
 int run_server(const ServerOptions& options) {
     umask(077);
     raise_handle_limit();
+    platform::give_back_large_blocks();
     const Status prepared = prepare_data_dir(options.data_dir);
     if (!prepared) {
         return fail(prepared.error());

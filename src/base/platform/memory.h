@@ -26,6 +26,10 @@ bool zero_without_writing(void* begin, size_t size, size_t* untouched);
 // Asks for large pages where memory is read again and again, so that the processor finds it faster. Only a wish.
 void wish_huge_pages(void* begin, size_t size);
 
+// From here on a large block that is freed goes back to the kernel at once. Left to itself glibc's malloc learns from the first one of
+// tens of megabytes to keep such, and one large request would leave a process several times its size for good.
+void give_back_large_blocks();
+
 // How often this machine's kernel ended a process for want of memory, since it started (its own count; 0: not known).
 uint64_t out_of_memory_kills(const std::string& root = "");
 

@@ -1,5 +1,6 @@
 #include "base/platform/memory.h"
 
+#include <malloc.h>
 #include <sched.h>
 #include <sys/mman.h>
 #include <unistd.h>
@@ -86,6 +87,11 @@ struct GroupFiles {
     const char* usage;
     const char* reclaimable;  // in memory.stat
 };
+// From how many bytes a block is mapped for itself (to map one costs less than to write it), and how many free ones may stay at the
+// top of the heap.
+constexpr int kOwnMappingBytes = 4 << 20;
+constexpr int kKeptFreeBytes = 8 << 20;
+
 constexpr GroupFiles kMemoryFiles[] = {
     {"", "/memory.max", "/memory.current", "inactive_file"},
     {"memory", "/memory.limit_in_bytes", "/memory.usage_in_bytes", "total_inactive_file"},
@@ -179,6 +185,11 @@ bool zero_without_writing(void* begin, size_t size, size_t* untouched) {
     std::memset(reinterpret_cast<void*>(last), 0, start + size - last);
     *untouched = last - first;
     return true;
+}
+
+void give_back_large_blocks() {
+    ::mallopt(M_MMAP_THRESHOLD, kOwnMappingBytes);   // either of the two ends the learning
+    ::mallopt(M_TRIM_THRESHOLD, kKeptFreeBytes);
 }
 
 uint64_t out_of_memory_kills(const std::string& root) {

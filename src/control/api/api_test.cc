@@ -135,6 +135,25 @@ TEST_F(ApiTest, deployments_by_name_with_slashes_and_versions) {
     EXPECT_EQ(plane_.ask("DELETE", "/api/v1/deployments/org%2Fmodel").status, 404);
 }
 
+TEST_F(ApiTest, options_that_no_worker_would_run_are_refused) {
+    const std::pair<const char*, const char*> cases[] = {
+        {R"(,"options":{"extra_args":["--host","0.0.0.0"]})", "options.extra_args[0]"},
+        {R"(,"backend":"llama-server","options":{"extra_args":["-fa","--api-key=x"]})", "options.extra_args[1]"},
+        {R"(,"options":{"env":{"LD_PRELOAD":"/x.so"}})", "options.env.LD_PRELOAD"},
+        {R"(,"backend":"custom","options":{"command":["serve","--host","0.0.0.0","{{port}}"]})", "options.command[2]"},
+    };
+    for (const auto& [more, param] : cases) {
+        const Reply refused = deploy("m", more);
+        EXPECT_EQ(refused.status, 400) << more;
+        EXPECT_EQ(refused.string("/error/param"), param);
+    }
+    // A program that is not on this machine may be on a worker's.
+    ASSERT_EQ(deploy("m", R"(,"backend":"llama-server","options":{"binary":"/nowhere/llama-server"})").status, 201);
+    const Reply refused = plane_.ask("PATCH", "/api/v1/deployments/m", R"({"options":{"env":{"PATH":"/x"}}})");
+    EXPECT_EQ(refused.status, 400);
+    EXPECT_EQ(plane_.ask("PATCH", "/api/v1/deployments/m", R"({"replicas":2})").status, 200);
+}
+
 TEST_F(ApiTest, errors_have_four_keys_and_a_request_id) {
     const std::pair<std::string, Reply> cases[] = {
         {"missing", plane_.get("/api/v1/deployments/none")},

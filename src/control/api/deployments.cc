@@ -1,6 +1,7 @@
 // /api/v1/deployments
 #include <fmt/format.h>
 
+#include "backends/backends.h"
 #include "base/log.h"
 #include "control/api/api.h"
 #include "control/api/lookup.h"
@@ -26,12 +27,10 @@ json::object shown(const ApiContext& api, Deployment d, bool admin) {
     return management::to_json(d, status);
 }
 
-Status check_whole(const Deployment& d) {
-    if (d.backend == BackendKind::kCustom && d.options.command.empty()) {
-        return invalid_argument("the custom backend needs \"options.command\", the words of its command line",
-                                "options.command");
-    }
-    return Ok{};
+// What is wrong with the options wherever they run. Whether the program is there differs by worker, and is each one's to say.
+Status check_options(const Deployment& d) {
+    const Status valid = backends::backend(d.backend).validate(d.options);
+    return !valid && valid.error().reason == "backend_missing" ? Status(Ok{}) : valid;
 }
 
 Result<Answer> list(ApiContext& api, const Call& call) {
@@ -55,7 +54,7 @@ Result<Answer> create(ApiContext& api, const Call& call) {
     d.id = new_id<DeploymentId>(api.random, "dep");
     input->apply_to(d);
     d.created_at = d.updated_at = api.clock.wall();
-    GANTRY_TRY(check_whole(d));
+    GANTRY_TRY(check_options(d));
     if (Status status = api.store.create_deployment(d); !status) {
         if (status.error().code != ErrorCode::kConflict) return status.error();
         return conflict(fmt::format("there is a deployment named \"{}\" already: edit that one, or take another name", d.name));
@@ -75,8 +74,9 @@ Result<Answer> patch(ApiContext& api, const Call& call) {
         [&](Deployment& d, int64_t seen) -> Status {
             const Deployment before = d;
             input->apply_to(d);
-            GANTRY_TRY(check_whole(d));
-            const bool runs_other = before.source != d.source || before.backend != d.backend || before.options != d.options;
+            const bool other_options = before.backend != d.backend || before.options != d.options;
+            if (other_options) GANTRY_TRY(check_options(d));   // an older one with bad options can still be stopped
+            const bool runs_other = other_options || before.source != d.source;
             if (runs_other) ++d.generation;
             ++d.version;
             d.updated_at = api.clock.wall();
