@@ -1,5 +1,5 @@
-// Backup and restore. A backup is one file: the control database (VACUUM INTO: a consistent copy while in use) with the usage
-// table copied into it. It appears under its name only once it is whole and on disk.
+// Backup and restore. A backup is one file: the control database (VACUUM INTO: a consistent copy while in use) with the tables
+// of usage copied into it. It appears under its name only once it is whole and on disk.
 
 #include <fmt/format.h>
 #include <unistd.h>
@@ -17,6 +17,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
+constexpr int64_t kFirstUsageVersionWithHours = 2;
 constexpr const char* kSuffixes[] = {"", "-wal", "-shm"};
 
 Status done(const Result<int64_t>& result) {
@@ -46,10 +47,21 @@ Status finish_copy(std::unique_ptr<Connection> db, const std::string& path) {
     return sync_file(path);
 }
 
-// The usage rows of `from` (a usage.db, or a backup) into the empty usage table of `to`.
-Status copy_usage(Connection& to, const std::string& from) {
+// Both tables as of one moment: an hour that holds more than its records would count those again when they come again.
+Status copy_tables(Connection& to, int64_t version) {
+    Transaction transaction(to);
+    GANTRY_TRY(transaction.begin_read());   // writing begins with the first row; `source` is never locked for others' writes
+    GANTRY_TRY(done(to.run("INSERT INTO usage_records SELECT * FROM source.usage_records")));
+    if (version >= kFirstUsageVersionWithHours) {
+        GANTRY_TRY(done(to.run("INSERT INTO usage_hours SELECT * FROM source.usage_hours")));
+    }
+    return transaction.commit();
+}
+
+// The usage rows of `from` (a usage.db, or a backup) of this version into the empty tables of `to`.
+Status copy_usage(Connection& to, const std::string& from, int64_t version) {
     GANTRY_TRY(done(to.run("ATTACH ? AS source", from)));
-    Status copied = done(to.run("INSERT INTO usage_records SELECT * FROM source.usage_records"));
+    Status copied = copy_tables(to, version);
     GANTRY_TRY(to.script("DETACH source"));
     return copied;
 }
@@ -63,7 +75,7 @@ Status add_usage_to_copy(Connection& copy, const std::string& usage_path) {
                                        "CREATE TABLE backup_info (usage_version INTEGER NOT NULL) STRICT",
                                        kControlApplicationId, *version)));
     GANTRY_TRY(done(copy.run("INSERT INTO backup_info VALUES (?)", usage_migrations().back().version)));
-    return copy_usage(copy, usage_path);
+    return copy_usage(copy, usage_path, usage_migrations().back().version);
 }
 
 Status write_backup(Database& control, const std::string& usage_path, const std::string& to) {
@@ -115,9 +127,9 @@ Status split_usage(Connection& control, const std::string& backup, const std::st
     auto usage = open_copy(usage_path);
     if (!usage) return std::move(usage).error();
     GANTRY_TRY(migrate(**usage, migrations));
-    GANTRY_TRY(copy_usage(**usage, backup));
+    GANTRY_TRY(copy_usage(**usage, backup, *version));
     GANTRY_TRY(finish_copy(std::move(*usage), usage_path));
-    return control.script("DROP TABLE usage_records; DROP TABLE backup_info");
+    return control.script("DROP TABLE usage_records; DROP TABLE IF EXISTS usage_hours; DROP TABLE backup_info");
 }
 
 // Both databases as fresh files beside those in use.

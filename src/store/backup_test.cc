@@ -15,6 +15,7 @@ TEST(Backup, WhileAWriterWritesThenRestoredElsewhere) {
     TempDir dir;
     auto store = open_store(dir.file("data"));
     EXPECT_OK(store->add_usage({a_usage("1"), a_usage("2")}));
+    EXPECT_OK(store->add_audit({.id = AuditEventId("aud_1"), .at = at(0)}));
     std::atomic<int> written = 0;
     std::atomic<bool> stop = false;
     std::thread writer([&] {
@@ -47,6 +48,8 @@ TEST(Backup, WhileAWriterWritesThenRestoredElsewhere) {
     EXPECT_EQ(restored->usage({}, {})->items.size(), 2u);
     EXPECT_OK(restored->add_usage({a_usage("2"), a_usage("3")}));
     EXPECT_EQ(restored->usage({}, {})->items.size(), 3u);
+    EXPECT_EQ(restored->usage_summary({})->items.at(0).totals.requests, 3);
+    EXPECT_EQ(restored->audit({}, {})->items.size(), 1u);
     EXPECT_OK(restored->create_user(a_user("new")));
     EXPECT_OK(restored->close());
 }
@@ -69,6 +72,27 @@ TEST(Backup, RestoreBringsADamagedFolderBackAndKeepsWhatWasThere) {
     auto store = open_store(dir.file("data"));
     EXPECT_OK(store->user_by_name("ann"));
     EXPECT_OK(store->close());
+}
+
+// A backup of the time before there were hours: the next start makes them.
+TEST(Backup, OneWithoutHoursIsRestored) {
+    TempDir dir;
+    {
+        auto store = open_store(dir.file("data"));
+        EXPECT_OK(store->add_usage({a_usage("1"), a_usage("2")}));
+        EXPECT_OK(store->delete_usage_before(at(1000)));
+        EXPECT_OK(store->add_usage({a_usage("3")}));
+        EXPECT_OK(store->backup(dir.file("new.db")));
+        EXPECT_OK(store->backup(dir.file("old.db")));
+        EXPECT_OK(store->close());
+    }
+    EXPECT_OK((*Connection::open(dir.file("old.db"), {}))->script("DROP TABLE usage_hours; UPDATE backup_info SET usage_version = 1"));
+    for (const auto& [backup, requests] : {std::pair{"new.db", 3}, std::pair{"old.db", 1}}) {
+        EXPECT_OK(restore(dir.file(backup), dir.file("data")));
+        auto store = open_store(dir.file("data"));
+        EXPECT_EQ(store->usage_summary({})->items.at(0).totals.requests, requests) << backup;
+        EXPECT_OK(store->close());
+    }
 }
 
 TEST(Backup, Refusals) {

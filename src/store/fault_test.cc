@@ -86,6 +86,10 @@ void expect_whole(SqliteStore& store) {
     const auto usage = store.usage({}, {});
     ASSERT_TRUE(usage.ok());
     EXPECT_TRUE(usage->items.empty() || usage->items.size() == 3) << usage->items.size();
+    const auto hours = store.usage_summary({.bucket = UsageBucket::kTotal});
+    ASSERT_TRUE(hours.ok());
+    EXPECT_EQ(hours->items.empty() ? 0 : hours->items[0].totals.requests, static_cast<int64_t>(usage->items.size()))
+        << "an hour holds its records, no more and no less";
 }
 
 void expect_sound_files(const TempDir& dir) {

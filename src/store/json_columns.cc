@@ -53,6 +53,13 @@ void visit_meta(Meta& m, Visit&& visit) {
     visit("pooling", m.pooling);
 }
 
+template <class Change, class Visit>
+void visit_change(Change& c, Visit&& visit) {
+    visit("field", c.field);
+    visit("from", c.from);
+    visit("to", c.to);
+}
+
 struct Writer {
     json::object object;
 
@@ -64,6 +71,9 @@ struct Writer {
         json::object entries;
         for (const auto& [name, value] : values) entries[name] = value;
         object[key] = std::move(entries);
+    }
+    void operator()(const char* key, const std::optional<std::string>& value) {
+        if (value) object[key] = *value;
     }
     template <class T>
     void operator()(const char* key, const T& value) { object[key] = value; }
@@ -86,6 +96,7 @@ struct Reader {
         if (value.is_string()) out = std::string(value.get_string());
         return value.is_string();
     }
+    static bool read(const json::value& value, std::optional<std::string>& out) { return read(value, out.emplace()); }
     static bool read(const json::value& value, std::vector<std::string>& out) {
         if (!value.is_array()) return false;
         out.clear();
@@ -119,11 +130,36 @@ Result<std::string> checked(std::string text) {
     return text;
 }
 
+template <class T, class Visit>
+Result<std::string> list_text(const std::vector<T>& items, Visit&& visit) {
+    json::array list;
+    for (const T& item : items) {
+        Writer writer;
+        visit(item, writer);
+        list.push_back(std::move(writer.object));
+    }
+    return checked(json::serialize(list));
+}
+
 // False where the column's text is no JSON of the kind that `use` takes.
 template <class Use>
 void read_json(Columns& columns, Use&& use) {
     auto value = parse_json(columns.text());
     if (!value || !use(*value)) columns.fail();
+}
+
+template <class T, class Visit>
+void read_list(Columns& columns, std::vector<T>& out, Visit&& visit) {
+    read_json(columns, [&](const json::value& value) {
+        if (!value.is_array()) return false;
+        for (const json::value& item : value.get_array()) {
+            if (!item.is_object()) return false;
+            Reader reader{item.get_object()};
+            visit(out.emplace_back(), reader);
+            if (!reader.ok) return false;
+        }
+        return true;
+    });
 }
 
 }  // namespace
@@ -135,13 +171,11 @@ Result<std::string> to_json_text(const BackendOptions& options) {
 }
 
 Result<std::string> to_json_text(const std::vector<Device>& devices) {
-    json::array list;
-    for (const Device& device : devices) {
-        Writer writer;
-        visit_device(device, writer);
-        list.push_back(std::move(writer.object));
-    }
-    return checked(json::serialize(list));
+    return list_text(devices, [](const Device& device, Writer& writer) { visit_device(device, writer); });
+}
+
+Result<std::string> to_json_text(const std::vector<AuditChange>& changes) {
+    return list_text(changes, [](const AuditChange& change, Writer& writer) { visit_change(change, writer); });
 }
 
 Result<std::string> to_json_text(const ModelMeta& meta) {
@@ -161,16 +195,12 @@ Columns& operator>>(Columns& columns, BackendOptions& out) {
 }
 
 Columns& operator>>(Columns& columns, std::vector<Device>& out) {
-    read_json(columns, [&](const json::value& value) {
-        if (!value.is_array()) return false;
-        for (const json::value& item : value.get_array()) {
-            if (!item.is_object()) return false;
-            Reader reader{item.get_object()};
-            visit_device(out.emplace_back(), reader);
-            if (!reader.ok) return false;
-        }
-        return true;
-    });
+    read_list(columns, out, [](Device& device, Reader& reader) { visit_device(device, reader); });
+    return columns;
+}
+
+Columns& operator>>(Columns& columns, std::vector<AuditChange>& out) {
+    read_list(columns, out, [](AuditChange& change, Reader& reader) { visit_change(change, reader); });
     return columns;
 }
 

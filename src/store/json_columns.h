@@ -1,11 +1,13 @@
 #pragma once
-// Columns that hold JSON texts: a deployment's options, a worker's devices, a model's meta. Keys that are missing keep their
+// Columns that hold JSON texts: a deployment's options, a worker's devices, a model's meta, what an
+// audit event changed. Keys that are missing keep their
 // default and unknown ones are passed over, so that a field may come or go without a migration.
 
 #include <string>
 #include <vector>
 
 #include "base/result.h"
+#include "domain/audit.h"
 #include "domain/deployment.h"
 #include "domain/device.h"
 #include "domain/model.h"
@@ -17,9 +19,11 @@ namespace gantry::store {
 Result<std::string> to_json_text(const BackendOptions& options);
 Result<std::string> to_json_text(const std::vector<Device>& devices);
 Result<std::string> to_json_text(const ModelMeta& meta);
+Result<std::string> to_json_text(const std::vector<AuditChange>& changes);
 
 Columns& operator>>(Columns& columns, BackendOptions& out);
 Columns& operator>>(Columns& columns, std::vector<Device>& out);
 Columns& operator>>(Columns& columns, ModelMeta& out);
+Columns& operator>>(Columns& columns, std::vector<AuditChange>& out);
 
 }  // namespace gantry::store

@@ -138,7 +138,7 @@ TEST_F(Paging, EveryListPages) {
     two_pages([&](const PageRequest& p) { return store_->keys(p, {}); });
     two_pages([&](const PageRequest& p) { return store_->keys(p, ann.id); });
     two_pages([&](const PageRequest& p) { return store_->usage(p, {}); });
-    two_pages([&](const PageRequest& p) { return store_->usage(p, ann.id); });
+    two_pages([&](const PageRequest& p) { return store_->usage(p, {.user = ann.id}); });
 }
 
 }  // namespace

@@ -3,18 +3,12 @@
 #include <fmt/format.h>
 
 #include <charconv>
-#include <limits>
 
 namespace gantry::store {
 namespace {
 
 constexpr uint32_t kPageMax = 500;
 constexpr size_t kCursorMax = 1024;
-
-Error bad_cursor() {
-    return invalid_argument("the cursor is none that this server gave out: start the list from the beginning, without one.",
-                            "cursor");
-}
 
 int hex_digit(char c) {
     if (c >= '0' && c <= '9') return c - '0';
@@ -34,6 +28,11 @@ Error no_such(const std::string& thing, const std::string& key) {
     return not_found(fmt::format("there is no {} '{}'.", thing, key), thing + "_not_found");
 }
 
+Error bad_cursor() {
+    return invalid_argument("the cursor is none that this server gave out: start the list from the beginning, without one.",
+                            "cursor");
+}
+
 Status check_page(const PageRequest& page) {
     if (page.limit >= 1 && page.limit <= kPageMax) return Ok{};
     return invalid_argument(fmt::format("limit is {}, but must be 1 to {}.", page.limit, kPageMax), "limit");
@@ -49,10 +48,9 @@ std::string encode_cursor(WallTime time, const std::string& id) {
 }
 
 Result<std::pair<WallTime, std::string>> decode_cursor(const PageRequest& page) {
-    // No cursor: before every row of the order. The empty id is below all ids, and no row has the last time there is.
+    // No cursor: before every row of the order. The empty id is below all ids, so that this is right at both ends.
     if (page.cursor.empty()) {
-        const int64_t start = page.descending ? std::numeric_limits<int64_t>::max() : std::numeric_limits<int64_t>::min();
-        return std::pair{from_unix_ms(start), std::string()};
+        return std::pair{page.descending ? page.to.value_or(kLastTime) : page.from.value_or(kFirstTime), std::string()};
     }
     if (page.cursor.size() % 2 != 0 || page.cursor.size() > kCursorMax) return bad_cursor();
     std::string text;
@@ -70,11 +68,14 @@ Result<std::pair<WallTime, std::string>> decode_cursor(const PageRequest& page) 
     return std::pair{from_unix_ms(ms), std::move(id)};
 }
 
-std::string list_sql(const ListSource& source, bool descending, bool owned) {
+std::string list_sql(const ListSource& source, bool descending, const ListFilters& filters) {
     const char* order = descending ? "DESC" : "ASC";
-    return fmt::format("{} WHERE ({}, {}) {} (?1, ?2) AND (?3 = '' OR {}){} ORDER BY {} {}, {} {} LIMIT ?4", source.select,
-                       source.time_column, source.id_column, descending ? "<" : ">", source.name_filter,
-                       owned ? source.owner_filter : "", source.time_column, order, source.id_column, order);
+    std::string conditions;
+    for (const auto& [condition, value] : filters) conditions += condition;
+    return fmt::format("{0} WHERE ({1}, {2}) {3} (?1, ?2) AND (?3 = '' OR {4}){5} AND {1} >= ?{6} AND {1} < ?{7} "
+                       "ORDER BY {1} {8}, {2} {8} LIMIT ?4",
+                       source.select, source.time_column, source.id_column, descending ? "<" : ">", source.name_filter,
+                       conditions, filters.size() + 5, filters.size() + 6, order);
 }
 
 Error explain(Error error, std::initializer_list<Explanation> words) {

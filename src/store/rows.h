@@ -41,6 +41,10 @@ Result<T> read_one(Connection& db, Statement statement, const char* thing, const
     return std::move(rows->front());
 }
 
+// No row has either.
+inline constexpr WallTime kFirstTime = WallTime::min();
+inline constexpr WallTime kLastTime = WallTime::max();
+
 // Where a list comes from. All texts are literals.
 struct ListSource {
     const char* thing;              // "deployment"
@@ -51,22 +55,28 @@ struct ListSource {
     const char* owner_filter = "";  // " AND user_id = ?5", used where an owner is given
 };
 
+// A column's condition with its value: " AND (?6 = '' OR model = ?6)". In the order of the parameters, from ?5 on.
+using ListFilters = std::vector<std::pair<const char*, std::string>>;
+
+Error bad_cursor();
 Status check_page(const PageRequest& page);
 std::string encode_cursor(WallTime time, const std::string& id);
+// Where the page begins: behind the row that the cursor names, or at the end of the time asked for.
 Result<std::pair<WallTime, std::string>> decode_cursor(const PageRequest& page);
-std::string list_sql(const ListSource& source, bool descending, bool owned);
+std::string list_sql(const ListSource& source, bool descending, const ListFilters& filters);
 
 // Keyset paging: a page goes on after the last row seen, whatever was inserted or deleted meanwhile.
 // key: pair<WallTime, string>(const T&), the columns of the order.
 template <class T, class Read, class Key>
-Result<Page<T>> read_page(Connection& db, const ListSource& source, const PageRequest& page, const std::string& owner,
-                          Read&& read, Key&& key) {
+Result<Page<T>> read_filtered_page(Connection& db, const ListSource& source, const PageRequest& page, const ListFilters& filters,
+                                   Read&& read, Key&& key) {
     GANTRY_TRY(check_page(page));
-    auto from = decode_cursor(page);
-    if (!from) return std::move(from).error();
-    Statement statement = db.query(list_sql(source, page.descending, !owner.empty()), from->first, from->second,
+    auto start = decode_cursor(page);
+    if (!start) return std::move(start).error();
+    Statement statement = db.query(list_sql(source, page.descending, filters), start->first, start->second,
                                    page.name_contains, int64_t{page.limit} + 1);
-    if (!owner.empty()) statement.bind(owner);
+    for (const auto& [condition, value] : filters) statement.bind(value);
+    statement.bind(page.from.value_or(kFirstTime)).bind(page.to.value_or(kLastTime));
     auto rows = read_all<T>(db, std::move(statement), source.thing, read);
     if (!rows) return std::move(rows).error();
     Page<T> out;
@@ -77,6 +87,14 @@ Result<Page<T>> read_page(Connection& db, const ListSource& source, const PageRe
         out.next_cursor = encode_cursor(last.first, last.second);
     }
     return out;
+}
+// The same of one owner's rows, or of all where `owner` is empty.
+template <class T, class Read, class Key>
+Result<Page<T>> read_page(Connection& db, const ListSource& source, const PageRequest& page, const std::string& owner,
+                          Read&& read, Key&& key) {
+    ListFilters filters;
+    if (!owner.empty()) filters.emplace_back(source.owner_filter, owner);
+    return read_filtered_page<T>(db, source, page, filters, std::forward<Read>(read), std::forward<Key>(key));
 }
 
 // The result of an INSERT, UPDATE or DELETE, where an error of a broken constraint gets the words for its column:

@@ -1,6 +1,6 @@
 #pragma once
 // The Store on SQLite. Each table's functions are in the file of its name: deployments.cc, instances.cc, workers.cc,
-// models.cc, users.cc, keys.cc, sessions.cc, usage.cc, settings.cc; opening, closing and backup in sqlite_store.cc, backup.cc.
+// models.cc, users.cc, keys.cc, sessions.cc, usage.cc, usage_hours.cc, audit.cc, settings.cc; opening, closing and backup in sqlite_store.cc, backup.cc.
 
 #include <memory>
 #include <string>
@@ -76,7 +76,12 @@ public:
     Status set_setting(const std::string& name, const std::string& value) override;
 
     Status add_usage(const std::vector<UsageRecord>& records) override;
-    Result<Page<UsageRecord>> usage(const PageRequest& page, const UserId& of) override;
+    Result<Page<UsageRecord>> usage(const PageRequest& page, const UsageFilter& filter) override;
+    Result<Page<UsageSummary>> usage_summary(const UsageSummaryRequest& request) override;
+    Result<uint64_t> delete_usage_before(WallTime before) override;
+
+    Status add_audit(const AuditEvent& event) override;
+    Result<Page<AuditEvent>> audit(const PageRequest& page, const AuditFilter& filter) override;
 
 private:
     SqliteStore(DataFolder folder, std::unique_ptr<Database> control, std::unique_ptr<Database> usage)

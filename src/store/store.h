@@ -26,6 +26,7 @@
 
 #include "base/clock.h"
 #include "base/result.h"
+#include "domain/audit.h"
 #include "domain/snapshot.h"
 #include "domain/usage.h"
 #include "domain/user.h"
@@ -38,11 +39,39 @@ struct PageRequest {
     uint32_t limit = 50;                 // 1..500
     std::string name_contains{};         // filter, empty: all
     bool descending = false;
+    std::optional<WallTime> from{};      // only rows of this time and later,
+    std::optional<WallTime> to{};        // and before this
 };
 template <class T>
 struct Page {
     std::vector<T> items;
     std::string next_cursor;             // empty: that was all
+};
+
+// Filters by equality; what is empty filters nothing.
+struct UsageFilter {
+    UserId user{};
+    ApiKeyId key{};
+    std::string model{};
+};
+enum class UsageBucket { kHour, kDay, kTotal };
+struct UsageGroups {
+    bool user = false, key = false, model = false, instance = false, operation = false;
+};
+// By bucket, then by what is grouped by, in the order of UsageGroups.
+struct UsageSummaryRequest {
+    std::string cursor{};
+    uint32_t limit = 50;                 // 1..500
+    std::optional<WallTime> from{};      // usage is kept by the hour: from the hour that holds this,
+    std::optional<WallTime> to{};        // up to the end of the hour that holds the moment before this
+    UsageBucket bucket = UsageBucket::kDay;
+    UsageGroups by{};
+    UsageFilter filter{};
+};
+struct AuditFilter {
+    std::string actor{};                 // id or name
+    std::string kind{};
+    std::string object{};                // id or name
 };
 
 class Store {
@@ -134,10 +163,18 @@ public:
     virtual Result<std::optional<std::string>> setting(const std::string& name) = 0;
     virtual Status set_setting(const std::string& name, const std::string& value) = 0;
 
-    // Usage: idempotent by request id (the first record of an id stays); a batch is one transaction. By time, then request id;
-    // name_contains looks at the model.
+    // Usage: idempotent by request id (the first record of an id stays); a batch, with the hours it adds to, is one
+    // transaction. By time, then request id; name_contains looks at the model.
     virtual Status add_usage(const std::vector<UsageRecord>& records) = 0;
-    virtual Result<Page<UsageRecord>> usage(const PageRequest& page, const UserId& of = {}) = 0;
+    virtual Result<Page<UsageRecord>> usage(const PageRequest& page, const UsageFilter& filter = {}) = 0;
+    virtual Result<Page<UsageSummary>> usage_summary(const UsageSummaryRequest& request) = 0;
+    // Deletes records, a few thousand a transaction; the hours stay. A record that comes again after that counts again, so
+    // whoever calls this has seen to it that no journal holds such ones any more. The number deleted.
+    virtual Result<uint64_t> delete_usage_before(WallTime before) = 0;
+
+    // The audit log. By time, then id; name_contains looks at the object's name.
+    virtual Status add_audit(const AuditEvent& event) = 0;
+    virtual Result<Page<AuditEvent>> audit(const PageRequest& page, const AuditFilter& filter = {}) = 0;
 };
 
 // The version of the schema this binary writes.

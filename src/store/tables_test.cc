@@ -429,7 +429,7 @@ TEST_F(Tables, UsageIsCountedOnceARequest) {
     EXPECT_EQ(got.reasoning_tokens, 4u);
     EXPECT_EQ(got.ttft_ms, 5u);
     EXPECT_EQ(got.duration_ms, 6u);
-    EXPECT_EQ(store_->usage({}, UserId("usr_bob"))->items.size(), 1u);
+    EXPECT_EQ(store_->usage({}, {.user = UserId("usr_bob")})->items.size(), 1u);
 }
 
 }  // namespace

@@ -1,17 +1,20 @@
 // The table of usage records, in usage.db. The gateway's journal is the truth until a batch of it is in here, so batches may
-// come twice: the request id decides.
+// come twice: the request id decides, and only a record that was new is added to its hour (usage_hours.cc).
 
 #include "store/rows.h"
 #include "store/sqlite_store.h"
+#include "store/usage_hours.h"
 
 namespace gantry::store {
 namespace {
 
+// Of a transaction of deletions: small enough that a fold never waits long behind one.
+constexpr int64_t kDeletedAtOnce = 2000;
+
 constexpr char kSelect[] =
     "SELECT request_id, at, user_id, key_id, model, instance_id, operation, status, aborted, estimated, prompt_tokens, "
     "cached_tokens, completion_tokens, reasoning_tokens, ttft_ms, duration_ms FROM usage_records";
-constexpr ListSource kList{"usage record", kSelect, "at", "request_id", "instr(lower(model), lower(?3)) > 0",
-                           " AND user_id = ?5"};
+constexpr ListSource kList{"usage record", kSelect, "at", "request_id", "instr(lower(model), lower(?3)) > 0"};
 
 void read(Columns& columns, UsageRecord& u) {
     columns >> u.request_id >> u.at >> u.user_id >> u.key_id >> u.model >> u.instance_id >> u.operation >> u.status >>
@@ -19,29 +22,57 @@ void read(Columns& columns, UsageRecord& u) {
         u.ttft_ms >> u.duration_ms;
 }
 
+// True: it is a new one.
+Result<bool> insert(Connection& db, const UsageRecord& u) {
+    auto added = db.run(
+        "INSERT INTO usage_records VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (request_id) DO NOTHING",
+        u.request_id, u.at, u.user_id, u.key_id, u.model, u.instance_id, u.operation, u.status, u.aborted, u.estimated,
+        u.prompt_tokens, u.cached_tokens, u.completion_tokens, u.reasoning_tokens, u.ttft_ms, u.duration_ms);
+    if (!added) return std::move(added).error();
+    return *added == 1;
+}
+
 }  // namespace
 
 Status SqliteStore::add_usage(const std::vector<UsageRecord>& records) {
     if (records.empty()) return Ok{};
     return usage_->write(Database::Synchronous::kNormal, [&](Connection& db) -> Status {
+        UsageHours hours;
         for (const UsageRecord& u : records) {
-            auto done = db.run(
-                "INSERT INTO usage_records VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) "
-                "ON CONFLICT (request_id) DO NOTHING",
-                u.request_id, u.at, u.user_id, u.key_id, u.model, u.instance_id, u.operation, u.status, u.aborted,
-                u.estimated, u.prompt_tokens, u.cached_tokens, u.completion_tokens, u.reasoning_tokens, u.ttft_ms,
-                u.duration_ms);
-            if (!done) return std::move(done).error();
+            const Result<bool> added = insert(db, u);
+            if (!added) return added.error();
+            if (*added) hours.add(u);
         }
-        return Ok{};
+        return hours.write(db);
     });
 }
 
-Result<Page<UsageRecord>> SqliteStore::usage(const PageRequest& page, const UserId& of) {
+Result<Page<UsageRecord>> SqliteStore::usage(const PageRequest& page, const UsageFilter& filter) {
+    ListFilters filters;
+    // By itself, so that the index by user is used.
+    filters.emplace_back(filter.user.empty() ? " AND ?5 = ''" : " AND user_id = ?5", filter.user.text);
+    filters.emplace_back(" AND (?6 = '' OR key_id = ?6)", filter.key.text);
+    filters.emplace_back(" AND (?7 = '' OR model = ?7)", filter.model);
     return usage_->read([&](Connection& db) {
-        return read_page<UsageRecord>(db, kList, page, of.text, read,
-                                      [](const UsageRecord& u) { return std::pair{u.at, u.request_id}; });
+        return read_filtered_page<UsageRecord>(db, kList, page, filters, read,
+                                               [](const UsageRecord& u) { return std::pair{u.at, u.request_id}; });
     });
+}
+
+Result<uint64_t> SqliteStore::delete_usage_before(WallTime before) {
+    uint64_t deleted = 0;
+    for (int64_t last = kDeletedAtOnce; last == kDeletedAtOnce; deleted += static_cast<uint64_t>(last)) {
+        const Status done = usage_->write(Database::Synchronous::kNormal, [&](Connection& db) -> Status {
+            auto rows = db.run(
+                "DELETE FROM usage_records WHERE rowid IN (SELECT rowid FROM usage_records WHERE at < ? ORDER BY at LIMIT ?)", before,
+                kDeletedAtOnce);
+            if (!rows) return std::move(rows).error();
+            last = *rows;
+            return Ok{};
+        });
+        if (!done) return done.error();
+    }
+    return deleted;
 }
 
 }  // namespace gantry::store
