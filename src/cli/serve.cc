@@ -74,6 +74,12 @@ void add_serve(CLI::App& app, Context& context) {
     verb->add_option("--drain-seconds", options.drain_seconds, "how long requests in flight may go on after SIGTERM")
         ->envname("GANTRY_DRAIN_SECONDS")
         ->capture_default_str();
+    verb->add_option("--usage-days", options.server.usage_days,
+                     "days that usage records are kept, 0 for ever; their sums by the hour always are")
+        ->envname("GANTRY_USAGE_DAYS")
+        ->check(CLI::Range(0, 36500))
+        ->type_name("DAYS")
+        ->capture_default_str();
     verb->add_flag("--verbose", options.server.verbose, "log details")->envname("GANTRY_VERBOSE");
     verb->add_option("--config", options.config, "settings as key = value, named as the flags")
         ->envname("GANTRY_CONFIG")

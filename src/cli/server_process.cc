@@ -37,6 +37,8 @@ namespace {
 constexpr size_t kBlockingThreads = 4;
 constexpr std::chrono::seconds kFoldEvery{3};
 constexpr std::chrono::milliseconds kLogLinger{50};
+constexpr std::chrono::hours kDeleteUsageEvery{24};
+constexpr std::chrono::minutes kDeleteUsageAgain{10};     // after a failure
 constexpr std::chrono::seconds kInterruptDrain{2};        // Ctrl-C: a person waits
 constexpr std::chrono::seconds kEngineStop{15};           // over the supervisor's own grace of 10 s
 constexpr std::chrono::milliseconds kSecondSignalDrain{200};
@@ -177,16 +179,35 @@ Status fold(Parts& parts) {
     return parts.gateway->fold_journal([&parts](const std::vector<UsageRecord>& records) { return parts.store->add_usage(records); });
 }
 
+bool delete_old_usage(Parts& parts) {
+    const auto deleted = parts.store->delete_usage_before(system_clock().wall() - std::chrono::days(parts.options.usage_days));
+    if (!deleted) {
+        log::error("usage: old records can't be deleted: {}; it is tried again", deleted.error().message);
+    } else if (*deleted > 0) {
+        log::info("usage: {} records older than {} days deleted; their sums by the hour stay", *deleted, parts.options.usage_days);
+    }
+    return deleted.ok();
+}
+
 // Usage goes from the journal into its table every few seconds. A failure is told once, not every time.
+// Once a day old records go, right behind a fold that left no line of them in the journal: after a kill, such a line would
+// bring its record back and count it twice.
 http::Task<void> fold_loop(Parts& parts) {
     bool failed = false;
+    SteadyTime next_deletion{};
     while (!parts.stopping) {
         co_await http::sleep_for(kFoldEvery);
         if (parts.stopping) {
             break;
         }
+        const SteadyTime now = system_clock().steady();
+        const bool deletes = parts.options.usage_days > 0 && now >= next_deletion && parts.gateway->rotate_journal();
         parts.folding = true;
         const Status folded = co_await parts.pool.run([&parts] { return fold(parts); });
+        if (folded && deletes) {
+            const bool deleted = co_await parts.pool.run([&parts] { return delete_old_usage(parts); });
+            next_deletion = now + (deleted ? SteadyTime::duration(kDeleteUsageEvery) : SteadyTime::duration(kDeleteUsageAgain));
+        }
         parts.folding = false;
         if (!folded && !failed) {
             log::error("usage: the journal can't be folded: {}; it is kept and tried again", folded.error().message);

@@ -16,6 +16,7 @@ struct ServerOptions {
     std::string bootstrap_password;           // empty: a random one at the first start
     std::vector<std::string> allowed_hosts;   // names besides localhost and IP literals
     std::chrono::seconds drain{30};           // SIGTERM: how long requests in flight may go on
+    uint32_t usage_days = 90;                 // how long usage records are kept; their sums by the hour for ever. 0: records, too
     bool verbose = false;
 };
 

@@ -155,6 +155,8 @@ public:
         return meter_->fold(store);
     }
 
+    bool rotate_journal() override { return meter_->rotate(); }
+
     uint32_t in_flight(const InstanceId& instance) const override { return relay_.in_flight(instance); }
 
 private:

@@ -62,6 +62,9 @@ public:
     // Takes what the journal holds, oldest first, through `store`; files wholly taken are deleted. Called from a blocking
     // thread, by one caller at a time; idempotent after a crash because records carry request ids.
     virtual Status fold_journal(const std::function<Status(const std::vector<UsageRecord>&)>& store) = 0;
+    // Begins a new journal file: the fold_journal() after it leaves no line of a record that was written before. False: the disk
+    // refuses. Io thread.
+    virtual bool rotate_journal() = 0;
     virtual uint32_t in_flight(const InstanceId& instance) const = 0;   // io thread
 };
 

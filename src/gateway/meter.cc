@@ -122,6 +122,11 @@ bool Meter::flush() {
     return true;
 }
 
+bool Meter::rotate() {
+    // Nothing opened yet: what earlier runs left is taken whole by the next fold anyway.
+    return descriptor_ < 0 || written_bytes_ == 0 || open_file(current_.load(std::memory_order_relaxed) + 1);
+}
+
 void Meter::append(const UsageRecord& record) {
     std::string line = to_journal_line(record);
     if (waiting_.empty() && !refused_ && write_line(line)) return;

@@ -4,7 +4,7 @@
 // in memory, up to a limit, and are written when it takes them again. Every start begins a new file, so that a line torn by a
 // kill is only ever the last of its file.
 //
-// Threads: append() and flush() on the io thread; fold() on any other, one at a time.
+// Threads: append(), flush() and rotate() on the io thread; fold() on any other, one at a time.
 
 #include <atomic>
 #include <cstdint>
@@ -35,6 +35,8 @@ public:
     // Tries to write what waits. True: nothing waits any more.
     bool flush();
     size_t waiting() const { return waiting_.size(); }
+    // Begins a new file, so that the next fold() takes all that was appended so far and deletes it here. False: the disk refuses.
+    bool rotate();
 
     Status fold(const std::function<Status(const std::vector<UsageRecord>&)>& store);
 

@@ -100,6 +100,20 @@ TEST_F(MeterTest, BeginsAFileAnewWhenOneIsFullAndDeletesTakenOnes) {
     EXPECT_EQ(files(), 1u);
 }
 
+TEST_F(MeterTest, AFoldBehindARotationLeavesNoLine) {
+    auto meter = open();
+    EXPECT_TRUE(meter->rotate()) << "nothing written yet";
+    EXPECT_EQ(files(), 0u);
+    meter->append(record("a"));
+    EXPECT_EQ(fold(*meter), Ids{"a"});
+    EXPECT_TRUE(meter->rotate());
+    meter->append(record("b"));
+    EXPECT_EQ(fold(*meter), Ids{"b"});
+    EXPECT_EQ(files(), 1u);
+    meter.reset();
+    EXPECT_EQ(fold(*open()), Ids{"b"}) << "what was appended behind it comes again, as ever";
+}
+
 TEST_F(MeterTest, AFailedStoreLosesNothing) {
     auto meter = open();
     meter->append(record("a"));
