@@ -1,9 +1,14 @@
 #include "control/api/api.h"
 
+#include <fmt/format.h>
+
 #include <charconv>
 #include <exception>
 
 #include "base/log.h"
+#include "control/api/audit_recorder.h"
+#include "control/api/csv_answer.h"
+#include "protocol/management/fields.h"
 #include "protocol/openai/errors.h"
 
 namespace gantry::control {
@@ -18,7 +23,10 @@ constexpr size_t kBodyBytesMax = 1 << 20;
 // Runs on the pool. Nothing of the standard library or Boost that throws gets past here.
 Result<Answer> guarded(const ApiRoute& route, ApiContext& api, const Call& call) {
     try {
-        return route.work(api, call);
+        AuditRecorder recorder(api, route, call);
+        Result<Answer> answer = route.work(api, call);
+        recorder.record(answer);
+        return answer;
     } catch (const std::exception& problem) {
         log::error("{} {}: {}", route.method, route.pattern, problem.what());
         return internal_error("the server failed at this request; its log says how");
@@ -31,6 +39,11 @@ http::Task<void> serve(ApiContext& api, ApiRoute route, bool is_public, http::Ex
     if (Status type = check_content_type(call); !type) {
         answer = error_answer(type.error());
         answer->status = 415;
+    } else if (const Result<bool> csv = route.csv != nullptr ? wants_csv(call.request) : Result<bool>(false); !csv) {
+        answer = csv.error();
+    } else if (*csv) {
+        co_await answer_csv(api, route, call, exchange);
+        co_return;
     } else {
         bool entered = true;
         if (route.hashes) entered = co_await api.hash_gate.enter();
@@ -121,6 +134,20 @@ Result<store::PageRequest> page_request(const http::Request& request) {
     }
     page.descending = order == "desc";
     return page;
+}
+
+Result<TimeRange> time_range(const http::Request& request) {
+    TimeRange range;
+    for (const auto& [name, out] : {std::pair{"from", &range.from}, std::pair{"to", &range.to}}) {
+        std::string text(request.query_value(name));
+        if (text.empty()) continue;
+        if (text.size() == std::string_view("2026-12-31").size()) text += "T00:00:00Z";
+        *out = protocol::management::parse_rfc3339(text);
+        if (!*out) {
+            return invalid_argument(fmt::format("\"{}\" must be a time in UTC such as 2026-12-31T23:59:59Z, or a date", name), name);
+        }
+    }
+    return range;
 }
 
 }  // namespace gantry::control

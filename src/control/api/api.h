@@ -14,6 +14,7 @@
 
 #include "base/guarded.h"
 #include "base/json.h"
+#include "control/api/failed_logins.h"
 #include "control/auth/login_throttle.h"
 #include "control/auth/passwords.h"
 #include "control/control.h"
@@ -39,6 +40,7 @@ struct ApiContext {
     Reconciler& reconciler;
     LoginThrottle throttle{clock};
     HashGate hash_gate{io};
+    FailedLogins failed_logins{clock};
     Guarded<std::unordered_map<WorkerId, WorkerAccess>> workers{};
     WallTime started_at{};
     std::atomic<bool> stopping{false};
@@ -68,12 +70,18 @@ Answer no_content();
 Answer error_answer(const Error& error);
 http::Response to_response(Answer answer);
 
+// The lines of a CSV answer, some more at each call, so that an answer of any size takes little memory. False: that was all.
+// Blocking.
+using CsvSource = std::function<Result<bool>(std::string& out)>;
+
+// A route with a method other than GET is recorded in the audit log when it has succeeded (audit_recorder.h).
 struct ApiRoute {
     const char* method;
     const char* pattern;
     const char* access;
     Result<Answer> (*work)(ApiContext&, const Call&);
     bool hashes = false;                       // goes through HashGate
+    Result<CsvSource> (*csv)(ApiContext&, const Call&) = nullptr;   // of a list that may be had as CSV: checks, and reads nothing yet
 };
 void add_routes(http::Router& router, ApiContext& api, const std::vector<ApiRoute>& routes);
 // A body sent along with a cookie, or to a public route, must say that it is JSON: a form of another site can't.
@@ -89,6 +97,29 @@ Answer list_answer(const store::Page<T>& page, ToJson to_json) {
     if (!page.next_cursor.empty()) next = page.next_cursor;
     return json_answer(200, json::object{{"items", std::move(items)}, {"next_cursor", std::move(next)}});
 }
+
+// The same as CSV, by ?format=csv or Accept: text/csv; without limit and cursor, which stand for pages.
+Result<bool> wants_csv(const http::Request& request);
+// from=, to=: RFC 3339 in UTC, or a date.
+struct TimeRange {
+    std::optional<WallTime> from, to;
+};
+Result<TimeRange> time_range(const http::Request& request);
+
+// A source that reads page after page with `read` (cursor -> Result<store::Page<T>>) and writes each item with `add`.
+template <class Read, class Add>
+CsvSource csv_pages(void (*header)(std::string&), Read read, Add add) {
+    return [header, read, add, cursor = std::string(), begun = false](std::string& out) mutable -> Result<bool> {
+        auto page = read(cursor);
+        if (!page) return page.error();
+        if (!begun) header(out);
+        begun = true;
+        for (const auto& item : page->items) add(out, item);
+        cursor = page->next_cursor;
+        return !cursor.empty();
+    };
+}
+inline constexpr uint32_t kCsvRowsAtOnce = 500;
 
 // An optimistic edit: `input_version` is the one the caller saw (nullopt: last write wins), `read` gets the row, `write`
 // changes and stores it against the version read. Repeats when another edit came between and the caller named no version.
@@ -121,6 +152,7 @@ void add_model_routes(http::Router& router, ApiContext& api);
 void add_user_routes(http::Router& router, ApiContext& api);
 void add_key_routes(http::Router& router, ApiContext& api);
 void add_usage_routes(http::Router& router, ApiContext& api);
+void add_audit_routes(http::Router& router, ApiContext& api);
 void add_auth_routes(http::Router& router, ApiContext& api);
 void add_server_routes(http::Router& router, ApiContext& api);
 void add_backup_routes(http::Router& router, ApiContext& api);

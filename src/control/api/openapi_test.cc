@@ -74,6 +74,8 @@ TEST(openapi, objects_have_exactly_the_schemas_fields) {
     json::object new_key = management::to_json(ApiKey{}, "");
     new_key["secret"] = "";
     const json::object deployment = management::to_json(Deployment{}, management::DeploymentStatus{});
+    AuditEvent event;
+    event.changes.resize(1);
     const std::map<std::string, json::object> objects = {
         {"Deployment", deployment},
         {"DeploymentStatus", deployment.at("status").as_object()},
@@ -86,7 +88,10 @@ TEST(openapi, objects_have_exactly_the_schemas_fields) {
         {"User", management::to_json(User{})},
         {"Key", management::to_json(ApiKey{}, "")},
         {"NewKey", new_key},
-        {"UsageRecord", management::to_json(UsageRecord{})},
+        {"UsageRecord", management::to_json(UsageRecord{}, {})},
+        {"UsageSummary", management::to_json(UsageSummary{}, {}, {})},
+        {"AuditEvent", management::to_json(event)},
+        {"AuditChange", management::to_json(event).at("changes").at(0).as_object()},
         {"Server", management::to_json(info)},
     };
     for (const auto& [name, object] : objects) {

@@ -127,6 +127,16 @@ Result<std::string> reset_password(store::Store& store, const std::string& user_
     ++user->version;
     GANTRY_TRY(store.update_user(*user, seen));
     GANTRY_TRY(store.delete_sessions_of(user->id));
+    AuditEvent event;
+    event.id = new_id<AuditEventId>(random, "aud");
+    event.at = clock.wall();
+    event.via = "command line";
+    event.action = "update";
+    event.object_kind = "user";
+    event.object_id = user->id.text;
+    event.object_name = user->name;
+    event.changes = {{"password", std::nullopt, std::nullopt}};
+    GANTRY_TRY(store.add_audit(event));
     return password;
 }
 

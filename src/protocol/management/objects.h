@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "base/json.h"
+#include "domain/audit.h"
 #include "domain/deployment.h"
 #include "domain/instance.h"
 #include "domain/model.h"
@@ -32,7 +33,31 @@ json::object to_json(const WorkerId& worker, const std::string& worker_name, con
 json::object to_json(const Model& model);
 json::object to_json(const User& user);
 json::object to_json(const ApiKey& key, const std::string& user_name);
-json::object to_json(const UsageRecord& record);
+
+// Names beside ids, as they are now; empty where the user or key is gone.
+struct UsageNames {
+    std::string user, key;
+};
+// What a summary was grouped by; the other fields are null.
+struct UsageGrouping {
+    bool user = false, key = false, model = false, instance = false, operation = false;
+};
+json::object to_json(const UsageRecord& record, const UsageNames& names);
+json::object to_json(const UsageSummary& summary, const UsageGrouping& by, const UsageNames& names);
+json::object to_json(const AuditEvent& event);
+// As lines of CSV (csv.h), the same fields in the same order.
+void usage_csv_header(std::string& out);
+void add_csv(std::string& out, const UsageRecord& record, const UsageNames& names);
+void usage_summary_csv_header(std::string& out);
+void add_csv(std::string& out, const UsageSummary& summary, const UsageNames& names);
+void audit_csv_header(std::string& out);
+void add_csv(std::string& out, const AuditEvent& event);
+
+// What an edit changed, for the audit log, from an object's JSON before and after: nested fields by their path, long values cut,
+// at most 100. Values of fields that may hold a secret are left out (domain/audit.h).
+std::vector<AuditChange> changes_between(const json::object& before, const json::object& after);
+// What a creation was given: the fields of its body, with the values that `made` has of them.
+std::vector<AuditChange> changes_of_body(const json::object& body, const json::object* made);
 
 struct ServerInfo {
     std::string name;

@@ -1,4 +1,4 @@
-// Users, keys, logins and usage.
+// Users, keys and logins.
 #include <fmt/format.h>
 
 #include "protocol/management/fields.h"
@@ -77,25 +77,6 @@ json::object to_json(const ApiKey& k, const std::string& user_name) {
             {"disabled", k.disabled},
             {"version", k.version},
             {"created_at", to_rfc3339(k.created_at)}};
-}
-
-json::object to_json(const UsageRecord& r) {
-    return {{"request_id", r.request_id},
-            {"at", to_rfc3339(r.at)},
-            {"user_id", r.user_id.text},
-            {"key_id", r.key_id.text},
-            {"model", r.model},
-            {"instance_id", r.instance_id.text},
-            {"operation", r.operation},
-            {"status", r.status},
-            {"aborted", r.aborted},
-            {"estimated", r.estimated},
-            {"prompt_tokens", r.prompt_tokens},
-            {"cached_tokens", r.cached_tokens},
-            {"completion_tokens", r.completion_tokens},
-            {"reasoning_tokens", r.reasoning_tokens},
-            {"ttft_ms", r.ttft_ms},
-            {"duration_ms", r.duration_ms}};
 }
 
 Result<UserInput> parse_user_create(std::string_view body) {
