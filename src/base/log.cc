@@ -27,7 +27,8 @@ class Batch final : public spdlog::sinks::base_sink<std::mutex> {
 public:
     Batch(std::vector<spdlog::sink_ptr> targets, std::chrono::milliseconds linger)
         : targets_(std::move(targets)), linger_(linger), thread_([this] { run(); }) {
-        for (const auto& target : targets_) target->set_formatter(std::make_unique<spdlog::pattern_formatter>("%v", spdlog::pattern_time_type::local, ""));
+        for (const auto& target : targets_)
+            target->set_formatter(std::make_unique<spdlog::pattern_formatter>("%v", spdlog::pattern_time_type::local, ""));
     }
     ~Batch() override {
         {

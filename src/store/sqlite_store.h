@@ -1,6 +1,7 @@
 #pragma once
 // The Store on SQLite. Each table's functions are in the file of its name: deployments.cc, instances.cc, workers.cc,
-// models.cc, users.cc, keys.cc, sessions.cc, usage.cc, usage_hours.cc, audit.cc, settings.cc; opening, closing and backup in sqlite_store.cc, backup.cc.
+// models.cc, users.cc, keys.cc, sessions.cc, usage.cc, usage_hours.cc, audit.cc,
+// settings.cc; opening, closing and backup in sqlite_store.cc, backup.cc.
 
 #include <memory>
 #include <string>
