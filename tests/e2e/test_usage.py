@@ -191,4 +191,4 @@ def test_old_records_go_and_their_sums_stay(server):
         (str(long_ago.date()), "usr_gone", "", "bygone", 1, 9)]
     assert sum(item["requests"] for item in summary(server, "bucket=total")) == fresh + 1
     assert len(as_csv(server.api("GET", "/api/v1/usage?format=csv").text)) == fresh
-    assert "1 records older than 90 days deleted" in server.log()
+    until(lambda: "1 records older than 90 days deleted" in server.log(), "the line of the log, which lingers", timeout=5)
