@@ -58,6 +58,11 @@ struct UsageTotals {
     bool operator==(const UsageTotals&) const = default;
 };
 
+// What a summary has lines of.
+struct UsageGroups {
+    bool user = false, key = false, model = false, instance = false, operation = false;
+};
+
 // One line of a summary: the totals of a group in a bucket. What the summary was not grouped by is empty.
 struct UsageSummary {
     std::optional<WallTime> bucket;   // where its hour or day (UTC) begins; nullopt: all of the time asked for

@@ -14,6 +14,7 @@
 #include "protocol/openai/chat.h"
 #include "protocol/openai/completions.h"
 #include "protocol/openai/embeddings.h"
+#include "protocol/openai/fields.h"
 #include "protocol/openai/rerank.h"
 #include "protocol/openai/rerank_shapes.h"
 #include "protocol/openai/responses_request.h"
@@ -31,11 +32,15 @@ using http::Task;
 // The name of the model asked for, after everything else in the body was found valid.
 using Validate = Result<std::string> (*)(const json::value& body);
 
+Result<std::string> not_empty(Result<std::string> model) {
+    if (model && model->empty()) return invalid_argument("model is missing: name one of those that GET /v1/models lists.", "model");
+    return model;
+}
+
 template <class Request>
 Result<std::string> model_of(Result<Request> request) {
     if (!request) return std::move(request).error();
-    if (request->model.empty()) return invalid_argument("model is missing: name one of those that GET /v1/models lists.", "model");
-    return std::move(request->model);
+    return not_empty(std::move(request->model));
 }
 
 Result<std::string> validate_chat(const json::value& body) { return model_of(openai::parse_chat(body)); }
@@ -43,14 +48,7 @@ Result<std::string> validate_completion(const json::value& body) { return model_
 Result<std::string> validate_embeddings(const json::value& body) { return model_of(openai::parse_embeddings(body)); }
 Result<std::string> validate_rerank(const json::value& body) { return model_of(openai::parse_rerank(body)); }
 // Of a body that holds nothing else to check.
-Result<std::string> validate_model(const json::value& body) {
-    struct Named {
-        std::string model;
-    };
-    const json::value* model = body.get_object().if_contains("model");
-    if (model != nullptr && !model->is_string()) return invalid_argument("'model' must be a string", "model", "invalid_type");
-    return model_of(Result<Named>(Named{model == nullptr ? std::string() : std::string(model->get_string())}));
-}
+Result<std::string> validate_model(const json::value& body) { return not_empty(openai::parse_model(body.get_object())); }
 Result<std::string> validate_tokenize(const json::value& body) {
     return body.get_object().contains("messages") ? validate_chat(body) : validate_model(body);
 }
@@ -84,19 +82,19 @@ struct Operation {
 };
 
 constexpr const char* kChatAtEngine = "/v1/chat/completions";
+constexpr Operation kRerank = {"rerank", "/rerank", "/v1/rerank", from_rerank, validate_rerank, openai::rerank_fields, "results"};
 constexpr Operation kOperations[] = {
     {"chat", "/chat/completions", kChatAtEngine, nullptr, validate_chat, openai::chat_fields, "choices"},
     {"response", "/responses", kChatAtEngine, from_responses, validate_chat, openai::chat_fields, "choices"},
     {"message", "/messages", kChatAtEngine, from_messages, validate_chat, openai::chat_fields, "choices"},
     {"completion", "/completions", "/v1/completions", nullptr, validate_completion, openai::completion_fields, "choices"},
     {"embedding", "/embeddings", "/v1/embeddings", nullptr, validate_embeddings, openai::embedding_fields, "data"},
-    {"rerank", "/rerank", "/v1/rerank", from_rerank, validate_rerank, openai::rerank_fields, "results"},
+    kRerank,
     {"score", "/score", "/v1/rerank", from_score, validate_rerank, openai::rerank_fields, "results"},
     {"count_tokens", "/messages/count_tokens", "/tokenize", from_count, validate_chat, openai::tokenize_fields, "tokens", false},
     {"tokenize", "/tokenize", "/tokenize", from_tokenize, validate_tokenize, openai::tokenize_fields, "tokens", false},
     {"detokenize", "/detokenize", "/detokenize", from_detokenize, validate_model, openai::tokenize_fields, {}, false},
 };
-constexpr const Operation& kRerank = kOperations[5];
 
 // Counts a request while it is answered.
 class InFlight {
@@ -165,9 +163,7 @@ private:
         Job job;
         job.begun = clock_.steady();
         job.routes = tables_.routes();
-        Status ready = prepare(exchange.request(), operation, job);
-        if (ready) ready = find_model(operation, job);
-        if (!ready) {
+        if (Status ready = prepare(exchange.request(), operation, job); !ready) {
             co_await refuse(exchange, operation, job, std::move(ready).error());
             co_return;
         }
@@ -190,7 +186,7 @@ private:
         co_await exchange.respond(std::move(response));
     }
 
-    // What is asked of an engine, from the body.
+    // What is asked of which engine, from the body.
     Status prepare(http::Request& request, const Operation& operation, Job& job) {
         GANTRY_TRY(check_media_type(request.headers));
         Result<json::value> body = parse_json(request.body);
@@ -204,7 +200,16 @@ private:
         Result<std::string> model = operation.validate(*body);
         if (!model) return model.error();
         job.record.model = *std::move(model);
+        const Result<const ModelEntry*> entry = resolve(*job.routes, job.record.model);
+        if (!entry) return entry.error();
+        job.model = *entry;
         json::object forward = openai::forward_body(std::move(body->get_object()), operation.fields());
+        const bool counts_messages = !operation.computes && forward.contains("messages");
+        if (counts_messages && job.model->backend == BackendKind::kLlamaServer) {
+            return Error{ErrorCode::kInvalidArgument,
+                         "llama-server, which runs this model, counts the tokens of a text only: send 'prompt' to /v1/tokenize.", "messages",
+                         "unsupported_operation"};
+        }
         job.stream = openai::wants_stream(forward);
         job.wants_usage = openai::wants_usage(forward);
         if (job.stream) openai::ask_for_usage(forward);
@@ -213,19 +218,6 @@ private:
         job.target = operation.engine_path;
         job.answer_key = operation.answer_key;
         job.computes = operation.computes;
-        return Ok{};
-    }
-
-    Status find_model(const Operation& operation, Job& job) {
-        const Result<const ModelEntry*> entry = resolve(*job.routes, job.record.model);
-        if (!entry) return entry.error();
-        job.model = *entry;
-        const bool of_chat = !operation.computes && operation.validate != validate_model && job.body.find("\"messages\"") != std::string::npos;
-        if (of_chat && job.model->backend == BackendKind::kLlamaServer) {
-            return Error{ErrorCode::kInvalidArgument,
-                         "llama-server, which runs this model, counts the tokens of a text only: send 'prompt' to /v1/tokenize.", "messages",
-                         "unsupported_operation"};
-        }
         return Ok{};
     }
 

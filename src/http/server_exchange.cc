@@ -150,8 +150,6 @@ void ServerExchange::on_client_gone(std::function<void()> callback) {
     if (gone_ && callback_) lose_later();
 }
 
-void ServerExchange::begin_watch() { watch(); }
-
 void ServerExchange::watch() {
     if (ended_ || gone_ || aborted_ || !setup_.socket->is_open()) return;
     setup_.socket->watch(*this);

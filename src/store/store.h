@@ -55,9 +55,6 @@ struct UsageFilter {
     std::string model{};
 };
 enum class UsageBucket { kHour, kDay, kTotal };
-struct UsageGroups {
-    bool user = false, key = false, model = false, instance = false, operation = false;
-};
 // By bucket, then by what is grouped by, in the order of UsageGroups.
 struct UsageSummaryRequest {
     std::string cursor{};

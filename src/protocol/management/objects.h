@@ -38,12 +38,9 @@ json::object to_json(const ApiKey& key, const std::string& user_name);
 struct UsageNames {
     std::string user, key;
 };
-// What a summary was grouped by; the other fields are null.
-struct UsageGrouping {
-    bool user = false, key = false, model = false, instance = false, operation = false;
-};
 json::object to_json(const UsageRecord& record, const UsageNames& names);
-json::object to_json(const UsageSummary& summary, const UsageGrouping& by, const UsageNames& names);
+// What it was not grouped by is null.
+json::object to_json(const UsageSummary& summary, const UsageGroups& by, const UsageNames& names);
 json::object to_json(const AuditEvent& event);
 // As lines of CSV (csv.h), the same fields in the same order.
 void usage_csv_header(std::string& out);
