@@ -8,6 +8,7 @@
 
 #include "base/json.h"
 #include "gateway/answers.h"
+#include "gateway/limiter.h"
 #include "gateway/relay.h"
 #include "gateway/resolve.h"
 #include "protocol/anthropic/messages.h"
@@ -135,7 +136,8 @@ class GatewayImpl final : public Gateway {
 public:
     GatewayImpl(http::asio::io_context& io, const Tables& tables, std::unique_ptr<Meter> meter, const Clock& clock,
                 const GatewayOptions& options)
-        : tables_(tables), clock_(clock), meter_(std::move(meter)), relay_(io, clock, options, *meter_, metrics_), retry_(io) {}
+        : tables_(tables), clock_(clock), meter_(std::move(meter)), limiter_(io, tables, clock, options.tokens_used),
+          relay_(io, clock, options, *meter_, metrics_), retry_(io) {}
 
     void add_routes(http::Router& router) override {
         for (const std::string& root : {std::string("/v1"), std::string("/v1-openai")}) {
@@ -148,6 +150,8 @@ public:
         }
         router.add({"POST", "/v2/rerank", kInference, [this](Exchange& exchange) { return perform(exchange, kRerank); }});   // Cohere's
     }
+
+    void start() override { limiter_.start(); }
 
     Status fold_journal(const std::function<Status(const std::vector<UsageRecord>&)>& store) override {
         return meter_->fold(store);
@@ -163,8 +167,15 @@ private:
         Job job;
         job.begun = clock_.steady();
         job.routes = tables_.routes();
-        if (Status ready = prepare(exchange.request(), operation, job); !ready) {
-            co_await refuse(exchange, operation, job, std::move(ready).error());
+        if (std::optional<Refusal> over = co_await limiter_.admit(exchange, job.lease)) {
+            co_await refuse(exchange, operation, job, *std::move(over));
+            co_return;
+        }
+        if (Status ready = prepare(exchange, operation, job); !ready) {
+            Refusal refusal(job.translator ? job.translator->renamed(std::move(ready).error()) : std::move(ready).error());
+            if (refusal.error.reason == "unsupported_media_type") refusal.status = 415;
+            if (refusal.error.code == ErrorCode::kUnavailable) refusal.retry_after_s = retry_after_s(*job.routes, job.record.model);
+            co_await refuse(exchange, operation, job, std::move(refusal));
             co_return;
         }
         const Principal& who = principal(exchange);
@@ -177,17 +188,16 @@ private:
         retry_journal_later();
     }
 
-    Task<void> refuse(Exchange& exchange, const Operation& operation, const Job& job, Error error) {
-        Refusal refusal(job.translator ? job.translator->renamed(std::move(error)) : std::move(error));
-        if (refusal.error.reason == "unsupported_media_type") refusal.status = 415;
-        if (refusal.error.code == ErrorCode::kUnavailable) refusal.retry_after_s = retry_after_s(*job.routes, job.record.model);
+    Task<void> refuse(Exchange& exchange, const Operation& operation, Job& job, Refusal refusal) {
+        job.lease = {};   // before the answer: with it the client may send the next request
         metrics_.request_done(operation.name, refusal.status);
         http::Response response = answer_of(refusal, exchange.request().path);
         co_await exchange.respond(std::move(response));
     }
 
     // What is asked of which engine, from the body.
-    Status prepare(http::Request& request, const Operation& operation, Job& job) {
+    Status prepare(Exchange& exchange, const Operation& operation, Job& job) {
+        http::Request& request = exchange.request();
         GANTRY_TRY(check_media_type(request.headers));
         Result<json::value> body = parse_json(request.body);
         if (!body) return body.error();
@@ -200,6 +210,7 @@ private:
         Result<std::string> model = operation.validate(*body);
         if (!model) return model.error();
         job.record.model = *std::move(model);
+        GANTRY_TRY(limiter_.check_model(principal(exchange), job.record.model));
         const Result<const ModelEntry*> entry = resolve(*job.routes, job.record.model);
         if (!entry) return entry.error();
         job.model = *entry;
@@ -226,7 +237,10 @@ private:
         const std::string_view all = exchange.request().query_value("all");
         const bool every = all == "true" || all == "1";
         std::vector<openai::ModelEntry> models;
+        const Allowance* allowance = principal(exchange).allowance.get();
+        limiter_.show(exchange);
         for (const auto& [name, entry] : routes->models) {
+            if (allowance != nullptr && !allowance->allows(name)) continue;
             if (every || (!entry.targets.empty() && !entry.stopped)) models.push_back(shown(entry));
         }
         std::sort(models.begin(), models.end(), [](const auto& a, const auto& b) { return a.id < b.id; });
@@ -237,10 +251,13 @@ private:
     Task<void> show_model(Exchange& exchange) {
         const auto routes = tables_.routes();
         const std::string& id = exchange.request().params["id"];
-        const auto found = routes->models.find(id);
+        const Allowance* allowance = principal(exchange).allowance.get();
+        limiter_.show(exchange);
+        const bool hidden = allowance != nullptr && !allowance->allows(id);
+        const auto found = hidden ? routes->models.end() : routes->models.find(id);
         http::Response response;
         if (found == routes->models.end()) {
-            response = answer_of(Refusal(resolve(*routes, id).error()), exchange.request().path);
+            response = answer_of(Refusal(resolve(hidden ? RouteTable() : *routes, id).error()), exchange.request().path);
         } else {
             response = http::json_response(200, json::serialize(openai::model_object(shown(found->second))));
         }
@@ -264,6 +281,7 @@ private:
     const Clock& clock_;
     GatewayMetrics metrics_;
     std::unique_ptr<Meter> meter_;
+    Limiter limiter_;   // outlives the requests' leases
     Relay relay_;
     http::asio::steady_timer retry_;
     bool retrying_ = false;

@@ -92,6 +92,11 @@ http::Response to_response(Answer answer) {
     return response;
 }
 
+bool still_allowed(const ApiContext& api, const http::Exchange& exchange) {
+    const auto who = gateway::authenticate(*api.tables.auth(), exchange.request(), api.clock.wall());
+    return who.ok() && who->role == gateway::principal(exchange).role && who->scopes.management;
+}
+
 Status check_content_type(const Call& call) {
     const bool browser = call.who == nullptr || call.who->by_cookie;
     if (!browser || call.request.body.empty()) return Ok{};

@@ -85,6 +85,10 @@ struct ApiRoute {
     Result<CsvSource> (*csv)(ApiContext&, const Call&) = nullptr;   // of a list that may be had as CSV: checks, and reads nothing yet
 };
 void add_routes(http::Router& router, ApiContext& api, const std::vector<ApiRoute>& routes);
+// For what is longer than its first check: whether the sender of `exchange` still may do what it could then (behind
+// authentication; not revoked, the same role, the scope). Streams ask before each write, and every kAskEvery while idle.
+bool still_allowed(const ApiContext& api, const http::Exchange& exchange);
+inline constexpr std::chrono::milliseconds kAskEvery{500};
 
 // Runs a route's work. Nothing of the standard library or Boost that throws gets past here.
 template <class Work>

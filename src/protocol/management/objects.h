@@ -111,10 +111,17 @@ struct ModelInput {
 Result<ModelInput> parse_model_create(std::string_view body);
 Result<ModelInput> parse_model_patch(std::string_view body);
 
+// Of the fields given, each a limit or, from null, none.
+struct LimitsInput {
+    std::optional<std::optional<uint64_t>> requests_per_minute, tokens_per_minute, concurrent_requests, tokens_per_month;
+    void apply_to(Limits& limits) const;
+};
 struct UserInput {
     std::optional<std::string> name, password;
     std::optional<Role> role;
     std::optional<bool> disabled, must_change_password;
+    LimitsInput limits;
+    std::optional<std::vector<std::string>> models;
     std::optional<int64_t> version;
 };
 Result<UserInput> parse_user_create(std::string_view body);
@@ -125,6 +132,9 @@ struct KeyInput {
     std::optional<WallTime> expires_at;
     bool never_expires = false;            // expires_at was null
     std::optional<bool> disabled;
+    LimitsInput limits;
+    std::optional<Scopes> scopes;
+    std::optional<std::vector<std::string>> models;
     std::optional<int64_t> version;
 };
 Result<KeyInput> parse_key_create(std::string_view body);
@@ -138,6 +148,9 @@ struct PasswordInput {
     std::string current_password, new_password;
 };
 Result<PasswordInput> parse_password(std::string_view body);
+
+json::object to_json(const Limits& limits);
+json::array to_json(const Scopes& scopes);
 
 bool valid_user_name(const std::string& name);
 inline constexpr size_t kPasswordCharsMin = 8;
