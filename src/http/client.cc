@@ -10,7 +10,6 @@
 #include <boost/asio/use_awaitable.hpp>
 #include <cerrno>
 #include <charconv>
-#include <cstring>
 
 #include "http/client_call.h"
 #include "http/http.h"
@@ -31,6 +30,7 @@ SteadyTime now() { return std::chrono::steady_clock::now(); }
 
 struct Endpoint {
     std::string host;         // empty: a Unix socket
+    bool tls = false;
     uint16_t port = 0;
     std::string socket_path;
     std::string host_header;
@@ -46,11 +46,12 @@ Result<Endpoint> parse_endpoint(const std::string& text) {
         }
         return endpoint;
     }
-    if (text.starts_with("tcp:")) {
+    endpoint.tls = text.starts_with("tls:");
+    if (endpoint.tls || text.starts_with("tcp:")) {
         const size_t colon = text.rfind(':');
         const std::string port = text.substr(colon + 1);
         endpoint.host = colon > 4 ? text.substr(4, colon - 4) : std::string();
-        endpoint.host_header = text.substr(4);
+        endpoint.host_header = endpoint.tls && port == "443" ? text.substr(4, colon - 4) : text.substr(4);
         if (endpoint.host.starts_with('[') && endpoint.host.ends_with(']')) {
             endpoint.host = endpoint.host.substr(1, endpoint.host.size() - 2);
         }
@@ -59,17 +60,16 @@ Result<Endpoint> parse_endpoint(const std::string& text) {
             return endpoint;
         }
     }
-    return invalid_argument("an endpoint is written tcp:HOST:PORT or unix:/path");
+    return invalid_argument("an endpoint is written tcp:HOST:PORT, tls:HOST:PORT or unix:/path");
 }
 
 Error cancelled_error() { return Error{ErrorCode::kCancelled, "the caller went away", {}, {}}; }
 Error late_error(const char* what) {
     return Error{ErrorCode::kDeadlineExceeded, std::string(what) + " took too long", {}, {}};
 }
-Error broken_error(const char* what, int error_number) {
-    std::string message(what);
-    if (error_number != 0) message.append(": ").append(std::strerror(error_number));
-    return unavailable(std::move(message));
+Error broken_error(std::string what, const std::string& why) {
+    if (!why.empty()) what.append(": ").append(why);
+    return unavailable(std::move(what));
 }
 
 }  // namespace
@@ -87,7 +87,7 @@ void Canceller::cancel() {
 // ---- the pool
 
 struct Client::State : ConnectionPool {
-    State(asio::io_context& context, ClientOptions o) : io(context), options(o) {}
+    State(asio::io_context& context, ClientOptions o) : io(context), options(std::move(o)) {}
 
     struct Kept {
         std::unique_ptr<ClientConnection> connection;
@@ -96,6 +96,7 @@ struct Client::State : ConnectionPool {
     asio::io_context& io;
     ClientOptions options;
     std::map<std::string, std::vector<Kept>> kept;  // the youngest last
+    TlsContext tls;                                 // made when first needed
 
     void give_back(const std::string& endpoint, std::unique_ptr<ClientConnection> connection) override {
         sweep();
@@ -128,9 +129,10 @@ struct Client::State : ConnectionPool {
 
     Task<Result<std::vector<RawEndpoint>>> resolve(const Endpoint& endpoint, SteadyTime deadline, Canceller::State& canceller);
     Task<Result<std::unique_ptr<ClientConnection>>> connect(const Endpoint& endpoint, Canceller::State& canceller);
+    Task<Status> start_tls(TimedSocket& socket, const std::string& host, SteadyTime deadline);
 };
 
-Client::Client(asio::io_context& io, ClientOptions options) : state_(std::make_shared<State>(io, options)) {}
+Client::Client(asio::io_context& io, ClientOptions options) : state_(std::make_shared<State>(io, std::move(options))) {}
 Client::~Client() { state_->kept.clear(); }
 void Client::close_idle() { state_->kept.clear(); }
 
@@ -177,8 +179,11 @@ Task<Result<std::unique_ptr<ClientConnection>>> Client::State::connect(const End
             if (const auto socket = weak.lock()) socket->close();
         };
         const Io connected = co_await connection->socket->connect(address, deadline);
+        Status secured = Ok{};
+        if (connected == Io::kOk && endpoint.tls) secured = co_await start_tls(*connection->socket, endpoint.host, deadline);
         canceller.hook = nullptr;
         if (canceller.cancelled) co_return cancelled_error();
+        if (!secured) co_return secured.error();
         if (connected == Io::kOk) {
             const int on = 1;
             ::setsockopt(connection->socket->native_handle(), IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
@@ -188,6 +193,20 @@ Task<Result<std::unique_ptr<ClientConnection>>> Client::State::connect(const End
         last = broken_error("could not connect", connection->socket->last_error());
     }
     co_return last;
+}
+
+Task<Status> Client::State::start_tls(TimedSocket& socket, const std::string& host, SteadyTime deadline) {
+    if (!tls) {
+        auto made = client_tls_context(options.ca_file);
+        if (!made) co_return std::move(made).error();
+        tls = std::move(made).value();
+    }
+    const Io started = co_await socket.start_tls(TlsSession::connect(tls.get(), host), deadline);
+    if (started == Io::kOk) co_return Ok{};
+    if (started == Io::kTimeout) co_return late_error("the TLS handshake");
+    Error failed = broken_error("no TLS connection could be made", socket.last_error());
+    failed.reason = kTlsFailed;
+    co_return failed;
 }
 
 // ---- a call
@@ -267,7 +286,7 @@ Error ClientCall::error_of(Progress progress, const char* what) const {
             break;
     }
     if (reader_.failure()) return unavailable(std::string(what) + " broke off: " + *reader_.failure());
-    return broken_error((std::string(what) + " broke off").c_str(), socket_ ? socket_->last_error() : 0);
+    return broken_error(std::string(what) + " broke off", socket_ ? socket_->last_error() : "");
 }
 
 Task<Result<Ok>> ClientCall::start(std::string head, std::string body) {

@@ -148,7 +148,8 @@ struct ServerLimits {
     size_t target_bytes = 8 * 1024;
     size_t body_bytes = 32u << 20;                          // over: 413 before reading on
     size_t connections = 8192;                              // over: accept pauses; the last few are a Unix socket's
-    std::chrono::milliseconds header_timeout{10'000};       // from the first byte of a head to its end; else 408 and close
+    std::chrono::milliseconds header_timeout{10'000};       // from the first byte of a head to its end; else 408 and close.
+                                                            // From accept to the end of a TLS handshake; else close
     std::chrono::milliseconds body_timeout{60'000};
     std::chrono::milliseconds idle_timeout{75'000};         // keep-alive between requests; the first has header_timeout
     std::chrono::milliseconds write_timeout{60'000};        // a reader that takes nothing for so long is cut off
@@ -161,6 +162,8 @@ struct ServerOptions {
     std::function<Response(int status, const std::string& message, const std::string& path)> error_response;
 };
 
+class TlsIdentity;
+
 class Server {
 public:
     Server(asio::io_context& io, const Router& router, ServerOptions options);
@@ -171,7 +174,9 @@ public:
     // is answered only after it let the request pass. Must not block. Before the first listen; a later call replaces it.
     void on_head(std::function<std::optional<Response>(const Request& head)> check);
     // Port 0 takes a free one. Return the port bound. kConflict: in use.
-    Result<uint16_t> listen_tcp(const std::string& host, uint16_t port, const std::string& listener);
+    // With `tls` (tls_identity.h) it speaks HTTPS only; who speaks plain HTTP there is told so.
+    Result<uint16_t> listen_tcp(const std::string& host, uint16_t port, const std::string& listener,
+                                std::shared_ptr<TlsIdentity> tls = nullptr);
     // Replaces a stale socket file; mode 0600. kInvalidArgument: path over 107 bytes.
     Status listen_unix(const std::string& path, const std::string& listener);
     // Stops accepting, lets exchanges in flight go on until the deadline, then cuts them. Idle connections close at once.
@@ -184,14 +189,19 @@ private:
     std::shared_ptr<State> state_;
 };
 
-// Where a client connects: "tcp:HOST:PORT" or "unix:/path" (HOST an IP or a name).
+// Where a client connects: "tcp:HOST:PORT", "tls:HOST:PORT" or "unix:/path" (HOST an IP or a name, which the certificate of tls:
+// must be of).
 struct ClientOptions {
     std::chrono::milliseconds connect_timeout{5'000};
     std::chrono::milliseconds header_timeout{600'000};     // request sent to head of the answer
     std::chrono::milliseconds idle_timeout{120'000};       // between two reads of the body
     size_t head_bytes = 64 * 1024;
     size_t body_bytes = 64u << 20;                         // of a body read whole
+    std::string ca_file{};                                 // of tls: the authorities to trust, PEM; empty: the system's
 };
+
+// The reason of the error where a connection was made and TLS on it was not: another certificate, or no TLS at all there.
+inline constexpr char kTlsFailed[] = "tls_failed";
 
 // The answer to a request, its body still to be read.
 class ClientResponse {

@@ -113,11 +113,13 @@ struct Server::State : ServerCore {
         std::string socket_file;  // ours to remove, as long as it still is this one
         ino_t socket_inode = 0;
         bool local = false;       // a Unix socket
+        std::shared_ptr<TlsIdentity> tls;   // shared with whoever renews it
     };
     std::list<Listener> listeners;  // a list: connections refer to the names
     size_t connections_max = 0;
 
-    Status start(const std::shared_ptr<State>& self, int fd, int family, const std::string& name);
+    Status start(const std::shared_ptr<State>& self, int fd, int family, const std::string& name,
+                 std::shared_ptr<TlsIdentity> tls = nullptr);
     static Task<void> accept_loop(std::shared_ptr<State> self, Listener& listener);
     void close_listeners();
     void cut_all() {
@@ -126,13 +128,15 @@ struct Server::State : ServerCore {
     }
 };
 
-Status Server::State::start(const std::shared_ptr<State>& self, int fd, int family, const std::string& name) {
+Status Server::State::start(const std::shared_ptr<State>& self, int fd, int family, const std::string& name,
+                            std::shared_ptr<TlsIdentity> tls) {
     if (::listen(fd, kBacklog) != 0) {
         ::close(fd);
         return error_from_errno("cannot listen", errno);
     }
     Listener& listener = listeners.emplace_back(io, name);
     listener.local = family == AF_UNIX;
+    listener.tls = std::move(tls);
     error_code ec;
     listener.acceptor.assign(asio::generic::stream_protocol(family, 0), fd, ec);
     if (ec) {
@@ -177,7 +181,7 @@ Task<void> Server::State::accept_loop(std::shared_ptr<State> self, Listener& lis
         std::string peer = peer_name(socket.native_handle());
         const int taken = socket.release(ec);   // from Asio's reactor into ours
         if (ec) continue;
-        auto connection = std::make_unique<ServerConnection>(self, taken, listener.name, std::move(peer));
+        auto connection = std::make_unique<ServerConnection>(self, taken, listener.name, std::move(peer), listener.tls);
         asio::co_spawn(self->io, ServerConnection::run(std::move(connection)), [](const std::exception_ptr& failure) {
             if (!failure) return;
             try {
@@ -221,7 +225,8 @@ void Server::on_head(std::function<std::optional<Response>(const Request& head)>
     state_->head_check = std::move(check);
 }
 
-Result<uint16_t> Server::listen_tcp(const std::string& host, uint16_t port, const std::string& listener) {
+Result<uint16_t> Server::listen_tcp(const std::string& host, uint16_t port, const std::string& listener,
+                                    std::shared_ptr<TlsIdentity> tls) {
     addrinfo hints{};
     hints.ai_family = AF_UNSPEC;
     hints.ai_socktype = SOCK_STREAM;
@@ -251,7 +256,7 @@ Result<uint16_t> Server::listen_tcp(const std::string& host, uint16_t port, cons
     }
     const uint16_t bound_port = ntohs(bound.ss_family == AF_INET6 ? reinterpret_cast<sockaddr_in6&>(bound).sin6_port
                                                                   : reinterpret_cast<sockaddr_in&>(bound).sin_port);
-    GANTRY_TRY(state_->start(state_, fd.release(), address->ai_family, listener));
+    GANTRY_TRY(state_->start(state_, fd.release(), address->ai_family, listener, std::move(tls)));
     return bound_port;
 }
 

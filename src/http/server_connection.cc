@@ -7,6 +7,7 @@
 
 #include "base/ids.h"
 #include "base/log.h"
+#include "base/metrics.h"
 #include "http/message_head.h"
 #include "http/middleware/request_metrics.h"
 #include "http/target.h"
@@ -81,22 +82,26 @@ Response ServerCore::nothing_there(const Request& request, const Router::Match& 
 // ---- one connection
 
 ServerConnection::ServerConnection(std::shared_ptr<ServerCore> core, int socket, const std::string& listener,
-                                   std::string peer)
+                                   std::string peer, std::shared_ptr<TlsIdentity> tls)
     : core_(std::move(core)),
       socket_(std::make_shared<TimedSocket>(core_->io, socket)),
       listener_(listener),
-      peer_(std::move(peer)) {
+      peer_(std::move(peer)),
+      tls_(std::move(tls)) {
     core_->connections.insert(this);
 }
 
 ServerConnection::~ServerConnection() {
+    socket_->end_tls();
     socket_->close();
     core_->connections.erase(this);
     core_->changed.notify();
 }
 
 void ServerConnection::close_if_idle() {
-    if (idle_) socket_->close();
+    if (!idle_) return;
+    socket_->end_tls();
+    socket_->close();
 }
 
 void ServerConnection::cut() {
@@ -108,9 +113,11 @@ void ServerConnection::cut() {
 }
 
 Task<void> ServerConnection::run(std::unique_ptr<ServerConnection> self) {
+    bool again = true;
+    if (self->tls_) again = co_await self->begin_tls();
     const ServerLimits& limits = self->core_->options.limits;
     auto patience = limits.header_timeout;   // a new connection speaks soon; one that has spoken may rest
-    while (!self->core_->stopping && self->socket_->is_open()) {
+    while (again && !self->core_->stopping && self->socket_->is_open()) {
         if (self->input_.empty()) {
             self->input_ = std::string();  // gives its memory back
             self->idle_ = true;
@@ -121,10 +128,41 @@ Task<void> ServerConnection::run(std::unique_ptr<ServerConnection> self) {
             co_await asio::post(self->core_->io, asio::use_awaitable);  // others first: the client pipelines
         }
         patience = limits.idle_timeout;
-        const bool again = co_await self->serve_one();
-        if (!again) break;
+        again = co_await self->serve_one();
     }
     if (self->linger_) co_await self->linger();
+}
+
+Task<bool> ServerConnection::begin_tls() {
+    static auto& failures = metrics::counter("gantry_http_tls_failures_total", "TLS handshakes that clients began and that failed");
+    const SteadyTime deadline = now() + core_->options.limits.header_timeout;
+    Io how = co_await socket_->wait_readable(deadline);
+    if (how != Io::kOk) co_return false;
+    const char first = socket_->peek().value_or('\0');
+    if (first >= 'A' && first <= 'Z') {   // a method; TLS begins with 0x16
+        co_await refuse_plain();
+        co_return false;
+    }
+    std::unique_ptr<TlsSession> session;
+    tls_->with_context([&session](ssl_ctx_st* context) { session = TlsSession::accept(context); });
+    how = co_await socket_->start_tls(std::move(session), deadline);
+    if (how != Io::kOk) {
+        failures.Increment();
+        log::debug("http: {} {}: no TLS: {}", listener_, peer_, how == Io::kTimeout ? "too slow" : socket_->last_error());
+        co_return false;
+    }
+    secure_ = true;
+    co_return true;
+}
+
+Task<void> ServerConnection::refuse_plain() {
+    idle_ = false;
+    RequestReader reader(core_->options.limits);
+    const bool head = co_await read_head(reader);
+    if (!head) co_return;
+    complete(reader.request());
+    EdgeError wrong{400, "this port speaks HTTPS: use https:// in the address"};
+    co_await refuse(reader.request(), std::move(wrong));
 }
 
 Task<bool> ServerConnection::serve_one() {
@@ -186,6 +224,7 @@ size_t ServerConnection::body_limit(const Route* route, const std::string& metho
 void ServerConnection::complete(Request& request) {
     request.id = quick_token(kRequestIdLength);
     request.peer = peer_;
+    request.tls = secure_;
     request.listener = listener_;
     request.received_at = now();
 }

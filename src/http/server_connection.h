@@ -1,8 +1,8 @@
 #pragma once
 // One connection of a server, from accept to close, and what all connections of a server share. Private to this folder.
 //
-//   idle ──first byte──> head ──on_head──> body ──> handlers ──> answered ──keep-alive──> idle
-//                          └── any error: the server's own answer, then a lingering close
+//   (TLS handshake ──>) idle ──first byte──> head ──on_head──> body ──> handlers ──> answered ──keep-alive──> idle
+//                                              └── any error: the server's own answer, then a lingering close
 
 #include <unordered_set>
 
@@ -10,6 +10,7 @@
 #include "http/request_reader.h"
 #include "http/server_exchange.h"
 #include "http/timed_socket.h"
+#include "http/tls_identity.h"
 
 namespace gantry::http {
 
@@ -43,8 +44,9 @@ private:
 class ServerConnection {
 public:
     // Takes the descriptor. `listener` must live as long as the core.
-    ServerConnection(std::shared_ptr<ServerCore> core, int socket, const std::string& listener,
-                     std::string peer);
+    // With `tls` a handshake comes first.
+    ServerConnection(std::shared_ptr<ServerCore> core, int socket, const std::string& listener, std::string peer,
+                     std::shared_ptr<TlsIdentity> tls);
     ~ServerConnection();
 
     // Serves until the connection ends. The connection belongs to this coroutine's frame.
@@ -54,6 +56,9 @@ public:
     void cut();
 
 private:
+    Task<bool> begin_tls();
+    // To plain HTTP on a port of TLS: an answer that can be read.
+    Task<void> refuse_plain();
     Task<bool> serve_one();
     Task<std::optional<Request>> read_request(RequestReader& reader);
     size_t body_limit(const Route* route, const std::string& method) const;
@@ -72,6 +77,8 @@ private:
     std::shared_ptr<TimedSocket> socket_;
     const std::string& listener_;
     std::string peer_;
+    std::shared_ptr<TlsIdentity> tls_;  // shared with the listener
+    bool secure_ = false;               // the handshake is done
     std::string input_;                 // read and not yet parsed; empty and without memory while idle
     ServerExchange* exchange_ = nullptr;
     bool idle_ = true;

@@ -8,6 +8,7 @@
 #include <boost/asio/post.hpp>
 #include <boost/asio/use_awaitable.hpp>
 #include <cerrno>
+#include <cstring>
 
 #include "base/assert.h"
 
@@ -42,6 +43,11 @@ bool TimedSocket::open(int fd) {
     }
     fd_ = fd;
     return true;
+}
+
+std::string TimedSocket::last_error() const {
+    if (tls_ && !tls_->failure().empty()) return tls_->failure();
+    return last_error_ != 0 ? std::strerror(last_error_) : "";
 }
 
 Io TimedSocket::broken(int error) {
@@ -174,21 +180,42 @@ Task<Io> TimedSocket::connect(asio::generic::stream_protocol::endpoint endpoint,
     co_return Io::kOk;
 }
 
-Io TimedSocket::try_read(std::string& into, size_t limit) {
-    // One area for all connections of a thread: nothing is kept in it between two calls.
-    thread_local char scratch[kReadBytesMax];
+Task<Io> TimedSocket::start_tls(std::unique_ptr<TlsSession> session, SteadyTime deadline) {
+    const auto self = shared_from_this();
+    if (!is_open()) co_return broken(EBADF);
+    tls_ = std::move(session);
+    if (!tls_) co_return broken(ENOMEM);
+    tls_->attach(*this);
+    while (true) {
+        const TlsSession::Step step = tls_->handshake();
+        if (step == TlsSession::Step::kFailed) co_return Io::kBroken;
+        if (step == TlsSession::Step::kDone) break;
+        const Direction direction = step == TlsSession::Step::kWantsRead ? Direction::kRead : Direction::kWrite;
+        const Io ready = co_await wait_for(direction, deadline);
+        if (ready != Io::kOk) co_return ready;
+    }
+    readable_ = readable_ || tls_->has_more();
+    co_return Io::kOk;
+}
+
+std::optional<char> TimedSocket::peek() const {
+    char byte = 0;
+    if (!is_open() || ::recv(fd_, &byte, 1, MSG_PEEK | MSG_DONTWAIT) != 1) return std::nullopt;
+    return byte;
+}
+
+Io TimedSocket::receive(char* into, size_t size, size_t& got) {
     if (!is_open()) return broken(EBADF);
     if (!readable_) return Io::kWouldBlock;
     while (true) {
-        const size_t wanted = std::min(limit, sizeof(scratch));
-        const ssize_t got = ::recv(fd_, scratch, wanted, MSG_DONTWAIT);
-        if (got > 0) {
+        const ssize_t came = ::recv(fd_, into, size, MSG_DONTWAIT);
+        if (came > 0) {
             // Less than asked for is all there was, and what comes later the kernel tells; but of an end it told once.
-            readable_ = hung_up_ || static_cast<size_t>(got) == wanted;
-            into.append(scratch, static_cast<size_t>(got));
+            got = static_cast<size_t>(came);
+            readable_ = hung_up_ || got == size;
             return Io::kOk;
         }
-        if (got == 0) return Io::kEnd;
+        if (came == 0) return Io::kEnd;
         if (errno == EINTR) continue;
         if (errno == EAGAIN || errno == EWOULDBLOCK) {
             readable_ = false;
@@ -196,6 +223,22 @@ Io TimedSocket::try_read(std::string& into, size_t limit) {
         }
         return broken(errno);
     }
+}
+
+Io TimedSocket::try_read(std::string& into, size_t limit) {
+    // One area for all connections of a thread: nothing is kept in it between two calls.
+    thread_local char scratch[kReadBytesMax];
+    if (tls_) {
+        if (!is_open()) return broken(EBADF);
+        if (!readable_) return Io::kWouldBlock;
+        const Io how = tls_->read(into, limit);
+        readable_ = readable_ || tls_->has_more();
+        return how;
+    }
+    size_t got = 0;
+    const Io how = receive(scratch, std::min(limit, sizeof(scratch)), got);
+    if (how == Io::kOk) into.append(scratch, got);
+    return how;
 }
 
 Task<Io> TimedSocket::read(std::string& into, size_t limit, SteadyTime deadline) {
@@ -207,7 +250,21 @@ Task<Io> TimedSocket::read(std::string& into, size_t limit, SteadyTime deadline)
     }
 }
 
+Io TimedSocket::transmit(const char* bytes, size_t size, size_t& sent) {
+    if (!is_open()) return broken(EBADF);
+    while (true) {
+        const ssize_t taken = ::send(fd_, bytes, size, MSG_DONTWAIT | MSG_NOSIGNAL);
+        if (taken >= 0) {
+            sent = static_cast<size_t>(taken);
+            return Io::kOk;
+        }
+        if (errno == EINTR) continue;
+        return errno == EAGAIN || errno == EWOULDBLOCK ? Io::kWouldBlock : broken(errno);
+    }
+}
+
 Io TimedSocket::try_write(std::span<iovec>& parts) {
+    if (tls_) return is_open() ? tls_->write(parts) : broken(EBADF);
     while (true) {
         while (!parts.empty() && parts.front().iov_len == 0) parts = parts.subspan(1);
         if (parts.empty()) return Io::kOk;
@@ -250,7 +307,7 @@ Task<Io> TimedSocket::write(std::span<iovec> parts, std::chrono::milliseconds ti
 }
 
 bool TimedSocket::is_dead_while_idle() {
-    if (!is_open() || hung_up_) return true;
+    if (!is_open() || hung_up_ || (tls_ && tls_->has_more())) return true;
     pollfd check{fd_, POLLIN | POLLRDHUP, 0};
     return ::poll(&check, 1, 0) != 0;
 }
@@ -258,6 +315,7 @@ bool TimedSocket::is_dead_while_idle() {
 // ---- ends
 
 void TimedSocket::shutdown_send() {
+    end_tls();
     if (is_open()) ::shutdown(fd_, SHUT_WR);
 }
 

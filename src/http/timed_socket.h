@@ -16,6 +16,7 @@
 
 #include "http/http.h"
 #include "http/poller.h"
+#include "http/tls_session.h"
 
 namespace gantry::http {
 
@@ -43,9 +44,13 @@ public:
     asio::io_context& io() { return io_; }
     int native_handle() const { return fd_; }
     bool is_open() const { return fd_ >= 0; }
-    int last_error() const { return last_error_; }  // errno behind the last kBroken; 0: none
+    std::string last_error() const;                 // what is behind the last kBroken; empty: unknown
 
     Task<Io> connect(asio::generic::stream_protocol::endpoint endpoint, SteadyTime deadline);
+    // From here on what is read and written goes through TLS; done when its handshake is. Before anything was read.
+    Task<Io> start_tls(std::unique_ptr<TlsSession> session, SteadyTime deadline);
+    // The first byte that has arrived, left where it is; nullopt: none.
+    std::optional<char> peek() const;
     Task<Io> wait_readable(SteadyTime deadline);
     // The same for whoever just read in vain.
     Task<Io> wait_for_more(SteadyTime deadline) { return wait_for(Direction::kRead, deadline); }
@@ -56,6 +61,10 @@ public:
     Io try_write(std::span<iovec>& parts);
     // Writes all parts, in one system call if the kernel takes them; moves the parts forward as it goes.
     Task<Io> write(std::span<iovec> parts, std::chrono::milliseconds timeout);
+
+    // Bytes as the kernel gives and takes them, below TLS. kOk: some.
+    Io receive(char* into, size_t size, size_t& got);
+    Io transmit(const char* bytes, size_t size, size_t& sent);
 
     // Tells `watcher`, out of a turn of the loop, each time that something arrives or the other side leaves while no read waits.
     struct Watcher {
@@ -69,6 +78,7 @@ public:
     // True when the other side closed or reset, or (kept connections) sent what nobody asked for. Doesn't wait.
     bool is_dead_while_idle();
     void shutdown_send();
+    void end_tls() { if (tls_) tls_->close_notify(); }   // before a close that is meant; a plain socket's close says it all
     void close();
     void reset();   // the other side sees a broken connection, never a proper end
 
@@ -94,14 +104,15 @@ private:
     asio::io_context& io_;
     Poller& poller_;
     int fd_ = -1;
+    std::unique_ptr<TlsSession> tls_;
     asio::steady_timer timer_;
     SteadyTime deadline_ = SteadyTime::max();  // of the wait in progress
     SteadyTime timer_at_ = SteadyTime::max();  // what the timer is set to; max: not set
     std::unique_ptr<Waiter> reader_;
     std::unique_ptr<Waiter> writer_;
     Watcher* watcher_ = nullptr;
-    int last_error_ = 0;
-    bool readable_ = false;                    // the kernel said so, and not all was read since
+    int last_error_ = 0;                       // errno
+    bool readable_ = false;                    // the kernel said so, and not all was read since; or TLS has some left
     bool hung_up_ = false;                     // the kernel will say nothing more: reading tells
 };
 
