@@ -15,7 +15,7 @@ namespace gantry::bench {
 
 struct Target {
     std::string name;
-    std::string endpoint;       // "tcp:127.0.0.1:9090" or "unix:/path"
+    std::string endpoint;       // "tcp:127.0.0.1:9090", "tls:example.com:443" or "unix:/path"
     std::string base_path;      // "/v1"
     std::string model;
     std::string api_key;
@@ -24,6 +24,7 @@ struct Target {
     std::string url;            // as given, for the report
     std::string version;        // of what answers, where it could be found out
     std::string flags;          // how it was started, where that is known
+    std::string ca_file{};      // of tls: whom to trust; empty: the system's authorities
 };
 
 struct Workload {

@@ -330,7 +330,9 @@ Result<Run> run(const Target& target, const Workload& workload, const TokenCallb
     GANTRY_TRY(check(workload));
     const double cpu_before = thread_cpu_s();
     http::asio::io_context io(1);
-    RunState state{target, workload, on_token, http::Client(io), {}, {}, 0, std::vector<RequestSample>(workload.requests)};
+    http::ClientOptions client_options;
+    client_options.ca_file = target.ca_file;
+    RunState state{target, workload, on_token, http::Client(io, client_options), {}, {}, 0, std::vector<RequestSample>(workload.requests)};
     const bool open = !workload.arrivals_s.empty();
     const uint32_t lanes = open ? workload.requests : std::min(workload.concurrency, workload.requests / workload.turns);
     std::vector<http::Task<void>> work;

@@ -140,12 +140,13 @@ Status set_url(Target& target, const std::string& url) {
     if (!parsed || parsed->host().empty()) {
         return invalid_argument(fmt::format("\"{}\" is not a URL; write it as http://HOST:PORT or http://HOST:PORT/v1", url));
     }
-    if (parsed->scheme() != "http") {
-        return invalid_argument(fmt::format("\"{}\": only http:// can be measured so far; for TLS put a local forwarder in front", url));
+    const bool tls = parsed->scheme() == "https";
+    if (!tls && parsed->scheme() != "http") {
+        return invalid_argument(fmt::format("\"{}\": only http:// and https:// can be measured", url));
     }
     std::string host(parsed->encoded_host());
-    const std::string port = parsed->has_port() ? std::string(parsed->port()) : "80";
-    target.endpoint = fmt::format("tcp:{}:{}", host, port);
+    const std::string port = parsed->has_port() ? std::string(parsed->port()) : (tls ? "443" : "80");
+    target.endpoint = fmt::format("{}:{}:{}", tls ? "tls" : "tcp", host, port);
     target.base_path = std::string(parsed->encoded_path());
     while (!target.base_path.empty() && target.base_path.back() == '/') {
         target.base_path.pop_back();

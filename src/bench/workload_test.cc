@@ -75,9 +75,8 @@ TEST(Workload, AWrongTargetSaysWhatIsWrong) {
     EXPECT_FALSE(parse_target("=http://127.0.0.1"));
     EXPECT_FALSE(parse_target("a=127.0.0.1:80"));
     EXPECT_FALSE(parse_target("a=ftp://x"));
-    const Result<Target> secure = parse_target("a=https://x");
-    ASSERT_FALSE(secure);
-    EXPECT_NE(secure.error().message.find("http://"), std::string::npos);
+    EXPECT_EQ(parse_target("a=https://x")->endpoint, "tls:x:443");
+    EXPECT_EQ(parse_target("a=https://x:1/v2")->endpoint, "tls:x:1");
     const Result<Target> unknown = parse_target("a=http://x,modle=m");
     ASSERT_FALSE(unknown);
     EXPECT_NE(unknown.error().message.find("modle"), std::string::npos);

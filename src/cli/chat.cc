@@ -118,7 +118,7 @@ http::Task<void> converse(const ApiClient& api, http::Client& client, http::Clie
 
 Result<ChatAnswer> chat(const ApiClient& api, const ChatOptions& options, const json::array& messages, const OnText& on_text) {
     http::asio::io_context io(1);
-    http::Client client(io);
+    http::Client client(io, api.client_options());
     http::Canceller stop;
     ChatAnswer answer;
     Status status = Ok{};

@@ -90,6 +90,11 @@ int run(int argc, char** argv) {
 }  // namespace
 
 void add_client_options(CLI::App& verb, Context& context) {
+    verb.add_option("--server", context.server, "the server to talk to: https://HOST:PORT or http://HOST:PORT; else GANTRY_SERVER")
+        ->type_name("URL");
+    verb.add_option("--ca", context.ca_file, "the authority that signed the server's certificate, if the system doesn't know it")
+        ->envname("GANTRY_CA")
+        ->type_name("FILE");
     verb.add_option("--data-dir", context.data_dir, "the data folder of the server to talk to, on its own machine")
         ->type_name("DIR");
 }

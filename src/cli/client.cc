@@ -57,11 +57,12 @@ Result<ServerAddress> address_of_url(const std::string& url, const std::string& 
         return address;
     }
     const auto parsed = boost::urls::parse_uri(url);
-    if (!parsed || parsed->host().empty() || parsed->scheme() != "http") {
-        return invalid_argument(fmt::format("{} is \"{}\": write it as http://HOST:PORT", where, url));
+    const bool tls = parsed && parsed->scheme() == "https";
+    if (!parsed || parsed->host().empty() || !(tls || parsed->scheme() == "http")) {
+        return invalid_argument(fmt::format("{} is \"{}\": write it as https://HOST:PORT or http://HOST:PORT", where, url));
     }
-    address.endpoint = fmt::format("tcp:{}:{}", std::string(parsed->encoded_host()),
-                                   parsed->has_port() ? std::string(parsed->port()) : "80");
+    const std::string port = parsed->has_port() ? std::string(parsed->port()) : (tls ? "443" : "80");
+    address.endpoint = fmt::format("{}:{}:{}", tls ? "tls" : "tcp", std::string(parsed->encoded_host()), port);
     return address;
 }
 
@@ -75,6 +76,29 @@ std::optional<ServerAddress> admin_socket(const std::string& data_dir) {
     address.endpoint = "unix:" + path;
     address.shown = fmt::format("the server of {}", data_dir);
     return address;
+}
+
+// By flag, environment or file, the first that names one; nullopt: none does.
+Result<std::optional<ServerAddress>> server_by_url(const Context& context) {
+    const std::string config = config_path();
+    const std::string in_file = config_value(config, "server");
+    const std::string in_environment = environment("GANTRY_SERVER");
+    const std::string& url = !context.server.empty() ? context.server : !in_environment.empty() ? in_environment : in_file;
+    if (url.empty()) {
+        return std::optional<ServerAddress>();
+    }
+    const char* where = !context.server.empty() ? "--server" : !in_environment.empty() ? "GANTRY_SERVER" : "server in the configuration file";
+    const bool of_file = url == in_file;
+    std::string token = environment("GANTRY_TOKEN");
+    if (token.empty() && of_file) {
+        token = config_value(config, "token");
+    }
+    Result<ServerAddress> address = address_of_url(url, token, where);
+    if (!address) {
+        return address.error();
+    }
+    address->ca_file = context.ca_file.empty() && of_file ? config_value(config, "ca") : context.ca_file;
+    return std::optional<ServerAddress>(std::move(*address));
 }
 
 Error no_server(const std::string& looked_in) {
@@ -109,18 +133,17 @@ std::string default_data_dir() {
     return (data_home.empty() ? environment("HOME") + "/.local/share" : data_home) + "/gantry";
 }
 
-Result<ServerAddress> find_server(const std::string& data_dir_flag) {
-    if (!data_dir_flag.empty()) {
-        const std::optional<ServerAddress> found = admin_socket(data_dir_flag);
-        return found ? Result<ServerAddress>(*found) : no_server(data_dir_flag);
+Result<ServerAddress> find_server(const Context& context) {
+    if (context.server.empty() && !context.data_dir.empty()) {
+        const std::optional<ServerAddress> found = admin_socket(context.data_dir);
+        return found ? Result<ServerAddress>(*found) : no_server(context.data_dir);
     }
-    if (const std::string url = environment("GANTRY_SERVER"); !url.empty()) {
-        return address_of_url(url, environment("GANTRY_TOKEN"), "GANTRY_SERVER");
+    Result<std::optional<ServerAddress>> far = server_by_url(context);
+    if (!far) {
+        return far.error();
     }
-    const std::string config = config_path();
-    if (const std::string url = config_value(config, "server"); !url.empty()) {
-        const std::string set = environment("GANTRY_TOKEN");
-        return address_of_url(url, set.empty() ? config_value(config, "token") : set, "server in the configuration file");
+    if (far->has_value()) {
+        return **far;
     }
     if (!environment("GANTRY_DATA_DIR").empty()) {
         const std::optional<ServerAddress> found = admin_socket(default_data_dir());
@@ -149,7 +172,7 @@ Error error_of(int status, const std::string& body) {
 }
 
 Result<ApiClient> ApiClient::connect(const Context& context) {
-    Result<ServerAddress> address = find_server(context.data_dir);
+    Result<ServerAddress> address = find_server(context);
     if (!address) {
         return address.error();
     }
@@ -165,7 +188,19 @@ http::Headers ApiClient::headers() const {
     return headers;
 }
 
+http::ClientOptions ApiClient::client_options() const {
+    http::ClientOptions options;
+    options.ca_file = server_.ca_file;
+    return options;
+}
+
 Error ApiClient::explained(const Error& error) const {
+    if (error.reason == http::kTlsFailed) {
+        return unavailable(fmt::format("{} answers, but {}. Name the authority that signed its certificate with --ca FILE, and the server "
+                                       "as the certificate does; or use http:// if it speaks no TLS",
+                                       server_.shown, error.message),
+                           error.reason);
+    }
     if (error.code != ErrorCode::kUnavailable) {
         return error;
     }
@@ -182,7 +217,7 @@ Result<json::value> ApiClient::call(const std::string& method, const std::string
         call.headers.set("content-type", "application/json");
         call.body = json::serialize(body);
     }
-    const Result<http::SimpleResponse> response = http::fetch(server_.endpoint, call);
+    const Result<http::SimpleResponse> response = http::fetch(server_.endpoint, call, client_options());
     if (!response) {
         return explained(response.error());
     }
@@ -227,7 +262,7 @@ Status ApiClient::stream(const std::string& target, const std::function<bool(std
     http::Client::Call call;
     call.target = target;
     call.headers = headers();
-    http::ClientOptions options;
+    http::ClientOptions options = client_options();
     options.idle_timeout = std::chrono::hours(24 * 365);  // A quiet log is no broken one.
     const Result<http::SimpleResponse> response = http::fetch_stream(server_.endpoint, call, sink, options);
     if (!response) {

@@ -13,18 +13,20 @@
 namespace gantry::cli {
 
 struct ServerAddress {
-    std::string endpoint;      // "tcp:HOST:PORT" or "unix:/path/admin.sock"
+    std::string endpoint;      // "tcp:HOST:PORT", "tls:HOST:PORT" or "unix:/path/admin.sock"
     std::string token;         // API key; empty on the admin socket
     std::string shown;         // how a person calls it: "http://host:9090", "the server of /var/lib/gantry"
+    std::string ca_file{};     // of tls: whom to trust; empty: the system's authorities
 };
 
 // $GANTRY_DATA_DIR, else /var/lib/gantry for root, else ~/.local/share/gantry.
 std::string default_data_dir();
 inline constexpr char kAdminSocket[] = "admin.sock";
 
-// In this order: --data-dir; GANTRY_SERVER with GANTRY_TOKEN; server= and token= in ~/.config/gantry/config; the admin
-// socket of GANTRY_DATA_DIR, or else of ./.gantry, or else of the default data folder. kUnavailable says what to do.
-Result<ServerAddress> find_server(const std::string& data_dir_flag);
+// In this order: --server; --data-dir; GANTRY_SERVER; server= in ~/.config/gantry/config; the admin socket of GANTRY_DATA_DIR, or
+// else of ./.gantry, or else of the default data folder. The token is GANTRY_TOKEN, or token= in that file, which goes to no
+// other server than the file's. kUnavailable says what to do.
+Result<ServerAddress> find_server(const Context& context);
 
 class ApiClient {
 public:
@@ -45,8 +47,10 @@ public:
 
     // A deployment by name; kNotFound names the nearest one there is.
     Result<json::object> deployment(const std::string& name) const;
-    // Every call carries these.
+    // Every call carries these,
     http::Headers headers() const;
+    // and is made with these.
+    http::ClientOptions client_options() const;
     // What the error of a failed connection should say.
     Error explained(const Error& error) const;
 

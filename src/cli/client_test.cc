@@ -16,6 +16,8 @@
 #include "cli/chat.h"
 #include "cli/output.h"
 #include "cli/waiting.h"
+#include "http/http_test_support.h"
+#include "http/tls_test_support.h"
 
 namespace gantry::cli {
 namespace {
@@ -106,34 +108,90 @@ protected:
     FakeServer server_;
 };
 
+Context with_data_dir(const std::string& folder) {
+    Context context;
+    context.data_dir = folder;
+    return context;
+}
+
 TEST_F(Client, FindsTheServerInTheDocumentedOrder) {
-    EXPECT_FALSE(find_server(""));
+    EXPECT_FALSE(find_server({}));
     std::ofstream(folder_ + "/admin.sock").flush();
     setenv("GANTRY_DATA_DIR", folder_.c_str(), 1);
-    Result<ServerAddress> found = find_server("");
+    Result<ServerAddress> found = find_server({});
     ASSERT_TRUE(found);
     EXPECT_EQ(found->endpoint, "unix:" + folder_ + "/admin.sock");
     EXPECT_EQ(found->token, "");
 
     fs::create_directories(folder_ + "/.config/gantry");
     std::ofstream(folder_ + "/.config/gantry/config") << "# mine\nserver = http://file.example:91\ntoken = gtk_file\n";
-    found = find_server("");
+    found = find_server({});
     ASSERT_TRUE(found);
     EXPECT_EQ(found->endpoint, "tcp:file.example:91");
     EXPECT_EQ(found->token, "gtk_file");
 
     setenv("GANTRY_SERVER", "http://env.example:92", 1);
     setenv("GANTRY_TOKEN", "gtk_env", 1);
-    found = find_server("");
+    found = find_server({});
     ASSERT_TRUE(found);
     EXPECT_EQ(found->endpoint, "tcp:env.example:92");
     EXPECT_EQ(found->token, "gtk_env");
 
-    found = find_server(folder_);
+    found = find_server(with_data_dir(folder_));
     ASSERT_TRUE(found);
     EXPECT_EQ(found->endpoint, "unix:" + folder_ + "/admin.sock") << "a flag beats all";
     setenv("GANTRY_SERVER", "nonsense", 1);
-    EXPECT_FALSE(find_server(""));
+    EXPECT_FALSE(find_server({}));
+    Context flagged = with_data_dir(folder_);
+    flagged.server = "http://flag.example";
+    found = find_server(flagged);
+    ASSERT_TRUE(found);
+    EXPECT_EQ(found->endpoint, "tcp:flag.example:80");
+}
+
+TEST_F(Client, HttpsHasItsPortAndAuthority) {
+    Context context;
+    context.server = "https://gantry.example";
+    context.ca_file = "/etc/ca.pem";
+    Result<ServerAddress> found = find_server(context);
+    ASSERT_TRUE(found);
+    EXPECT_EQ(found->endpoint, "tls:gantry.example:443");
+    EXPECT_EQ(ApiClient(*found).client_options().ca_file, "/etc/ca.pem");
+    context.server = "https://[::1]:9443";
+    EXPECT_EQ(find_server(context)->endpoint, "tls:[::1]:9443");
+    context.server = "ftp://gantry.example";
+    EXPECT_FALSE(find_server(context));
+}
+
+TEST_F(Client, ATokenOfTheFileGoesToTheFilesServerOnly) {
+    fs::create_directories(folder_ + "/.config/gantry");
+    std::ofstream(folder_ + "/.config/gantry/config") << "server = https://file.example\ntoken = gtk_file\nca = /file/ca.pem\n";
+    Context context;
+    EXPECT_EQ(find_server(context)->token, "gtk_file");
+    EXPECT_EQ(find_server(context)->ca_file, "/file/ca.pem");
+    context.server = "https://other.example";
+    EXPECT_EQ(find_server(context)->token, "");
+    EXPECT_EQ(find_server(context)->ca_file, "");
+    setenv("GANTRY_TOKEN", "gtk_env", 1);
+    EXPECT_EQ(find_server(context)->token, "gtk_env");
+}
+
+TEST_F(Client, AServerWithAnotherCertificateIsNoMissingServer) {
+    const http::TestAuthority authority;
+    const http::TestAuthority stranger;
+    http::TestServer server;
+    auto identity = http::TlsIdentity::load(stranger.issue("server", "IP:127.0.0.1"));
+    ASSERT_TRUE(identity.ok());
+    const auto port = server.server().listen_tcp("127.0.0.1", 0, "public", *identity);
+    ASSERT_TRUE(port.ok());
+    server.run();
+    ServerAddress address{"tls:127.0.0.1:" + std::to_string(*port), "", "https://it", authority.ca_file()};
+    const auto refused = ApiClient(address).get("/");
+    ASSERT_FALSE(refused.ok());
+    EXPECT_THAT(refused.error().message, HasSubstr("https://it answers, but"));
+    EXPECT_THAT(refused.error().message, HasSubstr("--ca FILE"));
+    address.ca_file = stranger.ca_file();
+    EXPECT_EQ(ApiClient(address).get("/").error().code, ErrorCode::kNotFound) << "it is an empty server";
 }
 
 TEST_F(Client, ReadsAllPagesOfAList) {

@@ -22,6 +22,8 @@ inline constexpr int kWrongUsage = 2;
 struct Context {
     std::vector<std::string> argv;    // as given
     std::string data_dir;             // --data-dir of a client verb; empty: look for a server
+    std::string server;               // --server: its URL
+    std::string ca_file;              // --ca: whom to trust where the server speaks HTTPS; empty: the system's authorities
     bool json = false;
     bool quiet = false;
     bool no_headers = false;
@@ -40,7 +42,7 @@ private:
     std::vector<std::shared_ptr<void>> owned_;
 };
 
-// --data-dir, for verbs that talk to a server.
+// --server, --ca and --data-dir, for verbs that talk to a server.
 void add_client_options(CLI::App& verb, Context& context);
 // --json, -q/--quiet, --no-headers, for verbs that list.
 void add_list_options(CLI::App& verb, Context& context);

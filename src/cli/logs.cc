@@ -106,7 +106,7 @@ int show_logs(const Context& context, const Options& options) {
         return fail(sources.error());
     }
     http::asio::io_context io(1);
-    http::ClientOptions patient;
+    http::ClientOptions patient = api->client_options();
     patient.idle_timeout = std::chrono::hours(24 * 365);  // A quiet log is no broken one.
     http::Client client(io, patient);
     size_t left = sources->size();

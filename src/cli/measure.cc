@@ -56,12 +56,18 @@ Result<bench::Target> target_of_deployment(const ApiClient& client, const std::s
     bench::Target target;
     target.name = text_at(*deployment, "name");
     target.endpoint = client.server().endpoint;
+    target.ca_file = client.server().ca_file;
     target.base_path = "/v1";
     target.model = target.name;
     target.api_key = client.server().token;
     target.backend = text_at(*deployment, "backend");
     target.devices = devices;
-    target.url = client.server().endpoint.starts_with("tcp:") ? "http://" + client.server().endpoint.substr(4) : client.server().endpoint;
+    target.url = target.endpoint;
+    for (const auto& [kind, scheme] : {std::pair{"tcp:", "http://"}, std::pair{"tls:", "https://"}}) {
+        if (target.endpoint.starts_with(kind)) {
+            target.url = scheme + target.endpoint.substr(4);
+        }
+    }
     target.version = fmt::format("gantry {} ({})", kVersion, commit());
     target.flags = fmt::format("source={} replicas={} {}", text_at(*deployment, "source"), number_at(*deployment, "replicas"),
                                flags_of(object_at(*deployment, "options")));
@@ -71,6 +77,7 @@ Result<bench::Target> target_of_deployment(const ApiClient& client, const std::s
 // What a foreign server says of its version, where it says so: vLLM and gantry at /version, llama-server at /props.
 std::string version_of(const bench::Target& target) {
     http::ClientOptions quick;
+    quick.ca_file = target.ca_file;
     quick.connect_timeout = std::chrono::seconds(2);
     quick.header_timeout = std::chrono::seconds(2);
     for (const auto& [path, key] : {std::pair{"/version", "version"}, std::pair{"/props", "build_info"}}) {
@@ -126,6 +133,7 @@ Result<std::vector<bench::TargetRuns>> resolve_targets(const Context& context, c
         if (!target) {
             return target.error();
         }
+        target->ca_file = context.ca_file;
         if (target->version.empty()) {
             target->version = version_of(*target);
         }

@@ -12,10 +12,10 @@ namespace gantry::cli {
 // keeps a server that starts meanwhile from being overlooked.
 template <class Through, class OnFolder>
 auto through_server_or_folder(const Context& context, Through through, OnFolder on_folder) -> decltype(on_folder(std::string())) {
-    const Result<ServerAddress> server = find_server(context.data_dir);
+    const Result<ServerAddress> server = find_server(context);
     if (server) {
         auto done = through(ApiClient(*server));
-        if (done || done.error().code != ErrorCode::kUnavailable || !server->token.empty()) {
+        if (done || done.error().code != ErrorCode::kUnavailable || !server->token.empty() || !server->endpoint.starts_with("unix:")) {
             return done;
         }
     }
