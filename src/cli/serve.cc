@@ -18,9 +18,22 @@ namespace {
 struct Options {
     ServerOptions server;
     std::string bootstrap_password_file;
+    std::vector<std::string> trusted_proxies;
     std::string config;
     uint32_t drain_seconds = 30;
 };
+
+Status take_network_options(Options& options) {
+    if (options.server.tls.certificate.empty() != options.server.tls.key.empty()) {
+        return invalid_argument("--tls-cert and --tls-key go together: a certificate is of no use without its key");
+    }
+    Result<http::Networks> proxies = http::Networks::parse(options.trusted_proxies);
+    if (!proxies) {
+        return invalid_argument("--trusted-proxy: " + proxies.error().message);
+    }
+    options.server.trusted_proxies = std::move(*proxies);
+    return Ok{};
+}
 
 int serve(CLI::App& verb, Options& options) {
     if (!options.config.empty()) {
@@ -32,6 +45,11 @@ int serve(CLI::App& verb, Options& options) {
     }
     if (options.server.data_dir.empty()) {
         options.server.data_dir = default_data_dir();
+    }
+    const Status taken = take_network_options(options);
+    if (!taken) {
+        fail(taken.error());
+        return kWrongUsage;
     }
     std::error_code ignored;
     options.server.data_dir = std::filesystem::absolute(options.server.data_dir, ignored).lexically_normal().string();
@@ -47,6 +65,27 @@ int serve(CLI::App& verb, Options& options) {
         options.server.bootstrap_password = std::move(*password);
     }
     return run_server(options.server);
+}
+
+}  // namespace
+
+namespace {
+
+void add_network_options(CLI::App& verb, Options& options) {
+    verb.add_option("--tls-cert", options.server.tls.certificate,
+                    "speak HTTPS on the port: the server's certificate and what signed it, PEM; read anew when it changes, or on SIGHUP")
+        ->envname("GANTRY_TLS_CERT")
+        ->type_name("FILE");
+    verb.add_option("--tls-key", options.server.tls.key, "the certificate's private key, PEM, without a passphrase")
+        ->envname("GANTRY_TLS_KEY")
+        ->type_name("FILE");
+    verb.add_option("--trusted-proxy", options.trusted_proxies,
+                    "a reverse proxy, whose X-Forwarded-For and X-Forwarded-Proto are believed; may be repeated")
+        ->envname("GANTRY_TRUSTED_PROXY")
+        ->take_all()
+        ->allow_extra_args(false)
+        ->delimiter(',')
+        ->type_name("CIDR");
 }
 
 }  // namespace
@@ -71,6 +110,7 @@ void add_serve(CLI::App& app, Context& context) {
         ->allow_extra_args(false)
         ->delimiter(',')
         ->type_name("NAME");
+    add_network_options(*verb, options);
     verb->add_option("--drain-seconds", options.drain_seconds, "how long requests in flight may go on after SIGTERM")
         ->envname("GANTRY_DRAIN_SECONDS")
         ->capture_default_str();

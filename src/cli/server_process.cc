@@ -23,6 +23,7 @@
 #include "cli/client.h"
 #include "cli/context.h"
 #include "cli/output.h"
+#include "cli/server_tls.h"
 #include "control/control.h"
 #include "gateway/gateway.h"
 #include "http/http.h"
@@ -82,6 +83,7 @@ struct Parts {
     std::unique_ptr<gateway::Gateway> gateway;
     std::unique_ptr<control::Control> control;
     std::unique_ptr<http::Server> server;
+    std::unique_ptr<CertificateKeeper> certificate;   // null: plain HTTP
     std::unique_ptr<worker::Worker> worker;
     std::unique_ptr<http::asio::signal_set> signals;
 
@@ -96,6 +98,10 @@ struct Parts {
 std::string shown_host(const std::string& host) {
     const std::string shown = host == "0.0.0.0" || host == "::" ? "localhost" : host;
     return shown.find(':') == std::string::npos ? shown : "[" + shown + "]";
+}
+
+std::string shown_url(const ServerOptions& options, uint16_t port) {
+    return fmt::format("{}://{}:{}", options.has_tls() ? "https" : "http", shown_host(options.host), port);
 }
 
 Status fold(Parts& parts) {
@@ -134,7 +140,7 @@ Status make_parts(Parts& parts) {
     control::ControlOptions control_options;
     control_options.data_dir = options.data_dir;
     control_options.bootstrap_password = options.bootstrap_password;
-    control_options.url_hint = fmt::format("http://{}:{}", shown_host(options.host), options.port);
+    control_options.url_hint = shown_url(options, options.port);
     Result<std::unique_ptr<control::Control>> control = control::Control::create(
         parts.io, parts.pool, *parts.store, parts.tables, system_clock(), system_random(), std::move(control_options));
     if (!control) {
@@ -147,9 +153,29 @@ Status make_parts(Parts& parts) {
     return Ok{};
 }
 
+Result<std::shared_ptr<http::TlsIdentity>> load_certificate(Parts& parts) {
+    std::shared_ptr<http::TlsIdentity> identity;   // shared by the listener and who renews it
+    if (!parts.options.has_tls()) {
+        return identity;
+    }
+    auto loaded = http::TlsIdentity::load(parts.options.tls);
+    if (!loaded) {
+        return loaded.error();
+    }
+    identity = std::move(*loaded);
+    log::info("tls: the certificate is of {}", identity->summary());
+    parts.certificate = std::make_unique<CertificateKeeper>(parts.io, parts.pool, identity);
+    return identity;
+}
+
 Status listen(Parts& parts) {
+    Result<std::shared_ptr<http::TlsIdentity>> identity = load_certificate(parts);
+    if (!identity) {
+        return identity.error();
+    }
     http::ServerOptions server_options;
     server_options.error_response = gateway::openai_error_response;
+    server_options.trusted_proxies = parts.options.trusted_proxies;
     parts.server = std::make_unique<http::Server>(parts.io, parts.router, std::move(server_options));
     http::AccessLogOptions access;
     access.quiet_paths = {"/healthz", "/readyz", "/metrics"};
@@ -159,7 +185,7 @@ Status listen(Parts& parts) {
     gateway::Authentication authentication = gateway::make_authentication(parts.tables, parts.router, system_clock());
     parts.server->use(std::move(authentication.middleware));
     parts.server->on_head(std::move(authentication.head_check));
-    const Result<uint16_t> port = parts.server->listen_tcp(parts.options.host, parts.options.port, "public");
+    const Result<uint16_t> port = parts.server->listen_tcp(parts.options.host, parts.options.port, "public", std::move(*identity));
     if (!port) {
         if (port.error().code == ErrorCode::kConflict) {
             return conflict(fmt::format("port {} is in use already, perhaps by another gantry; stop that one, or choose another "
@@ -271,6 +297,11 @@ void wait_for_signal(Parts& parts) {
         if (failure) {
             return;
         }
+        if (number == SIGHUP) {
+            parts.certificate->renew();
+            wait_for_signal(parts);
+            return;
+        }
         if (number == SIGINT) {
             parts.stop_engines = true;
         }
@@ -290,7 +321,7 @@ void wait_for_signal(Parts& parts) {
 void greet(const Parts& parts) {
     const ServerOptions& options = parts.options;
     note(fmt::format("gantry {} ({})", kVersion, commit()));
-    note(fmt::format("  console and API  http://{}:{}", shown_host(options.host), parts.port));
+    note(fmt::format("  console and API  {}", shown_url(options, parts.port)));
     const std::string password = options.data_dir + "/initial_admin_password";
     std::error_code ignored;
     if (std::filesystem::exists(password, ignored)) {
@@ -305,6 +336,10 @@ Status run_parts(Parts& parts) {
     GANTRY_TRY(listen(parts));
     // Before the worker: from here on a signal stops in good order, and never kills between two steps.
     parts.signals = std::make_unique<http::asio::signal_set>(parts.io, SIGINT, SIGTERM);
+    if (parts.certificate) {
+        parts.signals->add(SIGHUP);
+        http::asio::co_spawn(parts.io, parts.certificate->watch(), http::asio::detached);
+    }
     wait_for_signal(parts);
     GANTRY_TRY(start_worker(parts));
     parts.control->start();

@@ -6,6 +6,9 @@
 #include <string>
 #include <vector>
 
+#include "http/networks.h"
+#include "http/tls_identity.h"
+
 namespace gantry::cli {
 
 struct ServerOptions {
@@ -15,6 +18,9 @@ struct ServerOptions {
     bool no_worker = false;
     std::string bootstrap_password;           // empty: a random one at the first start
     std::vector<std::string> allowed_hosts;   // names besides localhost and IP literals
+    http::TlsFiles tls;                       // of the public port; empty: plain HTTP
+    http::Networks trusted_proxies;
+    bool has_tls() const { return !tls.certificate.empty(); }
     std::chrono::seconds drain{30};           // SIGTERM: how long requests in flight may go on
     uint32_t usage_days = 90;                 // how long usage records are kept; their sums by the hour for ever. 0: records, too
     bool verbose = false;

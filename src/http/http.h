@@ -26,6 +26,7 @@
 
 #include "base/clock.h"
 #include "base/result.h"
+#include "http/networks.h"
 
 namespace gantry::http {
 
@@ -60,8 +61,8 @@ struct Request {
     Headers headers;
     std::string body;
     std::string id;                              // x-request-id: ours, 24 characters; sent back with every answer
-    std::string peer;                            // "127.0.0.1", "unix"
-    bool tls = false;
+    std::string peer;                            // "127.0.0.1", "unix"; behind a trusted proxy the client that it names
+    bool tls = false;                            // it came encrypted: to us, or to a trusted proxy
     std::string listener;                        // the name given to Server::listen_*: "public", "admin", "engine"
     SteadyTime received_at{};                    // when the head was complete
 
@@ -160,6 +161,8 @@ struct ServerOptions {
     // The body of every error the server itself makes (400, 404, 405, 408, 413, 414, 431, 500), so that each API keeps its
     // own shape. `path` may be empty when the head was not readable.
     std::function<Response(int status, const std::string& message, const std::string& path)> error_response;
+    // Whose X-Forwarded-For and X-Forwarded-Proto are believed; from all others they mean nothing.
+    Networks trusted_proxies{};
 };
 
 class TlsIdentity;

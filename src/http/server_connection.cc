@@ -8,6 +8,7 @@
 #include "base/ids.h"
 #include "base/log.h"
 #include "base/metrics.h"
+#include "http/forwarded.h"
 #include "http/message_head.h"
 #include "http/middleware/request_metrics.h"
 #include "http/target.h"
@@ -225,6 +226,7 @@ void ServerConnection::complete(Request& request) {
     request.id = quick_token(kRequestIdLength);
     request.peer = peer_;
     request.tls = secure_;
+    if (!core_->options.trusted_proxies.empty()) apply_forwarded(request, core_->options.trusted_proxies);
     request.listener = listener_;
     request.received_at = now();
 }
@@ -326,18 +328,18 @@ Task<void> ServerConnection::refuse(const Request& request, EdgeError error) {
         Request unread = request;  // the head was not readable: what there is of it stands in the log
         complete(unread);
         Response response = core_->error_response(error.status, error.message, unread.path);
-        log::info("http: {} {} refused: {} {} ({})", listener_, peer_, error.status, error.message, unread.id);
+        log::info("http: {} {} refused: {} {} ({})", listener_, unread.peer, error.status, error.message, unread.id);
         co_await send_and_close(unread, std::move(response));
         co_return;
     }
-    log::info("http: {} {} {} {} refused: {} {} ({})", listener_, peer_, request.method,
+    log::info("http: {} {} {} {} refused: {} {} ({})", listener_, request.peer, request.method,
               log::escape(path_as_sent(request.target), 256), error.status, error.message, request.id);
     Response response = core_->error_response(error.status, error.message, request.path);
     co_await send_and_close(request, std::move(response));
 }
 
 Task<void> ServerConnection::turn_away(const Request& request, Response response) {
-    log::info("http: {} {} {} {} refused: {}, its body unread ({})", listener_, peer_, request.method,
+    log::info("http: {} {} {} {} refused: {}, its body unread ({})", listener_, request.peer, request.method,
               log::escape(path_as_sent(request.target), 256), response.status, request.id);
     co_await send_and_close(request, std::move(response));
 }
