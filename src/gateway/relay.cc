@@ -191,9 +191,10 @@ Task<void> Relay::relay_whole(Exchange& exchange, Job& job, Upstream& upstream) 
         co_return;
     }
     json::object& fields = parsed->get_object();
-    note_output(job);
+    note_output(job, clock_.steady());
     const std::optional<openai::Usage> usage = openai::usage_of(fields);
     if (usage) note_usage(job, *usage);
+    if (const auto timings = openai::timings_of(fields)) metrics_.timings(job.record.model, *timings);
     job.record.estimated = !usage && job.computes;
     if (job.translator) {
         *body = json::serialize(job.translator->whole(fields));
@@ -285,7 +286,7 @@ Task<Relay::End> Relay::pump(Exchange& exchange, Job& job, Upstream& upstream, S
                 if (!taken || rewriter.done()) break;
             }
         }
-        if (rewriter.output_events() > 0) note_output(job);
+        if (rewriter.output_events() > job.gaps.events()) note_tokens(job, rewriter.output_events());
         if (!out.empty()) {
             const bool written = co_await exchange.write(out);
             if (!written) {
@@ -306,6 +307,8 @@ Task<Relay::End> Relay::pump(Exchange& exchange, Job& job, Upstream& upstream, S
 }
 
 void Relay::settle_usage(Job& job, const StreamRewriter& rewriter) {
+    metrics_.gaps(job.record.model, job.gaps);
+    if (rewriter.timings()) metrics_.timings(job.record.model, *rewriter.timings());
     if (rewriter.usage()) {
         note_usage(job, *rewriter.usage());
         return;
@@ -339,10 +342,16 @@ Task<void> Relay::fail(Exchange& exchange, Job& job, Refusal failure) {
     co_await exchange.respond(std::move(response));
 }
 
-void Relay::note_output(Job& job) {
+void Relay::note_tokens(Job& job, uint32_t events) {
+    const SteadyTime now = clock_.steady();
+    note_output(job, now);
+    job.gaps.add(now, events);
+}
+
+void Relay::note_output(Job& job, SteadyTime now) {
     if (job.output_seen) return;
     job.output_seen = true;
-    const Duration passed = clock_.steady() - job.begun;
+    const Duration passed = now - job.begun;
     job.record.ttft_ms = milliseconds(passed);
     metrics_.first_token(job.model->name, std::chrono::duration<double>(passed).count());
 }
@@ -359,11 +368,11 @@ void Relay::meter(Job& job, int status, bool aborted) {
     job.record.status = status;
     job.record.aborted = aborted;
     job.record.at = clock_.wall();
-    job.record.duration_ms = milliseconds(clock_.steady() - job.begun);
+    const Duration took = clock_.steady() - job.begun;
+    job.record.duration_ms = milliseconds(took);
     meter_.append(job.record);
     job.lease.settle(uint64_t{job.record.prompt_tokens} + job.record.completion_tokens);
-    metrics_.request_done(job.record.operation, status);
-    metrics_.tokens(job.model->name, job.record.prompt_tokens, job.record.completion_tokens);
+    metrics_.ended(job.record, took);
 }
 
 }  // namespace gantry::gateway

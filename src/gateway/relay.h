@@ -40,6 +40,7 @@ struct Job {
     SteadyTime begun{};
     UsageRecord record;                         // filled as we learn
     bool output_seen = false;
+    TokenGaps gaps;                             // of a stream
     Quota::Lease lease;                         // settled when the request is metered
 };
 
@@ -70,7 +71,8 @@ private:
     void settle_usage(Job& job, const StreamRewriter& rewriter);
     http::Task<void> drain(Upstream& upstream);
     http::Task<void> fail(http::Exchange& exchange, Job& job, Refusal failure);
-    void note_output(Job& job);
+    void note_output(Job& job, SteadyTime now);
+    void note_tokens(Job& job, uint32_t events);
     void note_usage(Job& job, const protocol::openai::Usage& usage);
     void meter(Job& job, int status, bool aborted);
 
