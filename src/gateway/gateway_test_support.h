@@ -14,6 +14,7 @@
 #include "gateway/api_key.h"
 #include "gateway/gateway.h"
 #include "http/http_test_support.h"
+#include "http/middleware/access_log.h"
 
 namespace gantry::gateway {
 
@@ -200,6 +201,7 @@ protected:
         options.error_response = openai_error_response;
         server_.emplace(io_, router_, options);
         Authentication authentication = make_authentication(tables_, router_, system_clock());
+        if (access_log_) server_->use(http::access_log());
         server_->use(host_check({"known.example"}));
         server_->use(authentication.middleware);
         server_->on_head(authentication.head_check);
@@ -271,6 +273,7 @@ protected:
     std::vector<std::unique_ptr<ScriptedEngine>> engines_;
     std::vector<UsageRecord> records_;
     uint16_t port_ = 0;
+    bool access_log_ = false;   // before start()
 
 private:
     http::asio::io_context io_{1};

@@ -6,6 +6,7 @@
 
 #include "base/json.h"
 #include "base/log.h"
+#include "gateway/request_log.h"
 #include "protocol/openai/errors.h"
 #include "protocol/openai/upstream.h"
 
@@ -99,8 +100,7 @@ http::Client::Call Relay::call_for(const Exchange& exchange, const Job& job, con
     call.headers.add("content-type", "application/json");
     call.headers.add("x-request-id", exchange.request().id);
     if (!target.api_key.empty()) call.headers.add("authorization", "Bearer " + target.api_key);
-    const std::string_view trace = exchange.request().headers.get("traceparent");
-    if (!trace.empty() && trace.size() <= 64) call.headers.add("traceparent", std::string(trace));
+    call.headers.add("traceparent", job.trace);
     call.body = job.body;
     return call;
 }
@@ -202,7 +202,7 @@ Task<void> Relay::relay_whole(Exchange& exchange, Job& job, Upstream& upstream) 
         fields["model"] = job.model->name;
         *body = json::serialize(fields);
     }
-    meter(job, 200, exchange.client_gone());
+    meter(exchange, job, 200, exchange.client_gone());
     http::Response response = http::json_response(200, *std::move(body));
     co_await exchange.respond(std::move(response));
 }
@@ -231,11 +231,11 @@ Task<void> Relay::relay_stream(Exchange& exchange, Job& job, Upstream& upstream)
     if (end == End::kClientGone) {
         upstream.stop.cancel();
         upstream.response->cancel();
-        meter(job, begun ? 200 : kStatusClientGone, true);
+        meter(exchange, job, begun ? 200 : kStatusClientGone, true);
         co_return;
     }
     // The last event and the end of the body: only now, after the record is written, may the client believe it complete.
-    meter(job, 200, false);
+    meter(exchange, job, 200, false, end == End::kBroken ? openai::reason_of(broken) : std::string());
     if (end == End::kBroken) {
         upstream.response->cancel();
         if (!is_clients_doing(broken)) {
@@ -335,7 +335,7 @@ Task<void> Relay::drain(Upstream& upstream) {
 Task<void> Relay::fail(Exchange& exchange, Job& job, Refusal failure) {
     const bool gone = failure.status == kStatusClientGone || exchange.client_gone();
     job.record.estimated = job.computes;
-    meter(job, gone ? kStatusClientGone : failure.status, gone);
+    meter(exchange, job, gone ? kStatusClientGone : failure.status, gone, gone ? std::string() : openai::reason_of(failure.error));
     if (gone) co_return;
     if (job.translator) failure.error = job.translator->renamed(std::move(failure.error));
     http::Response response = answer_of(failure, exchange.request().path);
@@ -364,7 +364,7 @@ void Relay::note_usage(Job& job, const openai::Usage& usage) {
     job.record.reasoning_tokens = usage.reasoning_tokens;
 }
 
-void Relay::meter(Job& job, int status, bool aborted) {
+void Relay::meter(Exchange& exchange, Job& job, int status, bool aborted, const std::string& error) {
     job.record.status = status;
     job.record.aborted = aborted;
     job.record.at = clock_.wall();
@@ -373,6 +373,7 @@ void Relay::meter(Job& job, int status, bool aborted) {
     meter_.append(job.record);
     job.lease.settle(uint64_t{job.record.prompt_tokens} + job.record.completion_tokens);
     metrics_.ended(job.record, took);
+    exchange.log_fields = log_fields(principal(exchange), job.record, job.trace, error);
 }
 
 }  // namespace gantry::gateway

@@ -37,6 +37,7 @@ struct Job {
     bool computes = true;                       // the answer counts the tokens it took
     bool stream = false;
     bool wants_usage = false;                   // the client itself asked for the usage chunk
+    std::string trace;                          // traceparent for the engine
     SteadyTime begun{};
     UsageRecord record;                         // filled as we learn
     bool output_seen = false;
@@ -74,7 +75,8 @@ private:
     void note_output(Job& job, SteadyTime now);
     void note_tokens(Job& job, uint32_t events);
     void note_usage(Job& job, const protocol::openai::Usage& usage);
-    void meter(Job& job, int status, bool aborted);
+    // `error`: the code of the error that the client was told; empty: none.
+    void meter(http::Exchange& exchange, Job& job, int status, bool aborted, const std::string& error = {});
 
     const Clock& clock_;
     http::Client client_;
