@@ -70,6 +70,7 @@ void add_keys(CLI::App& app, Context& context);
 void add_backup(CLI::App& app, Context& context);
 void add_restore(CLI::App& app, Context& context);
 void add_users(CLI::App& app, Context& context);
+void add_requests(CLI::App& app, Context& context);
 void add_usage(CLI::App& app, Context& context);
 void add_audit(CLI::App& app, Context& context);
 void add_reset_password(CLI::App& app, Context& context);

@@ -163,12 +163,15 @@ public:
     bool rotate_journal() override { return meter_->rotate(); }
 
     uint32_t in_flight(const InstanceId& instance) const override { return relay_.in_flight(instance); }
+    LiveRequests& live() override { return live_; }
 
 private:
     Task<void> perform(Exchange& exchange, const Operation& operation) {
         const InFlight counted(metrics_.in_flight());
         Job job;
         job.begun = clock_.steady();
+        LiveRequests::Entry live(live_, exchange, job.begun, operation.name);
+        job.live = &live;
         job.trace = traceparent_of(exchange.request().headers);
         job.record.operation = operation.name;
         job.routes = tables_.routes();
@@ -183,6 +186,7 @@ private:
             co_await refuse(exchange, operation, job, std::move(refusal));
             co_return;
         }
+        live.set_asked(job.record.model, job.stream, job.body.size());
         const Principal& who = principal(exchange);
         job.record.request_id = exchange.request().id;
         job.record.user_id = who.user_id;
@@ -286,6 +290,7 @@ private:
     const Clock& clock_;
     GatewayMetrics metrics_;
     std::unique_ptr<Meter> meter_;
+    LiveRequests live_;
     Limiter limiter_;   // outlives the requests' leases
     Relay relay_;
     http::asio::steady_timer retry_;

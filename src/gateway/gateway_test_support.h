@@ -258,6 +258,13 @@ protected:
         records_.resize(std::max(count, records_.size()));  // a test that misses some fails, it does not crash
         return records_;
     }
+    // What `ask` finds in the list of requests.
+    template <class Ask>
+    auto on_io(Ask ask) {
+        std::promise<decltype(ask(std::declval<LiveRequests&>()))> answer;
+        http::asio::post(io_, [&] { answer.set_value(ask(gateway_->live())); });
+        return answer.get_future().get();
+    }
     uint32_t in_flight(const std::string& instance) {
         std::promise<uint32_t> answer;
         http::asio::post(io_, [&] { answer.set_value(gateway_->in_flight(InstanceId(instance))); });

@@ -20,7 +20,7 @@ using http::Task;
 constexpr size_t kEventBytesMax = 1u << 20;      // a line or event of an engine's stream
 constexpr size_t kAnswerBytesMax = 64u << 20;    // an answer that is not streamed
 constexpr size_t kHeadBytesMax = 64u << 10;
-constexpr int kStatusClientGone = 499;           // in records only; nobody is there to get it
+constexpr int kStatusClientGone = 499;           // nobody is there to get it, but where the request was cancelled
 constexpr std::chrono::seconds kDrainFor{1};
 constexpr int kEngineRetrySeconds = 1;
 
@@ -62,8 +62,10 @@ int retry_after_of(const http::Headers& headers) {
     return whole ? std::clamp(seconds, 0, 120) : 0;
 }
 
-// Ends that the client brought about itself: the engine is as well as ever.
-bool is_clients_doing(const Error& error) { return error.reason == "deadline_exceeded" || error.reason == "slow_reader"; }
+// Ends that the client, or whoever cancelled the request, brought about: the engine is as well as ever.
+bool is_clients_doing(const Error& error) {
+    return error.reason == "deadline_exceeded" || error.reason == "slow_reader" || error.code == ErrorCode::kCancelled;
+}
 
 uint32_t milliseconds(Duration duration) {
     return static_cast<uint32_t>(std::max<int64_t>(0, std::chrono::duration_cast<std::chrono::milliseconds>(duration).count()));
@@ -121,6 +123,7 @@ Task<Result<Relay::Upstream>> Relay::connect(Exchange& exchange, Job& job, Refus
         job.record.instance_id = target.instance_id;
         exchange.on_client_gone([stop = upstream.stop]() mutable { stop.cancel(); });
         if (exchange.client_gone()) upstream.stop.cancel();
+        job.live->set_attempt(target.instance_id, upstream.stop);
         http::Client::Call call = call_for(exchange, job, target);
         auto answer = co_await client_.send(target.endpoint, std::move(call), upstream.stop);
         if (answer) {
@@ -128,7 +131,7 @@ Task<Result<Relay::Upstream>> Relay::connect(Exchange& exchange, Job& job, Refus
             const int status = upstream.response->status();
             if ((status != 502 && status != 503) || left == 0) co_return Result<Upstream>(std::move(upstream));
         } else if (answer.error().code == ErrorCode::kCancelled) {
-            failure = Refusal{kStatusClientGone, std::move(answer).error(), 0};
+            failure = gone(job, answer.error());
             co_return failure.error;
         } else if (answer.error().code == ErrorCode::kDeadlineExceeded) {
             balancer_.suspect(target.instance_id);
@@ -151,7 +154,7 @@ Task<void> Relay::refuse_upstream_error(Exchange& exchange, Job& job, Upstream& 
     Refusal failure{status, engine_gone(job.model->name), retry_after};
     Result<std::string> body = co_await upstream.response->read_all();
     if (!body && body.error().code == ErrorCode::kCancelled) {
-        failure.status = kStatusClientGone;
+        failure = gone(job, body.error());
     } else if (status == 401 || status == 403 || status < 400) {
         log::error("request {}: instance {} answered {}", exchange.request().id, upstream.lease.instance().text, status);
         balancer_.suspect(upstream.lease.instance());
@@ -174,7 +177,7 @@ Task<void> Relay::relay_whole(Exchange& exchange, Job& job, Upstream& upstream) 
     if (!body) {
         const ErrorCode code = body.error().code;
         Refusal failure{502, engine_gone(job.model->name), kEngineRetrySeconds};
-        if (code == ErrorCode::kCancelled) failure = Refusal{kStatusClientGone, body.error(), 0};
+        if (code == ErrorCode::kCancelled) failure = gone(job, body.error());
         if (code == ErrorCode::kDeadlineExceeded) failure = Refusal{504, too_slow(job.model->name), 0};
         if (code != ErrorCode::kCancelled) balancer_.suspect(upstream.lease.instance());
         co_await fail(exchange, job, std::move(failure));
@@ -215,7 +218,7 @@ Task<void> Relay::relay_stream(Exchange& exchange, Job& job, Upstream& upstream)
         std::optional<Error> error = parsed ? openai::error_of(500, *parsed) : std::nullopt;
         balancer_.suspect(upstream.lease.instance());
         Refusal failure{502, error ? *std::move(error) : engine_gone(job.model->name), kEngineRetrySeconds};
-        if (!body && body.error().code == ErrorCode::kCancelled) failure.status = kStatusClientGone;
+        if (!body && body.error().code == ErrorCode::kCancelled) failure = gone(job, body.error());
         co_await fail(exchange, job, std::move(failure));
         co_return;
     }
@@ -235,7 +238,7 @@ Task<void> Relay::relay_stream(Exchange& exchange, Job& job, Upstream& upstream)
         co_return;
     }
     // The last event and the end of the body: only now, after the record is written, may the client believe it complete.
-    meter(exchange, job, 200, false, end == End::kBroken ? openai::reason_of(broken) : std::string());
+    meter(exchange, job, 200, job.live->cancelled() != nullptr && end != End::kDone, end == End::kBroken ? openai::reason_of(broken) : std::string());
     if (end == End::kBroken) {
         upstream.response->cancel();
         if (!is_clients_doing(broken)) {
@@ -267,6 +270,10 @@ Task<Relay::End> Relay::pump(Exchange& exchange, Job& job, Upstream& upstream, S
         if (!piece) {
             if (piece.error().code == ErrorCode::kCancelled || exchange.client_gone()) end = End::kClientGone;
             broken = piece.error().code == ErrorCode::kDeadlineExceeded ? too_slow(job.model->name) : engine_gone(job.model->name);
+            if (job.live->cancelled() != nullptr && !exchange.client_gone()) {
+                end = End::kBroken;
+                broken = *job.live->cancelled();
+            }
             break;
         }
         if (piece->empty()) {  // the end of the body without [DONE]
@@ -286,7 +293,7 @@ Task<Relay::End> Relay::pump(Exchange& exchange, Job& job, Upstream& upstream, S
                 if (!taken || rewriter.done()) break;
             }
         }
-        if (rewriter.output_events() > job.gaps.events()) note_tokens(job, rewriter.output_events());
+        if (rewriter.output_events() > job.gaps.events()) note_tokens(job, rewriter);
         if (!out.empty()) {
             const bool written = co_await exchange.write(out);
             if (!written) {
@@ -333,19 +340,27 @@ Task<void> Relay::drain(Upstream& upstream) {
 }
 
 Task<void> Relay::fail(Exchange& exchange, Job& job, Refusal failure) {
-    const bool gone = failure.status == kStatusClientGone || exchange.client_gone();
+    const bool cut_off = failure.status == kStatusClientGone || exchange.client_gone();
+    const bool left = exchange.client_gone() || (cut_off && job.live->cancelled() == nullptr);
     job.record.estimated = job.computes;
-    meter(exchange, job, gone ? kStatusClientGone : failure.status, gone, gone ? std::string() : openai::reason_of(failure.error));
-    if (gone) co_return;
+    meter(exchange, job, cut_off ? kStatusClientGone : failure.status, cut_off, left ? std::string() : openai::reason_of(failure.error));
+    if (left) co_return;
     if (job.translator) failure.error = job.translator->renamed(std::move(failure.error));
     http::Response response = answer_of(failure, exchange.request().path);
     co_await exchange.respond(std::move(response));
 }
 
-void Relay::note_tokens(Job& job, uint32_t events) {
+// Why an engine was left: the client did, or somebody cancelled the request, which the client is told.
+Refusal Relay::gone(const Job& job, const Error& cancelled) const {
+    return Refusal{kStatusClientGone, job.live->cancelled() != nullptr ? *job.live->cancelled() : cancelled, 0};
+}
+
+void Relay::note_tokens(Job& job, const StreamRewriter& rewriter) {
     const SteadyTime now = clock_.steady();
     note_output(job, now);
-    job.gaps.add(now, events);
+    job.gaps.add(now, rewriter.output_events());
+    job.live->set_tokens(rewriter.output_events());
+    if (rewriter.usage()) job.live->set_prompt_tokens(rewriter.usage()->prompt_tokens);
 }
 
 void Relay::note_output(Job& job, SteadyTime now) {
