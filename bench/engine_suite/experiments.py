@@ -170,7 +170,7 @@ def poisson(plan):
         for server in up:
             warm(server)
         searching = list(up)
-        for n in range(2 if plan.quick else 7):
+        for n in range(2 if plan.quick else 5):
             for server in searching:
                 rate = next_rate(runs[server.name], 0.8 if server.name == "gantry" else 0.5)
                 if rate is not None:

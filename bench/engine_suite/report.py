@@ -1,4 +1,5 @@
 """docs/perf/engine.md and its plots from the raw samples in docs/perf/engine/."""
+import math
 import statistics
 
 from suite.report import (Page, bars, colour, goal, goals_section, names, noise, own, plt, save, servers_section, spread, table,
@@ -68,9 +69,11 @@ def highest_rate(records, who):
 
 def rate_goal(raw):
     found = {who: highest_rate(raw["records"], who) for who in names(raw["records"])}
-    text = {who: f"{kept:.2f}/s kept, {f'{missed:.2f}/s missed' if missed else 'none missed'}" for who, (kept, missed) in found.items()}
-    rival = max((who for who in found if who != "gantry"), key=lambda who: found[who][0], default=None)
-    return (found["gantry"][0] / found[rival][0], text["gantry"], f"{text[rival]} `{rival}`") if rival and found[rival][0] else None
+    text = {who: f"{f'{kept:.2f}/s' if kept else 'none'} kept, {f'{missed:.2f}/s' if missed else 'none'} missed"
+            for who, (kept, missed) in found.items()}
+    # A rival that kept no rate it was tried at: the ratio to the lowest it missed, which is too small.
+    rival = max((who for who in found if who != "gantry"), key=lambda who: (found[who][0], found[who][1] or math.inf), default=None)
+    return (found["gantry"][0] / (found[rival][0] or found[rival][1]), text["gantry"], f"{text[rival]} `{rival}`") if rival else None
 
 
 def chat_records(raw):

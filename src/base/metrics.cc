@@ -18,8 +18,7 @@ prometheus::Gauge& gauge(const std::string& name, const std::string& help, const
 }
 
 prometheus::Histogram& seconds(const std::string& name, const std::string& help, const Labels& labels) {
-    static const prometheus::Histogram::BucketBoundaries bounds = {0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25,
-                                                                    0.5,   1,      2.5,   5,    10,    30,   60,  120};
+    static const prometheus::Histogram::BucketBoundaries bounds(kSecondsBounds.begin(), kSecondsBounds.end());
     return prometheus::BuildHistogram().Name(name).Help(help).Register(registry()).Add(labels, bounds);
 }
 

@@ -20,7 +20,7 @@ enum class ErrorCode {
     kConflict,          // the thing changed, or exists already                                    -> 409
     kTooLarge,          // over a declared limit                                                   -> 413
     kRateLimited,       // too many; later it would do                                             -> 429
-    kCancelled,         // the caller went away                                                    -> 499 (never sent)
+    kCancelled,         // the caller went away, or somebody cancelled the request                 -> 499 (sent in the second case)
     kInternal,          // our fault, or the library's                                             -> 500
     kUnavailable,       // not now: loading, draining, engine gone                                 -> 503
     kDeadlineExceeded,  // took longer than allowed                                                -> 504

@@ -9,7 +9,9 @@
 
 #include "base/version.h"
 #include "cli/context.h"
+#include "cli/examples.h"
 #include "cli/output.h"
+#include "cli/suggest.h"
 #include "cli/words.h"
 
 namespace gantry::cli {
@@ -19,7 +21,7 @@ namespace {
 using AddVerb = void (*)(CLI::App&, Context&);
 constexpr AddVerb kVerbs[] = {
     add_serve, add_worker, add_engine,                                        // roles
-    add_run, add_deploy, add_ps, add_ls, add_logs,                            // everyday
+    add_run, add_deploy, add_ps, add_ls, add_logs, add_requests,              // everyday
     add_start, add_stop, add_scale, add_rm,                                   //
     add_compare, add_bench,                                                   // measuring
     add_devices, add_workers, add_keys, add_users, add_usage, add_audit, add_reset_password,
@@ -57,10 +59,9 @@ int run(int argc, char** argv) {
     Context context;
     context.argv.assign(argv, argv + argc);
     app.set_version_flag("--version", std::string("gantry ") + kVersion + " (" + commit() + ")");
+    add_verbs(app, context);
+    // Behind the verbs, which would take it over.
     app.footer("Exit status: 0 done, 1 failed, 2 wrong usage. `gantry VERB --help` says more about a verb.");
-    for (const AddVerb add : kVerbs) {
-        add(app, context);
-    }
     if (argc < 2) {
         note(app.help());
         return kWrongUsage;
@@ -77,7 +78,8 @@ int run(int argc, char** argv) {
             return flushed(kDone);
         }
         const auto verbs = app.get_subcommands();
-        note(fmt::format("gantry: {}\nSee `gantry {}--help`.", error.what(), verbs.empty() ? "" : verbs[0]->get_name() + " "));
+        note(fmt::format("gantry: {}{}\nSee `gantry {}--help`.", printable(error.what()), suggestion(app),
+                         verbs.empty() ? "" : verbs[0]->get_name() + " "));
         return kWrongUsage;
     }
     if (!context.action) {
@@ -88,6 +90,13 @@ int run(int argc, char** argv) {
 }
 
 }  // namespace
+
+void add_verbs(CLI::App& app, Context& context) {
+    for (const AddVerb add : kVerbs) {
+        add(app, context);
+    }
+    add_examples(app);
+}
 
 void add_client_options(CLI::App& verb, Context& context) {
     verb.add_option("--server", context.server, "the server to talk to: https://HOST:PORT or http://HOST:PORT; else GANTRY_SERVER")

@@ -51,6 +51,8 @@ void add_list_options(CLI::App& verb, Context& context);
 int fail(const Error& error);
 int fail(const std::string& message);
 
+// The whole tree, with the examples of its help.
+void add_verbs(CLI::App& app, Context& context);
 // The verbs: each adds itself to the tree. A file each.
 void add_serve(CLI::App& app, Context& context);
 void add_worker(CLI::App& app, Context& context);
@@ -72,6 +74,7 @@ void add_keys(CLI::App& app, Context& context);
 void add_backup(CLI::App& app, Context& context);
 void add_restore(CLI::App& app, Context& context);
 void add_users(CLI::App& app, Context& context);
+void add_requests(CLI::App& app, Context& context);
 void add_usage(CLI::App& app, Context& context);
 void add_audit(CLI::App& app, Context& context);
 void add_reset_password(CLI::App& app, Context& context);

@@ -63,11 +63,14 @@ TEST_F(CommandLine, VersionAndHelpAreData) {
     const Outcome help = gantry({"--help"});
     EXPECT_EQ(help.status, 0);
     for (const char* verb : {"serve", "worker", "engine", "run", "ls", "ps", "deploy", "start", "stop", "scale", "rm", "logs",
-                             "devices", "workers", "compare", "bench", "keys", "users", "usage", "audit", "reset-password",
+                             "devices", "workers", "requests", "compare", "bench", "keys", "users", "usage", "audit", "reset-password",
                              "completion"}) {
         EXPECT_THAT(help.out, HasSubstr(verb));
     }
-    EXPECT_EQ(gantry({"deploy", "--help"}).status, 0);
+    EXPECT_THAT(help.out, HasSubstr("Exit status: "));
+    const Outcome deploy = gantry({"deploy", "--help"});
+    EXPECT_EQ(deploy.status, 0);
+    EXPECT_THAT(deploy.out, HasSubstr("\nExamples:\n  gantry deploy smollm2 "));
 }
 
 TEST_F(CommandLine, WrongUsageIsTwo) {
@@ -81,6 +84,7 @@ TEST_F(CommandLine, WrongUsageIsTwo) {
     EXPECT_EQ(gantry({"compare"}).status, 2);
     EXPECT_EQ(gantry({"compare", "--target", "a=ftp://x"}).status, 2);
     EXPECT_EQ(gantry({"keys"}).status, 2);
+    EXPECT_EQ(gantry({"requests", "cancel"}).status, 2);
     EXPECT_EQ(gantry({"keys", "create", "k", "--rpm", "many"}).status, 2);
     EXPECT_EQ(gantry({"keys", "create", "k", "--scope", "root"}).status, 2);
     EXPECT_EQ(gantry({"keys", "edit", "k"}).status, 2);
@@ -101,9 +105,26 @@ TEST_F(CommandLine, AnUnknownVerbGetsASuggestion) {
     EXPECT_EQ(outcome.out, "") << "chatter belongs on stderr";
 }
 
+TEST_F(CommandLine, UnknownOptionsAndInnerVerbsGetOne) {
+    const std::vector<std::pair<std::vector<std::string>, std::string>> lines = {
+        {{"deploy", "a", "--source", "x", "--replcias", "2"}, "\"--replicas\""},
+        {{"deploy", "a", "--soruce=x"}, "\"--source\""},
+        {{"keys", "creaet", "x"}, "\"create\""},
+        {{"keys", "create", "x", "--expiers", "1d"}, "\"--expires\""},
+        {{"requests", "cancle", "x"}, "\"cancel\""}};
+    for (const auto& [line, meant] : lines) {
+        const Outcome outcome = gantry(line);
+        EXPECT_EQ(outcome.status, 2) << line.back();
+        EXPECT_THAT(outcome.err, HasSubstr("did you mean " + meant));
+        EXPECT_THAT(outcome.err, HasSubstr("gantry " + line[0] + " --help"));
+    }
+    EXPECT_THAT(gantry({"ps", "--frobnicate"}).err, testing::Not(HasSubstr("did you mean")));
+}
+
 TEST_F(CommandLine, WithoutAServerEveryVerbSaysWhatToDo) {
     const std::vector<std::vector<std::string>> lines = {
-        {"ps"}, {"ls"}, {"devices"}, {"workers"}, {"keys", "list"}, {"users", "list"}, {"usage"}, {"audit"}, {"logs", "a"}, {"stop", "a"},
+        {"ps"}, {"ls"}, {"requests"}, {"requests", "--watch"}, {"requests", "cancel", "x"},
+        {"devices"}, {"workers"}, {"keys", "list"}, {"users", "list"}, {"usage"}, {"audit"}, {"logs", "a"}, {"stop", "a"},
         {"start", "a"}, {"scale", "a", "2"}, {"rm", "a", "--yes"}, {"run", "a", "hi"}, {"deploy", "a", "--source", "x"},
         {"compare", "a"}, {"bench", "a"}, {"keys", "create", "k", "--rpm", "1"},
         {"keys", "edit", "k", "--rpm", "none"}, {"users", "edit", "ann", "--model", "none"}};
@@ -132,7 +153,7 @@ TEST_F(CommandLine, CompletionKnowsVerbsAndFlags) {
     for (const char* shell : {"bash", "zsh", "fish"}) {
         const Outcome outcome = gantry({"completion", shell});
         EXPECT_EQ(outcome.status, 0);
-        for (const char* word : {"reset-password", "complet", "replicas", "max-tokens", "gantry ps -q"}) {
+        for (const char* word : {"reset-password", "complet", "replicas", "max-tokens", "gantry ps -q", "gantry users list -q", "cancel"}) {
             EXPECT_THAT(outcome.out, HasSubstr(word)) << shell;
         }
     }
@@ -142,7 +163,12 @@ TEST_F(CommandLine, CompletionKnowsVerbsAndFlags) {
     ASSERT_NE(file, nullptr);
     std::fputs(gantry({"completion", "bash"}).out.c_str(), file);
     std::fputs("COMP_WORDS=(gantry de); COMP_CWORD=1; _gantry; [ \"${COMPREPLY[*]}\" = 'deploy devices' ] || exit 3\n"
-               "COMP_WORDS=(gantry deploy --rep); COMP_CWORD=2; _gantry; [ \"${COMPREPLY[*]}\" = '--replicas' ] || exit 4\n",
+               "COMP_WORDS=(gantry deploy --rep); COMP_CWORD=2; _gantry; [ \"${COMPREPLY[*]}\" = '--replicas' ] || exit 4\n"
+               "COMP_WORDS=(gantry keys c); COMP_CWORD=2; _gantry; [ \"${COMPREPLY[*]}\" = 'create' ] || exit 5\n"
+               "COMP_WORDS=(gantry keys create x --rp); COMP_CWORD=4; _gantry; [ \"${COMPREPLY[*]}\" = '--rpm' ] || exit 6\n"
+               "gantry() { [ \"$*\" = 'ps -q' ] && echo tiny; [ \"$*\" = 'keys list -q' ] && echo ci; }\n"
+               "COMP_WORDS=(gantry logs t); COMP_CWORD=2; _gantry; [ \"${COMPREPLY[*]}\" = 'tiny' ] || exit 7\n"
+               "COMP_WORDS=(gantry keys rm c); COMP_CWORD=3; _gantry; [ \"${COMPREPLY[*]}\" = 'ci' ] || exit 8\n",
                file);
     std::fclose(file);
     EXPECT_EQ(std::system(("bash " + script).c_str()), 0);

@@ -140,6 +140,7 @@ Status make_parts(Parts& parts) {
     control::ControlOptions control_options;
     control_options.data_dir = options.data_dir;
     control_options.bootstrap_password = options.bootstrap_password;
+    control_options.live = &parts.gateway->live();
     control_options.url_hint = shown_url(options, options.port);
     Result<std::unique_ptr<control::Control>> control = control::Control::create(
         parts.io, parts.pool, *parts.store, parts.tables, system_clock(), system_random(), std::move(control_options));

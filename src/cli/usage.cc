@@ -213,7 +213,6 @@ void add_usage(CLI::App& app, Context& context) {
     verb->add_option("--model", options.model, "only of this model")->type_name("NAME");
     verb->add_flag("--records", options.records, "the records themselves, a line a request");
     add_time_options(*verb, context, options);
-    verb->footer("Example: gantry usage --by user,model --bucket day --from 30d --csv > usage.csv");
     verb->callback([&context, &options] { context.action = [&context, &options] { return show_usage(context, options); }; });
 }
 
@@ -225,7 +224,6 @@ void add_audit(CLI::App& app, Context& context) {
     verb->add_option("--object", options.object, "only of the object with this id or name")->type_name("NAME");
     verb->add_option("--limit", options.limit, "so many, the newest first")->capture_default_str()->check(CLI::Range(1, 500));
     add_time_options(*verb, context, options);
-    verb->footer("Example: gantry audit --actor ada --from 7d");
     verb->callback([&context, &options] { context.action = [&context, &options] { return show_audit(context, options); }; });
 }
 

@@ -4,30 +4,11 @@
 
 #include <algorithm>
 #include <charconv>
-#include <numeric>
 
 #include "base/log.h"
+#include "cli/edit_distance.h"
 
 namespace gantry::cli {
-namespace {
-
-size_t edit_distance(std::string_view a, std::string_view b) {
-    std::vector<size_t> row(b.size() + 1);
-    std::iota(row.begin(), row.end(), size_t{0});
-    for (size_t i = 1; i <= a.size(); ++i) {
-        size_t diagonal = row[0];
-        row[0] = i;
-        for (size_t j = 1; j <= b.size(); ++j) {
-            const size_t above = row[j];
-            const size_t changed = diagonal + (a[i - 1] == b[j - 1] ? 0 : 1);
-            row[j] = std::min({above + 1, row[j - 1] + 1, changed});
-            diagonal = above;
-        }
-    }
-    return row[b.size()];
-}
-
-}  // namespace
 
 Result<std::vector<std::string>> split_command(std::string_view text) {
     std::vector<std::string> words;

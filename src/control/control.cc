@@ -77,6 +77,7 @@ public:
         add_user_routes(router, api_);
         add_key_routes(router, api_);
         add_usage_routes(router, api_);
+        add_request_routes(router, api_);
         add_audit_routes(router, api_);
         add_auth_routes(router, api_);
         add_server_routes(router, api_);

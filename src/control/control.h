@@ -19,6 +19,7 @@ struct ControlOptions {
     std::string data_dir;
     std::string bootstrap_password;                 // empty: a random one, written to initial_admin_password
     std::string url_hint;                           // what /api/v1/server says; empty: nothing
+    gateway::LiveRequests* live = nullptr;          // the gateway's, for /api/v1/requests; outlives the control plane
 };
 
 // What the embedded worker offers the API. (Remote workers will answer the same over their link.)

@@ -71,6 +71,7 @@ public:
         ControlOptions options;
         options.data_dir = dir;
         options.bootstrap_password = bootstrap;
+        options.live = &live_;
         auto made = Control::create(io_, pool_, *store_, tables_, clock_, system_random(), options);
         EXPECT_TRUE(made.ok()) << (made.ok() ? "" : made.error().message);
         control_ = std::move(*made);
@@ -182,6 +183,7 @@ public:
     FakeClock& clock() { return clock_; }
     Control& control() { return *control_; }
     const http::Router& router() const { return router_; }
+    gateway::LiveRequests& live() { return live_; }   // while no request of the test's is under way
     store::Store& store() { return *store_; }
     const gateway::Tables& tables() const { return tables_; }
     const WorkerId& worker() const { return worker_; }
@@ -195,6 +197,7 @@ private:
     http::asio::executor_work_guard<http::asio::io_context::executor_type> guard_{io_.get_executor()};
     http::BlockingPool pool_{4};
     gateway::Tables tables_;
+    gateway::LiveRequests live_;
     http::Router router_;
     std::unique_ptr<Control> control_;
     std::unique_ptr<http::Server> server_;

@@ -10,11 +10,14 @@
 #include "gateway/answers.h"
 #include "gateway/limiter.h"
 #include "gateway/relay.h"
+#include "gateway/request_log.h"
 #include "gateway/resolve.h"
+#include "gateway/trace_context.h"
 #include "protocol/anthropic/messages.h"
 #include "protocol/openai/chat.h"
 #include "protocol/openai/completions.h"
 #include "protocol/openai/embeddings.h"
+#include "protocol/openai/errors.h"
 #include "protocol/openai/fields.h"
 #include "protocol/openai/rerank.h"
 #include "protocol/openai/rerank_shapes.h"
@@ -160,12 +163,17 @@ public:
     bool rotate_journal() override { return meter_->rotate(); }
 
     uint32_t in_flight(const InstanceId& instance) const override { return relay_.in_flight(instance); }
+    LiveRequests& live() override { return live_; }
 
 private:
     Task<void> perform(Exchange& exchange, const Operation& operation) {
         const InFlight counted(metrics_.in_flight());
         Job job;
         job.begun = clock_.steady();
+        LiveRequests::Entry live(live_, exchange, job.begun, operation.name);
+        job.live = &live;
+        job.trace = traceparent_of(exchange.request().headers);
+        job.record.operation = operation.name;
         job.routes = tables_.routes();
         if (std::optional<Refusal> over = co_await limiter_.admit(exchange, job.lease)) {
             co_await refuse(exchange, operation, job, *std::move(over));
@@ -178,12 +186,12 @@ private:
             co_await refuse(exchange, operation, job, std::move(refusal));
             co_return;
         }
+        live.set_asked(job.record.model, job.stream, job.body.size());
         const Principal& who = principal(exchange);
         job.record.request_id = exchange.request().id;
         job.record.user_id = who.user_id;
         job.record.key_id = who.key_id;
         job.record.model = job.model->name;
-        job.record.operation = operation.name;
         co_await relay_.run(exchange, std::move(job));
         retry_journal_later();
     }
@@ -191,6 +199,7 @@ private:
     Task<void> refuse(Exchange& exchange, const Operation& operation, Job& job, Refusal refusal) {
         job.lease = {};   // before the answer: with it the client may send the next request
         metrics_.request_done(operation.name, refusal.status);
+        exchange.log_fields = log_fields(principal(exchange), job.record, job.trace, openai::reason_of(refusal.error));
         http::Response response = answer_of(refusal, exchange.request().path);
         co_await exchange.respond(std::move(response));
     }
@@ -281,6 +290,7 @@ private:
     const Clock& clock_;
     GatewayMetrics metrics_;
     std::unique_ptr<Meter> meter_;
+    LiveRequests live_;
     Limiter limiter_;   // outlives the requests' leases
     Relay relay_;
     http::asio::steady_timer retry_;

@@ -10,6 +10,7 @@
 
 #include "base/clock.h"
 #include "domain/usage.h"
+#include "gateway/live_requests.h"
 #include "gateway/tables.h"
 #include "http/http.h"
 
@@ -74,6 +75,7 @@ public:
     // refuses. Io thread.
     virtual bool rotate_journal() = 0;
     virtual uint32_t in_flight(const InstanceId& instance) const = 0;   // io thread
+    virtual LiveRequests& live() = 0;
 };
 
 }  // namespace gantry::gateway

@@ -5,8 +5,11 @@
 #include "gateway/api_key.h"
 #include "gateway/event_check.h"
 #include "gateway/gateway.h"
+#include "gateway/gateway_metrics.h"
 #include "gateway/meter.h"
+#include "gateway/request_log.h"
 #include "gateway/stream_rewriter.h"
+#include "gateway/trace_context.h"
 
 namespace gantry::gateway {
 namespace {
@@ -48,6 +51,28 @@ void authenticate_key(benchmark::State& state) {
     for (auto _ : state) benchmark::DoNotOptimize(authenticate(table, request, WallTime{}));
 }
 BENCHMARK(authenticate_key);
+
+void token_gap(benchmark::State& state) {
+    TokenGaps gaps;
+    uint32_t events = 0;
+    for (auto _ : state) gaps.add(system_clock().steady(), ++events);
+    benchmark::DoNotOptimize(gaps.events());
+}
+BENCHMARK(token_gap);
+
+void log_line(benchmark::State& state) {
+    const http::Headers headers{{"host", "localhost"}};
+    Principal who;
+    who.user_name = "ann";
+    who.key_id = ApiKeyId("key_0123456789ab");
+    UsageRecord record;
+    record.model = "smollm2";
+    record.instance_id = InstanceId("ins_0123456789ab");
+    record.operation = "chat";
+    record.prompt_tokens = 311;
+    for (auto _ : state) benchmark::DoNotOptimize(log_fields(who, record, traceparent_of(headers), {}));
+}
+BENCHMARK(log_line);
 
 void journal(benchmark::State& state) {
     auto meter = Meter::open("/tmp/gantry_bench_journal", 8u << 20);

@@ -14,6 +14,7 @@
 #include "gateway/api_key.h"
 #include "gateway/gateway.h"
 #include "http/http_test_support.h"
+#include "http/middleware/access_log.h"
 
 namespace gantry::gateway {
 
@@ -200,6 +201,7 @@ protected:
         options.error_response = openai_error_response;
         server_.emplace(io_, router_, options);
         Authentication authentication = make_authentication(tables_, router_, system_clock());
+        if (access_log_) server_->use(http::access_log());
         server_->use(host_check({"known.example"}));
         server_->use(authentication.middleware);
         server_->on_head(authentication.head_check);
@@ -256,6 +258,13 @@ protected:
         records_.resize(std::max(count, records_.size()));  // a test that misses some fails, it does not crash
         return records_;
     }
+    // What `ask` finds in the list of requests.
+    template <class Ask>
+    auto on_io(Ask ask) {
+        std::promise<decltype(ask(std::declval<LiveRequests&>()))> answer;
+        http::asio::post(io_, [&] { answer.set_value(ask(gateway_->live())); });
+        return answer.get_future().get();
+    }
     uint32_t in_flight(const std::string& instance) {
         std::promise<uint32_t> answer;
         http::asio::post(io_, [&] { answer.set_value(gateway_->in_flight(InstanceId(instance))); });
@@ -271,6 +280,7 @@ protected:
     std::vector<std::unique_ptr<ScriptedEngine>> engines_;
     std::vector<UsageRecord> records_;
     uint16_t port_ = 0;
+    bool access_log_ = false;   // before start()
 
 private:
     http::asio::io_context io_{1};

@@ -6,6 +6,7 @@
 
 #include "base/json.h"
 #include "base/log.h"
+#include "gateway/request_log.h"
 #include "protocol/openai/errors.h"
 #include "protocol/openai/upstream.h"
 
@@ -19,7 +20,7 @@ using http::Task;
 constexpr size_t kEventBytesMax = 1u << 20;      // a line or event of an engine's stream
 constexpr size_t kAnswerBytesMax = 64u << 20;    // an answer that is not streamed
 constexpr size_t kHeadBytesMax = 64u << 10;
-constexpr int kStatusClientGone = 499;           // in records only; nobody is there to get it
+constexpr int kStatusClientGone = 499;           // nobody is there to get it, but where the request was cancelled
 constexpr std::chrono::seconds kDrainFor{1};
 constexpr int kEngineRetrySeconds = 1;
 
@@ -61,8 +62,10 @@ int retry_after_of(const http::Headers& headers) {
     return whole ? std::clamp(seconds, 0, 120) : 0;
 }
 
-// Ends that the client brought about itself: the engine is as well as ever.
-bool is_clients_doing(const Error& error) { return error.reason == "deadline_exceeded" || error.reason == "slow_reader"; }
+// Ends that the client, or whoever cancelled the request, brought about: the engine is as well as ever.
+bool is_clients_doing(const Error& error) {
+    return error.reason == "deadline_exceeded" || error.reason == "slow_reader" || error.code == ErrorCode::kCancelled;
+}
 
 uint32_t milliseconds(Duration duration) {
     return static_cast<uint32_t>(std::max<int64_t>(0, std::chrono::duration_cast<std::chrono::milliseconds>(duration).count()));
@@ -99,8 +102,7 @@ http::Client::Call Relay::call_for(const Exchange& exchange, const Job& job, con
     call.headers.add("content-type", "application/json");
     call.headers.add("x-request-id", exchange.request().id);
     if (!target.api_key.empty()) call.headers.add("authorization", "Bearer " + target.api_key);
-    const std::string_view trace = exchange.request().headers.get("traceparent");
-    if (!trace.empty() && trace.size() <= 64) call.headers.add("traceparent", std::string(trace));
+    call.headers.add("traceparent", job.trace);
     call.body = job.body;
     return call;
 }
@@ -121,6 +123,7 @@ Task<Result<Relay::Upstream>> Relay::connect(Exchange& exchange, Job& job, Refus
         job.record.instance_id = target.instance_id;
         exchange.on_client_gone([stop = upstream.stop]() mutable { stop.cancel(); });
         if (exchange.client_gone()) upstream.stop.cancel();
+        job.live->set_attempt(target.instance_id, upstream.stop);
         http::Client::Call call = call_for(exchange, job, target);
         auto answer = co_await client_.send(target.endpoint, std::move(call), upstream.stop);
         if (answer) {
@@ -128,7 +131,7 @@ Task<Result<Relay::Upstream>> Relay::connect(Exchange& exchange, Job& job, Refus
             const int status = upstream.response->status();
             if ((status != 502 && status != 503) || left == 0) co_return Result<Upstream>(std::move(upstream));
         } else if (answer.error().code == ErrorCode::kCancelled) {
-            failure = Refusal{kStatusClientGone, std::move(answer).error(), 0};
+            failure = gone(job, answer.error());
             co_return failure.error;
         } else if (answer.error().code == ErrorCode::kDeadlineExceeded) {
             balancer_.suspect(target.instance_id);
@@ -151,7 +154,7 @@ Task<void> Relay::refuse_upstream_error(Exchange& exchange, Job& job, Upstream& 
     Refusal failure{status, engine_gone(job.model->name), retry_after};
     Result<std::string> body = co_await upstream.response->read_all();
     if (!body && body.error().code == ErrorCode::kCancelled) {
-        failure.status = kStatusClientGone;
+        failure = gone(job, body.error());
     } else if (status == 401 || status == 403 || status < 400) {
         log::error("request {}: instance {} answered {}", exchange.request().id, upstream.lease.instance().text, status);
         balancer_.suspect(upstream.lease.instance());
@@ -174,7 +177,7 @@ Task<void> Relay::relay_whole(Exchange& exchange, Job& job, Upstream& upstream) 
     if (!body) {
         const ErrorCode code = body.error().code;
         Refusal failure{502, engine_gone(job.model->name), kEngineRetrySeconds};
-        if (code == ErrorCode::kCancelled) failure = Refusal{kStatusClientGone, body.error(), 0};
+        if (code == ErrorCode::kCancelled) failure = gone(job, body.error());
         if (code == ErrorCode::kDeadlineExceeded) failure = Refusal{504, too_slow(job.model->name), 0};
         if (code != ErrorCode::kCancelled) balancer_.suspect(upstream.lease.instance());
         co_await fail(exchange, job, std::move(failure));
@@ -191,9 +194,10 @@ Task<void> Relay::relay_whole(Exchange& exchange, Job& job, Upstream& upstream) 
         co_return;
     }
     json::object& fields = parsed->get_object();
-    note_output(job);
+    note_output(job, clock_.steady());
     const std::optional<openai::Usage> usage = openai::usage_of(fields);
     if (usage) note_usage(job, *usage);
+    if (const auto timings = openai::timings_of(fields)) metrics_.timings(job.record.model, *timings);
     job.record.estimated = !usage && job.computes;
     if (job.translator) {
         *body = json::serialize(job.translator->whole(fields));
@@ -201,7 +205,7 @@ Task<void> Relay::relay_whole(Exchange& exchange, Job& job, Upstream& upstream) 
         fields["model"] = job.model->name;
         *body = json::serialize(fields);
     }
-    meter(job, 200, exchange.client_gone());
+    meter(exchange, job, 200, exchange.client_gone());
     http::Response response = http::json_response(200, *std::move(body));
     co_await exchange.respond(std::move(response));
 }
@@ -214,7 +218,7 @@ Task<void> Relay::relay_stream(Exchange& exchange, Job& job, Upstream& upstream)
         std::optional<Error> error = parsed ? openai::error_of(500, *parsed) : std::nullopt;
         balancer_.suspect(upstream.lease.instance());
         Refusal failure{502, error ? *std::move(error) : engine_gone(job.model->name), kEngineRetrySeconds};
-        if (!body && body.error().code == ErrorCode::kCancelled) failure.status = kStatusClientGone;
+        if (!body && body.error().code == ErrorCode::kCancelled) failure = gone(job, body.error());
         co_await fail(exchange, job, std::move(failure));
         co_return;
     }
@@ -230,11 +234,11 @@ Task<void> Relay::relay_stream(Exchange& exchange, Job& job, Upstream& upstream)
     if (end == End::kClientGone) {
         upstream.stop.cancel();
         upstream.response->cancel();
-        meter(job, begun ? 200 : kStatusClientGone, true);
+        meter(exchange, job, begun ? 200 : kStatusClientGone, true);
         co_return;
     }
     // The last event and the end of the body: only now, after the record is written, may the client believe it complete.
-    meter(job, 200, false);
+    meter(exchange, job, 200, job.live->cancelled() != nullptr && end != End::kDone, end == End::kBroken ? openai::reason_of(broken) : std::string());
     if (end == End::kBroken) {
         upstream.response->cancel();
         if (!is_clients_doing(broken)) {
@@ -266,6 +270,10 @@ Task<Relay::End> Relay::pump(Exchange& exchange, Job& job, Upstream& upstream, S
         if (!piece) {
             if (piece.error().code == ErrorCode::kCancelled || exchange.client_gone()) end = End::kClientGone;
             broken = piece.error().code == ErrorCode::kDeadlineExceeded ? too_slow(job.model->name) : engine_gone(job.model->name);
+            if (job.live->cancelled() != nullptr && !exchange.client_gone()) {
+                end = End::kBroken;
+                broken = *job.live->cancelled();
+            }
             break;
         }
         if (piece->empty()) {  // the end of the body without [DONE]
@@ -285,7 +293,7 @@ Task<Relay::End> Relay::pump(Exchange& exchange, Job& job, Upstream& upstream, S
                 if (!taken || rewriter.done()) break;
             }
         }
-        if (rewriter.output_events() > 0) note_output(job);
+        if (rewriter.output_events() > job.gaps.events()) note_tokens(job, rewriter);
         if (!out.empty()) {
             const bool written = co_await exchange.write(out);
             if (!written) {
@@ -306,6 +314,8 @@ Task<Relay::End> Relay::pump(Exchange& exchange, Job& job, Upstream& upstream, S
 }
 
 void Relay::settle_usage(Job& job, const StreamRewriter& rewriter) {
+    metrics_.gaps(job.record.model, job.gaps);
+    if (rewriter.timings()) metrics_.timings(job.record.model, *rewriter.timings());
     if (rewriter.usage()) {
         note_usage(job, *rewriter.usage());
         return;
@@ -330,19 +340,33 @@ Task<void> Relay::drain(Upstream& upstream) {
 }
 
 Task<void> Relay::fail(Exchange& exchange, Job& job, Refusal failure) {
-    const bool gone = failure.status == kStatusClientGone || exchange.client_gone();
+    const bool cut_off = failure.status == kStatusClientGone || exchange.client_gone();
+    const bool left = exchange.client_gone() || (cut_off && job.live->cancelled() == nullptr);
     job.record.estimated = job.computes;
-    meter(job, gone ? kStatusClientGone : failure.status, gone);
-    if (gone) co_return;
+    meter(exchange, job, cut_off ? kStatusClientGone : failure.status, cut_off, left ? std::string() : openai::reason_of(failure.error));
+    if (left) co_return;
     if (job.translator) failure.error = job.translator->renamed(std::move(failure.error));
     http::Response response = answer_of(failure, exchange.request().path);
     co_await exchange.respond(std::move(response));
 }
 
-void Relay::note_output(Job& job) {
+// Why an engine was left: the client did, or somebody cancelled the request, which the client is told.
+Refusal Relay::gone(const Job& job, const Error& cancelled) const {
+    return Refusal{kStatusClientGone, job.live->cancelled() != nullptr ? *job.live->cancelled() : cancelled, 0};
+}
+
+void Relay::note_tokens(Job& job, const StreamRewriter& rewriter) {
+    const SteadyTime now = clock_.steady();
+    note_output(job, now);
+    job.gaps.add(now, rewriter.output_events());
+    job.live->set_tokens(rewriter.output_events());
+    if (rewriter.usage()) job.live->set_prompt_tokens(rewriter.usage()->prompt_tokens);
+}
+
+void Relay::note_output(Job& job, SteadyTime now) {
     if (job.output_seen) return;
     job.output_seen = true;
-    const Duration passed = clock_.steady() - job.begun;
+    const Duration passed = now - job.begun;
     job.record.ttft_ms = milliseconds(passed);
     metrics_.first_token(job.model->name, std::chrono::duration<double>(passed).count());
 }
@@ -355,15 +379,16 @@ void Relay::note_usage(Job& job, const openai::Usage& usage) {
     job.record.reasoning_tokens = usage.reasoning_tokens;
 }
 
-void Relay::meter(Job& job, int status, bool aborted) {
+void Relay::meter(Exchange& exchange, Job& job, int status, bool aborted, const std::string& error) {
     job.record.status = status;
     job.record.aborted = aborted;
     job.record.at = clock_.wall();
-    job.record.duration_ms = milliseconds(clock_.steady() - job.begun);
+    const Duration took = clock_.steady() - job.begun;
+    job.record.duration_ms = milliseconds(took);
     meter_.append(job.record);
     job.lease.settle(uint64_t{job.record.prompt_tokens} + job.record.completion_tokens);
-    metrics_.request_done(job.record.operation, status);
-    metrics_.tokens(job.model->name, job.record.prompt_tokens, job.record.completion_tokens);
+    metrics_.ended(job.record, took);
+    exchange.log_fields = log_fields(principal(exchange), job.record, job.trace, error);
 }
 
 }  // namespace gantry::gateway

@@ -5,7 +5,7 @@
 // Promises: another instance is tried only before the first byte went to the client, and only after connect errors, resets,
 // 502 and 503. A client that left cancels the engine's work at once. What reaches the client is well-formed whatever the
 // engine sends: a broken stream ends in `data: {"error":...}` without [DONE]. The usage record is written before the last
-// byte goes out.
+// byte goes out. A request that somebody cancels (live_requests.h) ends as for a client that left, but the client is told.
 
 #include <memory>
 #include <string>
@@ -16,6 +16,7 @@
 #include "gateway/answers.h"
 #include "gateway/gateway.h"
 #include "gateway/gateway_metrics.h"
+#include "gateway/live_requests.h"
 #include "gateway/meter.h"
 #include "gateway/quota.h"
 #include "gateway/route.h"
@@ -37,9 +38,12 @@ struct Job {
     bool computes = true;                       // the answer counts the tokens it took
     bool stream = false;
     bool wants_usage = false;                   // the client itself asked for the usage chunk
+    std::string trace;                          // traceparent for the engine
     SteadyTime begun{};
     UsageRecord record;                         // filled as we learn
     bool output_seen = false;
+    TokenGaps gaps;                             // of a stream
+    LiveRequests::Entry* live = nullptr;        // outlives the job
     Quota::Lease lease;                         // settled when the request is metered
 };
 
@@ -70,9 +74,12 @@ private:
     void settle_usage(Job& job, const StreamRewriter& rewriter);
     http::Task<void> drain(Upstream& upstream);
     http::Task<void> fail(http::Exchange& exchange, Job& job, Refusal failure);
-    void note_output(Job& job);
+    Refusal gone(const Job& job, const Error& cancelled) const;
+    void note_output(Job& job, SteadyTime now);
+    void note_tokens(Job& job, const StreamRewriter& rewriter);
     void note_usage(Job& job, const protocol::openai::Usage& usage);
-    void meter(Job& job, int status, bool aborted);
+    // `error`: the code of the error that the client was told; empty: none.
+    void meter(http::Exchange& exchange, Job& job, int status, bool aborted, const std::string& error = {});
 
     const Clock& clock_;
     http::Client client_;

@@ -102,7 +102,10 @@ Status StreamRewriter::rewrite(const http::SseEvent& event, bool usage_unasked, 
     Result<json::value> parsed = parse_json(event.data);
     if (!parsed || !parsed->is_object()) return nonsense();
     json::object& chunk = parsed->get_object();
-    if (auto usage = openai::usage_of(chunk)) usage_ = usage;
+    if (auto usage = openai::usage_of(chunk)) {
+        usage_ = usage;
+        timings_ = openai::timings_of(chunk);
+    }
     if (options_.translator != nullptr) {
         options_.translator->chunk(chunk, out);
         return Ok{};

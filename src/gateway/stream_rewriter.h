@@ -33,6 +33,7 @@ public:
     bool done() const { return done_; }                  // [DONE] was seen; the caller writes it, after metering
     uint32_t output_events() const { return output_events_; }
     const std::optional<protocol::openai::Usage>& usage() const { return usage_; }
+    const std::optional<protocol::openai::AnswerTimings>& timings() const { return timings_; }   // of the event with the usage
 
 private:
     Status rewrite(const http::SseEvent& event, bool usage_unasked, std::string& out);
@@ -44,6 +45,7 @@ private:
     bool done_ = false;
     uint32_t output_events_ = 0;
     std::optional<protocol::openai::Usage> usage_;
+    std::optional<protocol::openai::AnswerTimings> timings_;
 };
 
 }  // namespace gantry::gateway

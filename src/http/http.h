@@ -107,6 +107,8 @@ public:
     std::any context;
     // Fields that go out with the answer, whichever it is; one that the answer has itself stays as it is. Set before it begins.
     Headers answer_headers;
+    // What the handler knows for the request's line in the log: "user=ann model=tiny".
+    std::string log_fields;
 };
 
 using Handler = std::function<Task<void>(Exchange&)>;

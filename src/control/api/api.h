@@ -165,6 +165,7 @@ void add_model_routes(http::Router& router, ApiContext& api);
 void add_user_routes(http::Router& router, ApiContext& api);
 void add_key_routes(http::Router& router, ApiContext& api);
 void add_usage_routes(http::Router& router, ApiContext& api);
+void add_request_routes(http::Router& router, ApiContext& api);
 void add_audit_routes(http::Router& router, ApiContext& api);
 void add_auth_routes(http::Router& router, ApiContext& api);
 void add_server_routes(http::Router& router, ApiContext& api);

@@ -24,7 +24,7 @@ std::string kind_of(std::string_view pattern) {
 }
 
 std::string action_of(const std::string& kind, const std::string& method) {
-    if (method == "DELETE") return kind == "instance" ? "restart" : "delete";
+    if (method == "DELETE") return kind == "instance" ? "restart" : kind == "request" ? "cancel" : "delete";
     return method == "POST" ? "create" : "update";
 }
 
@@ -128,6 +128,10 @@ void AuditRecorder::record(const Result<Answer>& answer) {
 void AuditRecorder::take_object(const json::object& object) {
     event_.object_id = string_at(object, "id");
     event_.object_name = string_at(object, event_.object_kind == "instance" ? "deployment_name" : "name");
+    if (event_.object_kind == "request") {   // whose, and of which model
+        event_.object_name = string_at(object, "user_name");
+        event_.changes = {{"model", string_at(object, "model"), std::nullopt}};
+    }
     if (event_.object_kind == "backup") {
         const std::string path = string_at(object, "path");
         event_.object_name = path.substr(path.rfind('/') + 1);

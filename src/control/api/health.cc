@@ -1,6 +1,7 @@
 // /healthz, /readyz, /metrics.
 #include "base/metrics.h"
 #include "control/api/api.h"
+#include "control/engine_metrics.h"
 
 namespace gantry::control {
 namespace {
@@ -46,8 +47,9 @@ http::Task<void> alive(http::Exchange& exchange) {
     co_await exchange.respond(std::move(response));
 }
 
-http::Task<void> show_metrics(http::Exchange& exchange) {
-    http::Response response = http::text_response(200, metrics::text());
+http::Task<void> show_metrics(ApiContext& api, http::Exchange& exchange) {
+    std::string text = co_await api.pool.run([&api] { return metrics::text() + engine_metrics(*api.tables.routes()); });
+    http::Response response = http::text_response(200, std::move(text));
     response.headers.set("content-type", "text/plain; version=0.0.4; charset=utf-8");
     response.headers.set("cache-control", "no-store");
     co_await exchange.respond(std::move(response));
@@ -61,7 +63,7 @@ void add_health_routes(http::Router& router, ApiContext& api) {
     auto last = std::make_shared<Readiness>();
     router.add({"GET", "/readyz", gateway::kPublic,
                 [&api, last](http::Exchange& exchange) { return ready(api, *last, exchange); }});
-    router.add({"GET", "/metrics", gateway::kUser, [](http::Exchange& exchange) { return show_metrics(exchange); }});
+    router.add({"GET", "/metrics", gateway::kUser, [&api](http::Exchange& exchange) { return show_metrics(api, exchange); }});
 }
 
 }  // namespace gantry::control

@@ -91,6 +91,7 @@ TEST(openapi, objects_have_exactly_the_schemas_fields) {
         {"Limits", management::to_json(Limits{})},
         {"UsageRecord", management::to_json(UsageRecord{}, {})},
         {"UsageSummary", management::to_json(UsageSummary{}, {}, {})},
+        {"Request", management::to_json(LiveRequest{}, "", true)},
         {"AuditEvent", management::to_json(event)},
         {"AuditChange", management::to_json(event).at("changes").at(0).as_object()},
         {"Server", management::to_json(info)},

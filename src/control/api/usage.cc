@@ -1,34 +1,15 @@
 // /api/v1/usage and /api/v1/usage/summary: read-only; own records, an admin sees all. As JSON in pages, or whole as CSV.
 #include <fmt/format.h>
 
-#include <unordered_map>
-
 #include "base/log.h"
 #include "control/api/api.h"
+#include "control/api/name_finder.h"
 #include "protocol/management/objects.h"
 
 namespace gantry::control {
 namespace {
 
 namespace management = protocol::management;
-
-// Names of the users and keys that there are now.
-class NameFinder {
-public:
-    explicit NameFinder(const ApiContext& api) : table_(api.tables.auth()) {
-        for (const auto& [public_id, key] : table_->keys) keys_.emplace(key.id.text, &key);
-    }
-    management::UsageNames names(const UserId& user, const ApiKeyId& key) const {
-        const auto found_user = table_->users.find(user);
-        const auto found_key = keys_.find(key.text);
-        return {found_user == table_->users.end() ? "" : found_user->second.name,
-                found_key == keys_.end() ? "" : found_key->second->name};
-    }
-
-private:
-    std::shared_ptr<const gateway::AuthTable> table_;
-    std::unordered_map<std::string, const ApiKey*> keys_;   // into table_
-};
 
 // user= (id or name), key= (id), model=. Who is no admin asks for the own, and gets the same answer for another's name as
 // for nobody's.

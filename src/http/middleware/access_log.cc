@@ -38,9 +38,9 @@ void record(const Exchange& exchange, const AccessLogOptions& options) {
                             options.quiet_paths.end()) {
         return;
     }
-    log::info("{} {} {} {} {} {} B {:.3f} s{} {}", request.listener, request.peer, log::escape(request.method, 16),
+    log::info("{} {} {} {} {} {} B {:.3f} s{} {}{}{}", request.listener, request.peer, log::escape(request.method, 16),
               log::escape(path_as_sent(request.target), kPathLogged), status, exchange.bytes_sent(), seconds,
-              exchange.client_gone() ? " client left" : "", request.id);
+              exchange.client_gone() ? " client left" : "", request.id, exchange.log_fields.empty() ? "" : " ", exchange.log_fields);
 }
 
 Task<void> run(Exchange& exchange, const Next& next, const AccessLogOptions& options) {

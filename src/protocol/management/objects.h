@@ -13,6 +13,7 @@
 #include "domain/deployment.h"
 #include "domain/instance.h"
 #include "domain/model.h"
+#include "domain/request.h"
 #include "domain/usage.h"
 #include "domain/user.h"
 #include "domain/worker.h"
@@ -42,6 +43,8 @@ json::object to_json(const UsageRecord& record, const UsageNames& names);
 // What it was not grouped by is null.
 json::object to_json(const UsageSummary& summary, const UsageGroups& by, const UsageNames& names);
 json::object to_json(const AuditEvent& event);
+// `for_admin`: with the address that it came from, else null.
+json::object to_json(const LiveRequest& request, const std::string& key_name, bool for_admin);
 // As lines of CSV (csv.h), the same fields in the same order.
 void usage_csv_header(std::string& out);
 void add_csv(std::string& out, const UsageRecord& record, const UsageNames& names);

@@ -50,18 +50,21 @@ std::string error_type(ErrorCode code) { return row_of(code).type; }
 
 std::string default_reason(ErrorCode code) { return row_of(code).reason; }
 
+std::string reason_of(const Error& error) {
+    if (!error.reason.empty()) {
+        return error.reason;
+    }
+    const bool names_field = error.code == ErrorCode::kInvalidArgument && !error.param.empty();
+    return names_field ? "invalid_value" : default_reason(error.code);
+}
+
 json::object error_body(const Error& error) {
     const Row& row = row_of(error.code);
-    std::string reason = error.reason;
-    if (reason.empty()) {
-        reason = error.code == ErrorCode::kInvalidArgument && !error.param.empty() ? "invalid_value"
-                                                                                   : row.reason;
-    }
     json::object inner;
     inner["message"] = error.message;
     inner["type"] = row.type;
     inner["param"] = text_or_null(error.param);
-    inner["code"] = reason;
+    inner["code"] = reason_of(error);
     json::object body;
     body["error"] = std::move(inner);
     return body;

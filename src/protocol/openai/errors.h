@@ -16,6 +16,7 @@ std::string error_type(ErrorCode code);  // "invalid_request_error", "authentica
 std::string default_reason(
     ErrorCode code);  // "code" where Error::reason is empty: "invalid_api_key", ...
 
+std::string reason_of(const Error& error);  // what "code" is of this one
 json::object error_body(const Error& error);  // {"error":{"message","type","param","code"}}
 std::string error_json(const Error& error);   // the same, serialized
 

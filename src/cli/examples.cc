@@ -1,0 +1,89 @@
+#include "cli/examples.h"
+
+#include <CLI/CLI.hpp>
+
+#include "cli/words.h"
+
+namespace gantry::cli {
+namespace {
+
+constexpr const char* kExamples[] = {
+    "gantry serve --data-dir /srv/gantry --port 9090",
+    "gantry worker --server http://10.0.0.5:9090 --token-file /etc/gantry/token",
+    "gantry engine --model SmolLM2-135M-Instruct.Q4_1.gguf --port 8081",
+    "gantry deploy smollm2 --source file:/models/SmolLM2-135M-Instruct.Q4_1.gguf --wait",
+    "gantry deploy rival --source /models/SmolLM2-135M-Instruct.Q4_1.gguf --backend llama-server --ctx 8192 --replicas 2",
+    "gantry run smollm2",
+    "gantry run smollm2 \"Why is the sky blue?\" --max-tokens 100",
+    "git diff | gantry run smollm2 \"Review this change:\" -",
+    "gantry ps",
+    "gantry ps --json | jq '.deployments[].status.state'",
+    "gantry ls",
+    "gantry logs smollm2 --follow",
+    "gantry requests --watch",
+    "gantry requests cancel t5ktt49qgq3trap4txjmks51",
+    "gantry start smollm2 --wait",
+    "gantry stop smollm2 rival",
+    "gantry scale smollm2 3 --wait",
+    "gantry rm rival --yes",
+    "gantry compare smollm2 rival --panels 1,6",
+    "gantry compare smollm2 --target other=http://10.0.0.6:8000,model=smollm2",
+    "gantry bench smollm2 --concurrency 1,8,32 --prompt-tokens 512 --max-tokens 128",
+    "gantry bench smollm2 --rate 4 --slo-ttft 500 --slo-tpot 50",
+    "gantry devices",
+    "gantry workers",
+    "gantry keys list",
+    "gantry keys create ci --rpm 60 --tpm 10k --scope inference --expires 30d",
+    "gantry keys edit ci --tpm none --disable",
+    "gantry keys rm ci",
+    "gantry users list",
+    "gantry users create ann --generate",
+    "gantry users edit ann --monthly-tokens 50M",
+    "gantry users passwd ann --generate",
+    "gantry users rm ann",
+    "gantry usage --by user,model --bucket day --from 30d --csv > usage.csv",
+    "gantry usage --records --from 1h",
+    "gantry audit --actor ada --from 7d",
+    "gantry reset-password admin --data-dir /srv/gantry",
+    "gantry backup --data-dir /srv/gantry",
+    "gantry restore /srv/gantry/backups/gantry-2026-11-26.db --data-dir /srv/gantry",
+    "gantry version --json",
+    "source <(gantry completion bash)",
+    "gantry completion zsh > \"${fpath[1]}/_gantry\"",
+    "gantry completion fish > ~/.config/fish/completions/gantry.fish",
+};
+
+void add_to(CLI::App& verb, const std::string& line) {
+    const std::string before = verb.get_footer();
+    verb.footer(before.empty() ? "Examples:\n  " + line : before + "\n  " + line);
+}
+
+}  // namespace
+
+std::span<const char* const> examples() { return kExamples; }
+
+std::vector<std::string> words_of_example(const std::string& line) {
+    const std::string name = "gantry ";
+    std::string command = line.substr(line.find(name) + name.size());
+    for (const char* end : {" |", " >", ")"}) {
+        command = command.substr(0, command.find(end));
+    }
+    const Result<std::vector<std::string>> words = split_command(command);
+    return words ? *words : std::vector<std::string>();
+}
+
+void add_examples(CLI::App& app) {
+    for (const char* line : kExamples) {
+        CLI::App* verb = &app;
+        for (const std::string& word : words_of_example(line)) {
+            const auto inner = verb->get_subcommands([&](const CLI::App* one) { return one->get_name() == word; });
+            if (inner.empty()) {
+                break;
+            }
+            verb = inner[0];
+            add_to(*verb, line);
+        }
+    }
+}
+
+}  // namespace gantry::cli
