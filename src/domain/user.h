@@ -46,7 +46,7 @@ struct User {
     UserId id;
     std::string name;               // unique, 1..64 of [A-Za-z0-9._@-]
     Role role = Role::kUser;
-    std::string password_hash;      // argon2id, never shown
+    std::string password_hash;      // argon2id, never shown; empty: no login by password
     bool must_change_password = false;
     bool disabled = false;
     Limits limits{};                // over all keys and sessions together
@@ -54,6 +54,12 @@ struct User {
     int64_t version = 1;
     WallTime created_at{};
     WallTime updated_at{};
+};
+
+// What an outside provider of logins knows a person by.
+struct Identity {
+    std::string issuer;
+    std::string subject;            // unique there, and never given to another
 };
 
 // An API key is "gtk_<public id>_<secret>". The public id finds the row; the digest of the secret is compared in constant time.

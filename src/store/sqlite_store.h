@@ -55,6 +55,8 @@ public:
     Result<Page<Model>> models(const PageRequest& page) override;
 
     Status create_user(const User& user) override;
+    Status create_user(const User& user, const Identity& identity) override;
+    Result<User> user_by_identity(const Identity& identity) override;
     Status update_user(const User& user, int64_t expected_version) override;
     Status delete_user(const UserId& id) override;
     Result<User> user(const UserId& id) override;

@@ -132,6 +132,9 @@ public:
     // Users, keys, sessions. Deleting a user deletes keys and sessions of it in the same transaction. The last enabled admin
     // can't be deleted, disabled or demoted (kConflict, reason "last_admin"). Ending a session that is gone is ok.
     virtual Status create_user(const User& user) = 0;
+    // A user who logs in at an outside provider, with both rows or none. kConflict where the name or the identity has one already.
+    virtual Status create_user(const User& user, const Identity& identity) = 0;
+    virtual Result<User> user_by_identity(const Identity& identity) = 0;
     virtual Status update_user(const User& user, int64_t expected_version) = 0;
     virtual Status delete_user(const UserId& id) = 0;
     virtual Result<User> user(const UserId& id) = 0;

@@ -468,6 +468,29 @@ TEST_F(Tables, SessionsEnd) {
     EXPECT_EQ(store_->auth_rows()->sessions.size(), 0u);
 }
 
+TEST_F(Tables, AnIdentityIsOfOneUser) {
+    const Identity ann_there{"https://id.example", "42"};
+    const User ann = a_user("ann", Role::kAdmin, 1);
+    EXPECT_CODE(store_->user_by_identity(ann_there), ErrorCode::kNotFound);
+    EXPECT_OK(store_->create_user(ann, ann_there));
+    EXPECT_EQ(store_->user_by_identity(ann_there)->id, ann.id);
+    EXPECT_CODE(store_->user_by_identity({"https://id.example", "43"}), ErrorCode::kNotFound);
+    EXPECT_CODE(store_->user_by_identity({"https://other.example", "42"}), ErrorCode::kNotFound);
+    EXPECT_CODE(store_->user_by_identity({"", ""}), ErrorCode::kNotFound);
+
+    const Status taken = store_->create_user(a_user("ann", Role::kUser, 2), {"https://id.example", "43"});
+    EXPECT_CODE(taken, ErrorCode::kConflict);
+    EXPECT_EQ(taken.error().param, "name");
+    const Status twice = store_->create_user(a_user("bob", Role::kUser, 3), ann_there);
+    EXPECT_CODE(twice, ErrorCode::kConflict);
+    EXPECT_EQ(twice.error().param, "identity");
+    EXPECT_CODE(store_->user_by_name("bob"), ErrorCode::kNotFound);   // both rows or none
+
+    EXPECT_OK(store_->create_user(a_user("cleo", Role::kAdmin, 4)));
+    EXPECT_OK(store_->delete_user(ann.id));
+    EXPECT_CODE(store_->user_by_identity(ann_there), ErrorCode::kNotFound);
+}
+
 TEST_F(Tables, Settings) {
     EXPECT_EQ(*store_->setting("server_id"), std::nullopt);
     EXPECT_OK(store_->set_setting("server_id", "a"));

@@ -26,6 +26,16 @@ Error explain_name(Error error, const User& user) {
                      fmt::format("there is a user named '{}' already: choose another name.", user.name), "name"}});
 }
 
+Status insert(Connection& db, const User& u) {
+    const auto limits = to_json_text(u.limits);
+    const auto models = to_json_text(u.models);
+    if (!limits || !models) return limits ? models.error() : limits.error();
+    auto done = db.run("INSERT INTO users VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", u.id, u.name, u.role, u.password_hash,
+                       u.must_change_password, u.disabled, u.version, u.created_at, u.updated_at, *limits, *models);
+    if (!done) return explain_name(std::move(done).error(), u);
+    return Ok{};
+}
+
 Result<int64_t> enabled_admins(Connection& db) {
     Statement count = db.query("SELECT count(*) FROM users WHERE role = 'admin' AND disabled = 0");
     auto row = count.step();
@@ -50,15 +60,25 @@ Status keeping_an_admin(Connection& db, const std::function<Status()>& change) {
 }  // namespace
 
 Status SqliteStore::create_user(const User& user) {
-    const User& u = user;
-    const auto limits = to_json_text(u.limits);
-    const auto models = to_json_text(u.models);
-    if (!limits || !models) return limits ? models.error() : limits.error();
+    return change([&](Connection& db) { return insert(db, user); });
+}
+
+Status SqliteStore::create_user(const User& user, const Identity& identity) {
     return change([&](Connection& db) -> Status {
-        auto done = db.run("INSERT INTO users VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", u.id, u.name, u.role, u.password_hash,
-                           u.must_change_password, u.disabled, u.version, u.created_at, u.updated_at, *limits, *models);
-        if (!done) return explain_name(std::move(done).error(), u);
-        return Ok{};
+        GANTRY_TRY(insert(db, user));
+        auto done = db.run("INSERT INTO identities VALUES (?, ?, ?, ?)", identity.issuer, identity.subject, user.id, user.created_at);
+        if (done) return Ok{};
+        return explain(std::move(done).error(),
+                       {{"identities.issuer, identities.subject", ErrorCode::kConflict,
+                         "this identity has a user already: log in again.", "identity"}});
+    });
+}
+
+Result<User> SqliteStore::user_by_identity(const Identity& identity) {
+    return control_->read([&](Connection& db) {
+        return read_one<User>(db, db.query(std::string(kSelect) + " WHERE id = (SELECT user_id FROM identities WHERE issuer = ? AND "
+                                                                  "subject = ?)", identity.issuer, identity.subject),
+                              "user", identity.subject, read);
     });
 }
 
