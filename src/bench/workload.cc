@@ -137,7 +137,9 @@ Status set_url(Target& target, const std::string& url) {
         return Ok{};
     }
     const auto parsed = boost::urls::parse_uri(url);
-    if (!parsed || parsed->host().empty()) {
+    // Boost.URL 1.81 takes "1.2.3.4.example" for the host 1.2.3.4 and a path ".example".
+    const bool torn = parsed && !parsed->encoded_path().empty() && parsed->encoded_path().front() != '/';
+    if (!parsed || torn || parsed->host().empty()) {
         return invalid_argument(fmt::format("\"{}\" is not a URL; write it as http://HOST:PORT or http://HOST:PORT/v1", url));
     }
     const bool tls = parsed->scheme() == "https";

@@ -58,7 +58,9 @@ Result<ServerAddress> address_of_url(const std::string& url, const std::string& 
     }
     const auto parsed = boost::urls::parse_uri(url);
     const bool tls = parsed && parsed->scheme() == "https";
-    if (!parsed || parsed->host().empty() || !(tls || parsed->scheme() == "http")) {
+    // Boost.URL 1.81 takes "1.2.3.4.example" for the host 1.2.3.4 and a path ".example".
+    const bool torn = parsed && !parsed->encoded_path().empty() && parsed->encoded_path().front() != '/';
+    if (!parsed || torn || parsed->host().empty() || !(tls || parsed->scheme() == "http")) {
         return invalid_argument(fmt::format("{} is \"{}\": write it as https://HOST:PORT or http://HOST:PORT", where, url));
     }
     const std::string port = parsed->has_port() ? std::string(parsed->port()) : (tls ? "443" : "80");

@@ -159,6 +159,8 @@ TEST_F(Client, HttpsHasItsPortAndAuthority) {
     EXPECT_EQ(ApiClient(*found).client_options().ca_file, "/etc/ca.pem");
     context.server = "https://[::1]:9443";
     EXPECT_EQ(find_server(context)->endpoint, "tls:[::1]:9443");
+    context.server = "https://10.0.0.1.evil.example";   // no host 10.0.0.1
+    EXPECT_FALSE(find_server(context));
     context.server = "ftp://gantry.example";
     EXPECT_FALSE(find_server(context));
 }

@@ -10,6 +10,7 @@
 #include "cli/context.h"
 #include "cli/output.h"
 #include "cli/secrets.h"
+#include "cli/serve_options.h"
 #include "cli/server_process.h"
 
 namespace gantry::cli {
@@ -18,22 +19,10 @@ namespace {
 struct Options {
     ServerOptions server;
     std::string bootstrap_password_file;
-    std::vector<std::string> trusted_proxies;
+    GroupedOptions grouped;
     std::string config;
     uint32_t drain_seconds = 30;
 };
-
-Status take_network_options(Options& options) {
-    if (options.server.tls.certificate.empty() != options.server.tls.key.empty()) {
-        return invalid_argument("--tls-cert and --tls-key go together: a certificate is of no use without its key");
-    }
-    Result<http::Networks> proxies = http::Networks::parse(options.trusted_proxies);
-    if (!proxies) {
-        return invalid_argument("--trusted-proxy: " + proxies.error().message);
-    }
-    options.server.trusted_proxies = std::move(*proxies);
-    return Ok{};
-}
 
 int serve(CLI::App& verb, Options& options) {
     if (!options.config.empty()) {
@@ -46,7 +35,7 @@ int serve(CLI::App& verb, Options& options) {
     if (options.server.data_dir.empty()) {
         options.server.data_dir = default_data_dir();
     }
-    const Status taken = take_network_options(options);
+    const Status taken = take_grouped_options(options.grouped, options.server);
     if (!taken) {
         fail(taken.error());
         return kWrongUsage;
@@ -65,27 +54,6 @@ int serve(CLI::App& verb, Options& options) {
         options.server.bootstrap_password = std::move(*password);
     }
     return run_server(options.server);
-}
-
-}  // namespace
-
-namespace {
-
-void add_network_options(CLI::App& verb, Options& options) {
-    verb.add_option("--tls-cert", options.server.tls.certificate,
-                    "speak HTTPS on the port: the server's certificate and what signed it, PEM; read anew when it changes, or on SIGHUP")
-        ->envname("GANTRY_TLS_CERT")
-        ->type_name("FILE");
-    verb.add_option("--tls-key", options.server.tls.key, "the certificate's private key, PEM, without a passphrase")
-        ->envname("GANTRY_TLS_KEY")
-        ->type_name("FILE");
-    verb.add_option("--trusted-proxy", options.trusted_proxies,
-                    "a reverse proxy, whose X-Forwarded-For and X-Forwarded-Proto are believed; may be repeated")
-        ->envname("GANTRY_TRUSTED_PROXY")
-        ->take_all()
-        ->allow_extra_args(false)
-        ->delimiter(',')
-        ->type_name("CIDR");
 }
 
 }  // namespace
@@ -110,7 +78,8 @@ void add_serve(CLI::App& app, Context& context) {
         ->allow_extra_args(false)
         ->delimiter(',')
         ->type_name("NAME");
-    add_network_options(*verb, options);
+    add_network_options(*verb, options.server, options.grouped);
+    add_oidc_options(*verb, options.server, options.grouped);
     verb->add_option("--drain-seconds", options.drain_seconds, "how long requests in flight may go on after SIGTERM")
         ->envname("GANTRY_DRAIN_SECONDS")
         ->capture_default_str();

@@ -141,7 +141,9 @@ Status make_parts(Parts& parts) {
     control_options.data_dir = options.data_dir;
     control_options.bootstrap_password = options.bootstrap_password;
     control_options.live = &parts.gateway->live();
-    control_options.url_hint = shown_url(options, options.port);
+    control_options.public_url = options.public_url;
+    control_options.oidc = options.oidc;
+    control_options.url_hint = !options.public_url.empty() ? options.public_url : shown_url(options, options.port);
     Result<std::unique_ptr<control::Control>> control = control::Control::create(
         parts.io, parts.pool, *parts.store, parts.tables, system_clock(), system_random(), std::move(control_options));
     if (!control) {

@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "control/auth/oidc_options.h"
 #include "http/networks.h"
 #include "http/tls_identity.h"
 
@@ -20,6 +21,8 @@ struct ServerOptions {
     std::vector<std::string> allowed_hosts;   // names besides localhost and IP literals
     http::TlsFiles tls;                       // of the public port; empty: plain HTTP
     http::Networks trusted_proxies;
+    std::string public_url;                   // how browsers reach the server; empty: as each of them says
+    control::OidcOptions oidc;
     bool has_tls() const { return !tls.certificate.empty(); }
     std::chrono::seconds drain{30};           // SIGTERM: how long requests in flight may go on
     uint32_t usage_days = 90;                 // how long usage records are kept; their sums by the hour for ever. 0: records, too

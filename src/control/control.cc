@@ -80,6 +80,7 @@ public:
         add_request_routes(router, api_);
         add_audit_routes(router, api_);
         add_auth_routes(router, api_);
+        add_oidc_routes(router, api_);
         add_server_routes(router, api_);
         add_backup_routes(router, api_);
         add_watch_routes(router, api_);

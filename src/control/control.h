@@ -8,6 +8,7 @@
 
 #include "base/clock.h"
 #include "base/ids.h"
+#include "control/auth/oidc_options.h"
 #include "gateway/gateway.h"
 #include "http/http.h"
 #include "protocol/worker/messages.h"
@@ -18,6 +19,8 @@ namespace gantry::control {
 struct ControlOptions {
     std::string data_dir;
     std::string bootstrap_password;                 // empty: a random one, written to initial_admin_password
+    std::string public_url{};                       // how browsers reach the server: "https://gantry.example.org"; empty: as each says
+    OidcOptions oidc{};                             // logins at an outside provider
     std::string url_hint;                           // what /api/v1/server says; empty: nothing
     gateway::LiveRequests* live = nullptr;          // the gateway's, for /api/v1/requests; outlives the control plane
 };

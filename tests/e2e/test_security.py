@@ -5,7 +5,8 @@ import re
 import httpx
 import jsonschema
 
-PUBLIC = {("GET", "/healthz"), ("GET", "/readyz"), ("GET", "/"), ("POST", "/api/v1/auth/login")}
+PUBLIC = {("GET", "/healthz"), ("GET", "/readyz"), ("GET", "/"), ("POST", "/api/v1/auth/login"),
+          ("GET", "/api/v1/auth/config"), ("GET", "/api/v1/auth/oidc/login"), ("GET", "/api/v1/auth/oidc/callback")}
 
 
 def document(server):

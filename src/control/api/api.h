@@ -103,6 +103,10 @@ auto guarded(const ApiRoute& route, Work work) -> decltype(work()) {
 // A body sent along with a cookie, or to a public route, must say that it is JSON: a form of another site can't.
 Status check_content_type(const Call& call);
 
+// Opens a session and gives its Set-Cookie; the one that the request's cookie holds ends, so that an id planted before the login
+// is worth nothing. Blocking.
+Result<std::string> open_session(ApiContext& api, const http::Request& request, const User& user, std::chrono::hours lasts);
+
 // limit=1..500, cursor, name, order=asc|desc.
 Result<store::PageRequest> page_request(const http::Request& request);
 template <class T, class ToJson>
@@ -168,6 +172,7 @@ void add_usage_routes(http::Router& router, ApiContext& api);
 void add_request_routes(http::Router& router, ApiContext& api);
 void add_audit_routes(http::Router& router, ApiContext& api);
 void add_auth_routes(http::Router& router, ApiContext& api);
+void add_oidc_routes(http::Router& router, ApiContext& api);
 void add_server_routes(http::Router& router, ApiContext& api);
 void add_backup_routes(http::Router& router, ApiContext& api);
 void add_watch_routes(http::Router& router, ApiContext& api);

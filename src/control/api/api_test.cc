@@ -46,7 +46,8 @@ std::vector<http::SseEvent> watch(const Plane& plane, const std::string& kinds,
 bool synced(const std::vector<http::SseEvent>& seen) { return seen.back().event == "synced"; }
 
 TEST_F(ApiTest, without_credentials_only_the_public_list_answers) {
-    const std::set<std::string> open{"GET /healthz", "GET /readyz", "GET /", "POST /api/v1/auth/login"};
+    const std::set<std::string> open{"GET /healthz", "GET /readyz", "GET /", "POST /api/v1/auth/login", "GET /api/v1/auth/config",
+                                     "GET /api/v1/auth/oidc/login", "GET /api/v1/auth/oidc/callback"};
     std::set<std::string> found;
     for (const http::Route& route : plane_.router().routes()) {
         const std::string name = route.method + " " + route.pattern;

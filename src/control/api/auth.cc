@@ -5,9 +5,11 @@
 #include "base/metrics.h"
 #include "control/api/api.h"
 #include "control/auth/first_admin.h"
+#include "control/auth/oidc_attempt.h"
 #include "control/auth/sessions.h"
 #include "gateway/api_key.h"
 #include "protocol/management/objects.h"
+#include "protocol/oidc/documents.h"
 
 namespace gantry::control {
 namespace {
@@ -21,16 +23,10 @@ Answer wait_first(std::chrono::seconds wait) {
     return answer;
 }
 
-// Opens a session; the one that the request's cookie holds ends, so that an id planted before the login is worth nothing.
 Result<Answer> with_new_session(ApiContext& api, const Call& call, const User& user, Answer answer) {
-    const NewSession session = make_session(user.id, api.clock.wall(), api.random);
-    if (const std::string old = session_token(call.request); !old.empty()) {
-        const Status ended = api.store.delete_session(gateway::digest(old));
-        if (!ended && ended.error().code != ErrorCode::kNotFound) return ended.error();
-    }
-    GANTRY_TRY(api.store.create_session(session.row));
-    GANTRY_TRY(api.auth_changed());
-    answer.headers.set("set-cookie", session_cookie(session.token, call.request.tls));
+    auto cookie = open_session(api, call.request, user, kSessionLasts);
+    if (!cookie) return std::move(cookie).error();
+    answer.headers.set("set-cookie", *std::move(cookie));
     return answer;
 }
 
@@ -105,12 +101,31 @@ Result<Answer> change_password(ApiContext& api, const Call& call) {
     return no_content();
 }
 
+// What a page of logins needs to know before anybody has logged in.
+Result<Answer> login_config(ApiContext& api, const Call&) {
+    const OidcOptions& oidc = api.options.oidc;
+    const std::string url = oidc.on() ? std::string(kOidcPath) + "/login" : std::string();
+    return Answer{200, protocol::oidc::login_config_json(url, oidc.issuer), {}};
+}
+
 }  // namespace
+
+Result<std::string> open_session(ApiContext& api, const http::Request& request, const User& user, std::chrono::hours lasts) {
+    const NewSession session = make_session(user.id, api.clock.wall(), lasts, api.random);
+    if (const std::string old = session_token(request); !old.empty()) {
+        const Status ended = api.store.delete_session(gateway::digest(old));
+        if (!ended && ended.error().code != ErrorCode::kNotFound) return ended.error();
+    }
+    GANTRY_TRY(api.store.create_session(session.row));
+    GANTRY_TRY(api.auth_changed());
+    return session_cookie(session.token, lasts, request.tls);
+}
 
 void add_auth_routes(http::Router& router, ApiContext& api) {
     add_routes(router, api,
                {{"POST", "/api/v1/auth/login", gateway::kPublic, login, true},
                 {"POST", "/api/v1/auth/logout", gateway::kOwnPassword, logout},
+                {"GET", "/api/v1/auth/config", gateway::kPublic, login_config},
                 {"GET", "/api/v1/auth/me", gateway::kOwnPassword, me},
                 {"POST", "/api/v1/auth/password", gateway::kOwnPassword, change_password, true}});
 }

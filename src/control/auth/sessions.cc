@@ -6,23 +6,25 @@
 
 namespace gantry::control {
 
-NewSession make_session(const UserId& user, WallTime now, RandomSource& random) {
+NewSession make_session(const UserId& user, WallTime now, std::chrono::hours lasts, RandomSource& random) {
     NewSession session;
     session.token = random.token(32);  // 160 bits
-    session.row = Session{gateway::digest(session.token), user, now, now + kSessionLasts};
+    session.row = Session{gateway::digest(session.token), user, now, now + lasts};
     return session;
 }
 
-std::string session_cookie(const std::string& token, bool tls) {
+std::string session_cookie(const std::string& token, std::chrono::hours lasts, bool tls) {
     return fmt::format("{}={}; Path=/; HttpOnly; SameSite=Lax; Max-Age={}{}", gateway::kSessionCookie, token,
-                       std::chrono::seconds(kSessionLasts).count(), tls ? "; Secure" : "");
+                       std::chrono::seconds(lasts).count(), tls ? "; Secure" : "");
 }
 
 std::string ended_cookie(bool tls) {
     return fmt::format("{}=; Path=/; HttpOnly; SameSite=Lax; Max-Age=0{}", gateway::kSessionCookie, tls ? "; Secure" : "");
 }
 
-std::string session_token(const http::Request& request) {
+std::string session_token(const http::Request& request) { return cookie_value(request, gateway::kSessionCookie); }
+
+std::string cookie_value(const http::Request& request, std::string_view name) {
     std::string_view rest = request.headers.get("cookie");
     while (!rest.empty()) {
         const size_t end = rest.find(';');
@@ -30,7 +32,7 @@ std::string session_token(const http::Request& request) {
         rest = end == std::string_view::npos ? std::string_view{} : rest.substr(end + 1);
         while (!pair.empty() && pair.front() == ' ') pair.remove_prefix(1);
         const size_t equals = pair.find('=');
-        if (equals != std::string_view::npos && pair.substr(0, equals) == gateway::kSessionCookie) {
+        if (equals != std::string_view::npos && pair.substr(0, equals) == name) {
             return std::string(pair.substr(equals + 1));
         }
     }
