@@ -175,7 +175,10 @@ private:
         job.trace = traceparent_of(exchange.request().headers);
         job.record.operation = operation.name;
         job.routes = tables_.routes();
-        if (std::optional<Refusal> over = co_await limiter_.admit(exchange, job.lease)) {
+        const Principal& who = principal(exchange);
+        std::optional<Refusal> over;
+        if (who.limited()) over = co_await limiter_.admit(exchange, job.lease);
+        if (over) {
             co_await refuse(exchange, operation, job, *std::move(over));
             co_return;
         }
@@ -187,7 +190,6 @@ private:
             co_return;
         }
         live.set_asked(job.record.model, job.stream, job.body.size());
-        const Principal& who = principal(exchange);
         job.record.request_id = exchange.request().id;
         job.record.user_id = who.user_id;
         job.record.key_id = who.key_id;
@@ -246,10 +248,9 @@ private:
         const std::string_view all = exchange.request().query_value("all");
         const bool every = all == "true" || all == "1";
         std::vector<openai::ModelEntry> models;
-        const Allowance* allowance = principal(exchange).allowance.get();
         limiter_.show(exchange);
         for (const auto& [name, entry] : routes->models) {
-            if (allowance != nullptr && !allowance->allows(name)) continue;
+            if (!principal(exchange).may_use(name)) continue;
             if (every || (!entry.targets.empty() && !entry.stopped)) models.push_back(shown(entry));
         }
         std::sort(models.begin(), models.end(), [](const auto& a, const auto& b) { return a.id < b.id; });
@@ -260,13 +261,13 @@ private:
     Task<void> show_model(Exchange& exchange) {
         const auto routes = tables_.routes();
         const std::string& id = exchange.request().params["id"];
-        const Allowance* allowance = principal(exchange).allowance.get();
         limiter_.show(exchange);
-        const bool hidden = allowance != nullptr && !allowance->allows(id);
-        const auto found = hidden ? routes->models.end() : routes->models.find(id);
+        const RouteTable nothing;   // what may not be used is not there
+        const RouteTable& seen = principal(exchange).may_use(id) ? *routes : nothing;
+        const auto found = seen.models.find(id);
         http::Response response;
-        if (found == routes->models.end()) {
-            response = answer_of(Refusal(resolve(hidden ? RouteTable() : *routes, id).error()), exchange.request().path);
+        if (found == seen.models.end()) {
+            response = answer_of(Refusal(resolve(seen, id).error()), exchange.request().path);
         } else {
             response = http::json_response(200, json::serialize(openai::model_object(shown(found->second))));
         }

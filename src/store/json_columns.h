@@ -1,7 +1,7 @@
 #pragma once
 // Columns that hold JSON texts: a deployment's options, a worker's devices, a model's meta, limits, lists of names, what an
-// audit event changed. Keys that are missing keep their
-// default and unknown ones are passed over, so that a field may come or go without a migration.
+// audit event changed. Keys that are missing keep their default and unknown ones are passed over, so that a field may come or go
+// without a migration.
 
 #include <string>
 #include <vector>
@@ -23,6 +23,19 @@ Result<std::string> to_json_text(const ModelMeta& meta);
 Result<std::string> to_json_text(const Limits& limits);
 Result<std::string> to_json_text(const std::vector<std::string>& names);
 Result<std::string> to_json_text(const std::vector<AuditChange>& changes);
+
+// The columns that keys and users share.
+struct UseTexts {
+    std::string limits, models;
+};
+template <class KeyOrUser>
+Result<UseTexts> use_texts(const KeyOrUser& of) {
+    auto limits = to_json_text(of.limits);
+    if (!limits) return limits.error();
+    auto models = to_json_text(of.models);
+    if (!models) return models.error();
+    return UseTexts{*std::move(limits), *std::move(models)};
+}
 
 Columns& operator>>(Columns& columns, BackendOptions& out);
 Columns& operator>>(Columns& columns, std::vector<Device>& out);
