@@ -109,7 +109,7 @@ gateway::RouteTable make_routes(const Snapshot& view) {
         const std::vector<const Instance*>& own = found == instances.end() ? none : found->second;
         for (const Instance* i : own) {
             if (i->stopping || i->state != InstanceState::kRunning || i->endpoint.empty() || entry.stopped) continue;
-            entry.targets.push_back({i->id, i->endpoint, i->api_key});
+            entry.targets.push_back({i->id, i->endpoint, i->api_key, i->state_since});
         }
         if (entry.targets.empty()) entry.not_ready_reason = not_ready_reason(deployment_status(d, own));
         routes.models[d.name] = std::move(entry);

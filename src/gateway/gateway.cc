@@ -223,6 +223,7 @@ private:
         }
         job.stream = openai::wants_stream(forward);
         job.wants_usage = openai::wants_usage(forward);
+        job.max_tokens = openai::max_tokens_of(forward);
         if (job.stream) openai::ask_for_usage(forward);
         job.body = json::serialize(forward);
         request.body = {};  // held once, not twice, while the engine works

@@ -28,6 +28,11 @@ GatewayMetrics::OfModel& GatewayMetrics::of(const std::string& model) {
                                              "From a request's head to the first token passed on.", {{"model", model}});
     counters.prompt = tokens("prompt");
     counters.completion = tokens("completion");
+    counters.breaker_opened = &metrics::counter("gantry_gateway_breaker_opened_total",
+                                                "Times that an instance got no more requests for a while, since it failed in a row.",
+                                                {{"model", model}});
+    counters.queue_full = &metrics::counter("gantry_gateway_queue_full_total",
+                                            "Requests refused because all instances had as many as they may.", {{"model", model}});
     return models_.emplace(model, counters).first->second;
 }
 

@@ -21,6 +21,8 @@ public:
     void request_done(const std::string& operation, int status);
     void first_token(const std::string& model, double seconds);
     void tokens(const std::string& model, uint32_t prompt, uint32_t completion);
+    void breaker_opened(const std::string& model) { of(model).breaker_opened->Increment(); }
+    void queue_full(const std::string& model) { of(model).queue_full->Increment(); }
     void retried() { retries_.Increment(); }
     prometheus::Gauge& in_flight() { return in_flight_; }
 
@@ -29,6 +31,8 @@ private:
         prometheus::Histogram* first_token;
         prometheus::Counter* prompt;
         prometheus::Counter* completion;
+        prometheus::Counter* breaker_opened;
+        prometheus::Counter* queue_full;
     };
     OfModel& of(const std::string& model);
 

@@ -52,6 +52,33 @@ bool has_content_type(const http::Headers& headers, std::string_view wanted) {
     return equal && (value.size() == wanted.size() || value[wanted.size()] == ';' || value[wanted.size()] == ' ');
 }
 
+// Why none of the model's instances may be asked now.
+Refusal none_free(const std::string& model, const Balancer::Choice& choice) {
+    if (choice.why == Balancer::Choice::Why::kFull) {
+        return Refusal{429,
+                       Error{ErrorCode::kRateLimited,
+                             "The queue of model '" + model + "' is full. Try again in a moment, or send fewer requests at once.", {},
+                             "queue_full"},
+                       choice.retry_after_s};
+    }
+    return Refusal{503,
+                   unavailable("The engine of model '" + model + "' failed several times in a row and is given a rest. Try again in a moment.",
+                               "circuit_open"),
+                   choice.retry_after_s};
+}
+
+// Without a count of tokens: four bytes of the request are about one.
+Demand demand_of(const Job& job) {
+    Demand demand;
+    demand.prompt_tokens = static_cast<uint32_t>(job.body.size() / 4);
+    demand.max_tokens = job.max_tokens;
+    demand.writes = job.answer_key != nullptr && std::string_view(job.answer_key) == "choices";
+    if (job.model->targets.size() > 1) {
+        demand.prefix = prefix_chain(prompt_of(job.body), std::hash<std::string>{}(job.model->name));
+    }
+    return demand;
+}
+
 // Only a plain number of seconds is passed on.
 int retry_after_of(const http::Headers& headers) {
     const std::string_view text = headers.get("retry-after");
@@ -72,7 +99,7 @@ uint32_t milliseconds(Duration duration) {
 
 Relay::Relay(http::asio::io_context& io, const Clock& clock, const GatewayOptions& options, Meter& meter,
              GatewayMetrics& metrics)
-    : clock_(clock), client_(io, client_options(options)), io_(io), balancer_(clock), meter_(meter), metrics_(metrics) {}
+    : clock_(clock), client_(io, client_options(options)), io_(io), balancer_(clock, options.queue_limit), meter_(meter), metrics_(metrics) {}
 
 Task<void> Relay::run(Exchange& exchange, Job job) {
     Refusal failure;
@@ -89,6 +116,8 @@ Task<void> Relay::run(Exchange& exchange, Job job) {
     } else {
         co_await relay_whole(exchange, job, *upstream);
     }
+    const UsageRecord& used = job.record;
+    if (status == 200) upstream->lease.settle(used.prompt_tokens - std::min(used.cached_tokens, used.prompt_tokens), used.completion_tokens);
 }
 
 http::Client::Call Relay::call_for(const Exchange& exchange, const Job& job, const Target& target) const {
@@ -108,16 +137,22 @@ http::Client::Call Relay::call_for(const Exchange& exchange, const Job& job, con
 // The first instance that answers with anything but 502 and 503, or the last one's answer. On an error `failure` says what the
 // client is told.
 Task<Result<Relay::Upstream>> Relay::connect(Exchange& exchange, Job& job, Refusal& failure) {
+    using Why = Balancer::Choice::Why;
     const std::vector<Target>& targets = job.model->targets;
+    const Demand demand = demand_of(job);
     std::vector<bool> tried(targets.size(), false);
     size_t left = targets.size();
     failure = Refusal{502, engine_gone(job.model->name), kEngineRetrySeconds};
-    for (std::optional<size_t> choice = balancer_.choose(targets, tried); choice; choice = balancer_.choose(targets, tried)) {
-        const Target& target = targets[*choice];
-        tried[*choice] = true;
+    for (Balancer::Choice choice = balancer_.choose(targets, tried, demand);; choice = balancer_.choose(targets, tried, demand)) {
+        if (choice.why == Why::kFull) metrics_.queue_full(job.model->name);
+        if (choice.why == Why::kFull || choice.why == Why::kBroken) failure = none_free(job.model->name, choice);
+        if (choice.why != Why::kChosen) co_return failure.error;
+        const Target& target = targets[choice.index];
+        if (left < targets.size()) metrics_.retried();
+        tried[choice.index] = true;
         --left;
         Upstream upstream;
-        upstream.lease = balancer_.lease(target.instance_id);
+        upstream.lease = balancer_.lease(target, demand);
         job.record.instance_id = target.instance_id;
         exchange.on_client_gone([stop = upstream.stop]() mutable { stop.cancel(); });
         if (exchange.client_gone()) upstream.stop.cancel();
@@ -126,22 +161,30 @@ Task<Result<Relay::Upstream>> Relay::connect(Exchange& exchange, Job& job, Refus
         if (answer) {
             upstream.response = std::move(answer).value();
             const int status = upstream.response->status();
-            if ((status != 502 && status != 503) || left == 0) co_return Result<Upstream>(std::move(upstream));
+            const bool taken = status != 502 && status != 503;
+            if (taken) upstream.lease.answered();
+            else failed(upstream.lease, job);
+            if (taken || left == 0) co_return Result<Upstream>(std::move(upstream));
         } else if (answer.error().code == ErrorCode::kCancelled) {
             failure = Refusal{kStatusClientGone, std::move(answer).error(), 0};
             co_return failure.error;
-        } else if (answer.error().code == ErrorCode::kDeadlineExceeded) {
-            balancer_.suspect(target.instance_id);
-            failure = Refusal{504, too_slow(job.model->name), 0};
-            co_return failure.error;
+        } else {
+            failed(upstream.lease, job);
+            if (answer.error().code == ErrorCode::kDeadlineExceeded) {
+                failure = Refusal{504, too_slow(job.model->name), 0};
+                co_return failure.error;
+            }
         }
         log::warn("request {}: instance {} of {} did not take it: {}", exchange.request().id, target.instance_id.text,
-                  job.model->name, answer ? "it answered " + std::to_string((*upstream.response).status())
-                                          : answer.error().message);
-        balancer_.suspect(target.instance_id);
-        if (left > 0) metrics_.retried();
+                  job.model->name, upstream.response ? "it answered " + std::to_string(upstream.response->status())
+                                                     : answer.error().message);
     }
-    co_return failure.error;
+}
+
+void Relay::failed(Balancer::Lease& lease, const Job& job) {
+    if (!lease.failed()) return;
+    metrics_.breaker_opened(job.model->name);
+    log::warn("instance {} of {} failed in a row: it gets no requests for a while", lease.instance().text, job.model->name);
 }
 
 // The engine said no. Its reason is passed on in our shape; what is between us and it is not the client's business.
@@ -154,7 +197,7 @@ Task<void> Relay::refuse_upstream_error(Exchange& exchange, Job& job, Upstream& 
         failure.status = kStatusClientGone;
     } else if (status == 401 || status == 403 || status < 400) {
         log::error("request {}: instance {} answered {}", exchange.request().id, upstream.lease.instance().text, status);
-        balancer_.suspect(upstream.lease.instance());
+        failed(upstream.lease, job);
         failure.status = 502;
     } else if (body) {
         const Result<json::value> parsed = parse_json(*body);
@@ -176,7 +219,7 @@ Task<void> Relay::relay_whole(Exchange& exchange, Job& job, Upstream& upstream) 
         Refusal failure{502, engine_gone(job.model->name), kEngineRetrySeconds};
         if (code == ErrorCode::kCancelled) failure = Refusal{kStatusClientGone, body.error(), 0};
         if (code == ErrorCode::kDeadlineExceeded) failure = Refusal{504, too_slow(job.model->name), 0};
-        if (code != ErrorCode::kCancelled) balancer_.suspect(upstream.lease.instance());
+        if (code != ErrorCode::kCancelled) failed(upstream.lease, job);
         co_await fail(exchange, job, std::move(failure));
         co_return;
     }
@@ -185,7 +228,7 @@ Task<void> Relay::relay_whole(Exchange& exchange, Job& job, Upstream& upstream) 
     if (!answer) {
         // An error in a 200 is an error; anything else is no answer at all.
         std::optional<Error> error = parsed ? openai::error_of(500, *parsed) : std::nullopt;
-        balancer_.suspect(upstream.lease.instance());
+        failed(upstream.lease, job);
         Refusal failure{502, error ? *std::move(error) : engine_gone(job.model->name), kEngineRetrySeconds};
         co_await fail(exchange, job, std::move(failure));
         co_return;
@@ -212,7 +255,7 @@ Task<void> Relay::relay_stream(Exchange& exchange, Job& job, Upstream& upstream)
         Result<std::string> body = co_await upstream.response->read_all();
         const Result<json::value> parsed = body ? parse_json(*body) : Result<json::value>(internal_error(""));
         std::optional<Error> error = parsed ? openai::error_of(500, *parsed) : std::nullopt;
-        balancer_.suspect(upstream.lease.instance());
+        failed(upstream.lease, job);
         Refusal failure{502, error ? *std::move(error) : engine_gone(job.model->name), kEngineRetrySeconds};
         if (!body && body.error().code == ErrorCode::kCancelled) failure.status = kStatusClientGone;
         co_await fail(exchange, job, std::move(failure));
@@ -238,7 +281,7 @@ Task<void> Relay::relay_stream(Exchange& exchange, Job& job, Upstream& upstream)
     if (end == End::kBroken) {
         upstream.response->cancel();
         if (!is_clients_doing(broken)) {
-            balancer_.suspect(upstream.lease.instance());
+            failed(upstream.lease, job);
             log::warn("request {}: the stream of instance {} broke: {}", exchange.request().id, upstream.lease.instance().text,
                       log::escape(broken.message, 200));
         }
@@ -285,7 +328,10 @@ Task<Relay::End> Relay::pump(Exchange& exchange, Job& job, Upstream& upstream, S
                 if (!taken || rewriter.done()) break;
             }
         }
-        if (rewriter.output_events() > 0) note_output(job);
+        if (rewriter.output_events() > 0) {
+            note_output(job);
+            upstream.lease.progress(rewriter.output_events());
+        }
         if (!out.empty()) {
             const bool written = co_await exchange.write(out);
             if (!written) {

@@ -8,6 +8,7 @@
 // byte goes out.
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -37,6 +38,7 @@ struct Job {
     bool computes = true;                       // the answer counts the tokens it took
     bool stream = false;
     bool wants_usage = false;                   // the client itself asked for the usage chunk
+    std::optional<uint32_t> max_tokens;
     SteadyTime begun{};
     UsageRecord record;                         // filled as we learn
     bool output_seen = false;
@@ -70,6 +72,7 @@ private:
     void settle_usage(Job& job, const StreamRewriter& rewriter);
     http::Task<void> drain(Upstream& upstream);
     http::Task<void> fail(http::Exchange& exchange, Job& job, Refusal failure);
+    void failed(Balancer::Lease& lease, const Job& job);
     void note_output(Job& job);
     void note_usage(Job& job, const protocol::openai::Usage& usage);
     void meter(Job& job, int status, bool aborted);

@@ -346,6 +346,48 @@ TEST_F(RelayTest, WithNoEngineLeftItIsA502WithRetryAfter) {
     EXPECT_THAT(response.body, Not(HasSubstr(dir_.string())));
 }
 
+TEST_F(RelayTest, AFullQueueIsA429AtOnce) {
+    options_.queue_limit = 1;
+    ScriptedEngine& engine = serve(stalls({data(chunk("a"))}));
+    http::RawClient first(port_);
+    ASSERT_TRUE(first.send(raw_chat(true)));
+    EXPECT_FALSE(first.read_until(data(chunk("a"))).empty());
+    const auto begun = std::chrono::steady_clock::now();
+    const auto refused = chat(true);
+    EXPECT_LT(std::chrono::steady_clock::now() - begun, 1s) << "it waits for nothing";
+    EXPECT_EQ(error_code(refused, 429), "queue_full");
+    EXPECT_FALSE(refused.headers.get("retry-after").empty());
+    EXPECT_EQ(engine.seen().size(), 1u);
+}
+
+TEST_F(RelayTest, AfterFailuresInARowTheEngineIsGivenARest) {
+    ScriptedEngine& engine = serve(streams_and_dies({data(chunk("x"))}));
+    for (int i = 0; i < 3; ++i) EXPECT_THAT(chat(true).body, HasSubstr("engine_crashed"));
+    const auto refused = chat(true);
+    EXPECT_EQ(error_code(refused, 503), "circuit_open");
+    EXPECT_FALSE(refused.headers.get("retry-after").empty());
+    EXPECT_EQ(engine.seen().size(), 3u);
+    EXPECT_TRUE(eventually([&] { return chat(true).status == 200 && engine.seen().size() == 4; }, 10s)) << "then one tries";
+}
+
+TEST_F(RelayTest, PromptsOfOneBeginningGoToOneInstance) {
+    std::vector<Target> targets;
+    for (int i = 0; i < 3; ++i) {
+        targets.push_back(target_of("ins_" + std::to_string(i), engine(streams({data(chunk("a")), data(kUsage), kDone})).endpoint()));
+    }
+    model("tiny", targets);
+    start();
+    const std::string beginning(2000, 's');
+    for (int i = 0; i < 9; ++i) {
+        const std::string body = R"({"model":"tiny","stream":true,"messages":[{"role":"system","content":")" + beginning +
+                                 R"("},{"role":"user","content":"question )" + std::to_string(i) + R"("}]})";
+        EXPECT_EQ(send(call("POST", "/v1/chat/completions", body)).status, 200);
+    }
+    size_t most = 0;
+    for (const auto& one : engines_) most = std::max(most, one->seen().size());
+    EXPECT_EQ(most, 9u);
+}
+
 // F14, P5, P12.
 class RelayClientGone : public GatewayRig, public testing::WithParamInterface<int> {};
 

@@ -25,6 +25,7 @@ struct Target {
     InstanceId instance_id;
     Endpoint endpoint;
     std::string api_key;
+    WallTime since{};                   // it runs: another time is another process
 };
 
 struct ModelEntry {
