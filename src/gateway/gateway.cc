@@ -182,7 +182,6 @@ private:
         job.record.request_id = exchange.request().id;
         job.record.user_id = who.user_id;
         job.record.key_id = who.key_id;
-        job.record.model = job.model->name;
         job.record.operation = operation.name;
         co_await relay_.run(exchange, std::move(job));
         retry_journal_later();
@@ -211,9 +210,11 @@ private:
         if (!model) return model.error();
         job.record.model = *std::move(model);
         GANTRY_TRY(limiter_.check_model(principal(exchange), job.record.model));
-        const Result<const ModelEntry*> entry = resolve(*job.routes, job.record.model);
-        if (!entry) return entry.error();
-        job.model = *entry;
+        const double uniform = job.routes->routes.empty() ? 0 : system_random().uniform();
+        Result<std::vector<const ModelEntry*>> ways = resolve_ways(*job.routes, job.record.model, uniform);
+        if (!ways) return ways.error();
+        job.ways = *std::move(ways);
+        job.model = job.ways.front();
         json::object forward = openai::forward_body(std::move(body->get_object()), operation.fields());
         const bool counts_messages = !operation.computes && forward.contains("messages");
         if (counts_messages && job.model->backend == BackendKind::kLlamaServer) {
@@ -240,10 +241,12 @@ private:
         std::vector<openai::ModelEntry> models;
         const Allowance* allowance = principal(exchange).allowance.get();
         limiter_.show(exchange);
-        for (const auto& [name, entry] : routes->models) {
-            if (allowance != nullptr && !allowance->allows(name)) continue;
+        const auto add = [&](const ModelEntry& entry) {
+            if (allowance != nullptr && !allowance->allows(entry.name)) return;
             if (every || (!entry.targets.empty() && !entry.stopped)) models.push_back(shown(entry));
-        }
+        };
+        for (const auto& [name, entry] : routes->models) add(entry);
+        for (const auto& [name, route] : routes->routes) add(shown_as_model(*routes, route));
         std::sort(models.begin(), models.end(), [](const auto& a, const auto& b) { return a.id < b.id; });
         http::Response response = http::json_response(200, json::serialize(openai::model_list(models)));
         co_await exchange.respond(std::move(response));
@@ -256,8 +259,11 @@ private:
         limiter_.show(exchange);
         const bool hidden = allowance != nullptr && !allowance->allows(id);
         const auto found = hidden ? routes->models.end() : routes->models.find(id);
+        const auto route = hidden ? routes->routes.end() : routes->routes.find(id);
         http::Response response;
-        if (found == routes->models.end()) {
+        if (route != routes->routes.end()) {
+            response = http::json_response(200, json::serialize(openai::model_object(shown(shown_as_model(*routes, route->second)))));
+        } else if (found == routes->models.end()) {
             response = answer_of(Refusal(resolve(hidden ? RouteTable() : *routes, id).error()), exchange.request().path);
         } else {
             response = http::json_response(200, json::serialize(openai::model_object(shown(found->second))));

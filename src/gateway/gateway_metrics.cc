@@ -4,7 +4,8 @@ namespace gantry::gateway {
 
 GatewayMetrics::GatewayMetrics()
     : in_flight_(metrics::gauge("gantry_gateway_requests_in_flight", "Inference requests being answered now.")),
-      retries_(metrics::counter("gantry_gateway_retries_total", "Requests sent to another instance after the first failed.")) {}
+      retries_(metrics::counter("gantry_gateway_retries_total", "Requests sent to another instance after the first failed.")),
+      fallbacks_(metrics::counter("gantry_gateway_fallbacks_total", "Requests of a route sent to its fallback after the target chosen failed.")) {}
 
 void GatewayMetrics::request_done(const std::string& operation, int status) {
     prometheus::Counter*& counter = requests_[{operation, status}];

@@ -23,6 +23,7 @@ public:
     void tokens(const std::string& model, uint32_t prompt, uint32_t completion);
     void breaker_opened(const std::string& model) { of(model).breaker_opened->Increment(); }
     void queue_full(const std::string& model) { of(model).queue_full->Increment(); }
+    void fell_back() { fallbacks_.Increment(); }
     void retried() { retries_.Increment(); }
     prometheus::Gauge& in_flight() { return in_flight_; }
 
@@ -40,6 +41,7 @@ private:
     std::unordered_map<std::string, OfModel> models_;
     prometheus::Gauge& in_flight_;
     prometheus::Counter& retries_;
+    prometheus::Counter& fallbacks_;
 };
 
 }  // namespace gantry::gateway

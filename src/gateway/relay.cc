@@ -67,6 +67,11 @@ Refusal none_free(const std::string& model, const Balancer::Choice& choice) {
                    choice.retry_after_s};
 }
 
+// Whether `model` in its answers is not the name that was asked for: our engine says its deployment's, others what they like.
+bool answers_as_another(const Job& job) {
+    return job.model->backend != BackendKind::kEngine || job.model->name != job.record.model;
+}
+
 // Without a count of tokens: four bytes of the request are about one.
 Demand demand_of(const Job& job) {
     Demand demand;
@@ -134,18 +139,32 @@ http::Client::Call Relay::call_for(const Exchange& exchange, const Job& job, con
     return call;
 }
 
+// The model that was chosen, then the others of its route: before the first byte another answer is as good.
+Task<Result<Relay::Upstream>> Relay::connect(Exchange& exchange, Job& job, Refusal& failure) {
+    for (size_t i = 0;; ++i) {
+        job.model = job.ways[i];
+        Result<Upstream> upstream = co_await connect_to_model(exchange, job, failure);
+        const int status = upstream ? upstream->response->status() : failure.status;
+        const bool full = !upstream && status == 429;
+        if (i + 1 == job.ways.size() || (status != 500 && status != 502 && status != 503 && !full)) co_return std::move(upstream);
+        log::warn("request {}: {} has no answer for {}: {} is asked", exchange.request().id, job.model->name, job.record.model,
+                  job.ways[i + 1]->name);
+        metrics_.fell_back();
+    }
+}
+
 // The first instance that answers with anything but 502 and 503, or the last one's answer. On an error `failure` says what the
 // client is told.
-Task<Result<Relay::Upstream>> Relay::connect(Exchange& exchange, Job& job, Refusal& failure) {
+Task<Result<Relay::Upstream>> Relay::connect_to_model(Exchange& exchange, Job& job, Refusal& failure) {
     using Why = Balancer::Choice::Why;
     const std::vector<Target>& targets = job.model->targets;
     const Demand demand = demand_of(job);
     std::vector<bool> tried(targets.size(), false);
     size_t left = targets.size();
-    failure = Refusal{502, engine_gone(job.model->name), kEngineRetrySeconds};
+    failure = Refusal{502, engine_gone(job.record.model), kEngineRetrySeconds};
     for (Balancer::Choice choice = balancer_.choose(targets, tried, demand);; choice = balancer_.choose(targets, tried, demand)) {
-        if (choice.why == Why::kFull) metrics_.queue_full(job.model->name);
-        if (choice.why == Why::kFull || choice.why == Why::kBroken) failure = none_free(job.model->name, choice);
+        if (choice.why == Why::kFull) metrics_.queue_full(job.record.model);
+        if (choice.why == Why::kFull || choice.why == Why::kBroken) failure = none_free(job.record.model, choice);
         if (choice.why != Why::kChosen) co_return failure.error;
         const Target& target = targets[choice.index];
         if (left < targets.size()) metrics_.retried();
@@ -171,27 +190,27 @@ Task<Result<Relay::Upstream>> Relay::connect(Exchange& exchange, Job& job, Refus
         } else {
             failed(upstream.lease, job);
             if (answer.error().code == ErrorCode::kDeadlineExceeded) {
-                failure = Refusal{504, too_slow(job.model->name), 0};
+                failure = Refusal{504, too_slow(job.record.model), 0};
                 co_return failure.error;
             }
         }
         log::warn("request {}: instance {} of {} did not take it: {}", exchange.request().id, target.instance_id.text,
-                  job.model->name, upstream.response ? "it answered " + std::to_string(upstream.response->status())
+                  job.record.model, upstream.response ? "it answered " + std::to_string(upstream.response->status())
                                                      : answer.error().message);
     }
 }
 
 void Relay::failed(Balancer::Lease& lease, const Job& job) {
     if (!lease.failed()) return;
-    metrics_.breaker_opened(job.model->name);
-    log::warn("instance {} of {} failed in a row: it gets no requests for a while", lease.instance().text, job.model->name);
+    metrics_.breaker_opened(job.record.model);
+    log::warn("instance {} of {} failed in a row: it gets no requests for a while", lease.instance().text, job.record.model);
 }
 
 // The engine said no. Its reason is passed on in our shape; what is between us and it is not the client's business.
 Task<void> Relay::refuse_upstream_error(Exchange& exchange, Job& job, Upstream& upstream) {
     int status = upstream.response->status();
     const int retry_after = retry_after_of(upstream.response->headers());
-    Refusal failure{status, engine_gone(job.model->name), retry_after};
+    Refusal failure{status, engine_gone(job.record.model), retry_after};
     Result<std::string> body = co_await upstream.response->read_all();
     if (!body && body.error().code == ErrorCode::kCancelled) {
         failure.status = kStatusClientGone;
@@ -216,9 +235,9 @@ Task<void> Relay::relay_whole(Exchange& exchange, Job& job, Upstream& upstream) 
     Result<std::string> body = co_await upstream.response->read_all();
     if (!body) {
         const ErrorCode code = body.error().code;
-        Refusal failure{502, engine_gone(job.model->name), kEngineRetrySeconds};
+        Refusal failure{502, engine_gone(job.record.model), kEngineRetrySeconds};
         if (code == ErrorCode::kCancelled) failure = Refusal{kStatusClientGone, body.error(), 0};
-        if (code == ErrorCode::kDeadlineExceeded) failure = Refusal{504, too_slow(job.model->name), 0};
+        if (code == ErrorCode::kDeadlineExceeded) failure = Refusal{504, too_slow(job.record.model), 0};
         if (code != ErrorCode::kCancelled) failed(upstream.lease, job);
         co_await fail(exchange, job, std::move(failure));
         co_return;
@@ -229,7 +248,7 @@ Task<void> Relay::relay_whole(Exchange& exchange, Job& job, Upstream& upstream) 
         // An error in a 200 is an error; anything else is no answer at all.
         std::optional<Error> error = parsed ? openai::error_of(500, *parsed) : std::nullopt;
         failed(upstream.lease, job);
-        Refusal failure{502, error ? *std::move(error) : engine_gone(job.model->name), kEngineRetrySeconds};
+        Refusal failure{502, error ? *std::move(error) : engine_gone(job.record.model), kEngineRetrySeconds};
         co_await fail(exchange, job, std::move(failure));
         co_return;
     }
@@ -238,10 +257,10 @@ Task<void> Relay::relay_whole(Exchange& exchange, Job& job, Upstream& upstream) 
     const std::optional<openai::Usage> usage = openai::usage_of(fields);
     if (usage) note_usage(job, *usage);
     job.record.estimated = !usage && job.computes;
+    if (answers_as_another(job)) fields["model"] = job.record.model;
     if (job.translator) {
         *body = json::serialize(job.translator->whole(fields));
-    } else if (job.model->backend != BackendKind::kEngine) {
-        fields["model"] = job.model->name;
+    } else if (answers_as_another(job)) {
         *body = json::serialize(fields);
     }
     meter(job, 200, exchange.client_gone());
@@ -256,7 +275,7 @@ Task<void> Relay::relay_stream(Exchange& exchange, Job& job, Upstream& upstream)
         const Result<json::value> parsed = body ? parse_json(*body) : Result<json::value>(internal_error(""));
         std::optional<Error> error = parsed ? openai::error_of(500, *parsed) : std::nullopt;
         failed(upstream.lease, job);
-        Refusal failure{502, error ? *std::move(error) : engine_gone(job.model->name), kEngineRetrySeconds};
+        Refusal failure{502, error ? *std::move(error) : engine_gone(job.record.model), kEngineRetrySeconds};
         if (!body && body.error().code == ErrorCode::kCancelled) failure.status = kStatusClientGone;
         co_await fail(exchange, job, std::move(failure));
         co_return;
@@ -266,7 +285,7 @@ Task<void> Relay::relay_stream(Exchange& exchange, Job& job, Upstream& upstream)
     headers.add("cache-control", "no-cache");
     Error broken;
     End end = End::kClientGone;
-    StreamRewriter rewriter({job.model->name, job.model->backend != BackendKind::kEngine, job.wants_usage, job.translator.get()});
+    StreamRewriter rewriter({job.record.model, answers_as_another(job), job.wants_usage, job.translator.get()});
     const bool begun = co_await exchange.start_stream(200, std::move(headers));
     if (begun) end = co_await pump(exchange, job, upstream, rewriter, broken);
     settle_usage(job, rewriter);
@@ -308,18 +327,18 @@ Task<Relay::End> Relay::pump(Exchange& exchange, Job& job, Upstream& upstream, S
         Result<std::string> piece = co_await upstream.response->read();
         if (!piece) {
             if (piece.error().code == ErrorCode::kCancelled || exchange.client_gone()) end = End::kClientGone;
-            broken = piece.error().code == ErrorCode::kDeadlineExceeded ? too_slow(job.model->name) : engine_gone(job.model->name);
+            broken = piece.error().code == ErrorCode::kDeadlineExceeded ? too_slow(job.record.model) : engine_gone(job.record.model);
             break;
         }
         if (piece->empty()) {  // the end of the body without [DONE]
-            broken = engine_gone(job.model->name);
+            broken = engine_gone(job.record.model);
             break;
         }
         out.clear();
         Result<std::vector<http::SseEvent>> events = reader.feed(*piece);
         Status taken = Ok{};
         if (!events) {
-            taken = engine_gone(job.model->name);
+            taken = engine_gone(job.record.model);
         } else if (events->empty() && piece->front() == ':' && !reader.mid_event()) {
             out = http::kSsePing;  // the engine is busy and says so; so do we
         } else {
@@ -390,7 +409,7 @@ void Relay::note_output(Job& job) {
     job.output_seen = true;
     const Duration passed = clock_.steady() - job.begun;
     job.record.ttft_ms = milliseconds(passed);
-    metrics_.first_token(job.model->name, std::chrono::duration<double>(passed).count());
+    metrics_.first_token(job.record.model, std::chrono::duration<double>(passed).count());
 }
 
 void Relay::note_usage(Job& job, const openai::Usage& usage) {
@@ -409,7 +428,7 @@ void Relay::meter(Job& job, int status, bool aborted) {
     meter_.append(job.record);
     job.lease.settle(uint64_t{job.record.prompt_tokens} + job.record.completion_tokens);
     metrics_.request_done(job.record.operation, status);
-    metrics_.tokens(job.model->name, job.record.prompt_tokens, job.record.completion_tokens);
+    metrics_.tokens(job.record.model, job.record.prompt_tokens, job.record.completion_tokens);
 }
 
 }  // namespace gantry::gateway

@@ -388,6 +388,30 @@ TEST_F(RelayTest, PromptsOfOneBeginningGoToOneInstance) {
     EXPECT_EQ(most, 9u);
 }
 
+TEST_F(RelayTest, ARoutesFallbackAnswersUnderTheRoutesName) {
+    ScriptedEngine& bad = engine(answers(500, "{}"));
+    ScriptedEngine& good = engine(answers(200, kAnswer));
+    model("bad", {target_of("ins_bad", bad.endpoint())});
+    model("good", {target_of("ins_good", good.endpoint())}, BackendKind::kLlamaServer);
+    Route route;
+    route.name = "public";
+    route.targets = {{"bad", 1}};
+    route.fallback = "good";
+    routes_.routes["public"] = route;
+    start();
+    const auto response = chat(false, {}, "public");
+    EXPECT_EQ(response.status, 200) << response.body;
+    EXPECT_EQ(parse_json(response.body)->at("model").as_string(), "public");
+    EXPECT_EQ(bad.seen().size(), 1u);
+    const UsageRecord& record = records(1)[0];
+    EXPECT_EQ(record.model, "public");
+    EXPECT_EQ(record.instance_id.text, "ins_good");
+    EXPECT_EQ(error_code(chat(false, {}, "bad"), 500), "internal_error") << "asked by its own name there is no other";
+    const auto list = parse_json(get("/v1/models").body);
+    EXPECT_EQ(list->at("data").as_array().size(), 3u);
+    EXPECT_EQ(get("/v1/models/public").status, 200);
+}
+
 // F14, P5, P12.
 class RelayClientGone : public GatewayRig, public testing::WithParamInterface<int> {};
 

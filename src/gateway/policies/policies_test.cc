@@ -7,6 +7,7 @@
 #include "gateway/policies/choose.h"
 #include "gateway/policies/pace.h"
 #include "gateway/policies/prefix.h"
+#include "gateway/policies/weighted.h"
 
 namespace gantry::gateway {
 namespace {
@@ -190,6 +191,18 @@ TEST(Prefix, OwnersAreRememberedByTheLongestPart) {
     EXPECT_FALSE(owners.find({}));
     owners.remember({}, 9);
     EXPECT_FALSE(owners.find(prefix_chain(shared, 2)));
+}
+
+TEST(Weighted, EachGetsItsShare) {
+    const std::vector<uint32_t> weights = {1, 0, 3};
+    std::vector<int> chosen(3);
+    for (int i = 0; i < 400; ++i) ++chosen[*pick_weighted(weights, i / 400.0)];
+    EXPECT_EQ(chosen, (std::vector<int>{100, 0, 300}));
+    EXPECT_EQ(pick_weighted(weights, 0), 0u);
+    EXPECT_EQ(pick_weighted(weights, 1), 2u) << "no rest of rounding is lost";
+    EXPECT_EQ(pick_weighted({}, 0.5), std::nullopt);
+    EXPECT_EQ(pick_weighted(std::vector<uint32_t>{0, 0}, 0.5), std::nullopt);
+    EXPECT_EQ(pick_weighted(std::vector<uint32_t>{4'000'000'000, 4'000'000'000}, 0.75), 1u);
 }
 
 }  // namespace
