@@ -158,7 +158,8 @@ Task<Result<Relay::Upstream>> Relay::connect(Exchange& exchange, Job& job, Refus
 Task<Result<Relay::Upstream>> Relay::connect_to_model(Exchange& exchange, Job& job, Refusal& failure) {
     using Why = Balancer::Choice::Why;
     const std::vector<Target>& targets = job.model->targets;
-    const Demand demand = demand_of(job);
+    Demand demand = demand_of(job);
+    demand.mean_answer = balancer_.mean_answer(targets);
     std::vector<bool> tried(targets.size(), false);
     size_t left = targets.size();
     failure = Refusal{502, engine_gone(job.record.model), kEngineRetrySeconds};

@@ -16,9 +16,9 @@ constexpr int kRetryAfterMax = 30;
 double seconds(Duration duration) { return std::chrono::duration<double>(duration).count(); }
 uint64_t owner_of(const InstanceId& instance) { return std::hash<InstanceId>{}(instance); }
 
-double completion_tokens(const Demand& demand, double mean) {
+double completion_tokens(const Demand& demand) {
     if (!demand.writes) return 0;
-    return demand.max_tokens ? std::min<double>(*demand.max_tokens, mean) : mean;
+    return demand.max_tokens ? std::min<double>(*demand.max_tokens, demand.mean_answer) : demand.mean_answer;
 }
 
 }  // namespace
@@ -143,6 +143,12 @@ double Balancer::mean_pace(const std::vector<Target>& targets) {
     return known == 0 ? 1 : sum / known;
 }
 
+double Balancer::mean_answer(const std::vector<Target>& targets) {
+    double sum = 0;
+    for (const Target& target : targets) sum += load_of(target).completion_tokens;
+    return sum / static_cast<double>(std::max<size_t>(targets.size(), 1));
+}
+
 Balancer::Choice Balancer::choose(const std::vector<Target>& targets, const std::vector<bool>& tried, const Demand& demand) {
     const SteadyTime now = clock_.steady();
     const double mean = targets.size() > 1 ? mean_pace(targets) : 1;
@@ -156,7 +162,7 @@ Balancer::Choice Balancer::choose(const std::vector<Target>& targets, const std:
         Load& load = load_of(targets[i]);
         count_pace(load);
         const double pace = load.pace.of_one() > 0 ? load.pace.of_one() : mean;
-        const double own = work_of(demand.prompt_tokens, static_cast<uint64_t>(completion_tokens(demand, load.completion_tokens)));
+        const double own = work_of(demand.prompt_tokens, static_cast<uint64_t>(completion_tokens(demand)));
         Candidate candidate;
         candidate.drain_s = seconds_to_drain(load.work + std::max(own, 1.0), load.in_flight + 1, pace);
         candidate.suspect = load.suspect_until > now;
@@ -190,7 +196,7 @@ Balancer::Lease Balancer::lease(const Target& target, const Demand& demand) {
     lease.load_ = &load;
     lease.instance_ = target.instance_id;
     lease.demand_ = demand;
-    lease.expected_ = work_of(demand.prompt_tokens, static_cast<uint64_t>(completion_tokens(demand, load.completion_tokens)));
+    lease.expected_ = work_of(demand.prompt_tokens, static_cast<uint64_t>(completion_tokens(demand)));
     lease.tries_ = load.breaker.begin();
     load.work += lease.expected_;
     ++load.in_flight;

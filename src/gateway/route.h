@@ -21,6 +21,7 @@ struct Demand {
     uint32_t prompt_tokens = 0;
     std::optional<uint32_t> max_tokens{};    // nullopt: open
     bool writes = true;                      // false: vectors, counts
+    double mean_answer = 256;                // Balancer::mean_answer(): the same for all instances, else who answered more looks idler
     std::vector<uint64_t> prefix{};          // prefix_chain() of its prompt
 };
 
@@ -71,6 +72,8 @@ public:
     // `tried` has a flag for each target.
     Choice choose(const std::vector<Target>& targets, const std::vector<bool>& tried, const Demand& demand);
     Lease lease(const Target& target, const Demand& demand);
+    // Tokens of an answer of these, on average.
+    double mean_answer(const std::vector<Target>& targets);
     uint32_t in_flight(const InstanceId& instance) const;
 
 private:
