@@ -68,6 +68,12 @@ void visit_change(Change& c, Visit&& visit) {
     visit("to", c.to);
 }
 
+template <class Target, class Visit>
+void visit_target(Target& t, Visit&& visit) {
+    visit("deployment", t.deployment);
+    visit("weight", t.weight);
+}
+
 struct Writer {
     json::object object;
 
@@ -198,6 +204,10 @@ Result<std::string> to_json_text(const std::vector<AuditChange>& changes) {
     return list_text(changes, [](const AuditChange& change, Writer& writer) { visit_change(change, writer); });
 }
 
+Result<std::string> to_json_text(const std::vector<RouteTarget>& targets) {
+    return list_text(targets, [](const RouteTarget& target, Writer& writer) { visit_target(target, writer); });
+}
+
 Result<std::string> to_json_text(const ModelMeta& meta) {
     return object_text([&](Writer& writer) { visit_meta(meta, writer); });
 }
@@ -222,6 +232,11 @@ Columns& operator>>(Columns& columns, std::vector<Device>& out) {
 
 Columns& operator>>(Columns& columns, std::vector<AuditChange>& out) {
     read_list(columns, out, [](AuditChange& change, Reader& reader) { visit_change(change, reader); });
+    return columns;
+}
+
+Columns& operator>>(Columns& columns, std::vector<RouteTarget>& out) {
+    read_list(columns, out, [](RouteTarget& target, Reader& reader) { visit_target(target, reader); });
     return columns;
 }
 
