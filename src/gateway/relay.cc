@@ -111,7 +111,6 @@ Task<Result<Relay::Upstream>> Relay::connect(Exchange& exchange, Job& job, Refus
     const std::vector<Target>& targets = job.model->targets;
     std::vector<bool> tried(targets.size(), false);
     size_t left = targets.size();
-    failure = Refusal{502, engine_gone(job.model->name), kEngineRetrySeconds};
     for (std::optional<size_t> choice = balancer_.choose(targets, tried); choice; choice = balancer_.choose(targets, tried)) {
         const Target& target = targets[*choice];
         tried[*choice] = true;
@@ -141,6 +140,7 @@ Task<Result<Relay::Upstream>> Relay::connect(Exchange& exchange, Job& job, Refus
         balancer_.suspect(target.instance_id);
         if (left > 0) metrics_.retried();
     }
+    failure = Refusal{502, engine_gone(job.model->name), kEngineRetrySeconds};
     co_return failure.error;
 }
 
