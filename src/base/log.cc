@@ -69,6 +69,7 @@ private:
             wake_.wait_for(lock, linger_, [this] { return stopping_; });
             flush_();
         }
+        flush_();   // what came before the end was seen
     }
 
     const std::vector<spdlog::sink_ptr> targets_;
