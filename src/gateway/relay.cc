@@ -55,6 +55,7 @@ bool has_content_type(const http::Headers& headers, std::string_view wanted) {
 
 // Why none of the model's instances may be asked now.
 Refusal none_free(const std::string& model, const Balancer::Choice& choice) {
+    if (choice.why == Balancer::Choice::Why::kTried) return Refusal{502, engine_gone(model), kEngineRetrySeconds};
     if (choice.why == Balancer::Choice::Why::kFull) {
         return Refusal{429,
                        Error{ErrorCode::kRateLimited,
@@ -164,11 +165,12 @@ Task<Result<Relay::Upstream>> Relay::connect_to_model(Exchange& exchange, Job& j
     demand.mean_answer = balancer_.mean_answer(targets);
     std::vector<bool> tried(targets.size(), false);
     size_t left = targets.size();
-    failure = Refusal{502, engine_gone(job.record.model), kEngineRetrySeconds};
     for (Balancer::Choice choice = balancer_.choose(targets, tried, demand);; choice = balancer_.choose(targets, tried, demand)) {
         if (choice.why == Why::kFull) metrics_.queue_full(job.record.model);
-        if (choice.why == Why::kFull || choice.why == Why::kBroken) failure = none_free(job.record.model, choice);
-        if (choice.why != Why::kChosen) co_return failure.error;
+        if (choice.why != Why::kChosen) {
+            failure = none_free(job.record.model, choice);
+            co_return failure.error;
+        }
         const Target& target = targets[choice.index];
         if (left < targets.size()) metrics_.retried();
         tried[choice.index] = true;
