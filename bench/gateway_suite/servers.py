@@ -55,8 +55,15 @@ class Gantry:
         self.server.start()
         self.server.deploy("mock", "--backend", "custom", "--command", ENGINES[self.engine].format(folder=self.folder), "--health-path", "/health")
         self.upstream_port = int(self.server.running("mock")[0]["endpoint"].rsplit(":", 1)[1])
-        self.port, self.key = self.server.port, self.server.key
+        self.port, self.key = self.server.port, self.limited_key()
         return self
+
+    def limited_key(self):
+        """One whose every limit is kept count of and never reached; without limits where this Gantry knows none."""
+        limits = ["--rpm", 10**9, "--tpm", 10**9, "--concurrent", 100_000, "--monthly-tokens", 10**14]
+        made = self.server.cli("keys", "create", "load", "--quiet", *[str(word) for word in limits], check=False)
+        self.limited = made.returncode == 0
+        return made.stdout.strip() if self.limited else self.server.key
 
     def processes(self):
         return [self.server.process.pid]   # its engines are others
@@ -81,7 +88,8 @@ class Gantry:
         return {"counted": counted, "records": records, "completion_tokens": tokens or 0}
 
     def describe(self):
-        return {"command": "gantry serve, the upstream its engine (backend custom), one key"}
+        limits = "with a limit of each kind" if self.limited else "without limits, which this one has not"
+        return {"command": f"gantry serve, the upstream its engine (backend custom), one key {limits}"}
 
 
 class Direct:

@@ -146,17 +146,7 @@ int edit_key(const Context& context, const Options& options) {
     const Result<json::array> keys = client->list("/api/v1/keys");
     const Result<std::string> id = keys ? key_id(*keys, options.key) : keys.error();
     const Result<json::value> edited = id ? client->call("PATCH", "/api/v1/keys/" + encode_segment(*id), body) : id.error();
-    if (!edited || !edited->is_object()) {
-        return edited ? fail(std::string("the server's answer holds no key")) : fail(edited.error());
-    }
-    const json::object& key = edited->get_object();
-    if (context.json) {
-        print(json::serialize(key) + "\n");
-    } else if (!context.quiet) {
-        note(fmt::format("{} is changed, in force from now on; limits: {}{}", printable(text_at(key, "name")),
-                         printable(limits_text(key)), flag_at(key, "disabled") ? "; disabled" : ""));
-    }
-    return flushed(kDone);
+    return print_edited(context, edited, "key", "limits");
 }
 
 int remove_keys(const Context& context, const Options& options) {

@@ -6,6 +6,7 @@
 #include <charconv>
 
 #include "cli/output.h"
+#include "cli/words.h"
 
 namespace gantry::cli {
 namespace {
@@ -128,6 +129,23 @@ std::string limits_text(const json::object& key_or_user) {
         add("models " + names);
     }
     return text.empty() ? "none" : text;
+}
+
+int print_edited(const Context& context, const Result<json::value>& edited, const char* kind, const char* limits) {
+    if (!edited) {
+        return fail(edited.error());
+    }
+    if (!edited->is_object()) {
+        return fail(fmt::format("the server's answer holds no {}", kind));
+    }
+    const json::object& object = edited->get_object();
+    if (context.json) {
+        print(json::serialize(object) + "\n");
+    } else if (!context.quiet) {
+        note(fmt::format("{} is changed, in force from now on; {}: {}{}", printable(text_at(object, "name")), limits,
+                         printable(limits_text(object)), flag_at(object, "disabled") ? "; disabled" : ""));
+    }
+    return flushed(kDone);
 }
 
 }  // namespace gantry::cli

@@ -25,4 +25,7 @@ Result<uint64_t> parse_amount(std::string_view text);
 // "60 rpm, 10k tpm, 2 at once, 2M a month, inference only, models a,b"; "none".
 std::string limits_text(const json::object& key_or_user);
 
+// What an edit made of a key or a user (`kind`), as --json and --quiet want it. `limits`: what its limits are called.
+int print_edited(const Context& context, const Result<json::value>& edited, const char* kind, const char* limits);
+
 }  // namespace gantry::cli

@@ -63,7 +63,7 @@ TEST_F(CommandLine, VersionAndHelpAreData) {
     const Outcome help = gantry({"--help"});
     EXPECT_EQ(help.status, 0);
     for (const char* verb : {"serve", "worker", "engine", "run", "ls", "ps", "deploy", "start", "stop", "scale", "rm", "logs",
-                             "devices", "workers", "requests", "compare", "bench", "keys", "users", "usage", "audit", "reset-password",
+                             "devices", "workers", "requests", "compare", "bench", "keys", "users", "routes", "usage", "audit", "reset-password",
                              "completion"}) {
         EXPECT_THAT(help.out, HasSubstr(verb));
     }
@@ -85,6 +85,10 @@ TEST_F(CommandLine, WrongUsageIsTwo) {
     EXPECT_EQ(gantry({"compare", "--target", "a=ftp://x"}).status, 2);
     EXPECT_EQ(gantry({"keys"}).status, 2);
     EXPECT_EQ(gantry({"requests", "cancel"}).status, 2);
+    EXPECT_EQ(gantry({"routes"}).status, 2);
+    EXPECT_EQ(gantry({"routes", "create", "r"}).status, 2);
+    EXPECT_EQ(gantry({"routes", "create", "r", "--target", "a=much"}).status, 2);
+    EXPECT_EQ(gantry({"routes", "edit", "r"}).status, 2);
     EXPECT_EQ(gantry({"keys", "create", "k", "--rpm", "many"}).status, 2);
     EXPECT_EQ(gantry({"keys", "create", "k", "--scope", "root"}).status, 2);
     EXPECT_EQ(gantry({"keys", "edit", "k"}).status, 2);
@@ -124,7 +128,8 @@ TEST_F(CommandLine, UnknownOptionsAndInnerVerbsGetOne) {
 TEST_F(CommandLine, WithoutAServerEveryVerbSaysWhatToDo) {
     const std::vector<std::vector<std::string>> lines = {
         {"ps"}, {"ls"}, {"requests"}, {"requests", "--watch"}, {"requests", "cancel", "x"},
-        {"devices"}, {"workers"}, {"keys", "list"}, {"users", "list"}, {"usage"}, {"audit"}, {"logs", "a"}, {"stop", "a"},
+        {"devices"}, {"workers"}, {"keys", "list"}, {"routes", "list"}, {"routes", "edit", "r", "--fallback", "none"},
+        {"users", "list"}, {"usage"}, {"audit"}, {"logs", "a"}, {"stop", "a"},
         {"start", "a"}, {"scale", "a", "2"}, {"rm", "a", "--yes"}, {"run", "a", "hi"}, {"deploy", "a", "--source", "x"},
         {"compare", "a"}, {"bench", "a"}, {"keys", "create", "k", "--rpm", "1"},
         {"keys", "edit", "k", "--rpm", "none"}, {"users", "edit", "ann", "--model", "none"}};

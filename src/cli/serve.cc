@@ -89,6 +89,12 @@ void add_serve(CLI::App& app, Context& context) {
         ->check(CLI::Range(0, 36500))
         ->type_name("DAYS")
         ->capture_default_str();
+    verb->add_option("--queue-per-instance", options.server.queue_limit,
+                     "requests that an instance may have at once, running and waiting; more get a 429")
+        ->envname("GANTRY_QUEUE_PER_INSTANCE")
+        ->check(CLI::Range(1, 1'000'000))
+        ->type_name("N")
+        ->capture_default_str();
     verb->add_flag("--verbose", options.server.verbose, "log details")->envname("GANTRY_VERBOSE");
     verb->add_option("--config", options.config, "settings as key = value, named as the flags")
         ->envname("GANTRY_CONFIG")

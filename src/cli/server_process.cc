@@ -130,6 +130,7 @@ Status make_parts(Parts& parts) {
     }
     parts.store = std::move(*store);
     gateway::GatewayOptions gateway_options;
+    gateway_options.queue_limit = options.queue_limit;
     gateway_options.tokens_used = [&parts](WallTime from, WallTime before) { return tokens_used(parts, from, before); };
     Result<std::unique_ptr<gateway::Gateway>> gateway =
         gateway::Gateway::create(parts.io, parts.tables, options.data_dir + "/journal", system_clock(), std::move(gateway_options));

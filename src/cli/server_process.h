@@ -26,6 +26,7 @@ struct ServerOptions {
     bool has_tls() const { return !tls.certificate.empty(); }
     std::chrono::seconds drain{30};           // SIGTERM: how long requests in flight may go on
     uint32_t usage_days = 90;                 // how long usage records are kept; their sums by the hour for ever. 0: records, too
+    uint32_t queue_limit = 2'048;             // requests an instance may have at once; more of a model's than that are refused
     bool verbose = false;
 };
 

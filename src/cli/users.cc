@@ -108,17 +108,7 @@ int edit_user(const Context& context, const Options& options) {
         return fail(client.error());
     }
     const Result<json::value> edited = client->call("PATCH", "/api/v1/users/" + encode_segment(options.name), body);
-    if (!edited || !edited->is_object()) {
-        return edited ? fail(std::string("the server's answer holds no user")) : fail(edited.error());
-    }
-    const json::object& user = edited->get_object();
-    if (context.json) {
-        print(json::serialize(user) + "\n");
-    } else if (!context.quiet) {
-        note(fmt::format("{} is changed, in force from now on; limits over all keys: {}{}", text_at(user, "name"),
-                         printable(limits_text(user)), flag_at(user, "disabled") ? "; disabled" : ""));
-    }
-    return flushed(kDone);
+    return print_edited(context, edited, "user", "limits over all keys");
 }
 
 int remove_users(const Context& context, const Options& options) {
@@ -162,9 +152,8 @@ void add_users(CLI::App& app, Context& context) {
     CLI::App* create = verb->add_subcommand("create", "add a user");
     add_password_options(*create, context, options);
     create->add_option("--role", options.role, "user or admin")->capture_default_str()->check(CLI::IsMember({"user", "admin"}));
-    create->callback([&context, &options] { context.action = [&context, &options] { return set_password(context, options, true); }; });
-
     add_limit_options(*create, options.limits);
+    create->callback([&context, &options] { context.action = [&context, &options] { return set_password(context, options, true); }; });
 
     CLI::App* edit = verb->add_subcommand("edit", "change a user; what is not named stays as it is");
     edit->add_option("NAME", options.name)->required();

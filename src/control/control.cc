@@ -74,6 +74,7 @@ public:
         add_worker_routes(router, api_);
         add_device_routes(router, api_);
         add_model_routes(router, api_);
+        add_route_routes(router, api_);
         add_user_routes(router, api_);
         add_key_routes(router, api_);
         add_usage_routes(router, api_);

@@ -85,6 +85,12 @@ KindObjects model_objects(const Snapshot& view) {
     return out;
 }
 
+KindObjects route_objects(const Snapshot& view) {
+    KindObjects out;
+    for (const Route& r : view.routes) out[r.id.text] = watched(to_json(r), to_json(r));
+    return out;
+}
+
 }  // namespace
 
 gateway::RouteTable make_routes(const Snapshot& view) {
@@ -109,10 +115,13 @@ gateway::RouteTable make_routes(const Snapshot& view) {
         const std::vector<const Instance*>& own = found == instances.end() ? none : found->second;
         for (const Instance* i : own) {
             if (i->stopping || i->state != InstanceState::kRunning || i->endpoint.empty() || entry.stopped) continue;
-            entry.targets.push_back({i->id, i->endpoint, i->api_key});
+            entry.targets.push_back({i->id, i->endpoint, i->api_key, i->state_since});
         }
         if (entry.targets.empty()) entry.not_ready_reason = not_ready_reason(deployment_status(d, own));
         routes.models[d.name] = std::move(entry);
+    }
+    for (const Route& r : view.routes) {
+        if (!r.disabled) routes.routes[r.name] = r;
     }
     return routes;
 }
@@ -164,6 +173,7 @@ void Publisher::publish_locked() {
     objects["instances"] = instance_objects(*view);
     objects["workers"] = worker_objects(*view);
     objects["models"] = model_objects(*view);
+    objects["routes"] = route_objects(*view);
     metrics_.show(*view);
     view_.store(std::move(view));
     std::vector<WatchEvent> events;

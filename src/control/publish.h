@@ -19,7 +19,7 @@
 
 namespace gantry::control {
 
-inline constexpr const char* kWatchKinds[] = {"deployments", "instances", "workers", "models"};
+inline constexpr const char* kWatchKinds[] = {"deployments", "instances", "workers", "models", "routes"};
 
 class Publisher {
 public:

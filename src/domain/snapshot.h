@@ -6,6 +6,7 @@
 #include "domain/deployment.h"
 #include "domain/instance.h"
 #include "domain/model.h"
+#include "domain/route.h"
 #include "domain/worker.h"
 
 namespace gantry {
@@ -15,6 +16,7 @@ struct Snapshot {
     std::vector<Instance> instances;
     std::vector<Worker> workers;
     std::vector<Model> models;
+    std::vector<Route> routes{};
 };
 
 }  // namespace gantry

@@ -111,6 +111,8 @@ struct Principal {
     bool by_cookie = false;         // then state-changing requests need a same-site origin
     Scopes scopes{};
     std::shared_ptr<const Allowance> allowance{};   // null: no limits, all models. Shared: copies of a principal are many
+    bool limited() const { return allowance != nullptr && allowance->limited(); }
+    bool may_use(const std::string& model) const { return allowance == nullptr || allowance->allows(model); }
 };
 
 }  // namespace gantry

@@ -175,7 +175,10 @@ private:
         job.trace = traceparent_of(exchange.request().headers);
         job.record.operation = operation.name;
         job.routes = tables_.routes();
-        if (std::optional<Refusal> over = co_await limiter_.admit(exchange, job.lease)) {
+        const Principal& who = principal(exchange);
+        std::optional<Refusal> over;
+        if (who.limited()) over = co_await limiter_.admit(exchange, job.lease);
+        if (over) {
             co_await refuse(exchange, operation, job, *std::move(over));
             co_return;
         }
@@ -187,11 +190,9 @@ private:
             co_return;
         }
         live.set_asked(job.record.model, job.stream, job.body.size());
-        const Principal& who = principal(exchange);
         job.record.request_id = exchange.request().id;
         job.record.user_id = who.user_id;
         job.record.key_id = who.key_id;
-        job.record.model = job.model->name;
         co_await relay_.run(exchange, std::move(job));
         retry_journal_later();
     }
@@ -220,9 +221,11 @@ private:
         if (!model) return model.error();
         job.record.model = *std::move(model);
         GANTRY_TRY(limiter_.check_model(principal(exchange), job.record.model));
-        const Result<const ModelEntry*> entry = resolve(*job.routes, job.record.model);
-        if (!entry) return entry.error();
-        job.model = *entry;
+        const double uniform = job.routes->routes.empty() ? 0 : system_random().uniform();
+        Result<std::vector<const ModelEntry*>> ways = resolve_ways(*job.routes, job.record.model, uniform);
+        if (!ways) return ways.error();
+        job.ways = *std::move(ways);
+        job.model = job.ways.front();
         json::object forward = openai::forward_body(std::move(body->get_object()), operation.fields());
         const bool counts_messages = !operation.computes && forward.contains("messages");
         if (counts_messages && job.model->backend == BackendKind::kLlamaServer) {
@@ -232,6 +235,7 @@ private:
         }
         job.stream = openai::wants_stream(forward);
         job.wants_usage = openai::wants_usage(forward);
+        job.max_tokens = openai::max_tokens_of(forward);
         if (job.stream) openai::ask_for_usage(forward);
         job.body = json::serialize(forward);
         request.body = {};  // held once, not twice, while the engine works
@@ -246,12 +250,13 @@ private:
         const std::string_view all = exchange.request().query_value("all");
         const bool every = all == "true" || all == "1";
         std::vector<openai::ModelEntry> models;
-        const Allowance* allowance = principal(exchange).allowance.get();
         limiter_.show(exchange);
-        for (const auto& [name, entry] : routes->models) {
-            if (allowance != nullptr && !allowance->allows(name)) continue;
+        const auto add = [&](const ModelEntry& entry) {
+            if (!principal(exchange).may_use(entry.name)) return;
             if (every || (!entry.targets.empty() && !entry.stopped)) models.push_back(shown(entry));
-        }
+        };
+        for (const auto& [name, entry] : routes->models) add(entry);
+        for (const auto& [name, route] : routes->routes) add(shown_as_model(*routes, route));
         std::sort(models.begin(), models.end(), [](const auto& a, const auto& b) { return a.id < b.id; });
         http::Response response = http::json_response(200, json::serialize(openai::model_list(models)));
         co_await exchange.respond(std::move(response));
@@ -260,13 +265,16 @@ private:
     Task<void> show_model(Exchange& exchange) {
         const auto routes = tables_.routes();
         const std::string& id = exchange.request().params["id"];
-        const Allowance* allowance = principal(exchange).allowance.get();
         limiter_.show(exchange);
-        const bool hidden = allowance != nullptr && !allowance->allows(id);
-        const auto found = hidden ? routes->models.end() : routes->models.find(id);
+        const RouteTable nothing;   // what may not be used is not there
+        const RouteTable& seen = principal(exchange).may_use(id) ? *routes : nothing;
+        const auto found = seen.models.find(id);
+        const auto route = seen.routes.find(id);
         http::Response response;
-        if (found == routes->models.end()) {
-            response = answer_of(Refusal(resolve(hidden ? RouteTable() : *routes, id).error()), exchange.request().path);
+        if (route != seen.routes.end()) {
+            response = http::json_response(200, json::serialize(openai::model_object(shown(shown_as_model(seen, route->second)))));
+        } else if (found == seen.models.end()) {
+            response = answer_of(Refusal(resolve(seen, id).error()), exchange.request().path);
         } else {
             response = http::json_response(200, json::serialize(openai::model_object(shown(found->second))));
         }

@@ -54,6 +54,7 @@ struct GatewayOptions {
     std::chrono::milliseconds connect_timeout{5'000};
     std::chrono::milliseconds answer_timeout{600'000};   // request sent to an engine until the head of its answer
     std::chrono::milliseconds idle_timeout{120'000};     // between two pieces of an answer
+    uint32_t queue_limit = 2'048;                        // requests an instance may have at once, running and waiting
     uint64_t journal_file_bytes = 8u << 20;              // a journal file this long is followed by the next
     TokensUsedIn tokens_used{};                          // what monthly budgets start from; null: from nothing
 };

@@ -25,7 +25,8 @@ void TokenGaps::observe_in(prometheus::Histogram& histogram) const {
 
 GatewayMetrics::GatewayMetrics()
     : in_flight_(metrics::gauge("gantry_gateway_requests_in_flight", "Inference requests being answered now.")),
-      retries_(metrics::counter("gantry_gateway_retries_total", "Requests sent to another instance after the first failed.")) {}
+      retries_(metrics::counter("gantry_gateway_retries_total", "Requests sent to another instance after the first failed.")),
+      fallbacks_(metrics::counter("gantry_gateway_fallbacks_total", "Requests of a route sent to its fallback after the target chosen failed.")) {}
 
 void GatewayMetrics::request_done(const std::string& operation, int status) {
     prometheus::Counter*& counter = requests_[{operation, status}];
@@ -57,6 +58,11 @@ GatewayMetrics::OfModel& GatewayMetrics::of(const std::string& model) {
     counters.reasoning = count("gantry_gateway_reasoning_tokens_total", "Tokens of answers that were reasoning.");
     counters.prompt = tokens("prompt");
     counters.completion = tokens("completion");
+    counters.breaker_opened = &metrics::counter("gantry_gateway_breaker_opened_total",
+                                                "Times that an instance got no more requests for a while, since it failed in a row.",
+                                                {{"model", model}});
+    counters.queue_full = &metrics::counter("gantry_gateway_queue_full_total",
+                                            "Requests refused because all instances had as many as they may.", {{"model", model}});
     return models_.emplace(model, counters).first->second;
 }
 

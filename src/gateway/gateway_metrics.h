@@ -44,6 +44,9 @@ public:
     void timings(const std::string& model, const protocol::openai::AnswerTimings& timings);
     // A request that reached an engine has ended: its tokens, and its time if it was answered whole.
     void ended(const UsageRecord& record, Duration took);
+    void breaker_opened(const std::string& model) { of(model).breaker_opened->Increment(); }
+    void queue_full(const std::string& model) { of(model).queue_full->Increment(); }
+    void fell_back() { fallbacks_.Increment(); }
     void retried() { retries_.Increment(); }
     prometheus::Gauge& in_flight() { return in_flight_; }
 
@@ -59,6 +62,8 @@ private:
         prometheus::Counter* completion;
         prometheus::Counter* cached;
         prometheus::Counter* reasoning;
+        prometheus::Counter* breaker_opened;
+        prometheus::Counter* queue_full;
     };
     OfModel& of(const std::string& model);
 
@@ -66,6 +71,7 @@ private:
     std::unordered_map<std::string, OfModel> models_;
     prometheus::Gauge& in_flight_;
     prometheus::Counter& retries_;
+    prometheus::Counter& fallbacks_;
 };
 
 }  // namespace gantry::gateway

@@ -95,7 +95,6 @@ Task<void> Limiter::load() {
 Task<std::optional<Refusal>> Limiter::admit(Exchange& exchange, Quota::Lease& lease) {
     const Principal& who = principal(exchange);
     std::optional<Refusal> refused;
-    if (who.allowance == nullptr || !who.allowance->limited()) co_return refused;
     const uint64_t bytes = exchange.request().body.size();
     std::optional<Quota::Refusal> refusal = quota_.admit(who, bytes, lease);
     if (refusal && refusal->reason == Quota::Reason::kUnknown) {
@@ -131,7 +130,7 @@ void Limiter::show(Exchange& exchange) {
 }
 
 Status Limiter::check_model(const Principal& who, const std::string& model) {
-    if (who.allowance == nullptr || who.allowance->allows(model)) return Ok{};
+    if (who.may_use(model)) return Ok{};
     count("model");
     return Error{ErrorCode::kPermissionDenied,
                  fmt::format("This key may not use the model '{}'. GET /v1/models lists those that it may.", log::escape(model, 128)),

@@ -19,7 +19,7 @@ public:
     // Loads what the budgets in the tables have used: before the first request, so that none has to wait for it.
     void start();
     // Either takes a place and lets the request pass (nullopt), or refuses it: 429, or 503 while a budget can't be looked up.
-    // The fields that tell the limits go out with the answer either way.
+    // The fields that tell the limits go out with the answer either way. REQUIRES: principal(exchange).limited()
     http::Task<std::optional<Refusal>> admit(http::Exchange& exchange, Quota::Lease& lease);
     // Only those fields, for what counts as no request. Nothing without an allowance.
     void show(http::Exchange& exchange);

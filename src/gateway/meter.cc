@@ -16,7 +16,6 @@
 namespace gantry::gateway {
 namespace {
 
-constexpr size_t kBatchRecords = 500;         // a transaction of the store
 constexpr size_t kReadBytes = 1u << 20;
 constexpr size_t kLineBytesMax = 64u << 10;   // far over any line of ours
 

@@ -25,6 +25,9 @@ namespace gantry::gateway {
 class Meter {
 public:
     static constexpr size_t kWaitingMax = 10'000;   // records in memory while the disk refuses, about 4 MB
+    // A transaction of the store. Ids are random, so that each record lands on a page of its own of the index over them: the more of
+    // them come together, the fewer pages are written twice.
+    static constexpr size_t kBatchRecords = 4'000;
 
     static Result<std::unique_ptr<Meter>> open(std::string dir, uint64_t file_bytes);
     ~Meter();

@@ -150,14 +150,15 @@ TEST_F(MeterTest, ATornLineOfTheCurrentFileWaitsForItsRest) {
 
 TEST_F(MeterTest, FoldsInBatches) {
     auto meter = open(64 << 20);
-    for (int i = 0; i < 1201; ++i) meter->append(record(std::to_string(i)));
+    constexpr size_t kAll = Meter::kBatchRecords;
+    for (size_t i = 0; i < 2 * kAll + 201; ++i) meter->append(record(std::to_string(i)));
     std::vector<size_t> batches;
     ASSERT_TRUE(meter->fold([&](const std::vector<UsageRecord>& records) -> Status {
                           batches.push_back(records.size());
                           return Ok{};
                       })
                     .ok());
-    EXPECT_EQ(batches, (std::vector<size_t>{500, 500, 201}));
+    EXPECT_EQ(batches, (std::vector<size_t>{kAll, kAll, 201}));
     EXPECT_EQ(fold(*meter), Ids{});
 }
 

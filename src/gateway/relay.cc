@@ -53,6 +53,39 @@ bool has_content_type(const http::Headers& headers, std::string_view wanted) {
     return equal && (value.size() == wanted.size() || value[wanted.size()] == ';' || value[wanted.size()] == ' ');
 }
 
+// Why none of the model's instances may be asked now.
+Refusal none_free(const std::string& model, const Balancer::Choice& choice) {
+    if (choice.why == Balancer::Choice::Why::kTried) return Refusal{502, engine_gone(model), kEngineRetrySeconds};
+    if (choice.why == Balancer::Choice::Why::kFull) {
+        return Refusal{429,
+                       Error{ErrorCode::kRateLimited,
+                             "The queue of model '" + model + "' is full. Try again in a moment, or send fewer requests at once.", {},
+                             "queue_full"},
+                       choice.retry_after_s};
+    }
+    return Refusal{503,
+                   unavailable("The engine of model '" + model + "' failed several times in a row and is given a rest. Try again in a moment.",
+                               "circuit_open"),
+                   choice.retry_after_s};
+}
+
+// Whether `model` in its answers is not the name that was asked for: our engine says its deployment's, others what they like.
+bool answers_as_another(const Job& job) {
+    return job.model->backend != BackendKind::kEngine || job.model->name != job.record.model;
+}
+
+// Without a count of tokens: four bytes of the request are about one.
+Demand demand_of(const Job& job) {
+    Demand demand;
+    demand.prompt_tokens = static_cast<uint32_t>(job.body.size() / 4);
+    demand.max_tokens = job.max_tokens;
+    demand.writes = job.answer_key != nullptr && std::string_view(job.answer_key) == "choices";
+    if (job.model->targets.size() > 1) {
+        demand.prefix = prefix_chain(prompt_of(job.body), std::hash<std::string>{}(job.model->name));
+    }
+    return demand;
+}
+
 // Only a plain number of seconds is passed on.
 int retry_after_of(const http::Headers& headers) {
     const std::string_view text = headers.get("retry-after");
@@ -75,7 +108,7 @@ uint32_t milliseconds(Duration duration) {
 
 Relay::Relay(http::asio::io_context& io, const Clock& clock, const GatewayOptions& options, Meter& meter,
              GatewayMetrics& metrics)
-    : clock_(clock), client_(io, client_options(options)), io_(io), balancer_(clock), meter_(meter), metrics_(metrics) {}
+    : clock_(clock), client_(io, client_options(options)), io_(io), balancer_(clock, options.queue_limit), meter_(meter), metrics_(metrics) {}
 
 Task<void> Relay::run(Exchange& exchange, Job job) {
     Refusal failure;
@@ -92,6 +125,8 @@ Task<void> Relay::run(Exchange& exchange, Job job) {
     } else {
         co_await relay_whole(exchange, job, *upstream);
     }
+    const UsageRecord& used = job.record;
+    if (status == 200) upstream->lease.settle(used.prompt_tokens - std::min(used.cached_tokens, used.prompt_tokens), used.completion_tokens);
 }
 
 http::Client::Call Relay::call_for(const Exchange& exchange, const Job& job, const Target& target) const {
@@ -107,19 +142,41 @@ http::Client::Call Relay::call_for(const Exchange& exchange, const Job& job, con
     return call;
 }
 
+// The model that was chosen, then the others of its route: before the first byte another answer is as good.
+Task<Result<Relay::Upstream>> Relay::connect(Exchange& exchange, Job& job, Refusal& failure) {
+    for (size_t i = 0;; ++i) {
+        job.model = job.ways[i];
+        Result<Upstream> upstream = co_await connect_to_model(exchange, job, failure);
+        const int status = upstream ? upstream->response->status() : failure.status;
+        const bool full = !upstream && status == 429;
+        if (i + 1 == job.ways.size() || (status != 500 && status != 502 && status != 503 && !full)) co_return std::move(upstream);
+        log::warn("request {}: {} has no answer for {}: {} is asked", exchange.request().id, job.model->name, job.record.model,
+                  job.ways[i + 1]->name);
+        metrics_.fell_back();
+    }
+}
+
 // The first instance that answers with anything but 502 and 503, or the last one's answer. On an error `failure` says what the
 // client is told.
-Task<Result<Relay::Upstream>> Relay::connect(Exchange& exchange, Job& job, Refusal& failure) {
+Task<Result<Relay::Upstream>> Relay::connect_to_model(Exchange& exchange, Job& job, Refusal& failure) {
+    using Why = Balancer::Choice::Why;
     const std::vector<Target>& targets = job.model->targets;
+    Demand demand = demand_of(job);
+    demand.mean_answer = balancer_.mean_answer(targets);
     std::vector<bool> tried(targets.size(), false);
     size_t left = targets.size();
-    failure = Refusal{502, engine_gone(job.model->name), kEngineRetrySeconds};
-    for (std::optional<size_t> choice = balancer_.choose(targets, tried); choice; choice = balancer_.choose(targets, tried)) {
-        const Target& target = targets[*choice];
-        tried[*choice] = true;
+    for (Balancer::Choice choice = balancer_.choose(targets, tried, demand);; choice = balancer_.choose(targets, tried, demand)) {
+        if (choice.why == Why::kFull) metrics_.queue_full(job.record.model);
+        if (choice.why != Why::kChosen) {
+            failure = none_free(job.record.model, choice);
+            co_return failure.error;
+        }
+        const Target& target = targets[choice.index];
+        if (left < targets.size()) metrics_.retried();
+        tried[choice.index] = true;
         --left;
         Upstream upstream;
-        upstream.lease = balancer_.lease(target.instance_id);
+        upstream.lease = balancer_.lease(target, demand);
         job.record.instance_id = target.instance_id;
         exchange.on_client_gone([stop = upstream.stop]() mutable { stop.cancel(); });
         if (exchange.client_gone()) upstream.stop.cancel();
@@ -129,35 +186,43 @@ Task<Result<Relay::Upstream>> Relay::connect(Exchange& exchange, Job& job, Refus
         if (answer) {
             upstream.response = std::move(answer).value();
             const int status = upstream.response->status();
-            if ((status != 502 && status != 503) || left == 0) co_return Result<Upstream>(std::move(upstream));
+            const bool taken = status != 502 && status != 503;
+            if (taken) upstream.lease.answered();
+            else failed(upstream.lease, job);
+            if (taken || left == 0) co_return Result<Upstream>(std::move(upstream));
         } else if (answer.error().code == ErrorCode::kCancelled) {
             failure = gone(job, answer.error());
             co_return failure.error;
-        } else if (answer.error().code == ErrorCode::kDeadlineExceeded) {
-            balancer_.suspect(target.instance_id);
-            failure = Refusal{504, too_slow(job.model->name), 0};
-            co_return failure.error;
+        } else {
+            failed(upstream.lease, job);
+            if (answer.error().code == ErrorCode::kDeadlineExceeded) {
+                failure = Refusal{504, too_slow(job.record.model), 0};
+                co_return failure.error;
+            }
         }
         log::warn("request {}: instance {} of {} did not take it: {}", exchange.request().id, target.instance_id.text,
-                  job.model->name, answer ? "it answered " + std::to_string((*upstream.response).status())
-                                          : answer.error().message);
-        balancer_.suspect(target.instance_id);
-        if (left > 0) metrics_.retried();
+                  job.record.model, upstream.response ? "it answered " + std::to_string(upstream.response->status())
+                                                     : answer.error().message);
     }
-    co_return failure.error;
+}
+
+void Relay::failed(Balancer::Lease& lease, const Job& job) {
+    if (!lease.failed()) return;
+    metrics_.breaker_opened(job.record.model);
+    log::warn("instance {} of {} failed in a row: it gets no requests for a while", lease.instance().text, job.record.model);
 }
 
 // The engine said no. Its reason is passed on in our shape; what is between us and it is not the client's business.
 Task<void> Relay::refuse_upstream_error(Exchange& exchange, Job& job, Upstream& upstream) {
     int status = upstream.response->status();
     const int retry_after = retry_after_of(upstream.response->headers());
-    Refusal failure{status, engine_gone(job.model->name), retry_after};
+    Refusal failure{status, engine_gone(job.record.model), retry_after};
     Result<std::string> body = co_await upstream.response->read_all();
     if (!body && body.error().code == ErrorCode::kCancelled) {
         failure = gone(job, body.error());
     } else if (status == 401 || status == 403 || status < 400) {
         log::error("request {}: instance {} answered {}", exchange.request().id, upstream.lease.instance().text, status);
-        balancer_.suspect(upstream.lease.instance());
+        failed(upstream.lease, job);
         failure.status = 502;
     } else if (body) {
         const Result<json::value> parsed = parse_json(*body);
@@ -176,10 +241,10 @@ Task<void> Relay::relay_whole(Exchange& exchange, Job& job, Upstream& upstream) 
     Result<std::string> body = co_await upstream.response->read_all();
     if (!body) {
         const ErrorCode code = body.error().code;
-        Refusal failure{502, engine_gone(job.model->name), kEngineRetrySeconds};
+        Refusal failure{502, engine_gone(job.record.model), kEngineRetrySeconds};
         if (code == ErrorCode::kCancelled) failure = gone(job, body.error());
-        if (code == ErrorCode::kDeadlineExceeded) failure = Refusal{504, too_slow(job.model->name), 0};
-        if (code != ErrorCode::kCancelled) balancer_.suspect(upstream.lease.instance());
+        if (code == ErrorCode::kDeadlineExceeded) failure = Refusal{504, too_slow(job.record.model), 0};
+        if (code != ErrorCode::kCancelled) failed(upstream.lease, job);
         co_await fail(exchange, job, std::move(failure));
         co_return;
     }
@@ -188,8 +253,8 @@ Task<void> Relay::relay_whole(Exchange& exchange, Job& job, Upstream& upstream) 
     if (!answer) {
         // An error in a 200 is an error; anything else is no answer at all.
         std::optional<Error> error = parsed ? openai::error_of(500, *parsed) : std::nullopt;
-        balancer_.suspect(upstream.lease.instance());
-        Refusal failure{502, error ? *std::move(error) : engine_gone(job.model->name), kEngineRetrySeconds};
+        failed(upstream.lease, job);
+        Refusal failure{502, error ? *std::move(error) : engine_gone(job.record.model), kEngineRetrySeconds};
         co_await fail(exchange, job, std::move(failure));
         co_return;
     }
@@ -199,10 +264,10 @@ Task<void> Relay::relay_whole(Exchange& exchange, Job& job, Upstream& upstream) 
     if (usage) note_usage(job, *usage);
     if (const auto timings = openai::timings_of(fields)) metrics_.timings(job.record.model, *timings);
     job.record.estimated = !usage && job.computes;
+    if (answers_as_another(job)) fields["model"] = job.record.model;
     if (job.translator) {
         *body = json::serialize(job.translator->whole(fields));
-    } else if (job.model->backend != BackendKind::kEngine) {
-        fields["model"] = job.model->name;
+    } else if (answers_as_another(job)) {
         *body = json::serialize(fields);
     }
     meter(exchange, job, 200, exchange.client_gone());
@@ -216,9 +281,10 @@ Task<void> Relay::relay_stream(Exchange& exchange, Job& job, Upstream& upstream)
         Result<std::string> body = co_await upstream.response->read_all();
         const Result<json::value> parsed = body ? parse_json(*body) : Result<json::value>(internal_error(""));
         std::optional<Error> error = parsed ? openai::error_of(500, *parsed) : std::nullopt;
-        balancer_.suspect(upstream.lease.instance());
-        Refusal failure{502, error ? *std::move(error) : engine_gone(job.model->name), kEngineRetrySeconds};
-        if (!body && body.error().code == ErrorCode::kCancelled) failure = gone(job, body.error());
+        const bool cancelled = !body && body.error().code == ErrorCode::kCancelled;
+        Refusal failure{502, error ? *std::move(error) : engine_gone(job.record.model), kEngineRetrySeconds};
+        if (cancelled) failure = gone(job, body.error());
+        else failed(upstream.lease, job);
         co_await fail(exchange, job, std::move(failure));
         co_return;
     }
@@ -227,7 +293,7 @@ Task<void> Relay::relay_stream(Exchange& exchange, Job& job, Upstream& upstream)
     headers.add("cache-control", "no-cache");
     Error broken;
     End end = End::kClientGone;
-    StreamRewriter rewriter({job.model->name, job.model->backend != BackendKind::kEngine, job.wants_usage, job.translator.get()});
+    StreamRewriter rewriter({job.record.model, answers_as_another(job), job.wants_usage, job.translator.get()});
     const bool begun = co_await exchange.start_stream(200, std::move(headers));
     if (begun) end = co_await pump(exchange, job, upstream, rewriter, broken);
     settle_usage(job, rewriter);
@@ -242,7 +308,7 @@ Task<void> Relay::relay_stream(Exchange& exchange, Job& job, Upstream& upstream)
     if (end == End::kBroken) {
         upstream.response->cancel();
         if (!is_clients_doing(broken)) {
-            balancer_.suspect(upstream.lease.instance());
+            failed(upstream.lease, job);
             log::warn("request {}: the stream of instance {} broke: {}", exchange.request().id, upstream.lease.instance().text,
                       log::escape(broken.message, 200));
         }
@@ -269,7 +335,7 @@ Task<Relay::End> Relay::pump(Exchange& exchange, Job& job, Upstream& upstream, S
         Result<std::string> piece = co_await upstream.response->read();
         if (!piece) {
             if (piece.error().code == ErrorCode::kCancelled || exchange.client_gone()) end = End::kClientGone;
-            broken = piece.error().code == ErrorCode::kDeadlineExceeded ? too_slow(job.model->name) : engine_gone(job.model->name);
+            broken = piece.error().code == ErrorCode::kDeadlineExceeded ? too_slow(job.record.model) : engine_gone(job.record.model);
             if (job.live->cancelled() != nullptr && !exchange.client_gone()) {
                 end = End::kBroken;
                 broken = *job.live->cancelled();
@@ -277,14 +343,14 @@ Task<Relay::End> Relay::pump(Exchange& exchange, Job& job, Upstream& upstream, S
             break;
         }
         if (piece->empty()) {  // the end of the body without [DONE]
-            broken = engine_gone(job.model->name);
+            broken = engine_gone(job.record.model);
             break;
         }
         out.clear();
         Result<std::vector<http::SseEvent>> events = reader.feed(*piece);
         Status taken = Ok{};
         if (!events) {
-            taken = engine_gone(job.model->name);
+            taken = engine_gone(job.record.model);
         } else if (events->empty() && piece->front() == ':' && !reader.mid_event()) {
             out = http::kSsePing;  // the engine is busy and says so; so do we
         } else {
@@ -293,7 +359,10 @@ Task<Relay::End> Relay::pump(Exchange& exchange, Job& job, Upstream& upstream, S
                 if (!taken || rewriter.done()) break;
             }
         }
-        if (rewriter.output_events() > job.gaps.events()) note_tokens(job, rewriter);
+        if (rewriter.output_events() > job.gaps.events()) {
+            note_tokens(job, rewriter);
+            upstream.lease.progress(rewriter.output_events());
+        }
         if (!out.empty()) {
             const bool written = co_await exchange.write(out);
             if (!written) {
@@ -368,7 +437,7 @@ void Relay::note_output(Job& job, SteadyTime now) {
     job.output_seen = true;
     const Duration passed = now - job.begun;
     job.record.ttft_ms = milliseconds(passed);
-    metrics_.first_token(job.model->name, std::chrono::duration<double>(passed).count());
+    metrics_.first_token(job.record.model, std::chrono::duration<double>(passed).count());
 }
 
 void Relay::note_usage(Job& job, const openai::Usage& usage) {

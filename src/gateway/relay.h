@@ -3,11 +3,13 @@
 // gateway. Threads: the io thread.
 //
 // Promises: another instance is tried only before the first byte went to the client, and only after connect errors, resets,
-// 502 and 503. A client that left cancels the engine's work at once. What reaches the client is well-formed whatever the
-// engine sends: a broken stream ends in `data: {"error":...}` without [DONE]. The usage record is written before the last
-// byte goes out. A request that somebody cancels (live_requests.h) ends as for a client that left, but the client is told.
+// 502 and 503; the fallback of a route after all of those, after 500, and where a queue is full or a circuit open. A client
+// that left cancels the engine's work at once. What reaches the client is well-formed whatever the engine sends: a broken
+// stream ends in `data: {"error":...}` without [DONE]. The usage record is written before the last byte goes out. A request
+// that somebody cancels (live_requests.h) ends as for a client that left, but the client is told.
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -30,7 +32,8 @@ namespace gantry::gateway {
 // A request that was understood and whose model has instances.
 struct Job {
     std::shared_ptr<const RouteTable> routes;   // keeps `model` alive while the tables are replaced
-    const ModelEntry* model = nullptr;
+    const ModelEntry* model = nullptr;          // who is asked now; record.model is the name that the client asked for
+    std::vector<const ModelEntry*> ways;        // who may be asked, in this order: `model`, and a route's fallback
     std::string target;                         // path at the engine
     std::string body;                           // rebuilt from the allowed fields, include_usage set for streams
     const char* answer_key = "choices";         // what an answer that is not streamed has in any case; null: nothing
@@ -39,6 +42,7 @@ struct Job {
     bool stream = false;
     bool wants_usage = false;                   // the client itself asked for the usage chunk
     std::string trace;                          // traceparent for the engine
+    std::optional<uint32_t> max_tokens;
     SteadyTime begun{};
     UsageRecord record;                         // filled as we learn
     bool output_seen = false;
@@ -66,6 +70,7 @@ private:
     enum class End { kDone, kClientGone, kBroken };
 
     http::Task<Result<Upstream>> connect(http::Exchange& exchange, Job& job, Refusal& failure);
+    http::Task<Result<Upstream>> connect_to_model(http::Exchange& exchange, Job& job, Refusal& failure);
     http::Client::Call call_for(const http::Exchange& exchange, const Job& job, const Target& target) const;
     http::Task<void> refuse_upstream_error(http::Exchange& exchange, Job& job, Upstream& upstream);
     http::Task<void> relay_whole(http::Exchange& exchange, Job& job, Upstream& upstream);
@@ -74,6 +79,7 @@ private:
     void settle_usage(Job& job, const StreamRewriter& rewriter);
     http::Task<void> drain(Upstream& upstream);
     http::Task<void> fail(http::Exchange& exchange, Job& job, Refusal failure);
+    void failed(Balancer::Lease& lease, const Job& job);
     Refusal gone(const Job& job, const Error& cancelled) const;
     void note_output(Job& job, SteadyTime now);
     void note_tokens(Job& job, const StreamRewriter& rewriter);

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include "base/log.h"
+#include "gateway/policies/weighted.h"
 
 namespace gantry::gateway {
 
@@ -27,8 +28,54 @@ Result<const ModelEntry*> resolve(const RouteTable& table, const std::string& na
     return &entry;
 }
 
+Result<std::vector<const ModelEntry*>> resolve_ways(const RouteTable& table, const std::string& name, double uniform) {
+    const auto route = table.routes.find(name);
+    if (route == table.routes.end()) {
+        const Result<const ModelEntry*> entry = resolve(table, name);
+        if (!entry) return entry.error();
+        return std::vector<const ModelEntry*>{*entry};
+    }
+    std::vector<const ModelEntry*> ready;
+    std::vector<uint32_t> weights;
+    for (const RouteTarget& target : route->second.targets) {
+        const auto entry = resolve(table, target.deployment);
+        if (!entry || target.weight == 0) continue;
+        ready.push_back(*entry);
+        weights.push_back(target.weight);
+    }
+    std::vector<const ModelEntry*> ways;
+    if (const auto picked = pick_weighted(weights, uniform)) ways.push_back(ready[*picked]);
+    const auto fallback = resolve(table, route->second.fallback);
+    if (fallback && (ways.empty() || ways.front() != *fallback)) ways.push_back(*fallback);
+    if (!ways.empty()) return ways;
+    return unavailable(fmt::format("The model '{}' is not ready: none of those behind it has a running instance. Try again in a moment.", name),
+                       "no_ready_instance");
+}
+
+ModelEntry shown_as_model(const RouteTable& table, const Route& route) {
+    std::vector<std::string> names;
+    for (const RouteTarget& target : route.targets) names.push_back(target.deployment);
+    names.push_back(route.fallback);
+    ModelEntry shown;
+    shown.not_ready_reason = "none of the deployments behind it has a running instance";
+    bool known = false;
+    for (const std::string& name : names) {
+        const auto found = table.models.find(name);
+        if (found == table.models.end()) continue;
+        const bool ready = !found->second.stopped && !found->second.targets.empty();
+        if (known && !ready) continue;
+        shown = found->second;
+        known = true;
+        if (ready) break;
+    }
+    shown.name = route.name;
+    shown.created_at = route.created_at;
+    return shown;
+}
+
 int retry_after_s(const RouteTable& table, const std::string& name) {
     constexpr int kLoadingRetrySeconds = 2;
+    if (table.routes.contains(name)) return kLoadingRetrySeconds;
     const auto found = table.models.find(name);
     return found == table.models.end() || found->second.stopped ? 0 : kLoadingRetrySeconds;
 }

@@ -2,6 +2,7 @@
 // From a model's name to its entry in the route table. Pure.
 
 #include <string>
+#include <vector>
 
 #include "base/result.h"
 #include "gateway/tables.h"
@@ -10,6 +11,13 @@ namespace gantry::gateway {
 
 // kNotFound "model_not_found", or kUnavailable "no_ready_instance" with the reason; the pointer lives as long as `table`.
 Result<const ModelEntry*> resolve(const RouteTable& table, const std::string& name);
+
+// The same of a public name that may be a route's: who is to be asked, in this order, the second only if the first can't. By weight
+// among the targets that have instances (`uniform`: a random number in [0, 1)), then the fallback. Never empty.
+Result<std::vector<const ModelEntry*>> resolve_ways(const RouteTable& table, const std::string& name, double uniform);
+
+// A route as a model to show: as its first target that is ready, else as its first that exists.
+ModelEntry shown_as_model(const RouteTable& table, const Route& route);
 
 // Seconds for Retry-After when resolve() said kUnavailable; 0: retrying alone won't help (somebody stopped the model).
 int retry_after_s(const RouteTable& table, const std::string& name);

@@ -52,5 +52,50 @@ TEST(Resolve, SaysWhyNot) {
     EXPECT_EQ(retry_after_s(routes, "stopped"), 0);
 }
 
+TEST(ResolveWays, ByWeightAmongThoseThatAreReadyThenTheFallback) {
+    RouteTable routes = table();
+    ModelEntry other = routes.models["org/ready"];
+    other.name = "other";
+    routes.models["other"] = other;
+    const auto names = [&](const std::string& name, double uniform) {
+        std::vector<std::string> out;
+        const auto ways = resolve_ways(routes, name, uniform);
+        if (ways) for (const ModelEntry* way : *ways) out.push_back(way->name);
+        return out;
+    };
+    using Names = std::vector<std::string>;
+    Route route;
+    route.name = "r";
+    route.targets = {{"org/ready", 1}, {"other", 3}, {"loading", 100}, {"gone", 100}};
+    routes.routes["r"] = route;
+    EXPECT_EQ(names("org/ready", 0.5), Names{"org/ready"}) << "a deployment's own name";
+    EXPECT_EQ(names("r", 0.2), Names{"org/ready"});
+    EXPECT_EQ(names("r", 0.3), Names{"other"});
+    routes.routes["r"].fallback = "other";
+    EXPECT_EQ(names("r", 0.2), (Names{"org/ready", "other"}));
+    EXPECT_EQ(names("r", 0.3), Names{"other"}) << "not the same twice";
+    routes.routes["r"].targets = {{"loading", 1}};
+    EXPECT_EQ(names("r", 0.3), Names{"other"});
+    routes.routes["r"].fallback = "stopped";
+    const auto none = resolve_ways(routes, "r", 0.3);
+    ASSERT_FALSE(none.ok());
+    EXPECT_EQ(none.error().reason, "no_ready_instance");
+    EXPECT_GT(retry_after_s(routes, "r"), 0);
+    EXPECT_EQ(resolve_ways(routes, "nobody", 0.3).error().reason, "model_not_found");
+}
+
+TEST(ResolveWays, ARouteIsShownAsWhatIsBehindIt) {
+    const RouteTable routes = table();
+    Route route;
+    route.name = "r";
+    route.targets = {{"gone", 1}, {"loading", 1}, {"org/ready", 1}};
+    EXPECT_EQ(shown_as_model(routes, route).name, "r");
+    EXPECT_EQ(shown_as_model(routes, route).targets.size(), 1u);
+    route.targets.pop_back();
+    EXPECT_EQ(shown_as_model(routes, route).not_ready_reason, "loading (42 %)");
+    route.targets.pop_back();
+    EXPECT_FALSE(shown_as_model(routes, route).not_ready_reason.empty());
+}
+
 }  // namespace
 }  // namespace gantry::gateway

@@ -11,6 +11,7 @@
 #include "domain/deployment.h"
 #include "domain/instance.h"
 #include "domain/model.h"
+#include "domain/route.h"
 #include "domain/user.h"
 
 namespace gantry::gateway {
@@ -25,6 +26,7 @@ struct Target {
     InstanceId instance_id;
     Endpoint endpoint;
     std::string api_key;
+    WallTime since{};                   // it runs: another time is another process
 };
 
 struct ModelEntry {
@@ -41,6 +43,7 @@ struct ModelEntry {
 
 struct RouteTable {
     std::unordered_map<std::string, ModelEntry> models;      // by public name
+    std::unordered_map<std::string, Route> routes{};         // by public name, none of `models`; enabled ones
 };
 
 // The current tables. Threads: set and get from any (atomic shared_ptr: readers keep what they got while it is replaced).

@@ -30,6 +30,7 @@ using boost::system::error_code;
 using Acceptor = asio::basic_socket_acceptor<asio::generic::stream_protocol>;
 
 constexpr int kBacklog = 4096;
+constexpr int kAcceptsPerTurn = 32;
 constexpr size_t kLocalConnections = 64;                    // that only Unix sockets get
 constexpr std::chrono::milliseconds kAcceptPause{100};      // without file descriptors or memory: try again after
 constexpr std::chrono::milliseconds kCutGrace{5'000};       // for handlers to come back after the cut
@@ -73,9 +74,7 @@ std::string peer_name(int fd) {
     return text;
 }
 
-bool is_shortage(const error_code& ec) {
-    return ec.value() == EMFILE || ec.value() == ENFILE || ec.value() == ENOBUFS || ec.value() == ENOMEM;
-}
+bool is_shortage(int error) { return error == EMFILE || error == ENFILE || error == ENOBUFS || error == ENOMEM; }
 
 void tune(int fd) {
     // Both fail on a Unix socket, which needs neither. Tokens must not wait for each other, and a slow reader must not have
@@ -121,6 +120,7 @@ struct Server::State : ServerCore {
     Status start(const std::shared_ptr<State>& self, int fd, int family, const std::string& name,
                  std::shared_ptr<TlsIdentity> tls = nullptr);
     static Task<void> accept_loop(std::shared_ptr<State> self, Listener& listener);
+    static void begin(const std::shared_ptr<State>& self, int fd, Listener& listener);
     void close_listeners();
     void cut_all() {
         const std::vector<ServerConnection*> all(connections.begin(), connections.end());
@@ -166,31 +166,37 @@ Task<void> Server::State::accept_loop(std::shared_ptr<State> self, Listener& lis
             co_await self->changed.wait(std::chrono::seconds(1));
             continue;
         }
-        asio::generic::stream_protocol::socket socket(self->io);
         error_code ec;
-        co_await listener.acceptor.async_accept(socket, asio::redirect_error(asio::use_awaitable, ec));
+        co_await listener.acceptor.async_wait(Acceptor::wait_read, asio::redirect_error(asio::use_awaitable, ec));
         if (self->stopping || !listener.acceptor.is_open()) break;
-        if (ec) {
-            if (is_shortage(ec)) {
-                complain("cannot accept: " + ec.message() + "; trying again");
-                co_await self->changed.wait(kAcceptPause);
+        // Several: while streams keep the loop busy its turns are long, and clients wait at the door.
+        for (int n = 0; n < kAcceptsPerTurn && self->connections.size() < most; ++n) {
+            const int fd = ::accept4(listener.acceptor.native_handle(), nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC);
+            if (fd >= 0) {
+                begin(self, fd, listener);
+                continue;
             }
-            continue;  // what else fails here is the client's having left already
+            const int failed = errno;
+            if (failed == EAGAIN || failed == EWOULDBLOCK) break;
+            if (!is_shortage(failed)) continue;   // what else fails here is the client's having left already
+            complain(std::string("cannot accept: ") + std::strerror(failed) + "; trying again");
+            co_await self->changed.wait(kAcceptPause);
+            break;
         }
-        tune(socket.native_handle());
-        std::string peer = peer_name(socket.native_handle());
-        const int taken = socket.release(ec);   // from Asio's reactor into ours
-        if (ec) continue;
-        auto connection = std::make_unique<ServerConnection>(self, taken, listener.name, std::move(peer), listener.tls);
-        asio::co_spawn(self->io, ServerConnection::run(std::move(connection)), [](const std::exception_ptr& failure) {
-            if (!failure) return;
-            try {
-                std::rethrow_exception(failure);
-            } catch (const std::exception& what) {
-                log::error("http: a connection ended badly: {}", what.what());
-            }
-        });
     }
+}
+
+void Server::State::begin(const std::shared_ptr<State>& self, int fd, Listener& listener) {
+    tune(fd);
+    auto connection = std::make_unique<ServerConnection>(self, fd, listener.name, peer_name(fd), listener.tls);
+    asio::co_spawn(self->io, ServerConnection::run(std::move(connection)), [](const std::exception_ptr& failure) {
+        if (!failure) return;
+        try {
+            std::rethrow_exception(failure);
+        } catch (const std::exception& what) {
+            log::error("http: a connection ended badly: {}", what.what());
+        }
+    });
 }
 
 void Server::State::close_listeners() {

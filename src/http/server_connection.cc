@@ -48,24 +48,25 @@ Response ServerCore::error_response(int status, const std::string& message, cons
     return text_response(status, message + "\n");
 }
 
-Task<void> ServerCore::handle(Exchange& exchange) {
-    Request& request = exchange.request();
-    Router::Match match = router.match(request.method, request.path);
-    request.params = std::move(match.params);
-    co_await run_chain(0, exchange, match.route, match);
+Task<void> ServerCore::handle(Exchange& exchange, Router::Match match) {
+    exchange.request().params = std::move(match.params);
+    const Step first{*this, 0, match};
+    co_await run_chain(first, exchange);
 }
 
-Task<void> ServerCore::run_chain(size_t index, Exchange& exchange, const Route* route, const Router::Match& match) {
-    if (index < middlewares.size()) {
-        const Next next = [this, index, route, &match](Exchange& inner) { return run_chain(index + 1, inner, route, match); };
-        co_await middlewares[index](exchange, route, next);
+Task<void> ServerCore::run_chain(const Step& step, Exchange& exchange) {
+    const Route* const route = step.match.route;
+    if (step.index < middlewares.size()) {
+        const Step inner{*this, step.index + 1, step.match};
+        const Next next = [&inner](Exchange& wrapped) { return inner.core.run_chain(inner, wrapped); };   // one pointer: no memory of its own
+        co_await middlewares[step.index](exchange, route, next);
         co_return;
     }
     if (route != nullptr) {
         co_await route->handler(exchange);
         co_return;
     }
-    co_await exchange.respond(nothing_there(exchange.request(), match));
+    co_await exchange.respond(nothing_there(exchange.request(), step.match));
 }
 
 Response ServerCore::nothing_there(const Request& request, const Router::Match& match) const {
@@ -203,13 +204,13 @@ Task<std::optional<Request>> ServerConnection::read_request(RequestReader& reade
             co_return std::nullopt;
         }
     }
-    const Router::Match match = core_->router.match(reader.request().method, reader.request().path);
-    if (match.route == nullptr && announces_body(reader.request())) {   // a stranger's, for nobody
-        Response nothing = core_->nothing_there(reader.request(), match);
+    match_ = core_->router.match(reader.request().method, reader.request().path);
+    if (match_.route == nullptr && announces_body(reader.request())) {   // a stranger's, for nobody
+        Response nothing = core_->nothing_there(reader.request(), match_);
         co_await turn_away(reader.request(), std::move(nothing));
         co_return std::nullopt;
     }
-    reader.begin_body(body_limit(match.route, reader.request().method));
+    reader.begin_body(body_limit(match_.route, reader.request().method));
     const bool body = co_await read_body(reader);
     if (!body) co_return std::nullopt;
     co_return std::move(reader.request());
@@ -303,7 +304,7 @@ Task<bool> ServerConnection::answer(std::shared_ptr<ServerExchange> exchange) {
     exchange->watch();
     bool threw = false;
     try {
-        co_await core_->handle(*exchange);
+        co_await core_->handle(*exchange, std::move(match_));
     } catch (const std::exception& failure) {
         threw = true;
         log::error("http: {} {} failed ({}): {}", exchange->request().method, log::escape(exchange->request().path, 256),

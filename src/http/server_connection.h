@@ -31,14 +31,20 @@ struct ServerCore {
     Signal changed;  // a connection ended
 
     // Runs the middlewares and what they wrap.
-    Task<void> handle(Exchange& exchange);
+    Task<void> handle(Exchange& exchange, Router::Match match);
     // 404, or 405 with what the path takes.
     Response nothing_there(const Request& request, const Router::Match& match) const;
     // The body of an error of ours in the shape the owner wants; never throws.
     Response error_response(int status, const std::string& message, const std::string& path) const;
 
 private:
-    Task<void> run_chain(size_t index, Exchange& exchange, const Route* route, const Router::Match& match);
+    // How far a request is on its way through the middlewares.
+    struct Step {
+        ServerCore& core;
+        size_t index;
+        const Router::Match& match;
+    };
+    Task<void> run_chain(const Step& step, Exchange& exchange);
 };
 
 class ServerConnection {
@@ -80,6 +86,7 @@ private:
     std::shared_ptr<TlsIdentity> tls_;  // shared with the listener
     bool secure_ = false;               // the handshake is done
     std::string input_;                 // read and not yet parsed; empty and without memory while idle
+    Router::Match match_;               // of the request being read
     ServerExchange* exchange_ = nullptr;
     bool idle_ = true;
     bool linger_ = false;               // something was answered: the client should get it though it still sends

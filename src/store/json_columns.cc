@@ -68,6 +68,12 @@ void visit_change(Change& c, Visit&& visit) {
     visit("to", c.to);
 }
 
+template <class Target, class Visit>
+void visit_target(Target& t, Visit&& visit) {
+    visit("deployment", t.deployment);
+    visit("weight", t.weight);
+}
+
 struct Writer {
     json::object object;
 
@@ -140,6 +146,13 @@ Result<std::string> checked(std::string text) {
     return text;
 }
 
+template <class Visit>
+Result<std::string> object_text(Visit&& visit) {
+    Writer writer;
+    visit(writer);
+    return checked(json::serialize(writer.object));
+}
+
 template <class T, class Visit>
 Result<std::string> list_text(const std::vector<T>& items, Visit&& visit) {
     json::array list;
@@ -149,6 +162,14 @@ Result<std::string> list_text(const std::vector<T>& items, Visit&& visit) {
         list.push_back(std::move(writer.object));
     }
     return checked(json::serialize(list));
+}
+
+template <class Visit>
+bool read_object(const json::value& value, Visit&& visit) {
+    if (!value.is_object()) return false;
+    Reader reader{value.get_object()};
+    visit(reader);
+    return reader.ok;
 }
 
 // False where the column's text is no JSON of the kind that `use` takes.
@@ -163,10 +184,7 @@ void read_list(Columns& columns, std::vector<T>& out, Visit&& visit) {
     read_json(columns, [&](const json::value& value) {
         if (!value.is_array()) return false;
         for (const json::value& item : value.get_array()) {
-            if (!item.is_object()) return false;
-            Reader reader{item.get_object()};
-            visit(out.emplace_back(), reader);
-            if (!reader.ok) return false;
+            if (!read_object(item, [&](Reader& reader) { visit(out.emplace_back(), reader); })) return false;
         }
         return true;
     });
@@ -175,9 +193,7 @@ void read_list(Columns& columns, std::vector<T>& out, Visit&& visit) {
 }  // namespace
 
 Result<std::string> to_json_text(const BackendOptions& options) {
-    Writer writer;
-    visit_options(options, writer);
-    return checked(json::serialize(writer.object));
+    return object_text([&](Writer& writer) { visit_options(options, writer); });
 }
 
 Result<std::string> to_json_text(const std::vector<Device>& devices) {
@@ -188,16 +204,16 @@ Result<std::string> to_json_text(const std::vector<AuditChange>& changes) {
     return list_text(changes, [](const AuditChange& change, Writer& writer) { visit_change(change, writer); });
 }
 
+Result<std::string> to_json_text(const std::vector<RouteTarget>& targets) {
+    return list_text(targets, [](const RouteTarget& target, Writer& writer) { visit_target(target, writer); });
+}
+
 Result<std::string> to_json_text(const ModelMeta& meta) {
-    Writer writer;
-    visit_meta(meta, writer);
-    return checked(json::serialize(writer.object));
+    return object_text([&](Writer& writer) { visit_meta(meta, writer); });
 }
 
 Result<std::string> to_json_text(const Limits& limits) {
-    Writer writer;
-    visit_limits(limits, writer);
-    return checked(json::serialize(writer.object));
+    return object_text([&](Writer& writer) { visit_limits(limits, writer); });
 }
 
 Result<std::string> to_json_text(const std::vector<std::string>& names) {
@@ -205,12 +221,7 @@ Result<std::string> to_json_text(const std::vector<std::string>& names) {
 }
 
 Columns& operator>>(Columns& columns, BackendOptions& out) {
-    read_json(columns, [&](const json::value& value) {
-        if (!value.is_object()) return false;
-        Reader reader{value.get_object()};
-        visit_options(out, reader);
-        return reader.ok;
-    });
+    read_json(columns, [&](const json::value& value) { return read_object(value, [&](Reader& reader) { visit_options(out, reader); }); });
     return columns;
 }
 
@@ -224,23 +235,18 @@ Columns& operator>>(Columns& columns, std::vector<AuditChange>& out) {
     return columns;
 }
 
+Columns& operator>>(Columns& columns, std::vector<RouteTarget>& out) {
+    read_list(columns, out, [](RouteTarget& target, Reader& reader) { visit_target(target, reader); });
+    return columns;
+}
+
 Columns& operator>>(Columns& columns, ModelMeta& out) {
-    read_json(columns, [&](const json::value& value) {
-        if (!value.is_object()) return false;
-        Reader reader{value.get_object()};
-        visit_meta(out, reader);
-        return reader.ok;
-    });
+    read_json(columns, [&](const json::value& value) { return read_object(value, [&](Reader& reader) { visit_meta(out, reader); }); });
     return columns;
 }
 
 Columns& operator>>(Columns& columns, Limits& out) {
-    read_json(columns, [&](const json::value& value) {
-        if (!value.is_object()) return false;
-        Reader reader{value.get_object()};
-        visit_limits(out, reader);
-        return reader.ok;
-    });
+    read_json(columns, [&](const json::value& value) { return read_object(value, [&](Reader& reader) { visit_limits(out, reader); }); });
     return columns;
 }
 

@@ -1,7 +1,7 @@
 #pragma once
-// Columns that hold JSON texts: a deployment's options, a worker's devices, a model's meta, limits, lists of names, what an
-// audit event changed. Keys that are missing keep their
-// default and unknown ones are passed over, so that a field may come or go without a migration.
+// Columns that hold JSON texts: a deployment's options, a route's targets, a worker's devices, a model's meta, limits, lists of
+// names, what an audit event changed. Keys that are missing keep their default and unknown ones are passed over, so that a field
+// may come or go without a migration.
 
 #include <string>
 #include <vector>
@@ -11,6 +11,7 @@
 #include "domain/deployment.h"
 #include "domain/device.h"
 #include "domain/model.h"
+#include "domain/route.h"
 #include "domain/user.h"
 #include "store/statement.h"
 
@@ -20,13 +21,28 @@ namespace gantry::store {
 Result<std::string> to_json_text(const BackendOptions& options);
 Result<std::string> to_json_text(const std::vector<Device>& devices);
 Result<std::string> to_json_text(const ModelMeta& meta);
+Result<std::string> to_json_text(const std::vector<RouteTarget>& targets);
 Result<std::string> to_json_text(const Limits& limits);
 Result<std::string> to_json_text(const std::vector<std::string>& names);
 Result<std::string> to_json_text(const std::vector<AuditChange>& changes);
 
+// The columns that keys and users share.
+struct UseTexts {
+    std::string limits, models;
+};
+template <class KeyOrUser>
+Result<UseTexts> use_texts(const KeyOrUser& of) {
+    auto limits = to_json_text(of.limits);
+    if (!limits) return limits.error();
+    auto models = to_json_text(of.models);
+    if (!models) return models.error();
+    return UseTexts{*std::move(limits), *std::move(models)};
+}
+
 Columns& operator>>(Columns& columns, BackendOptions& out);
 Columns& operator>>(Columns& columns, std::vector<Device>& out);
 Columns& operator>>(Columns& columns, ModelMeta& out);
+Columns& operator>>(Columns& columns, std::vector<RouteTarget>& out);
 Columns& operator>>(Columns& columns, Limits& out);
 Columns& operator>>(Columns& columns, std::vector<std::string>& out);
 Columns& operator>>(Columns& columns, std::vector<AuditChange>& out);

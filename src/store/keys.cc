@@ -36,12 +36,11 @@ void read(Columns& columns, ApiKey& k) {
 
 Status SqliteStore::create_key(const ApiKey& key) {
     const ApiKey& k = key;
-    const auto limits = to_json_text(k.limits);
-    const auto models = to_json_text(k.models);
-    if (!limits || !models) return limits ? models.error() : limits.error();
+    const auto use = use_texts(k);
+    if (!use) return use.error();
     return change([&](Connection& db) -> Status {
         auto done = db.run("INSERT INTO keys VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", k.id, k.user_id, k.name, k.public_id,
-                           k.secret_digest, k.expires_at, k.disabled, k.version, k.created_at, *limits, *models,
+                           k.secret_digest, k.expires_at, k.disabled, k.version, k.created_at, use->limits, use->models,
                            to_text(k.scopes));
         if (!done) {
             return explain(std::move(done).error(),
@@ -54,14 +53,13 @@ Status SqliteStore::create_key(const ApiKey& key) {
 
 Status SqliteStore::update_key(const ApiKey& key, int64_t expected_version) {
     const ApiKey& k = key;
-    const auto limits = to_json_text(k.limits);
-    const auto models = to_json_text(k.models);
-    if (!limits || !models) return limits ? models.error() : limits.error();
+    const auto use = use_texts(k);
+    if (!use) return use.error();
     return change([&](Connection& db) -> Status {
         auto changed = db.run(
             "UPDATE keys SET name = ?, expires_at = ?, disabled = ?, limits = ?, models = ?, scopes = ?, version = ? "
             "WHERE id = ? AND version = ?",
-            k.name, k.expires_at, k.disabled, *limits, *models, to_text(k.scopes), k.version, k.id, expected_version);
+            k.name, k.expires_at, k.disabled, use->limits, use->models, to_text(k.scopes), k.version, k.id, expected_version);
         if (!changed) return std::move(changed).error();
         if (*changed == 1) return Ok{};
         return missing_or_stale(db, "SELECT version FROM keys WHERE id = ?", "key", k.id.text, expected_version);

@@ -63,7 +63,9 @@ Result<Snapshot> SqliteStore::snapshot() {
         if (!workers) return std::move(workers).error();
         auto models = all_models(db);
         if (!models) return std::move(models).error();
-        return Snapshot{std::move(*deployments), std::move(*instances), std::move(*workers), std::move(*models)};
+        auto routes = all_routes(db);
+        if (!routes) return std::move(routes).error();
+        return Snapshot{std::move(*deployments), std::move(*instances), std::move(*workers), std::move(*models), std::move(*routes)};
     });
 }
 

@@ -1,6 +1,6 @@
 #pragma once
 // The Store on SQLite. Each table's functions are in the file of its name: deployments.cc, instances.cc, workers.cc,
-// models.cc, users.cc, keys.cc, sessions.cc, usage.cc, usage_hours.cc, audit.cc,
+// models.cc, routes.cc, users.cc, keys.cc, sessions.cc, usage.cc, usage_hours.cc, audit.cc,
 // settings.cc; opening, closing and backup in sqlite_store.cc, backup.cc.
 
 #include <memory>
@@ -53,6 +53,13 @@ public:
     Result<Model> model_by_name(const std::string& name) override;
     Result<Model> model_by_source(const std::string& source) override;
     Result<Page<Model>> models(const PageRequest& page) override;
+
+    Status create_route(const Route& route) override;
+    Status update_route(const Route& route, int64_t expected_version) override;
+    Status delete_route(const RouteId& id) override;
+    Result<Route> route(const RouteId& id) override;
+    Result<Route> route_by_name(const std::string& name) override;
+    Result<Page<Route>> routes(const PageRequest& page) override;
 
     Status create_user(const User& user) override;
     Status create_user(const User& user, const Identity& identity) override;

@@ -13,8 +13,12 @@ Result<std::vector<Deployment>> all_deployments(Connection& db);
 Result<std::vector<Instance>> all_instances(Connection& db);
 Result<std::vector<Worker>> all_workers(Connection& db);
 Result<std::vector<Model>> all_models(Connection& db);
+Result<std::vector<Route>> all_routes(Connection& db);
 Result<std::vector<User>> all_users(Connection& db);
 Result<std::vector<ApiKey>> all_keys(Connection& db);
 Result<std::vector<Session>> all_sessions(Connection& db);
+
+// kConflict where a route has this name.
+Status check_no_route(Connection& db, const std::string& name);
 
 }  // namespace gantry::store

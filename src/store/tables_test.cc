@@ -302,6 +302,46 @@ TEST_F(Tables, ModelKeepsEveryFieldAndStaysWhileDeployed) {
     EXPECT_CODE(store_->delete_model(m.id), ErrorCode::kNotFound);
 }
 
+TEST_F(Tables, RouteKeepsEveryFieldAndItsNameIsNoDeployments) {
+    Route r;
+    r.id = RouteId("rte_1");
+    r.name = "public";
+    r.targets = {{"a", 3}, {"b", 0}};
+    r.fallback = "c";
+    r.disabled = true;
+    r.created_at = from_unix_ms(1'700'000'000'000);
+    r.updated_at = from_unix_ms(1'700'000'000'001);
+    EXPECT_OK(store_->create_route(r));
+    for (const auto& got : {store_->route(r.id), store_->route_by_name("public"), Result<Route>(store_->snapshot()->routes.at(0))}) {
+        ASSERT_TRUE(got.ok());
+        EXPECT_EQ(got->id, r.id);
+        EXPECT_EQ(got->name, "public");
+        EXPECT_EQ(got->targets, r.targets);
+        EXPECT_EQ(got->fallback, "c");
+        EXPECT_TRUE(got->disabled);
+        EXPECT_EQ(got->version, 1);
+        EXPECT_EQ(got->created_at, r.created_at);
+        EXPECT_EQ(got->updated_at, r.updated_at);
+    }
+    const Status taken = store_->create_deployment(a_deployment("public"));
+    EXPECT_CODE(taken, ErrorCode::kConflict);
+    EXPECT_EQ(taken.error().param, "name");
+    EXPECT_OK(store_->create_deployment(a_deployment("d")));
+    Route other = r;
+    other.id = RouteId("rte_2");
+    EXPECT_CODE(store_->create_route(other), ErrorCode::kConflict);
+    other.name = "d";
+    EXPECT_CODE(store_->create_route(other), ErrorCode::kConflict);
+    r.targets = {{"d", 1}};
+    r.version = 2;
+    EXPECT_OK(store_->update_route(r, 1));
+    EXPECT_CODE(store_->update_route(r, 1), ErrorCode::kConflict);
+    EXPECT_EQ(store_->routes({})->items.at(0).targets, r.targets);
+    EXPECT_OK(store_->delete_route(r.id));
+    EXPECT_CODE(store_->delete_route(r.id), ErrorCode::kNotFound);
+    EXPECT_OK(store_->create_deployment(a_deployment("public")));
+}
+
 TEST_F(Tables, TheLastAdminStays) {
     User root = a_user("root", Role::kAdmin);
     User second = a_user("second", Role::kAdmin);

@@ -27,11 +27,10 @@ Error explain_name(Error error, const User& user) {
 }
 
 Status insert(Connection& db, const User& u) {
-    const auto limits = to_json_text(u.limits);
-    const auto models = to_json_text(u.models);
-    if (!limits || !models) return limits ? models.error() : limits.error();
+    const auto use = use_texts(u);
+    if (!use) return use.error();
     auto done = db.run("INSERT INTO users VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", u.id, u.name, u.role, u.password_hash,
-                       u.must_change_password, u.disabled, u.version, u.created_at, u.updated_at, *limits, *models);
+                       u.must_change_password, u.disabled, u.version, u.created_at, u.updated_at, use->limits, use->models);
     if (!done) return explain_name(std::move(done).error(), u);
     return Ok{};
 }
@@ -84,15 +83,14 @@ Result<User> SqliteStore::user_by_identity(const Identity& identity) {
 
 Status SqliteStore::update_user(const User& user, int64_t expected_version) {
     const User& u = user;
-    const auto limits = to_json_text(u.limits);
-    const auto models = to_json_text(u.models);
-    if (!limits || !models) return limits ? models.error() : limits.error();
+    const auto use = use_texts(u);
+    if (!use) return use.error();
     return change([&](Connection& db) {
         return keeping_an_admin(db, [&]() -> Status {
             auto changed = db.run(
                 "UPDATE users SET name = ?, role = ?, password_hash = ?, must_change_password = ?, disabled = ?, "
                 "limits = ?, models = ?, version = ?, updated_at = ? WHERE id = ? AND version = ?",
-                u.name, u.role, u.password_hash, u.must_change_password, u.disabled, *limits, *models, u.version, u.updated_at,
+                u.name, u.role, u.password_hash, u.must_change_password, u.disabled, use->limits, use->models, u.version, u.updated_at,
                 u.id, expected_version);
             if (!changed) return explain_name(std::move(changed).error(), u);
             if (*changed == 1) return Ok{};

@@ -192,13 +192,18 @@ def fresh_server(tmp_path):
     server.stop()
 
 
+def serving_smollm2(folder):
+    """For fixtures: a server of one's own with SmolLM2 deployed as `smollm2`."""
+    own = Server(folder / "data").start()
+    own.deploy("smollm2")
+    yield own
+    own.stop()
+
+
 @pytest.fixture(scope="session")
 def server(tmp_path_factory):
     """One server with SmolLM2 deployed as `smollm2`, shared by tests that don't harm it."""
-    shared = Server(tmp_path_factory.mktemp("shared") / "data").start()
-    shared.deploy("smollm2")
-    yield shared
-    shared.stop()
+    yield from serving_smollm2(tmp_path_factory.mktemp("shared"))
 
 
 @pytest.fixture(scope="session")

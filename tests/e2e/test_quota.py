@@ -8,7 +8,7 @@ import httpx
 import openai
 import pytest
 
-from conftest import Server, until
+from conftest import serving_smollm2, until
 
 PROMPT = [{"role": "user", "content": "Say hi."}]
 
@@ -136,10 +136,7 @@ def test_scopes(make_key, server):
 @pytest.fixture(scope="module")
 def strict_server(tmp_path_factory):
     """One of its own: whoever is refused so often is throttled for a while, and other tests come from the same address."""
-    own = Server(tmp_path_factory.mktemp("strict") / "data").start()
-    own.deploy("smollm2")
-    yield own
-    own.stop()
+    yield from serving_smollm2(tmp_path_factory.mktemp("strict"))
 
 
 REVOCATIONS = {

@@ -131,7 +131,7 @@ def test_the_embedded_engine_goes_on_serving(server):
 
 
 def test_completions_are_held_to_a_schema_too(server):
-    schema = {"type": "object", "properties": {"n": {"type": "integer"}}, "required": ["n"], "additionalProperties": False}
+    schema = {"type": "object", "properties": {"n": {"type": "integer", "minimum": 0, "maximum": 99}}, "required": ["n"], "additionalProperties": False}
     answer = server.openai().completions.create(
         model="smollm2", prompt="A number as JSON:", max_tokens=40, temperature=0,
         extra_body={"response_format": {"type": "json_schema", "json_schema": {"name": "n", "schema": schema}}})

@@ -8,17 +8,14 @@ import sqlite3
 import httpx
 import pytest
 
-from conftest import Server, until
+from conftest import serving_smollm2, until
 
 PROMPT = [{"role": "user", "content": "Complete the sentence: The capital of France is"}]
 
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory):
-    own = Server(tmp_path_factory.mktemp("usage") / "data").start()
-    own.deploy("smollm2")
-    yield own
-    own.stop()
+    yield from serving_smollm2(tmp_path_factory.mktemp("usage"))
 
 
 def add_user(server, name, key_name="key"):

@@ -166,6 +166,7 @@ void add_log_routes(http::Router& router, ApiContext& api);
 void add_worker_routes(http::Router& router, ApiContext& api);
 void add_device_routes(http::Router& router, ApiContext& api);
 void add_model_routes(http::Router& router, ApiContext& api);
+void add_route_routes(http::Router& router, ApiContext& api);
 void add_user_routes(http::Router& router, ApiContext& api);
 void add_key_routes(http::Router& router, ApiContext& api);
 void add_usage_routes(http::Router& router, ApiContext& api);

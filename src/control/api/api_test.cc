@@ -122,6 +122,34 @@ TEST_F(ApiTest, bodies_are_no_larger_than_they_need_be) {
     EXPECT_EQ(plane_.ask("POST", "/api/v1/deployments", padded((1 << 20) + 1)).status, 413);
 }
 
+TEST_F(ApiTest, routes_are_made_edited_and_gone) {
+    ASSERT_EQ(deploy("a").status, 201);
+    ASSERT_EQ(deploy("b").status, 201);
+    const Reply made = plane_.ask("POST", "/api/v1/routes", R"({"name":"org/r","targets":[{"deployment":"a","weight":9},{"deployment":"b"}]})");
+    ASSERT_EQ(made.status, 201) << made.text;
+    EXPECT_EQ(plane_.tables().routes()->routes.at("org/r").targets.at(0).weight, 9u);
+    EXPECT_THAT(made.text, HasSubstr(R"("fallback":null)"));
+    EXPECT_EQ(plane_.ask("POST", "/api/v1/routes", R"({"name":"a","targets":[{"deployment":"b"}]})").status, 409) << "a deployment's name";
+    EXPECT_EQ(plane_.ask("POST", "/api/v1/routes", R"({"name":"org/r","targets":[{"deployment":"b"}]})").status, 409);
+    const Reply taken = deploy("org/r");
+    EXPECT_EQ(taken.status, 409);
+    EXPECT_THAT(taken.text, HasSubstr("route"));
+    for (const char* bad : {R"({"name":"x","targets":[]})", R"({"name":"x","targets":[{"deployment":"none"}]})", R"({"name":"x","targets":[1]})",
+                            R"({"name":"x","targets":[{"deployment":"a","weight":-1}]})", R"({"name":"x","targets":[{"deployment":"a"}],"fallback":"none"})",
+                            R"({"name":"../x","targets":[{"deployment":"a"}]})"}) {
+        EXPECT_EQ(plane_.ask("POST", "/api/v1/routes", bad).status, 400) << bad;
+    }
+    const Reply edited = plane_.ask("PATCH", "/api/v1/routes/org%2Fr", R"({"fallback":"b","disabled":true,"version":1})");
+    EXPECT_EQ(edited.status, 200) << edited.text;
+    EXPECT_EQ(edited.string("/fallback"), "b");
+    EXPECT_FALSE(plane_.tables().routes()->routes.contains("org/r")) << "disabled";
+    EXPECT_EQ(plane_.ask("PATCH", "/api/v1/routes/org%2Fr", R"({"disabled":false,"version":1})").status, 409);
+    EXPECT_THAT(plane_.get("/api/v1/audit?kind=route").text, HasSubstr("disabled"));
+    EXPECT_EQ(plane_.ask("DELETE", "/api/v1/routes/org%2Fr").status, 204);
+    EXPECT_EQ(plane_.get("/api/v1/routes/org%2Fr").status, 404);
+    EXPECT_EQ(deploy("org/r").status, 201);
+}
+
 TEST_F(ApiTest, deployments_by_name_with_slashes_and_versions) {
     const Reply made = deploy("org/model");
     ASSERT_EQ(made.status, 201) << made.text;

@@ -46,6 +46,7 @@ std::optional<json::object> read_object(ApiContext& api, const std::string& kind
     };
     if (kind == "user") return shown(find_user(api.store, id));
     if (kind == "model") return shown(find_model(api.store, id));
+    if (kind == "route") return shown(find_route(api.store, id));
     if (kind == "worker") return shown(find_worker(api, id));
     if (kind == "deployment") {
         const auto found = find_deployment(api.store, id);

@@ -56,7 +56,7 @@ Result<Answer> create(ApiContext& api, const Call& call) {
     d.created_at = d.updated_at = api.clock.wall();
     GANTRY_TRY(check_options(d));
     if (Status status = api.store.create_deployment(d); !status) {
-        if (status.error().code != ErrorCode::kConflict) return status.error();
+        if (status.error().code != ErrorCode::kConflict || api.store.route_by_name(d.name)) return status.error();
         return conflict(fmt::format("there is a deployment named \"{}\" already: edit that one, or take another name", d.name));
     }
     log::info("{}: deployed by {}", d.name, call.who->user_name);

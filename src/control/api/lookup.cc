@@ -42,6 +42,11 @@ Result<Model> find_model(store::Store& store, const std::string& text) {
         "model", text, [&] { return store.model(ModelId(text)); }, [&] { return store.model_by_name(text); });
 }
 
+Result<Route> find_route(store::Store& store, const std::string& text) {
+    return find<Route>(
+        "route", text, [&] { return store.route(RouteId(text)); }, [&] { return store.route_by_name(text); });
+}
+
 Result<User> find_user(store::Store& store, const std::string& text) {
     return find<User>(
         "user", text, [&] { return store.user(UserId(text)); }, [&] { return store.user_by_name(text); });

@@ -74,6 +74,9 @@ TEST(openapi, objects_have_exactly_the_schemas_fields) {
     json::object new_key = management::to_json(ApiKey{}, "");
     new_key["secret"] = "";
     const json::object deployment = management::to_json(Deployment{}, management::DeploymentStatus{});
+    Route with_target;
+    with_target.targets.resize(1);
+    const json::object route = management::to_json(with_target);
     AuditEvent event;
     event.changes.resize(1);
     const std::map<std::string, json::object> objects = {
@@ -85,6 +88,8 @@ TEST(openapi, objects_have_exactly_the_schemas_fields) {
         {"Device", management::to_json(WorkerId{}, "", Device{})},
         {"Model", management::to_json(Model{})},
         {"ModelMeta", management::to_json(Model{}).at("meta").as_object()},
+        {"Route", route},
+        {"RouteTarget", route.at("targets").at(0).as_object()},
         {"User", management::to_json(User{})},
         {"Key", management::to_json(ApiKey{}, "")},
         {"NewKey", new_key},
@@ -111,7 +116,7 @@ json::value example(const std::string& name, const json::value& property) {
         {"name", "a"},        {"source", "file:/m"},      {"backend", "engine"},    {"role", "user"},
         {"password", "12345678"}, {"new_password", "12345678"}, {"expires_at", "2030-01-01T00:00:00Z"}, {"health_path", "/h"},
         {"scopes", json::array{"inference"}}, {"requests_per_minute", 1}, {"tokens_per_minute", 1}, {"concurrent_requests", 1},
-        {"tokens_per_month", nullptr}};
+        {"tokens_per_month", nullptr}, {"targets", json::array{json::object{{"deployment", "a"}}}}, {"fallback", nullptr}};
     if (const auto found = known.find(name); found != known.end()) return found->second;
     const auto& fields = property.as_object();
     if (fields.contains("$ref")) return json::object{};
@@ -133,6 +138,10 @@ TEST(openapi, bodies_take_exactly_the_schemas_fields) {
         {"WorkerPatch", [&](std::string_view b) { return outcome(management::parse_worker_patch(b)); }},
         {"ModelCreate", [&](std::string_view b) { return outcome(management::parse_model_create(b)); }},
         {"ModelPatch", [&](std::string_view b) { return outcome(management::parse_model_patch(b)); }},
+        {"RouteCreate", [&](std::string_view b) { return outcome(management::parse_route_create(b)); }},
+        {"RoutePatch", [&](std::string_view b) { return outcome(management::parse_route_patch(b)); }},
+        {"RouteTargetInput",
+         [&](std::string_view b) { return outcome(management::parse_route_patch(R"({"targets":[)" + std::string(b) + "]}")); }},
         {"UserCreate", [&](std::string_view b) { return outcome(management::parse_user_create(b)); }},
         {"UserPatch", [&](std::string_view b) { return outcome(management::parse_user_patch(b)); }},
         {"KeyCreate", [&](std::string_view b) { return outcome(management::parse_key_create(b)); }},

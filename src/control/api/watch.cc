@@ -21,7 +21,7 @@ Result<std::set<std::string>> wanted_kinds(const http::Request& request) {
         const std::string kind(rest.substr(0, comma));
         rest = comma == std::string_view::npos ? std::string_view{} : rest.substr(comma + 1);
         if (std::find(std::begin(kWatchKinds), std::end(kWatchKinds), kind) == std::end(kWatchKinds)) {
-            return invalid_argument("\"kinds\" must be some of deployments,instances,workers,models, with commas between",
+            return invalid_argument("\"kinds\" must be some of deployments,instances,workers,models,routes, with commas between",
                                     "kinds");
         }
         kinds.insert(kind);

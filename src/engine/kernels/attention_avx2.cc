@@ -2,7 +2,6 @@
 #define GANTRY_ATTEND attend_avx2
 namespace gantry::engine::kernels {
 namespace {
-constexpr unsigned kScoreCells = 8;
 constexpr unsigned kValueQueries = 3;
 constexpr unsigned kValueVecs = 4;
 }  // namespace

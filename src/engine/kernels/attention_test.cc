@@ -182,8 +182,8 @@ TEST_P(AttentionTest, IsTheDefinition) {
 
 class OwnAttentionTest : public AttentionTest {};
 
-// A token's row comes out the same bit for bit alone (its prompt cached), as the last of a prompt, and before a stream's guesses:
-// the seed of a request repeats.
+// A token's row comes out the same bit for bit alone (its prompt cached), wherever in a piece of a prompt, and before a stream's
+// guesses: the seed of a request repeats.
 TEST_P(OwnAttentionTest, ARowRoundsTheSameHoweverManyAreBesideIt) {
     constexpr uint32_t kLength = 77;
     for (const uint32_t heads : {9u, 14u, 71u}) {
@@ -207,6 +207,7 @@ TEST_P(OwnAttentionTest, ARowRoundsTheSameHoweverManyAreBesideIt) {
         }
         for (const uint32_t beside : {1u, 15u, 16u, 31u, 32u, 76u}) {
             EXPECT_EQ(row_of(beside, 0), alone) << heads << " heads, the last of " << beside + 1;
+            EXPECT_EQ(row_of(beside, 5), alone) << heads << " heads, the last but 5 of " << beside + 6;
         }
     }
 }

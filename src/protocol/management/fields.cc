@@ -60,6 +60,13 @@ std::optional<std::string> FieldReader::string(std::string_view name, size_t byt
     return std::string(text->data(), text->size());
 }
 
+const json::array* FieldReader::array(std::string_view name) {
+    const json::value* value = find(name);
+    if (value == nullptr) return nullptr;
+    if (!value->is_array()) fail(name, fmt::format("\"{}\" must be a list", full_name(name)));
+    return value->if_array();
+}
+
 std::optional<bool> FieldReader::boolean(std::string_view name) {
     const json::value* value = find(name);
     if (value == nullptr) return std::nullopt;

@@ -28,6 +28,7 @@ public:
     std::optional<std::map<std::string, std::string>> string_map(std::string_view name, size_t count_max, size_t bytes_max);
     std::optional<WallTime> time(std::string_view name);   // RFC 3339 in UTC, "2026-12-31T23:59:59Z"
     const json::object* object(std::string_view name);     // null: absent or a problem
+    const json::array* array(std::string_view name);       // the same
     bool is_null(std::string_view name);                   // present and null
 
     void require(std::string_view name);                   // absent or null: a problem

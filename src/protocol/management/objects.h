@@ -14,6 +14,7 @@
 #include "domain/instance.h"
 #include "domain/model.h"
 #include "domain/request.h"
+#include "domain/route.h"
 #include "domain/usage.h"
 #include "domain/user.h"
 #include "domain/worker.h"
@@ -32,6 +33,7 @@ json::object to_json(const Instance& instance, const std::string& deployment_nam
 json::object to_json(const Worker& worker);
 json::object to_json(const WorkerId& worker, const std::string& worker_name, const Device& device);
 json::object to_json(const Model& model);
+json::object to_json(const Route& route);
 json::object to_json(const User& user);
 json::object to_json(const ApiKey& key, const std::string& user_name);
 
@@ -113,6 +115,17 @@ struct ModelInput {
 };
 Result<ModelInput> parse_model_create(std::string_view body);
 Result<ModelInput> parse_model_patch(std::string_view body);
+
+struct RouteInput {
+    std::optional<std::string> name;
+    std::optional<std::vector<RouteTarget>> targets;
+    std::optional<std::string> fallback;   // empty, or null in the body: none
+    std::optional<bool> disabled;
+    std::optional<int64_t> version;
+    void apply_to(Route& route) const;
+};
+Result<RouteInput> parse_route_create(std::string_view body);
+Result<RouteInput> parse_route_patch(std::string_view body);
 
 // Of the fields given, each a limit or, from null, none.
 struct LimitsInput {

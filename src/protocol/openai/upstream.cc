@@ -162,6 +162,20 @@ bool wants_usage(const json::object& body) {
     return options != nullptr && true_at(*options, "include_usage");
 }
 
+std::optional<uint32_t> max_tokens_of(const json::object& body) {
+    for (const char* key : {"max_completion_tokens", "max_tokens"}) {
+        const json::value* value = find(body, key);
+        if (value == nullptr) {
+            continue;
+        }
+        Result<int64_t> tokens = as_integer(*value, key, 0, std::numeric_limits<uint32_t>::max());
+        if (tokens) {
+            return static_cast<uint32_t>(*tokens);
+        }
+    }
+    return std::nullopt;
+}
+
 void ask_for_usage(json::object& body) {
     GANTRY_ASSERT(wants_stream(body), "usage chunks are for streams");
     json::value& options = body["stream_options"];

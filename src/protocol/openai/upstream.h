@@ -30,6 +30,8 @@ json::object forward_body(json::object original, std::span<const std::string_vie
 // Whether `stream` is true, and whether the client itself asked for the usage chunk.
 bool wants_stream(const json::object& body);
 bool wants_usage(const json::object& body);
+// The most that may be written: `max_completion_tokens`, else `max_tokens`; nullopt: neither is a number from 0 on.
+std::optional<uint32_t> max_tokens_of(const json::object& body);
 // Sets stream_options.include_usage. REQUIRES: wants_stream(body).
 void ask_for_usage(json::object& body);
 

@@ -1,0 +1,195 @@
+// `gantry routes`: public names that stand for several deployments.
+
+#include <fmt/format.h>
+
+#include <CLI/CLI.hpp>
+#include <charconv>
+
+#include "cli/client.h"
+#include "cli/output.h"
+#include "cli/words.h"
+
+namespace gantry::cli {
+namespace {
+
+struct Options {
+    std::string name;
+    std::vector<std::string> targets;
+    std::string fallback;
+    bool disable = false;
+    bool enable = false;
+    std::vector<std::string> names;
+};
+
+std::string targets_text(const json::object& route) {
+    std::string text;
+    const json::value* targets = route.if_contains("targets");
+    if (targets == nullptr || !targets->is_array()) {
+        return text;
+    }
+    for (const json::value& item : targets->get_array()) {
+        const json::object& target = item.get_object();
+        const json::value* weight = target.if_contains("weight");
+        text += fmt::format("{}{}={}", text.empty() ? "" : " ", text_at(target, "deployment"),
+                            weight != nullptr ? json::serialize(*weight) : "1");
+    }
+    return text;
+}
+
+// "DEPLOYMENT" or "DEPLOYMENT=WEIGHT".
+Result<json::object> parse_target(const std::string& text) {
+    const size_t mark = text.rfind('=');
+    uint32_t weight = 1;
+    if (mark != std::string::npos) {
+        const char* const end = text.data() + text.size();
+        const auto [at, failure] = std::from_chars(text.data() + mark + 1, end, weight);
+        if (failure != std::errc() || at != end) {
+            return invalid_argument(fmt::format("\"{}\": a target is a deployment, or DEPLOYMENT=WEIGHT with a whole number", text));
+        }
+    }
+    return json::object{{"deployment", text.substr(0, mark)}, {"weight", weight}};
+}
+
+Status put_route(const Options& options, json::object& body) {
+    json::array targets;
+    for (const std::string& text : options.targets) {
+        Result<json::object> target = parse_target(text);
+        if (!target) {
+            return target.error();
+        }
+        targets.emplace_back(*std::move(target));
+    }
+    if (!targets.empty()) {
+        body["targets"] = std::move(targets);
+    }
+    if (!options.fallback.empty()) {
+        body["fallback"] = options.fallback == "none" ? json::value(nullptr) : json::value(options.fallback);
+    }
+    if (options.disable || options.enable) {
+        body["disabled"] = options.disable;
+    }
+    return Ok{};
+}
+
+int list_routes(const Context& context) {
+    const Result<ApiClient> client = ApiClient::connect(context);
+    if (!client) {
+        return fail(client.error());
+    }
+    const Result<json::array> routes = client->list("/api/v1/routes");
+    if (!routes) {
+        return fail(routes.error());
+    }
+    Table table({"NAME", "TARGETS", "FALLBACK", "STATE", "CREATED"});
+    for (const json::value& item : *routes) {
+        const json::object& route = item.get_object();
+        const std::string fallback = text_at(route, "fallback");
+        table.add({text_at(route, "name"), targets_text(route), fallback.empty() ? "none" : fallback,
+                   flag_at(route, "disabled") ? "disabled" : "enabled", text_at(route, "created_at")});
+    }
+    return print_list(context, *routes, "name", table, "no routes; `gantry routes create NAME --target DEPLOYMENT` makes one");
+}
+
+int send(const Context& context, const char* method, const std::string& path, const json::object& body, const char* done) {
+    const Result<ApiClient> client = ApiClient::connect(context);
+    if (!client) {
+        return fail(client.error());
+    }
+    const Result<json::value> answer = client->call(method, path, body);
+    if (!answer || !answer->is_object()) {
+        return answer ? fail(std::string("the server's answer holds no route")) : fail(answer.error());
+    }
+    const json::object& route = answer->get_object();
+    if (context.json) {
+        print(json::serialize(route) + "\n");
+    } else if (!context.quiet) {
+        note(fmt::format("{} {}: {}", printable(text_at(route, "name")), done, printable(targets_text(route))));
+    }
+    return flushed(kDone);
+}
+
+int create_route(const Context& context, const Options& options) {
+    json::object body;
+    body["name"] = options.name;
+    if (const Status put = put_route(options, body); !put) {
+        fail(put.error());
+        return kWrongUsage;
+    }
+    return send(context, "POST", "/api/v1/routes", body, "is made");
+}
+
+int edit_route(const Context& context, const Options& options) {
+    json::object body;
+    if (const Status put = put_route(options, body); !put) {
+        fail(put.error());
+        return kWrongUsage;
+    }
+    if (body.empty()) {
+        fail("nothing to change; `gantry routes edit --help` lists what can be");
+        return kWrongUsage;
+    }
+    return send(context, "PATCH", "/api/v1/routes/" + encode_segment(options.name), body, "is changed, in force from now on");
+}
+
+int remove_routes(const Context& context, const Options& options) {
+    const Result<ApiClient> client = ApiClient::connect(context);
+    if (!client) {
+        return fail(client.error());
+    }
+    int status = kDone;
+    for (const std::string& name : options.names) {
+        const Result<json::value> removed = client->call("DELETE", "/api/v1/routes/" + encode_segment(name));
+        if (!removed) {
+            status = fail(removed.error());
+        } else if (!context.quiet) {
+            note(fmt::format("{} is removed; its deployments stay", printable(name)));
+        }
+    }
+    return status;
+}
+
+CLI::Option* add_route_options(CLI::App& verb, Context& context, Options& options) {
+    verb.add_option("--fallback", options.fallback, "the deployment that takes over when a target can't answer; none: none")->type_name("NAME");
+    verb.add_flag("--json", context.json, "print the route as JSON");
+    return verb.add_option("--target", options.targets, "a deployment, with its share of the requests; may be repeated")
+        ->take_all()
+        ->allow_extra_args(false)
+        ->type_name("NAME[=WEIGHT]");
+}
+
+}  // namespace
+
+void add_routes(CLI::App& app, Context& context) {
+    CLI::App* verb = app.add_subcommand("routes", "list, create, edit and remove routes: public names for several deployments");
+    verb->require_subcommand(1);
+    Options& options = context.own<Options>();
+
+    CLI::App* list = verb->add_subcommand("list", "list routes")->alias("ls");
+    add_client_options(*list, context);
+    add_list_options(*list, context);
+    list->callback([&context] { context.action = [&context] { return list_routes(context); }; });
+
+    CLI::App* create = verb->add_subcommand("create", "make a route");
+    create->add_option("NAME", options.name, "what clients ask for")->required();
+    add_route_options(*create, context, options)->required();
+    create->add_flag("-q,--quiet", context.quiet, "no chatter");
+    add_client_options(*create, context);
+    create->callback([&context, &options] { context.action = [&context, &options] { return create_route(context, options); }; });
+
+    CLI::App* edit = verb->add_subcommand("edit", "change a route; what is not named stays as it is");
+    edit->add_option("ROUTE", options.name, "its name or id")->required();
+    add_route_options(*edit, context, options);
+    CLI::Option* disable = edit->add_flag("--disable", options.disable, "its name is unknown to clients until it is enabled again");
+    edit->add_flag("--enable", options.enable, "take it again")->excludes(disable);
+    edit->add_flag("-q,--quiet", context.quiet, "no chatter");
+    add_client_options(*edit, context);
+    edit->callback([&context, &options] { context.action = [&context, &options] { return edit_route(context, options); }; });
+
+    CLI::App* remove = verb->add_subcommand("rm", "remove routes by name or id");
+    remove->add_option("ROUTE", options.names)->required();
+    remove->add_flag("-q,--quiet", context.quiet, "no chatter");
+    add_client_options(*remove, context);
+    remove->callback([&context, &options] { context.action = [&context, &options] { return remove_routes(context, options); }; });
+}
+
+}  // namespace gantry::cli
