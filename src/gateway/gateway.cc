@@ -133,6 +133,12 @@ openai::ModelEntry shown(const ModelEntry& entry) {
     return model;
 }
 
+Task<void> show_openapi(Exchange& exchange) {
+    http::Response response = http::json_response(200, std::string(openapi_json()));
+    response.headers.set("cache-control", "no-cache");
+    co_await exchange.respond(std::move(response));
+}
+
 class GatewayImpl final : public Gateway {
 public:
     GatewayImpl(http::asio::io_context& io, const Tables& tables, std::unique_ptr<Meter> meter, const Clock& clock,
@@ -147,6 +153,7 @@ public:
             }
             router.add({"GET", root + "/models", kInference, [this](Exchange& exchange) { return list_models(exchange); }});
             router.add({"GET", root + "/models/{id...}", kInference, [this](Exchange& exchange) { return show_model(exchange); }});
+            router.add({"GET", root + "/openapi.json", kInference, show_openapi});
         }
         router.add({"POST", "/v2/rerank", kInference, [this](Exchange& exchange) { return perform(exchange, kRerank); }});   // Cohere's
     }
