@@ -353,10 +353,19 @@ TEST_F(VectorsTest, EachKindOfModelRefusesTheOthersWork) {
         EXPECT_EQ(refused.at("code"), "unsupported_model_capability") << target;
         EXPECT_EQ(refused.at("param"), "model");
     }
+    EXPECT_EQ(refusal("/tokenize", R"({"messages":[{"role":"user","content":"x"}]})").at("code"),
+              "unsupported_model_capability");
     EXPECT_EQ(send("GET", "/health").status, 200);
     const json::value models = *parse_json(send("GET", "/v1/models").body);
     EXPECT_EQ(models.at("data").at(0).at("meta").at("pooling"), "mean");
     EXPECT_EQ(models.at("data").at(0).at("meta").at("dimensions"), 8);
+}
+
+TEST_F(VectorsTest, TextsAreSplitIntoTokensHereToo) {
+    start();
+    const json::object answer = post("/tokenize", R"({"content":"abc"})");
+    EXPECT_EQ(answer.at("count"), 3);
+    EXPECT_EQ(answer.at("max_model_len"), kInputTokens);
 }
 
 TEST_F(VectorsTest, AModelThatGeneratesMakesNoEmbeddings) {

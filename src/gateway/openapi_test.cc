@@ -48,16 +48,14 @@ TEST_F(OpenApiTest, EveryRouteIsDescribedAndNothingElse) {
     for (const http::Route& route : router.routes()) {
         std::string pattern = route.pattern;
         if (const size_t dots = pattern.find("...}"); dots != std::string::npos) pattern.erase(dots, 3);
-        routed.insert(route.method + " " + pattern);
+        const bool renamed = pattern.starts_with("/v1-openai/");   // the document says so once
+        routed.insert(route.method + " " + (renamed ? "/v1" + pattern.substr(10) : pattern));
         EXPECT_EQ(route.access, kInference) << pattern;
     }
-    for (const json::value& server : document().at("servers").as_array()) {
-        for (const auto& path : document().at("paths").as_object()) {
-            for (const auto& operation : path.value().as_object()) {
-                described.insert(with_case(operation.key(), std::toupper) + " " + std::string(server.at("url").as_string()) +
-                                 std::string(path.key()));
-                EXPECT_FALSE(operation.value().as_object().contains("security")) << "none is open";
-            }
+    for (const auto& path : document().at("paths").as_object()) {
+        for (const auto& operation : path.value().as_object()) {
+            described.insert(with_case(operation.key(), std::toupper) + " " + std::string(path.key()));
+            EXPECT_FALSE(operation.value().as_object().contains("security")) << "none is open";
         }
     }
     EXPECT_EQ(routed, described);
@@ -80,8 +78,7 @@ TEST_F(OpenApiTest, FieldsThatGoOnToEnginesAreDescribed) {
     const std::set<std::string_view> unused = {"reasoning_effort", "user"};   // taken as they are, whatever they are
     const std::pair<const char*, std::span<const std::string_view>> requests[] = {{"ChatRequest", openai::chat_fields()},
                                                                                   {"CompletionRequest", openai::completion_fields()},
-                                                                                  {"EmbeddingsRequest", openai::embedding_fields()},
-                                                                                  {"RerankRequest", openai::rerank_fields()}};
+                                                                                  {"EmbeddingsRequest", openai::embedding_fields()}};
     for (const auto& [name, fields] : requests) {
         const json::object& properties = schema(name).at("properties").as_object();
         for (const std::string_view field : fields) {
@@ -109,7 +106,7 @@ TEST_F(OpenApiTest, LimitsAreTheParsers) {
         {"CompletionRequest/properties/max_tokens/default", openai::kCompletionMaxTokensDefault},
         {"Prompt/anyOf/1/maxItems", openai::kPromptsMax},
         {"EmbeddingsRequest/properties/input/anyOf/1/maxItems", openai::kEmbeddingInputsMax},
-        {"RerankRequest/properties/documents/maxItems", openai::kDocumentsMax},
+        {"RerankRequest/anyOf/0/properties/documents/maxItems", openai::kDocumentsMax},
     };
     for (const auto& [pointer, limit] : limits) {
         const json::value& value = at(pointer);

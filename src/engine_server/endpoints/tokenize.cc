@@ -19,13 +19,18 @@ Result<bool> flag_at(const json::object& fields, const char* name, bool otherwis
 std::string token_answer(const std::vector<engine::TokenId>& tokens, const LoadedModel& model) {
     json::object answer;
     answer["count"] = tokens.size();
-    answer["max_model_len"] = model.capacity.context_tokens;
+    answer["max_model_len"] = model.embedder ? model.embedding.input_tokens : model.capacity.context_tokens;
     answer["tokens"] = json::array(tokens.begin(), tokens.end());
     return json::serialize(answer);
 }
 
 // Those that a chat completion would compute.
 Result<std::string> tokenize_messages(const json::value& body, Services& services) {
+    if (!services.model->chat_template) {
+        return wrong_kind_of_model(
+            "this model makes embeddings and knows no conversations: send the text as 'prompt', or "
+            "choose another model");
+    }
     Result<protocol::openai::ChatRequest> request = protocol::openai::parse_chat(body);
     if (!request) {
         return request.error();
