@@ -35,9 +35,9 @@ struct LaunchPlan {
 class Backend {
 public:
     virtual ~Backend() = default;
-    // kInvalidArgument with the field in `param` when the options can't work (a missing binary, which is looked for last and has the
-    // reason "backend_missing"; unknown placeholder, a flag
-    // that would open the engine to others: --host, --port, --api-key in extra_args; LD_PRELOAD and the like in env).
+    // kInvalidArgument with the field in `param` when the options can't work: an unknown placeholder, a flag that would open the
+    // engine to others (--host, --port, --api-key in extra_args), LD_PRELOAD and the like in env; last, with the reason
+    // "backend_missing", a binary that isn't there.
     virtual Status validate(const BackendOptions& options) const = 0;
     virtual Result<LaunchPlan> launch(const LaunchInput& input) const = 0;
 };

@@ -27,7 +27,8 @@ class Batch final : public spdlog::sinks::base_sink<std::mutex> {
 public:
     Batch(std::vector<spdlog::sink_ptr> targets, std::chrono::milliseconds linger)
         : targets_(std::move(targets)), linger_(linger), thread_([this] { run(); }) {
-        for (const auto& target : targets_) target->set_formatter(std::make_unique<spdlog::pattern_formatter>("%v", spdlog::pattern_time_type::local, ""));
+        for (const auto& target : targets_)
+            target->set_formatter(std::make_unique<spdlog::pattern_formatter>("%v", spdlog::pattern_time_type::local, ""));
     }
     ~Batch() override {
         {
@@ -68,6 +69,7 @@ private:
             wake_.wait_for(lock, linger_, [this] { return stopping_; });
             flush_();
         }
+        flush_();   // what came before the end was seen
     }
 
     const std::vector<spdlog::sink_ptr> targets_;

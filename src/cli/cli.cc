@@ -22,7 +22,7 @@ constexpr AddVerb kVerbs[] = {
     add_run, add_deploy, add_ps, add_ls, add_logs,                            // everyday
     add_start, add_stop, add_scale, add_rm,                                   //
     add_compare, add_bench,                                                   // measuring
-    add_devices, add_workers, add_keys, add_users, add_reset_password,
+    add_devices, add_workers, add_keys, add_users, add_usage, add_audit, add_reset_password,
     add_backup, add_restore,                                                  // running a server
     add_version, add_completion,
 };

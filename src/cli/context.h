@@ -70,6 +70,8 @@ void add_keys(CLI::App& app, Context& context);
 void add_backup(CLI::App& app, Context& context);
 void add_restore(CLI::App& app, Context& context);
 void add_users(CLI::App& app, Context& context);
+void add_usage(CLI::App& app, Context& context);
+void add_audit(CLI::App& app, Context& context);
 void add_reset_password(CLI::App& app, Context& context);
 void add_version(CLI::App& app, Context& context);
 void add_completion(CLI::App& app, Context& context);

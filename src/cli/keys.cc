@@ -6,6 +6,7 @@
 
 #include "base/clock.h"
 #include "cli/client.h"
+#include "cli/limits.h"
 #include "cli/output.h"
 #include "cli/words.h"
 
@@ -16,6 +17,12 @@ struct Options {
     std::string name;
     std::string expires;
     std::string user;
+    std::vector<std::string> scopes;
+    LimitOptions limits;
+    std::string key;
+    std::string new_name;
+    bool disable = false;
+    bool enable = false;
     std::vector<std::string> names;
 };
 
@@ -28,7 +35,7 @@ int list_keys(const Context& context) {
     if (!keys) {
         return fail(keys.error());
     }
-    Table table({"KEY", "NAME", "USER", "STATE", "EXPIRES", "CREATED"});
+    Table table({"KEY", "NAME", "USER", "STATE", "EXPIRES", "LIMITS", "CREATED"});
     const WallTime now = system_clock().wall();
     for (const json::value& item : *keys) {
         const json::object& key = item.get_object();
@@ -36,21 +43,34 @@ int list_keys(const Context& context) {
         const bool expired = !expires.empty() && from_rfc3339(expires) <= now;
         const char* state = flag_at(key, "disabled") ? "disabled" : expired ? "expired" : "valid";
         table.add({text_at(key, "prefix") + "_...", text_at(key, "name"), text_at(key, "user_name"), state,
-                   expires.empty() ? "never" : expires, text_at(key, "created_at")});
+                   expires.empty() ? "never" : expires, limits_text(key), text_at(key, "created_at")});
     }
     return print_list(context, *keys, "name", table, "no keys; `gantry keys create NAME` makes one");
+}
+
+// What create and edit share: until when, which side, how much.
+Status put_use(const Options& options, json::object& body) {
+    if (options.expires == "none") {
+        body["expires_at"] = nullptr;
+    } else if (!options.expires.empty()) {
+        const Result<int64_t> seconds = parse_period(options.expires);
+        if (!seconds) {
+            return seconds.error();
+        }
+        body["expires_at"] = to_rfc3339(system_clock().wall() + std::chrono::seconds(*seconds));
+    }
+    if (!options.scopes.empty()) {
+        body["scopes"] = json::array(options.scopes.begin(), options.scopes.end());
+    }
+    return put_limits(options.limits, body);
 }
 
 int create_key(const Context& context, const Options& options) {
     json::object body;
     body["name"] = options.name;
-    if (!options.expires.empty()) {
-        const Result<int64_t> seconds = parse_period(options.expires);
-        if (!seconds) {
-            fail(seconds.error());
-            return kWrongUsage;
-        }
-        body["expires_at"] = to_rfc3339(system_clock().wall() + std::chrono::seconds(*seconds));
+    if (const Status put = put_use(options, body); !put) {
+        fail(put.error());
+        return kWrongUsage;
     }
     const Result<ApiClient> client = ApiClient::connect(context);
     if (!client) {
@@ -103,6 +123,42 @@ Result<std::string> key_id(const json::array& keys, const std::string& wanted) {
     return found;
 }
 
+int edit_key(const Context& context, const Options& options) {
+    json::object body;
+    if (const Status put = put_use(options, body); !put) {
+        fail(put.error());
+        return kWrongUsage;
+    }
+    if (!options.new_name.empty()) {
+        body["name"] = options.new_name;
+    }
+    if (options.disable || options.enable) {
+        body["disabled"] = options.disable;
+    }
+    if (body.empty()) {
+        fail("nothing to change; `gantry keys edit --help` lists what can be");
+        return kWrongUsage;
+    }
+    const Result<ApiClient> client = ApiClient::connect(context);
+    if (!client) {
+        return fail(client.error());
+    }
+    const Result<json::array> keys = client->list("/api/v1/keys");
+    const Result<std::string> id = keys ? key_id(*keys, options.key) : keys.error();
+    const Result<json::value> edited = id ? client->call("PATCH", "/api/v1/keys/" + encode_segment(*id), body) : id.error();
+    if (!edited || !edited->is_object()) {
+        return edited ? fail(std::string("the server's answer holds no key")) : fail(edited.error());
+    }
+    const json::object& key = edited->get_object();
+    if (context.json) {
+        print(json::serialize(key) + "\n");
+    } else if (!context.quiet) {
+        note(fmt::format("{} is changed, in force from now on; limits: {}{}", printable(text_at(key, "name")),
+                         printable(limits_text(key)), flag_at(key, "disabled") ? "; disabled" : ""));
+    }
+    return flushed(kDone);
+}
+
 int remove_keys(const Context& context, const Options& options) {
     const Result<ApiClient> client = ApiClient::connect(context);
     if (!client) {
@@ -125,10 +181,18 @@ int remove_keys(const Context& context, const Options& options) {
     return status;
 }
 
+void add_use_options(CLI::App& verb, Options& options) {
+    add_limit_options(verb, options.limits);
+    verb.add_option("--scope", options.scopes, "inference (/v1) or management (/api/v1); may be repeated")
+        ->take_all()
+        ->allow_extra_args(false)
+        ->check(CLI::IsMember({"inference", "management"}));
+}
+
 }  // namespace
 
 void add_keys(CLI::App& app, Context& context) {
-    CLI::App* verb = app.add_subcommand("keys", "list, create and remove API keys");
+    CLI::App* verb = app.add_subcommand("keys", "list, create, edit and remove API keys");
     verb->require_subcommand(1);
     Options& options = context.own<Options>();
 
@@ -141,10 +205,23 @@ void add_keys(CLI::App& app, Context& context) {
     create->add_option("NAME", options.name, "what it is for")->required();
     create->add_option("--expires", options.expires, "90s, 15m, 12h, 30d; default: never")->type_name("PERIOD");
     create->add_option("--user", options.user, "whose key it is; default: the caller's own")->type_name("NAME");
+    add_use_options(*create, options);
     create->add_flag("--json", context.json, "print JSON");
     create->add_flag("-q,--quiet", context.quiet, "print the key only");
     add_client_options(*create, context);
     create->callback([&context, &options] { context.action = [&context, &options] { return create_key(context, options); }; });
+
+    CLI::App* edit = verb->add_subcommand("edit", "change a key; what is not named stays as it is");
+    edit->add_option("KEY", options.key, "its name, id or start")->required();
+    add_use_options(*edit, options);
+    edit->add_option("--expires", options.expires, "from now on: 90s, 15m, 12h, 30d; none: never")->type_name("PERIOD");
+    edit->add_option("--name", options.new_name, "another name for it");
+    CLI::Option* disable = edit->add_flag("--disable", options.disable, "refuse it until it is enabled again");
+    edit->add_flag("--enable", options.enable, "take it again")->excludes(disable);
+    edit->add_flag("--json", context.json, "print the key as JSON");
+    edit->add_flag("-q,--quiet", context.quiet, "no chatter");
+    add_client_options(*edit, context);
+    edit->callback([&context, &options] { context.action = [&context, &options] { return edit_key(context, options); }; });
 
     CLI::App* remove = verb->add_subcommand("rm", "remove keys by name, id or start");
     remove->add_option("KEY", options.names)->required();

@@ -63,7 +63,8 @@ TEST_F(CommandLine, VersionAndHelpAreData) {
     const Outcome help = gantry({"--help"});
     EXPECT_EQ(help.status, 0);
     for (const char* verb : {"serve", "worker", "engine", "run", "ls", "ps", "deploy", "start", "stop", "scale", "rm", "logs",
-                             "devices", "workers", "compare", "bench", "keys", "users", "reset-password", "completion"}) {
+                             "devices", "workers", "compare", "bench", "keys", "users", "usage", "audit", "reset-password",
+                             "completion"}) {
         EXPECT_THAT(help.out, HasSubstr(verb));
     }
     EXPECT_EQ(gantry({"deploy", "--help"}).status, 0);
@@ -80,7 +81,15 @@ TEST_F(CommandLine, WrongUsageIsTwo) {
     EXPECT_EQ(gantry({"compare"}).status, 2);
     EXPECT_EQ(gantry({"compare", "--target", "a=https://x"}).status, 2);
     EXPECT_EQ(gantry({"keys"}).status, 2);
+    EXPECT_EQ(gantry({"keys", "create", "k", "--rpm", "many"}).status, 2);
+    EXPECT_EQ(gantry({"keys", "create", "k", "--scope", "root"}).status, 2);
+    EXPECT_EQ(gantry({"keys", "edit", "k"}).status, 2);
+    EXPECT_EQ(gantry({"keys", "edit", "k", "--enable", "--disable"}).status, 2);
+    EXPECT_EQ(gantry({"users", "edit", "ann"}).status, 2);
+    EXPECT_EQ(gantry({"users", "edit", "ann", "--tpm", "0"}).status, 2);
     EXPECT_EQ(gantry({"completion", "tcsh"}).status, 2);
+    EXPECT_EQ(gantry({"usage", "--by", "model,colour"}).status, 2);
+    EXPECT_EQ(gantry({"usage", "--bucket", "week"}).status, 2);
     EXPECT_EQ(gantry({"deploy", "a", "--source", "x", "--command", "'open"}).status, 2);
     EXPECT_EQ(gantry({"deploy", "a", "--source", "x", "--env", "NOVALUE"}).status, 2);
 }
@@ -94,9 +103,10 @@ TEST_F(CommandLine, AnUnknownVerbGetsASuggestion) {
 
 TEST_F(CommandLine, WithoutAServerEveryVerbSaysWhatToDo) {
     const std::vector<std::vector<std::string>> lines = {
-        {"ps"}, {"ls"}, {"devices"}, {"workers"}, {"keys", "list"}, {"users", "list"}, {"logs", "a"}, {"stop", "a"},
+        {"ps"}, {"ls"}, {"devices"}, {"workers"}, {"keys", "list"}, {"users", "list"}, {"usage"}, {"audit"}, {"logs", "a"}, {"stop", "a"},
         {"start", "a"}, {"scale", "a", "2"}, {"rm", "a", "--yes"}, {"run", "a", "hi"}, {"deploy", "a", "--source", "x"},
-        {"compare", "a"}, {"bench", "a"}, {"keys", "create", "k"}};
+        {"compare", "a"}, {"bench", "a"}, {"keys", "create", "k", "--rpm", "1"},
+        {"keys", "edit", "k", "--rpm", "none"}, {"users", "edit", "ann", "--model", "none"}};
     for (const std::vector<std::string>& line : lines) {
         const Outcome outcome = gantry(line);
         EXPECT_EQ(outcome.status, 1) << line[0];

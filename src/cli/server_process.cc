@@ -98,6 +98,24 @@ std::string shown_host(const std::string& host) {
     return shown.find(':') == std::string::npos ? shown : "[" + shown + "]";
 }
 
+Status fold(Parts& parts) {
+    return parts.gateway->fold_journal([&parts](const std::vector<UsageRecord>& records) { return parts.store->add_usage(records); });
+}
+
+// The journal first: what is still in it was used, too.
+http::Task<Result<std::vector<TokensUsed>>> tokens_used(Parts& parts, WallTime from, WallTime before) {
+    while (parts.folding) {
+        co_await http::sleep_for(std::chrono::milliseconds(10));
+    }
+    parts.folding = true;
+    auto used = co_await parts.pool.run([&parts, from, before]() -> Result<std::vector<TokensUsed>> {
+        GANTRY_TRY(fold(parts));
+        return parts.store->tokens_used(from, before);
+    });
+    parts.folding = false;
+    co_return used;
+}
+
 Status make_parts(Parts& parts) {
     const ServerOptions& options = parts.options;
     Result<std::unique_ptr<store::Store>> store = store::Store::open(options.data_dir);
@@ -105,8 +123,10 @@ Status make_parts(Parts& parts) {
         return store.error();
     }
     parts.store = std::move(*store);
+    gateway::GatewayOptions gateway_options;
+    gateway_options.tokens_used = [&parts](WallTime from, WallTime before) { return tokens_used(parts, from, before); };
     Result<std::unique_ptr<gateway::Gateway>> gateway =
-        gateway::Gateway::create(parts.io, parts.tables, options.data_dir + "/journal", system_clock());
+        gateway::Gateway::create(parts.io, parts.tables, options.data_dir + "/journal", system_clock(), std::move(gateway_options));
     if (!gateway) {
         return gateway.error();
     }
@@ -121,6 +141,7 @@ Status make_parts(Parts& parts) {
         return control.error();
     }
     parts.control = std::move(*control);
+    parts.gateway->start();
     parts.gateway->add_routes(parts.router);
     parts.control->add_routes(parts.router);
     return Ok{};
@@ -175,10 +196,6 @@ Status start_worker(Parts& parts) {
     return Ok{};
 }
 
-Status fold(Parts& parts) {
-    return parts.gateway->fold_journal([&parts](const std::vector<UsageRecord>& records) { return parts.store->add_usage(records); });
-}
-
 bool delete_old_usage(Parts& parts) {
     const auto deleted = parts.store->delete_usage_before(system_clock().wall() - std::chrono::days(parts.options.usage_days));
     if (!deleted) {
@@ -199,6 +216,9 @@ http::Task<void> fold_loop(Parts& parts) {
         co_await http::sleep_for(kFoldEvery);
         if (parts.stopping) {
             break;
+        }
+        if (parts.folding) {   // what budgets have used is looked up
+            continue;
         }
         const SteadyTime now = system_clock().steady();
         const bool deletes = parts.options.usage_days > 0 && now >= next_deletion && parts.gateway->rotate_journal();

@@ -5,6 +5,7 @@
 #include <CLI/CLI.hpp>
 
 #include "cli/client.h"
+#include "cli/limits.h"
 #include "cli/output.h"
 #include "cli/secrets.h"
 #include "cli/words.h"
@@ -17,6 +18,10 @@ struct Options {
     std::string role = "user";
     std::string password_file;
     bool generate = false;
+    LimitOptions limits;
+    std::string new_role;
+    bool disable = false;
+    bool enable = false;
     std::vector<std::string> names;
 };
 
@@ -29,13 +34,13 @@ int list_users(const Context& context) {
     if (!users) {
         return fail(users.error());
     }
-    Table table({"NAME", "ROLE", "STATE", "CREATED"});
+    Table table({"NAME", "ROLE", "STATE", "LIMITS", "CREATED"});
     for (const json::value& item : *users) {
         const json::object& user = item.get_object();
         const char* state = flag_at(user, "disabled")               ? "disabled"
                             : flag_at(user, "must_change_password") ? "must change the password"
                                                                     : "active";
-        table.add({text_at(user, "name"), text_at(user, "role"), state, text_at(user, "created_at")});
+        table.add({text_at(user, "name"), text_at(user, "role"), state, limits_text(user), text_at(user, "created_at")});
     }
     return print_list(context, *users, "name", table, "no users");
 }
@@ -56,6 +61,10 @@ int set_password(const Context& context, const Options& options, bool create) {
         return fail(client.error());
     }
     json::object body;
+    if (const Status put = put_limits(options.limits, body); !put) {
+        fail(put.error());
+        return kWrongUsage;
+    }
     body["password"] = *password;
     if (create) {
         body["name"] = options.name;
@@ -74,6 +83,40 @@ int set_password(const Context& context, const Options& options, bool create) {
     if (!context.quiet) {
         note(create ? fmt::format("{} is a new {}", options.name, options.role)
                     : fmt::format("the password of {} is changed", options.name));
+    }
+    return flushed(kDone);
+}
+
+int edit_user(const Context& context, const Options& options) {
+    json::object body;
+    if (const Status put = put_limits(options.limits, body); !put) {
+        fail(put.error());
+        return kWrongUsage;
+    }
+    if (!options.new_role.empty()) {
+        body["role"] = options.new_role;
+    }
+    if (options.disable || options.enable) {
+        body["disabled"] = options.disable;
+    }
+    if (body.empty()) {
+        fail("nothing to change; `gantry users edit --help` lists what can be");
+        return kWrongUsage;
+    }
+    const Result<ApiClient> client = ApiClient::connect(context);
+    if (!client) {
+        return fail(client.error());
+    }
+    const Result<json::value> edited = client->call("PATCH", "/api/v1/users/" + encode_segment(options.name), body);
+    if (!edited || !edited->is_object()) {
+        return edited ? fail(std::string("the server's answer holds no user")) : fail(edited.error());
+    }
+    const json::object& user = edited->get_object();
+    if (context.json) {
+        print(json::serialize(user) + "\n");
+    } else if (!context.quiet) {
+        note(fmt::format("{} is changed, in force from now on; limits over all keys: {}{}", text_at(user, "name"),
+                         printable(limits_text(user)), flag_at(user, "disabled") ? "; disabled" : ""));
     }
     return flushed(kDone);
 }
@@ -107,7 +150,7 @@ void add_password_options(CLI::App& verb, Context& context, Options& options) {
 }  // namespace
 
 void add_users(CLI::App& app, Context& context) {
-    CLI::App* verb = app.add_subcommand("users", "list, create and remove people, set passwords");
+    CLI::App* verb = app.add_subcommand("users", "list, create, edit and remove people, set passwords");
     verb->require_subcommand(1);
     Options& options = context.own<Options>();
 
@@ -120,6 +163,19 @@ void add_users(CLI::App& app, Context& context) {
     add_password_options(*create, context, options);
     create->add_option("--role", options.role, "user or admin")->capture_default_str()->check(CLI::IsMember({"user", "admin"}));
     create->callback([&context, &options] { context.action = [&context, &options] { return set_password(context, options, true); }; });
+
+    add_limit_options(*create, options.limits);
+
+    CLI::App* edit = verb->add_subcommand("edit", "change a user; what is not named stays as it is");
+    edit->add_option("NAME", options.name)->required();
+    add_limit_options(*edit, options.limits);
+    edit->add_option("--role", options.new_role, "user or admin")->check(CLI::IsMember({"user", "admin"}));
+    CLI::Option* disable = edit->add_flag("--disable", options.disable, "refuse this user and all keys until enabled again");
+    edit->add_flag("--enable", options.enable, "let in again")->excludes(disable);
+    edit->add_flag("--json", context.json, "print the user as JSON");
+    edit->add_flag("-q,--quiet", context.quiet, "no chatter");
+    add_client_options(*edit, context);
+    edit->callback([&context, &options] { context.action = [&context, &options] { return edit_user(context, options); }; });
 
     CLI::App* passwd = verb->add_subcommand("passwd", "set the password of a user");
     add_password_options(*passwd, context, options);

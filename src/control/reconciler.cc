@@ -84,7 +84,6 @@ void Reconciler::housekeeping() {
 }
 
 Result<size_t> Reconciler::run_once() {
-    static auto& seconds = metrics::seconds("gantry_reconcile_seconds", "Time of a round of reconciling");
     const auto started = std::chrono::steady_clock::now();
     size_t done = 0;
     for (int round = 0; round < kRoundsMax; ++round) {
@@ -100,7 +99,7 @@ Result<size_t> Reconciler::run_once() {
         if (Status status = parts_.publisher.refresh(); !status) return status.error();
         parts_.poke_workers();
     }
-    seconds.Observe(std::chrono::duration<double>(std::chrono::steady_clock::now() - started).count());
+    seconds_.Observe(std::chrono::duration<double>(std::chrono::steady_clock::now() - started).count());
     return done;
 }
 

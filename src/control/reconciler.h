@@ -9,6 +9,7 @@
 #include <mutex>
 #include <thread>
 
+#include "base/metrics.h"
 #include "control/heartbeat.h"
 #include "control/observed.h"
 #include "control/publish.h"
@@ -54,6 +55,7 @@ private:
     std::atomic<bool> running_{false};
     std::atomic<SteadyTime> last_round_{};   // by the machine's clock, not by parts_.clock: the thread lives in real time
     SteadyTime next_cleaning_{};             // of expired sessions
+    prometheus::Histogram& seconds_ = metrics::seconds("gantry_reconcile_seconds", "Time of a round of reconciling");
     std::thread thread_;
 };
 

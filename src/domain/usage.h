@@ -29,6 +29,13 @@ struct UsageRecord {
     uint32_t duration_ms = 0;
 };
 
+// What one key, or a user without one (at the console), used over some time: tokens of prompts and answers.
+struct TokensUsed {
+    UserId user_id;
+    ApiKeyId key_id;
+    uint64_t tokens = 0;
+};
+
 struct UsageTotals {
     int64_t requests = 0;
     int64_t failed = 0;             // answered with a status of 400 and above; the aborted ones are not among them
@@ -56,6 +63,11 @@ struct UsageTotals {
         duration_ms_sum += record.duration_ms;
     }
     bool operator==(const UsageTotals&) const = default;
+};
+
+// What a summary has lines of.
+struct UsageGroups {
+    bool user = false, key = false, model = false, instance = false, operation = false;
 };
 
 // One line of a summary: the totals of a group in a bucket. What the summary was not grouped by is empty.

@@ -44,6 +44,19 @@ Principal principal_of(const User& user) {
     return principal;
 }
 
+// Null where there is nothing to hold to.
+std::shared_ptr<const Allowance> allowance_of(const User& user, const ApiKey* key) {
+    const bool by_user = user.limits.any() || !user.models.empty();
+    const bool by_key = key != nullptr && (key->limits.any() || !key->models.empty());
+    if (!by_user && !by_key) return nullptr;
+    Allowance allowance{.user = user.limits, .user_models = user.models};
+    if (key != nullptr) {
+        allowance.key = key->limits;
+        allowance.key_models = key->models;
+    }
+    return std::make_shared<const Allowance>(std::move(allowance));
+}
+
 // Takes the same steps, a digest and a comparison, whether the key is malformed, unknown, revoked or right.
 std::optional<Principal> by_key(const AuthTable& table, std::string_view text, WallTime now) {
     static const std::string kNobodys(64, '-');
@@ -59,6 +72,8 @@ std::optional<Principal> by_key(const AuthTable& table, std::string_view text, W
     if (user == nullptr) return std::nullopt;
     Principal principal = principal_of(*user);
     principal.key_id = key.id;
+    principal.scopes = key.scopes;
+    principal.allowance = allowance_of(*user, &key);
     return principal;
 }
 
@@ -75,6 +90,7 @@ std::optional<Principal> by_session(const AuthTable& table, std::string_view tok
     principal.by_cookie = true;
     // Only a person at the console can change a password; keys go on working meanwhile.
     principal.must_change_password = user->must_change_password;
+    principal.allowance = allowance_of(*user, nullptr);
     return principal;
 }
 

@@ -118,6 +118,13 @@ std::optional<Refusal> check_access(State& state, const http::Request& request, 
                                   {},
                                   "cross_site_request"});
     }
+    // Keys only: sessions and the admin socket have both scopes.
+    if (access == kInference ? !principal.scopes.inference : !principal.scopes.management) {
+        return refuse_forbidden(state,
+                                access == kInference ? "This key is for the management API only: its scopes lack \"inference\"."
+                                                     : "This key is for inference only: its scopes lack \"management\".",
+                                "insufficient_scope");
+    }
     if (access == kOwnPassword) return std::nullopt;
     if (principal.must_change_password) {
         return refuse_forbidden(state, "Change your password first: POST /api/v1/auth/password.", "password_change_required");

@@ -8,12 +8,14 @@
 
 #include "base/json.h"
 #include "gateway/answers.h"
+#include "gateway/limiter.h"
 #include "gateway/relay.h"
 #include "gateway/resolve.h"
 #include "protocol/anthropic/messages.h"
 #include "protocol/openai/chat.h"
 #include "protocol/openai/completions.h"
 #include "protocol/openai/embeddings.h"
+#include "protocol/openai/fields.h"
 #include "protocol/openai/rerank.h"
 #include "protocol/openai/rerank_shapes.h"
 #include "protocol/openai/responses_request.h"
@@ -31,11 +33,15 @@ using http::Task;
 // The name of the model asked for, after everything else in the body was found valid.
 using Validate = Result<std::string> (*)(const json::value& body);
 
+Result<std::string> not_empty(Result<std::string> model) {
+    if (model && model->empty()) return invalid_argument("model is missing: name one of those that GET /v1/models lists.", "model");
+    return model;
+}
+
 template <class Request>
 Result<std::string> model_of(Result<Request> request) {
     if (!request) return std::move(request).error();
-    if (request->model.empty()) return invalid_argument("model is missing: name one of those that GET /v1/models lists.", "model");
-    return std::move(request->model);
+    return not_empty(std::move(request->model));
 }
 
 Result<std::string> validate_chat(const json::value& body) { return model_of(openai::parse_chat(body)); }
@@ -43,14 +49,7 @@ Result<std::string> validate_completion(const json::value& body) { return model_
 Result<std::string> validate_embeddings(const json::value& body) { return model_of(openai::parse_embeddings(body)); }
 Result<std::string> validate_rerank(const json::value& body) { return model_of(openai::parse_rerank(body)); }
 // Of a body that holds nothing else to check.
-Result<std::string> validate_model(const json::value& body) {
-    struct Named {
-        std::string model;
-    };
-    const json::value* model = body.get_object().if_contains("model");
-    if (model != nullptr && !model->is_string()) return invalid_argument("'model' must be a string", "model", "invalid_type");
-    return model_of(Result<Named>(Named{model == nullptr ? std::string() : std::string(model->get_string())}));
-}
+Result<std::string> validate_model(const json::value& body) { return not_empty(openai::parse_model(body.get_object())); }
 Result<std::string> validate_tokenize(const json::value& body) {
     return body.get_object().contains("messages") ? validate_chat(body) : validate_model(body);
 }
@@ -84,19 +83,19 @@ struct Operation {
 };
 
 constexpr const char* kChatAtEngine = "/v1/chat/completions";
+constexpr Operation kRerank = {"rerank", "/rerank", "/v1/rerank", from_rerank, validate_rerank, openai::rerank_fields, "results"};
 constexpr Operation kOperations[] = {
     {"chat", "/chat/completions", kChatAtEngine, nullptr, validate_chat, openai::chat_fields, "choices"},
     {"response", "/responses", kChatAtEngine, from_responses, validate_chat, openai::chat_fields, "choices"},
     {"message", "/messages", kChatAtEngine, from_messages, validate_chat, openai::chat_fields, "choices"},
     {"completion", "/completions", "/v1/completions", nullptr, validate_completion, openai::completion_fields, "choices"},
     {"embedding", "/embeddings", "/v1/embeddings", nullptr, validate_embeddings, openai::embedding_fields, "data"},
-    {"rerank", "/rerank", "/v1/rerank", from_rerank, validate_rerank, openai::rerank_fields, "results"},
+    kRerank,
     {"score", "/score", "/v1/rerank", from_score, validate_rerank, openai::rerank_fields, "results"},
     {"count_tokens", "/messages/count_tokens", "/tokenize", from_count, validate_chat, openai::tokenize_fields, "tokens", false},
     {"tokenize", "/tokenize", "/tokenize", from_tokenize, validate_tokenize, openai::tokenize_fields, "tokens", false},
     {"detokenize", "/detokenize", "/detokenize", from_detokenize, validate_model, openai::tokenize_fields, {}, false},
 };
-constexpr const Operation& kRerank = kOperations[5];
 
 // Counts a request while it is answered.
 class InFlight {
@@ -143,7 +142,8 @@ class GatewayImpl final : public Gateway {
 public:
     GatewayImpl(http::asio::io_context& io, const Tables& tables, std::unique_ptr<Meter> meter, const Clock& clock,
                 const GatewayOptions& options)
-        : tables_(tables), clock_(clock), meter_(std::move(meter)), relay_(io, clock, options, *meter_, metrics_), retry_(io) {}
+        : tables_(tables), clock_(clock), meter_(std::move(meter)), limiter_(io, tables, clock, options.tokens_used),
+          relay_(io, clock, options, *meter_, metrics_), retry_(io) {}
 
     void add_routes(http::Router& router) override {
         for (const std::string& root : {std::string("/v1"), std::string("/v1-openai")}) {
@@ -157,6 +157,8 @@ public:
         }
         router.add({"POST", "/v2/rerank", kInference, [this](Exchange& exchange) { return perform(exchange, kRerank); }});   // Cohere's
     }
+
+    void start() override { limiter_.start(); }
 
     Status fold_journal(const std::function<Status(const std::vector<UsageRecord>&)>& store) override {
         return meter_->fold(store);
@@ -172,10 +174,15 @@ private:
         Job job;
         job.begun = clock_.steady();
         job.routes = tables_.routes();
-        Status ready = prepare(exchange.request(), operation, job);
-        if (ready) ready = find_model(operation, job);
-        if (!ready) {
-            co_await refuse(exchange, operation, job, std::move(ready).error());
+        if (std::optional<Refusal> over = co_await limiter_.admit(exchange, job.lease)) {
+            co_await refuse(exchange, operation, job, *std::move(over));
+            co_return;
+        }
+        if (Status ready = prepare(exchange, operation, job); !ready) {
+            Refusal refusal(job.translator ? job.translator->renamed(std::move(ready).error()) : std::move(ready).error());
+            if (refusal.error.reason == "unsupported_media_type") refusal.status = 415;
+            if (refusal.error.code == ErrorCode::kUnavailable) refusal.retry_after_s = retry_after_s(*job.routes, job.record.model);
+            co_await refuse(exchange, operation, job, std::move(refusal));
             co_return;
         }
         const Principal& who = principal(exchange);
@@ -188,17 +195,16 @@ private:
         retry_journal_later();
     }
 
-    Task<void> refuse(Exchange& exchange, const Operation& operation, const Job& job, Error error) {
-        Refusal refusal(job.translator ? job.translator->renamed(std::move(error)) : std::move(error));
-        if (refusal.error.reason == "unsupported_media_type") refusal.status = 415;
-        if (refusal.error.code == ErrorCode::kUnavailable) refusal.retry_after_s = retry_after_s(*job.routes, job.record.model);
+    Task<void> refuse(Exchange& exchange, const Operation& operation, Job& job, Refusal refusal) {
+        job.lease = {};   // before the answer: with it the client may send the next request
         metrics_.request_done(operation.name, refusal.status);
         http::Response response = answer_of(refusal, exchange.request().path);
         co_await exchange.respond(std::move(response));
     }
 
-    // What is asked of an engine, from the body.
-    Status prepare(http::Request& request, const Operation& operation, Job& job) {
+    // What is asked of which engine, from the body.
+    Status prepare(Exchange& exchange, const Operation& operation, Job& job) {
+        http::Request& request = exchange.request();
         GANTRY_TRY(check_media_type(request.headers));
         Result<json::value> body = parse_json(request.body);
         if (!body) return body.error();
@@ -211,7 +217,17 @@ private:
         Result<std::string> model = operation.validate(*body);
         if (!model) return model.error();
         job.record.model = *std::move(model);
+        GANTRY_TRY(limiter_.check_model(principal(exchange), job.record.model));
+        const Result<const ModelEntry*> entry = resolve(*job.routes, job.record.model);
+        if (!entry) return entry.error();
+        job.model = *entry;
         json::object forward = openai::forward_body(std::move(body->get_object()), operation.fields());
+        const bool counts_messages = !operation.computes && forward.contains("messages");
+        if (counts_messages && job.model->backend == BackendKind::kLlamaServer) {
+            return Error{ErrorCode::kInvalidArgument,
+                         "llama-server, which runs this model, counts the tokens of a text only: send 'prompt' to /v1/tokenize.", "messages",
+                         "unsupported_operation"};
+        }
         job.stream = openai::wants_stream(forward);
         job.wants_usage = openai::wants_usage(forward);
         if (job.stream) openai::ask_for_usage(forward);
@@ -223,25 +239,15 @@ private:
         return Ok{};
     }
 
-    Status find_model(const Operation& operation, Job& job) {
-        const Result<const ModelEntry*> entry = resolve(*job.routes, job.record.model);
-        if (!entry) return entry.error();
-        job.model = *entry;
-        const bool of_chat = !operation.computes && operation.validate != validate_model && job.body.find("\"messages\"") != std::string::npos;
-        if (of_chat && job.model->backend == BackendKind::kLlamaServer) {
-            return Error{ErrorCode::kInvalidArgument,
-                         "llama-server, which runs this model, counts the tokens of a text only: send 'prompt' to /v1/tokenize.", "messages",
-                         "unsupported_operation"};
-        }
-        return Ok{};
-    }
-
     Task<void> list_models(Exchange& exchange) {
         const auto routes = tables_.routes();
         const std::string_view all = exchange.request().query_value("all");
         const bool every = all == "true" || all == "1";
         std::vector<openai::ModelEntry> models;
+        const Allowance* allowance = principal(exchange).allowance.get();
+        limiter_.show(exchange);
         for (const auto& [name, entry] : routes->models) {
+            if (allowance != nullptr && !allowance->allows(name)) continue;
             if (every || (!entry.targets.empty() && !entry.stopped)) models.push_back(shown(entry));
         }
         std::sort(models.begin(), models.end(), [](const auto& a, const auto& b) { return a.id < b.id; });
@@ -252,10 +258,13 @@ private:
     Task<void> show_model(Exchange& exchange) {
         const auto routes = tables_.routes();
         const std::string& id = exchange.request().params["id"];
-        const auto found = routes->models.find(id);
+        const Allowance* allowance = principal(exchange).allowance.get();
+        limiter_.show(exchange);
+        const bool hidden = allowance != nullptr && !allowance->allows(id);
+        const auto found = hidden ? routes->models.end() : routes->models.find(id);
         http::Response response;
         if (found == routes->models.end()) {
-            response = answer_of(Refusal(resolve(*routes, id).error()), exchange.request().path);
+            response = answer_of(Refusal(resolve(hidden ? RouteTable() : *routes, id).error()), exchange.request().path);
         } else {
             response = http::json_response(200, json::serialize(openai::model_object(shown(found->second))));
         }
@@ -279,6 +288,7 @@ private:
     const Clock& clock_;
     GatewayMetrics metrics_;
     std::unique_ptr<Meter> meter_;
+    Limiter limiter_;   // outlives the requests' leases
     Relay relay_;
     http::asio::steady_timer retry_;
     bool retrying_ = false;

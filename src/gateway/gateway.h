@@ -1,5 +1,5 @@
 #pragma once
-// The OpenAI API of the platform: authenticate, resolve, route, relay, meter. Runs on the io thread.
+// The OpenAI API of the platform: authenticate, hold to limits, resolve, route, relay, meter. Runs on the io thread.
 
 #include <chrono>
 #include <functional>
@@ -28,8 +28,9 @@ inline constexpr char kInference[] = "inference";   // any principal, on the Ope
 // Changes nothing but the own password while must_change_password is set.
 inline constexpr char kOwnPassword[] = "own-password";
 
-// The middleware that enforces Route::access and leaves the Principal in Exchange::context. Cookie requests with a method
-// other than GET and HEAD need a same-site Origin or Sec-Fetch-Site. Failed attempts are throttled by peer and by key id.
+// The middleware that enforces Route::access and the key's scopes (kInference needs "inference", all else "management"), and
+// leaves the Principal in Exchange::context. Cookie requests with a method other than GET and HEAD need a same-site Origin or
+// Sec-Fetch-Site. Failed attempts are throttled by peer and by key id.
 http::Middleware authentication(const Tables& tables, const Clock& clock);
 // The same, and a check for http::Server::on_head that refuses with 401, 403 or 429 before a body is read; both share what
 // they know of failed attempts. `router` is the server's, and outlives it.
@@ -49,11 +50,15 @@ http::Response openai_error_response(int status, const std::string& message, con
 // The description of /v1, served at /v1/openapi.json. A test holds it against the routes and the parsers.
 std::string_view openapi_json();
 
+// Sums of the tokens recorded in [from, before), by user and key, those in the journal included. May take long.
+using TokensUsedIn = std::function<http::Task<Result<std::vector<TokensUsed>>>(WallTime from, WallTime before)>;
+
 struct GatewayOptions {
     std::chrono::milliseconds connect_timeout{5'000};
     std::chrono::milliseconds answer_timeout{600'000};   // request sent to an engine until the head of its answer
     std::chrono::milliseconds idle_timeout{120'000};     // between two pieces of an answer
     uint64_t journal_file_bytes = 8u << 20;              // a journal file this long is followed by the next
+    TokensUsedIn tokens_used{};                          // what monthly budgets start from; null: from nothing
 };
 
 class Gateway {
@@ -63,6 +68,9 @@ public:
                                                    const Clock& clock, GatewayOptions options = {});
     virtual ~Gateway() = default;
     virtual void add_routes(http::Router& router) = 0;   // /v1/* and /v1-openai/*
+    // Begins to look up what the budgets in the tables have used. Once, when they are set and no request has come; then budgets
+    // let nothing pass until it is known, and all else is not affected.
+    virtual void start() = 0;
     // Takes what the journal holds, oldest first, through `store`; files wholly taken are deleted. Called from a blocking
     // thread, by one caller at a time; idempotent after a crash because records carry request ids.
     virtual Status fold_journal(const std::function<Status(const std::vector<UsageRecord>&)>& store) = 0;

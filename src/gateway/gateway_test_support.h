@@ -183,6 +183,7 @@ protected:
         auto gateway = Gateway::create(io_, tables_, dir_ / "journal", system_clock(), options_);
         ASSERT_TRUE(gateway.ok());
         gateway_ = std::move(gateway).value();
+        gateway_->start();
         gateway_->add_routes(router_);
         const http::Handler whoami = [](Exchange& exchange) {
             return respond_with(exchange, http::text_response(200, principal(exchange).user_name));

@@ -361,6 +361,7 @@ void Relay::meter(Job& job, int status, bool aborted) {
     job.record.at = clock_.wall();
     job.record.duration_ms = milliseconds(clock_.steady() - job.begun);
     meter_.append(job.record);
+    job.lease.settle(uint64_t{job.record.prompt_tokens} + job.record.completion_tokens);
     metrics_.request_done(job.record.operation, status);
     metrics_.tokens(job.model->name, job.record.prompt_tokens, job.record.completion_tokens);
 }

@@ -17,6 +17,7 @@
 #include "gateway/gateway.h"
 #include "gateway/gateway_metrics.h"
 #include "gateway/meter.h"
+#include "gateway/quota.h"
 #include "gateway/route.h"
 #include "gateway/stream_rewriter.h"
 #include "http/http.h"
@@ -39,6 +40,7 @@ struct Job {
     SteadyTime begun{};
     UsageRecord record;                         // filled as we learn
     bool output_seen = false;
+    Quota::Lease lease;                         // settled when the request is metered
 };
 
 class Relay {

@@ -76,10 +76,15 @@ Status StreamRewriter::take(const http::SseEvent& event, std::string& out) {
         frame(event.data, out);
         return Ok{};
     }
-    // The model's name replaced and "usage":null cut out, in the order in which they stand; the rest byte for byte.
-    const std::string_view data = event.data;
-    const Span cut = usage_unasked ? facts->usage_member : Span{};
-    const Span name = options_.foreign ? facts->model : Span{};
+    change(event.data, *facts, usage_unasked);
+    frame(changed_, out);
+    return Ok{};
+}
+
+// The model's name replaced and "usage":null cut out, in the order in which they stand; the rest byte for byte.
+void StreamRewriter::change(std::string_view data, const EventFacts& facts, bool usage_unasked) {
+    const Span cut = usage_unasked ? facts.usage_member : Span{};
+    const Span name = options_.foreign ? facts.model : Span{};
     changed_.clear();
     size_t from = 0;
     const auto replace = [&](const Span& span, std::string_view by) {
@@ -91,8 +96,6 @@ Status StreamRewriter::take(const http::SseEvent& event, std::string& out) {
     if (options_.foreign) replace(name, model_json_);
     if (!cut_first && usage_unasked) replace(cut, {});
     changed_.append(data.substr(from));
-    frame(changed_, out);
-    return Ok{};
 }
 
 Status StreamRewriter::rewrite(const http::SseEvent& event, bool usage_unasked, std::string& out) {

@@ -5,6 +5,7 @@
 #include <string>
 
 #include "base/result.h"
+#include "gateway/event_check.h"
 #include "http/http.h"
 #include "protocol/openai/responses.h"
 #include "protocol/translator.h"
@@ -35,6 +36,7 @@ public:
 
 private:
     Status rewrite(const http::SseEvent& event, bool usage_unasked, std::string& out);
+    void change(std::string_view data, const EventFacts& facts, bool usage_unasked);   // into changed_
 
     const Options options_;
     const std::string model_json_;   // the public name as JSON

@@ -56,7 +56,8 @@ TEST(EventCheck, AgreesWithTheParserOnWhatIsJson) {
     const std::vector<std::string> seeds = {
         R"({"id":"x","choices":[{"index":0,"delta":{"content":"h\u00e9 \ud83d\ude80 é 🚀"},"finish_reason":null}],"usage":null})",
         R"({"a":[1,-0.5e+10,1E5,0,true,false,null,{},[],"",{"b":[[{"c":"\"\\\/\b\f\n\r\t"}]]}], "model" : "m" })",
-        std::string(62, '[').insert(0, "{\"a\":") + std::string(62, ']') + "}", std::string(63, '[').insert(0, "{\"a\":") + std::string(63, ']') + "}",
+        std::string(62, '[').insert(0, "{\"a\":") + std::string(62, ']') + "}",
+        std::string(63, '[').insert(0, "{\"a\":") + std::string(63, ']') + "}",
         std::string(64, '[').insert(0, "{\"a\":") + std::string(64, ']') + "}"};
     const std::string bytes = std::string("{}[]\",:\\u0019-+.eEdD8cx \n\t\x01\x7f\xc0\xc2\xe0\xa0\xed\x9f\xf0\x90\xf4\x8f\xff") + '\0';
     std::mt19937 random(7);   // repeatable

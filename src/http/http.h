@@ -104,6 +104,8 @@ public:
 
     // What middleware learnt, for the handlers behind it (the principal). One value, typed by whoever owns the route table.
     std::any context;
+    // Fields that go out with the answer, whichever it is; one that the answer has itself stays as it is. Set before it begins.
+    Headers answer_headers;
 };
 
 using Handler = std::function<Task<void>(Exchange&)>;

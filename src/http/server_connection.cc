@@ -259,7 +259,7 @@ Task<bool> ServerConnection::answer(std::shared_ptr<ServerExchange> exchange) {
         }
     } in_flight(*this, *exchange);
 
-    exchange->begin_watch();
+    exchange->watch();
     bool threw = false;
     try {
         co_await core_->handle(*exchange);

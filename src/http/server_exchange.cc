@@ -17,6 +17,12 @@ constexpr size_t kPipelinedBytesMax = 64 * 1024;
 // A stream whose reader is as quick as its writer never waits; it lets others have a turn every so often.
 constexpr unsigned kWritesPerTurn = 32;
 
+void add_missing(Headers& headers, const Headers& more) {
+    for (const auto& [name, value] : more.all()) {
+        if (headers.count(name) == 0) headers.add(name, value);
+    }
+}
+
 iovec part(std::string_view bytes) { return {const_cast<char*>(bytes.data()), bytes.size()}; }
 
 }  // namespace
@@ -73,6 +79,7 @@ Task<bool> ServerExchange::respond(Response response) {
     // A client that only closed its sending side can still read a whole answer, so that one is sent though nobody may be
     // there; the caller is told that the client is gone all the same.
     if (aborted_ || (gone_ && !half_closed_)) co_return false;
+    add_missing(response.headers, answer_headers);
     const std::string head = head_for(response.status, response.headers, response.body.size());
     const bool with_body = !is_head() && !is_bodiless(response.status);
     std::array<iovec, 2> parts = {part(head), part(with_body ? std::string_view(response.body) : std::string_view{})};
@@ -92,6 +99,7 @@ Task<bool> ServerExchange::start_stream(int status, Headers headers) {
         if (headers.get("cache-control").empty()) headers.add("cache-control", "no-cache");
         if (headers.get("x-accel-buffering").empty()) headers.add("x-accel-buffering", "no");
     }
+    add_missing(headers, answer_headers);
     const std::string head = head_for(status, headers, std::nullopt);
     std::array<iovec, 1> parts = {part(head)};
     const bool delivered = co_await send(parts);
@@ -149,8 +157,6 @@ void ServerExchange::on_client_gone(std::function<void()> callback) {
     callback_ = std::move(callback);
     if (gone_ && callback_) lose_later();
 }
-
-void ServerExchange::begin_watch() { watch(); }
 
 void ServerExchange::watch() {
     if (ended_ || gone_ || aborted_ || !setup_.socket->is_open()) return;

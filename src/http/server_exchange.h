@@ -31,7 +31,7 @@ public:
     uint64_t bytes_sent() const override { return bytes_sent_; }
 
     // The connection's side.
-    void begin_watch();                     // looks for the client's leaving from now on
+    void watch();                           // looks for the client's leaving from now on
     void end();                             // the handler is back
     void cut();                             // the server stops: as if the client had left
     void close_after() { keep_alive_ = false; }
@@ -40,7 +40,6 @@ public:
     bool aborted() const { return aborted_; }
 
 private:
-    void watch();
     void on_arrival() override;
     void lose();                            // the client is gone: tells whoever asked
     void lose_later();                      // the same in the next turn, out of the handler's own call

@@ -2,26 +2,15 @@
 
 #include <charconv>
 
+#include "protocol/openai/fields.h"
 #include "protocol/openai/upstream.h"
 
 namespace gantry::protocol {
 namespace {
 
-std::string_view text_at(const json::object& object, std::string_view key) {
-    const json::value* value = object.if_contains(key);
-    if (value == nullptr || !value->is_string()) return {};
-    return {value->get_string().data(), value->get_string().size()};
-}
-
-const json::object* object_at(const json::object& object, std::string_view key) {
-    const json::value* value = object.if_contains(key);
-    return value == nullptr ? nullptr : value->if_object();
-}
-
-const json::array* array_at(const json::object& object, std::string_view key) {
-    const json::value* value = object.if_contains(key);
-    return value == nullptr ? nullptr : value->if_array();
-}
+using openai::array_at;
+using openai::object_at;
+using openai::text_at;
 
 const json::object* first_choice(const json::object& answer) {
     const json::array* choices = array_at(answer, "choices");
@@ -54,6 +43,16 @@ std::string MessageOrigins::path_of(const std::string& chat_path) const {
     const auto [rest, failure] = std::from_chars(chat_path.data() + kStart.size(), end, index);
     if (failure != std::errc() || rest == end || *rest != ']' || index >= of_message.size()) return chat_path;
     return of_message[index] + std::string(rest + 1, end);
+}
+
+std::string flat_tool_path(const std::string& chat_path) {
+    constexpr std::string_view kInside = "].function";
+    const size_t at = chat_path.starts_with("tools[") ? chat_path.find(kInside) : std::string::npos;
+    return at == std::string::npos ? chat_path : chat_path.substr(0, at + 1) + chat_path.substr(at + kInside.size());
+}
+
+json::object choice_of_function(const std::string& name) {
+    return {{"type", "function"}, {"function", json::object{{"name", name}}}};
 }
 
 json::value ChatTranslator::whole(const json::object& answer) {

@@ -48,6 +48,11 @@ struct MessageOrigins {
     std::string path_of(const std::string& chat_path) const;   // of "messages[2].content"; others stay
 };
 
+// The two APIs have flat tools, where a chat nests them: "tools[1].function.name" is their "tools[1].name".
+std::string flat_tool_path(const std::string& chat_path);
+// A chat's tool_choice of one function.
+json::object choice_of_function(const std::string& name);
+
 // Of APIs that ask for one chat completion. Takes chunks and whole answers of any engine apart.
 class ChatTranslator : public Translator {
 public:

@@ -53,6 +53,14 @@ void visit_meta(Meta& m, Visit&& visit) {
     visit("pooling", m.pooling);
 }
 
+template <class LimitsType, class Visit>
+void visit_limits(LimitsType& l, Visit&& visit) {
+    visit("requests_per_minute", l.requests_per_minute);
+    visit("tokens_per_minute", l.tokens_per_minute);
+    visit("concurrent_requests", l.concurrent_requests);
+    visit("tokens_per_month", l.tokens_per_month);
+}
+
 template <class Change, class Visit>
 void visit_change(Change& c, Visit&& visit) {
     visit("field", c.field);
@@ -72,7 +80,8 @@ struct Writer {
         for (const auto& [name, value] : values) entries[name] = value;
         object[key] = std::move(entries);
     }
-    void operator()(const char* key, const std::optional<std::string>& value) {
+    template <class T>
+    void operator()(const char* key, const std::optional<T>& value) {
         if (value) object[key] = *value;
     }
     template <class T>
@@ -113,6 +122,7 @@ struct Reader {
         }
         return true;
     }
+    static bool read(const json::value& value, std::optional<uint64_t>& out) { return read(value, out.emplace()); }
     template <class T>
         requires std::is_arithmetic_v<T>
     static bool read(const json::value& value, T& out) {
@@ -184,6 +194,16 @@ Result<std::string> to_json_text(const ModelMeta& meta) {
     return checked(json::serialize(writer.object));
 }
 
+Result<std::string> to_json_text(const Limits& limits) {
+    Writer writer;
+    visit_limits(limits, writer);
+    return checked(json::serialize(writer.object));
+}
+
+Result<std::string> to_json_text(const std::vector<std::string>& names) {
+    return checked(json::serialize(json::array(names.begin(), names.end())));
+}
+
 Columns& operator>>(Columns& columns, BackendOptions& out) {
     read_json(columns, [&](const json::value& value) {
         if (!value.is_object()) return false;
@@ -211,6 +231,21 @@ Columns& operator>>(Columns& columns, ModelMeta& out) {
         visit_meta(out, reader);
         return reader.ok;
     });
+    return columns;
+}
+
+Columns& operator>>(Columns& columns, Limits& out) {
+    read_json(columns, [&](const json::value& value) {
+        if (!value.is_object()) return false;
+        Reader reader{value.get_object()};
+        visit_limits(out, reader);
+        return reader.ok;
+    });
+    return columns;
+}
+
+Columns& operator>>(Columns& columns, std::vector<std::string>& out) {
+    read_json(columns, [&](const json::value& value) { return Reader::read(value, out); });
     return columns;
 }
 

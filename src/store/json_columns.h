@@ -1,5 +1,5 @@
 #pragma once
-// Columns that hold JSON texts: a deployment's options, a worker's devices, a model's meta, what an
+// Columns that hold JSON texts: a deployment's options, a worker's devices, a model's meta, limits, lists of names, what an
 // audit event changed. Keys that are missing keep their
 // default and unknown ones are passed over, so that a field may come or go without a migration.
 
@@ -11,6 +11,7 @@
 #include "domain/deployment.h"
 #include "domain/device.h"
 #include "domain/model.h"
+#include "domain/user.h"
 #include "store/statement.h"
 
 namespace gantry::store {
@@ -19,11 +20,15 @@ namespace gantry::store {
 Result<std::string> to_json_text(const BackendOptions& options);
 Result<std::string> to_json_text(const std::vector<Device>& devices);
 Result<std::string> to_json_text(const ModelMeta& meta);
+Result<std::string> to_json_text(const Limits& limits);
+Result<std::string> to_json_text(const std::vector<std::string>& names);
 Result<std::string> to_json_text(const std::vector<AuditChange>& changes);
 
 Columns& operator>>(Columns& columns, BackendOptions& out);
 Columns& operator>>(Columns& columns, std::vector<Device>& out);
 Columns& operator>>(Columns& columns, ModelMeta& out);
+Columns& operator>>(Columns& columns, Limits& out);
+Columns& operator>>(Columns& columns, std::vector<std::string>& out);
 Columns& operator>>(Columns& columns, std::vector<AuditChange>& out);
 
 }  // namespace gantry::store

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include "store/json_columns.h"
 #include "store/rows.h"
 #include "store/sqlite_store.h"
 #include "store/tables.h"
@@ -10,21 +11,38 @@ namespace gantry::store {
 namespace {
 
 constexpr char kSelect[] =
-    "SELECT id, user_id, name, public_id, secret_digest, expires_at, disabled, version, created_at FROM keys";
+    "SELECT id, user_id, name, public_id, secret_digest, expires_at, disabled, version, created_at, limits, models, scopes "
+    "FROM keys";
 constexpr ListSource kList{"key", kSelect, "created_at", "id", "instr(lower(name), lower(?3)) > 0", " AND user_id = ?5"};
+
+std::string to_text(const Scopes& scopes) {
+    if (scopes.all()) return "inference management";
+    return scopes.inference ? "inference" : scopes.management ? "management" : "";
+}
+
+// A word of a newer gantry opens nothing here.
+Scopes scopes_from(const std::string& text) {
+    const auto has = [padded = " " + text + " "](const char* word) { return padded.find(word) != std::string::npos; };
+    return {.inference = has(" inference "), .management = has(" management ")};
+}
 
 void read(Columns& columns, ApiKey& k) {
     columns >> k.id >> k.user_id >> k.name >> k.public_id >> k.secret_digest >> k.expires_at >> k.disabled >> k.version >>
-        k.created_at;
+        k.created_at >> k.limits >> k.models;
+    k.scopes = scopes_from(columns.text());
 }
 
 }  // namespace
 
 Status SqliteStore::create_key(const ApiKey& key) {
     const ApiKey& k = key;
+    const auto limits = to_json_text(k.limits);
+    const auto models = to_json_text(k.models);
+    if (!limits || !models) return limits ? models.error() : limits.error();
     return change([&](Connection& db) -> Status {
-        auto done = db.run("INSERT INTO keys VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", k.id, k.user_id, k.name, k.public_id,
-                           k.secret_digest, k.expires_at, k.disabled, k.version, k.created_at);
+        auto done = db.run("INSERT INTO keys VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", k.id, k.user_id, k.name, k.public_id,
+                           k.secret_digest, k.expires_at, k.disabled, k.version, k.created_at, *limits, *models,
+                           to_text(k.scopes));
         if (!done) {
             return explain(std::move(done).error(),
                            {{"foreign_key", ErrorCode::kNotFound, no_such("user", k.user_id.text).message},
@@ -36,10 +54,14 @@ Status SqliteStore::create_key(const ApiKey& key) {
 
 Status SqliteStore::update_key(const ApiKey& key, int64_t expected_version) {
     const ApiKey& k = key;
+    const auto limits = to_json_text(k.limits);
+    const auto models = to_json_text(k.models);
+    if (!limits || !models) return limits ? models.error() : limits.error();
     return change([&](Connection& db) -> Status {
-        auto changed =
-            db.run("UPDATE keys SET name = ?, expires_at = ?, disabled = ?, version = ? WHERE id = ? AND version = ?", k.name,
-                   k.expires_at, k.disabled, k.version, k.id, expected_version);
+        auto changed = db.run(
+            "UPDATE keys SET name = ?, expires_at = ?, disabled = ?, limits = ?, models = ?, scopes = ?, version = ? "
+            "WHERE id = ? AND version = ?",
+            k.name, k.expires_at, k.disabled, *limits, *models, to_text(k.scopes), k.version, k.id, expected_version);
         if (!changed) return std::move(changed).error();
         if (*changed == 1) return Ok{};
         return missing_or_stale(db, "SELECT version FROM keys WHERE id = ?", "key", k.id.text, expected_version);

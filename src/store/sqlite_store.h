@@ -1,6 +1,7 @@
 #pragma once
 // The Store on SQLite. Each table's functions are in the file of its name: deployments.cc, instances.cc, workers.cc,
-// models.cc, users.cc, keys.cc, sessions.cc, usage.cc, usage_hours.cc, audit.cc, settings.cc; opening, closing and backup in sqlite_store.cc, backup.cc.
+// models.cc, users.cc, keys.cc, sessions.cc, usage.cc, usage_hours.cc, audit.cc,
+// settings.cc; opening, closing and backup in sqlite_store.cc, backup.cc.
 
 #include <memory>
 #include <string>
@@ -76,6 +77,7 @@ public:
     Status set_setting(const std::string& name, const std::string& value) override;
 
     Status add_usage(const std::vector<UsageRecord>& records) override;
+    Result<std::vector<TokensUsed>> tokens_used(WallTime from, WallTime before) override;
     Result<Page<UsageRecord>> usage(const PageRequest& page, const UsageFilter& filter) override;
     Result<Page<UsageSummary>> usage_summary(const UsageSummaryRequest& request) override;
     Result<uint64_t> delete_usage_before(WallTime before) override;

@@ -55,9 +55,6 @@ struct UsageFilter {
     std::string model{};
 };
 enum class UsageBucket { kHour, kDay, kTotal };
-struct UsageGroups {
-    bool user = false, key = false, model = false, instance = false, operation = false;
-};
 // By bucket, then by what is grouped by, in the order of UsageGroups.
 struct UsageSummaryRequest {
     std::string cursor{};
@@ -141,7 +138,7 @@ public:
     virtual Result<User> user_by_name(const std::string& name) = 0;
     virtual Result<Page<User>> users(const PageRequest& page) = 0;
     virtual Status create_key(const ApiKey& key) = 0;
-    virtual Status update_key(const ApiKey& key, int64_t expected_version) = 0;   // name, expires_at, disabled
+    virtual Status update_key(const ApiKey& key, int64_t expected_version) = 0;   // all but id, owner, secret
     virtual Status delete_key(const ApiKeyId& id) = 0;
     virtual Result<ApiKey> key(const ApiKeyId& id) = 0;
     virtual Result<Page<ApiKey>> keys(const PageRequest& page, const UserId& of = {}) = 0;
@@ -166,6 +163,8 @@ public:
     // Usage: idempotent by request id (the first record of an id stays); a batch, with the hours it adds to, is one
     // transaction. By time, then request id; name_contains looks at the model.
     virtual Status add_usage(const std::vector<UsageRecord>& records) = 0;
+    // Sums of [from, before) by user and key, of whole hours and the records beside them.
+    virtual Result<std::vector<TokensUsed>> tokens_used(WallTime from, WallTime before) = 0;
     virtual Result<Page<UsageRecord>> usage(const PageRequest& page, const UsageFilter& filter = {}) = 0;
     virtual Result<Page<UsageSummary>> usage_summary(const UsageSummaryRequest& request) = 0;
     // Deletes records, a few thousand a transaction; the hours stay. A record that comes again after that counts again, so

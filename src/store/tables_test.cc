@@ -1,6 +1,7 @@
 // Each table: what goes in comes out, versions, unique names, what belongs together.
 
 #include <cmath>
+#include <map>
 
 #include "store/store_for_test.h"
 
@@ -331,6 +332,83 @@ TEST_F(Tables, TheLastAdminStays) {
     EXPECT_OK(store_->delete_user(root.id));
 }
 
+TEST_F(Tables, LimitsScopesAndModelsOfKeysAndUsers) {
+    User ann = a_user("ann");
+    ann.limits = {.requests_per_minute = 1, .tokens_per_minute = 2, .concurrent_requests = 3, .tokens_per_month = kMonthLimitMax};
+    ann.models = {"org/a:q4", "b \"quoted\""};
+    EXPECT_OK(store_->create_user(ann));
+    EXPECT_EQ(store_->user(ann.id)->limits, ann.limits);
+    EXPECT_EQ(store_->user(ann.id)->models, ann.models);
+    ann.limits = {.tokens_per_minute = 7};
+    ann.models.clear();
+    EXPECT_OK(store_->update_user(ann, 1));
+    EXPECT_EQ(store_->user(ann.id)->limits, ann.limits);
+    EXPECT_TRUE(store_->user(ann.id)->models.empty());
+
+    ApiKey key = a_key("k", ann);
+    key.limits.concurrent_requests = 4;
+    key.models = {"b"};
+    key.scopes = {.inference = true, .management = false};
+    EXPECT_OK(store_->create_key(key));
+    EXPECT_EQ(store_->key(key.id)->limits, key.limits);
+    EXPECT_EQ(store_->key(key.id)->models, key.models);
+    EXPECT_EQ(store_->key(key.id)->scopes, key.scopes);
+    key.scopes = {.inference = false, .management = true};
+    key.limits = {};
+    key.models = {};
+    EXPECT_OK(store_->update_key(key, 1));
+    const auto rows = store_->auth_rows();
+    ASSERT_TRUE(rows.ok() && rows->keys.size() == 1);
+    EXPECT_EQ(rows->keys[0].scopes, key.scopes);
+    EXPECT_FALSE(rows->keys[0].limits.any());
+    key.models = {"\xff"};
+    EXPECT_CODE(store_->update_key(key, 1), ErrorCode::kInvalidArgument);
+}
+
+TEST_F(Tables, TokensUsedAreSummedByUserAndKey) {
+    const auto record = [](const char* id, int64_t ms, const char* user, const char* key, uint32_t prompt, uint32_t completion) {
+        UsageRecord u = a_usage(id, ms);
+        u.user_id = UserId(user);
+        u.key_id = ApiKeyId(key);
+        u.prompt_tokens = prompt;
+        u.cached_tokens = prompt / 2;
+        u.completion_tokens = completion;
+        return u;
+    };
+    EXPECT_OK(store_->add_usage({record("1", 0, "ann", "k", 10, 1), record("2", 10, "ann", "k", 4'000'000'000, 4'000'000'000),
+                                 record("3", 20, "ann", "", 5, 5), record("4", 30, "bob", "l", 7, 0),
+                                 record("5", 40, "bob", "l", 100, 100)}));
+    const auto sums = store_->tokens_used(at(10), at(40));
+    ASSERT_TRUE(sums.ok());
+    std::map<std::string, uint64_t> by;
+    for (const TokensUsed& t : *sums) by[t.user_id.text + "/" + t.key_id.text] = t.tokens;
+    EXPECT_EQ(by, (std::map<std::string, uint64_t>{{"ann/k", 8'000'000'000}, {"ann/", 10}, {"bob/l", 7}}));
+    EXPECT_TRUE(store_->tokens_used(at(41), at(99))->empty());
+}
+
+TEST_F(Tables, TokensUsedOutliveTheirRecords) {
+    constexpr int64_t kHour = 3'600'000;
+    const auto record = [](const char* id, int64_t ms, uint32_t tokens) {
+        UsageRecord u = a_usage(id, ms);
+        u.prompt_tokens = tokens;
+        u.completion_tokens = 0;
+        return u;
+    };
+    EXPECT_OK(store_->add_usage({record("1", kHour - 1, 1), record("2", kHour, 10), record("3", 2 * kHour, 100),
+                                 record("4", 3 * kHour, 1'000), record("5", 3 * kHour + 5, 10'000)}));
+    const auto total = [this](int64_t from, int64_t before) {
+        const auto sums = store_->tokens_used(at(from), at(before));
+        return sums->empty() ? 0 : sums->front().tokens;
+    };
+    EXPECT_EQ(total(0, 4 * kHour), 11'111u);
+    EXPECT_EQ(total(kHour - 1, 3 * kHour + 5), 1'111u);
+    EXPECT_EQ(total(kHour, 3 * kHour), 110u);
+    EXPECT_EQ(total(kHour + 1, 2 * kHour), 0u);
+    EXPECT_EQ(total(2 * kHour, 2 * kHour + 1), 100u);
+    ASSERT_TRUE(store_->delete_usage_before(at(3 * kHour)).ok());
+    EXPECT_EQ(total(0, 3 * kHour + 1), 1'111u);
+}
+
 TEST_F(Tables, UsersKeepEveryFieldAndTakeTheirKeysAlong) {
     User ann = a_user("ann");
     ann.must_change_password = true;
@@ -361,6 +439,8 @@ TEST_F(Tables, UsersKeepEveryFieldAndTakeTheirKeysAlong) {
     EXPECT_EQ(store_->key(key.id)->expires_at, std::nullopt);
     EXPECT_EQ(store_->keys({}, ann.id)->items.size(), 1u);
     EXPECT_EQ(store_->keys({}, {})->items.size(), 2u);
+    EXPECT_EQ(store_->key(key.id)->scopes, Scopes{});
+    EXPECT_FALSE(store_->key(key.id)->limits.any());
     EXPECT_OK(store_->create_session({"digest", ann.id, at(0), at(50)}));
     EXPECT_CODE(store_->create_session({"digest2", UserId("usr_gone"), at(0), at(50)}), ErrorCode::kNotFound);
     EXPECT_OK(store_->delete_user(ann.id));

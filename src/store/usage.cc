@@ -59,6 +59,21 @@ Result<Page<UsageRecord>> SqliteStore::usage(const PageRequest& page, const Usag
     });
 }
 
+Result<std::vector<TokensUsed>> SqliteStore::tokens_used(WallTime from, WallTime before) {
+    const WallTime first = span_start(from + std::chrono::milliseconds(kHourMs - 1), kHourMs);
+    const WallTime last = std::max(first, span_start(before, kHourMs));
+    return usage_->read([&](Connection& db) {
+        return read_all<TokensUsed>(
+            db,
+            db.query("SELECT user_id, key_id, sum(tokens) FROM ("
+                     "SELECT user_id, key_id, prompt_tokens + completion_tokens AS tokens FROM usage_hours WHERE hour >= ?1 AND hour < ?2 "
+                     "UNION ALL SELECT user_id, key_id, prompt_tokens + completion_tokens FROM usage_records "
+                     "WHERE (at >= ?3 AND at < min(?1, ?4)) OR (at >= ?2 AND at < ?4)) GROUP BY user_id, key_id",
+                     first, last, from, before),
+            "usage record", [](Columns& columns, TokensUsed& t) { columns >> t.user_id >> t.key_id >> t.tokens; });
+    });
+}
+
 Result<uint64_t> SqliteStore::delete_usage_before(WallTime before) {
     uint64_t deleted = 0;
     for (int64_t last = kDeletedAtOnce; last == kDeletedAtOnce; deleted += static_cast<uint64_t>(last)) {

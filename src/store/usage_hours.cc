@@ -14,7 +14,6 @@
 namespace gantry::store {
 namespace {
 
-constexpr int64_t kHourMs = 3'600'000;
 constexpr int64_t kDayMs = 24 * kHourMs;
 
 constexpr char kSums[] =

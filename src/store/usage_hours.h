@@ -9,6 +9,8 @@
 
 namespace gantry::store {
 
+constexpr int64_t kHourMs = 3'600'000;
+
 // Where the span of `width_ms` that holds `time` begins; before 1970, too.
 WallTime span_start(WallTime time, int64_t width_ms);
 

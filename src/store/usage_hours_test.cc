@@ -11,7 +11,6 @@
 namespace gantry::store {
 namespace {
 
-constexpr int64_t kHourMs = 3'600'000;
 constexpr int64_t kDayMs = 24 * kHourMs;
 
 // Few names: groups with one record and groups with many.

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include "store/json_columns.h"
 #include "store/rows.h"
 #include "store/sqlite_store.h"
 #include "store/tables.h"
@@ -10,12 +11,13 @@ namespace gantry::store {
 namespace {
 
 constexpr char kSelect[] =
-    "SELECT id, name, role, password_hash, must_change_password, disabled, version, created_at, updated_at FROM users";
+    "SELECT id, name, role, password_hash, must_change_password, disabled, version, created_at, updated_at, limits, models "
+    "FROM users";
 constexpr ListSource kList{"user", kSelect, "created_at", "id", "instr(lower(name), lower(?3)) > 0"};
 
 void read(Columns& columns, User& u) {
     columns >> u.id >> u.name >> u.role >> u.password_hash >> u.must_change_password >> u.disabled >> u.version >>
-        u.created_at >> u.updated_at;
+        u.created_at >> u.updated_at >> u.limits >> u.models;
 }
 
 Error explain_name(Error error, const User& user) {
@@ -49,9 +51,12 @@ Status keeping_an_admin(Connection& db, const std::function<Status()>& change) {
 
 Status SqliteStore::create_user(const User& user) {
     const User& u = user;
+    const auto limits = to_json_text(u.limits);
+    const auto models = to_json_text(u.models);
+    if (!limits || !models) return limits ? models.error() : limits.error();
     return change([&](Connection& db) -> Status {
-        auto done = db.run("INSERT INTO users VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", u.id, u.name, u.role, u.password_hash,
-                           u.must_change_password, u.disabled, u.version, u.created_at, u.updated_at);
+        auto done = db.run("INSERT INTO users VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", u.id, u.name, u.role, u.password_hash,
+                           u.must_change_password, u.disabled, u.version, u.created_at, u.updated_at, *limits, *models);
         if (!done) return explain_name(std::move(done).error(), u);
         return Ok{};
     });
@@ -59,13 +64,16 @@ Status SqliteStore::create_user(const User& user) {
 
 Status SqliteStore::update_user(const User& user, int64_t expected_version) {
     const User& u = user;
+    const auto limits = to_json_text(u.limits);
+    const auto models = to_json_text(u.models);
+    if (!limits || !models) return limits ? models.error() : limits.error();
     return change([&](Connection& db) {
         return keeping_an_admin(db, [&]() -> Status {
             auto changed = db.run(
                 "UPDATE users SET name = ?, role = ?, password_hash = ?, must_change_password = ?, disabled = ?, "
-                "version = ?, updated_at = ? WHERE id = ? AND version = ?",
-                u.name, u.role, u.password_hash, u.must_change_password, u.disabled, u.version, u.updated_at, u.id,
-                expected_version);
+                "limits = ?, models = ?, version = ?, updated_at = ? WHERE id = ? AND version = ?",
+                u.name, u.role, u.password_hash, u.must_change_password, u.disabled, *limits, *models, u.version, u.updated_at,
+                u.id, expected_version);
             if (!changed) return explain_name(std::move(changed).error(), u);
             if (*changed == 1) return Ok{};
             return missing_or_stale(db, "SELECT version FROM users WHERE id = ?", "user", u.id.text, expected_version);

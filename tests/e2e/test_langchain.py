@@ -87,10 +87,14 @@ def test_structured_output(tool_server, method):
 
 def test_json_mode(server):
     model = chat_model(server, max_tokens=300, temperature=1, seed=1).with_structured_output(None, method="json_mode", include_raw=True)
-    answer = model.invoke(PROMPT)
+    try:
+        answer = model.invoke(PROMPT)
+    except openai.LengthFinishReasonError as cut:   # how LangChain tells of an object that the tokens did not suffice for
+        assert cut.completion.choices[0].message.content.lstrip().startswith("{")
+        return
     assert answer["raw"].content.lstrip().startswith("{")
-    if answer["raw"].response_metadata["finish_reason"] == "stop":
-        assert answer["parsed"] == json.loads(answer["raw"].content)
+    assert answer["raw"].response_metadata["finish_reason"] == "stop"
+    assert answer["parsed"] == json.loads(answer["raw"].content)
 
 
 # check_embedding_ctx_length: LangChain then sends token ids of OpenAI's own vocabulary, which are words of no other model.

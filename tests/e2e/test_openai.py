@@ -83,9 +83,10 @@ def test_six_at_once_all_answer(server):
 
 
 def test_seed_repeats(server):
-    client = server.openai()
-    texts = {client.chat.completions.create(model="smollm2", messages=PROMPT, max_tokens=24, seed=7,
-                                            temperature=1.0).choices[0].message.content for _ in range(2)}
+    # The first time the prompt is computed, then it is cached.
+    prompt = [{"role": "user", "content": "Write a line about a seed, a gantry and the sea."}]
+    texts = {server.openai().chat.completions.create(model="smollm2", messages=prompt, max_tokens=24, seed=7,
+                                                     temperature=1.0).choices[0].message.content for _ in range(6)}
     assert len(texts) == 1
 
 

@@ -20,17 +20,12 @@ namespace openai = protocol::openai;
 constexpr size_t kPasswordBodyBytesMax = 16 << 10;
 constexpr size_t kBodyBytesMax = 1 << 20;
 
-// Runs on the pool. Nothing of the standard library or Boost that throws gets past here.
-Result<Answer> guarded(const ApiRoute& route, ApiContext& api, const Call& call) {
-    try {
-        AuditRecorder recorder(api, route, call);
-        Result<Answer> answer = route.work(api, call);
-        recorder.record(answer);
-        return answer;
-    } catch (const std::exception& problem) {
-        log::error("{} {}: {}", route.method, route.pattern, problem.what());
-        return internal_error("the server failed at this request; its log says how");
-    }
+// Runs on the pool.
+Result<Answer> recorded(const ApiRoute& route, ApiContext& api, const Call& call) {
+    AuditRecorder recorder(api, route, call);
+    Result<Answer> answer = route.work(api, call);
+    recorder.record(answer);
+    return answer;
 }
 
 http::Task<void> serve(ApiContext& api, ApiRoute route, bool is_public, http::Exchange& exchange) {
@@ -51,7 +46,7 @@ http::Task<void> serve(ApiContext& api, ApiRoute route, bool is_public, http::Ex
             answer = error_answer({ErrorCode::kRateLimited, "too many passwords are being checked now; try again", {}, {}});
             answer->headers.set("retry-after", "2");
         } else {
-            answer = co_await api.pool.run([&route, &api, &call] { return guarded(route, api, call); });
+            answer = co_await api.pool.run([&] { return guarded(route, [&] { return recorded(route, api, call); }); });
             if (route.hashes) api.hash_gate.leave();
         }
     }
@@ -97,6 +92,11 @@ http::Response to_response(Answer answer) {
     return response;
 }
 
+bool still_allowed(const ApiContext& api, const http::Exchange& exchange) {
+    const auto who = gateway::authenticate(*api.tables.auth(), exchange.request(), api.clock.wall());
+    return who.ok() && who->role == gateway::principal(exchange).role && who->scopes.management;
+}
+
 Status check_content_type(const Call& call) {
     const bool browser = call.who == nullptr || call.who->by_cookie;
     if (!browser || call.request.body.empty()) return Ok{};
@@ -136,9 +136,10 @@ Result<store::PageRequest> page_request(const http::Request& request) {
     return page;
 }
 
-Result<TimeRange> time_range(const http::Request& request) {
-    TimeRange range;
-    for (const auto& [name, out] : {std::pair{"from", &range.from}, std::pair{"to", &range.to}}) {
+Result<store::PageRequest> timed_page_request(const http::Request& request) {
+    Result<store::PageRequest> page = page_request(request);
+    if (!page) return page;
+    for (const auto& [name, out] : {std::pair{"from", &page->from}, std::pair{"to", &page->to}}) {
         std::string text(request.query_value(name));
         if (text.empty()) continue;
         if (text.size() == std::string_view("2026-12-31").size()) text += "T00:00:00Z";
@@ -147,7 +148,7 @@ Result<TimeRange> time_range(const http::Request& request) {
             return invalid_argument(fmt::format("\"{}\" must be a time in UTC such as 2026-12-31T23:59:59Z, or a date", name), name);
         }
     }
-    return range;
+    return page;
 }
 
 }  // namespace gantry::control

@@ -14,6 +14,7 @@
 
 #include "base/guarded.h"
 #include "base/json.h"
+#include "base/log.h"
 #include "control/api/failed_logins.h"
 #include "control/auth/login_throttle.h"
 #include "control/auth/passwords.h"
@@ -84,6 +85,21 @@ struct ApiRoute {
     Result<CsvSource> (*csv)(ApiContext&, const Call&) = nullptr;   // of a list that may be had as CSV: checks, and reads nothing yet
 };
 void add_routes(http::Router& router, ApiContext& api, const std::vector<ApiRoute>& routes);
+// For what is longer than its first check: whether the sender of `exchange` still may do what it could then (behind
+// authentication; not revoked, the same role, the scope). Streams ask before each write, and every kAskEvery while idle.
+bool still_allowed(const ApiContext& api, const http::Exchange& exchange);
+inline constexpr std::chrono::milliseconds kAskEvery{500};
+
+// Runs a route's work. Nothing of the standard library or Boost that throws gets past here.
+template <class Work>
+auto guarded(const ApiRoute& route, Work work) -> decltype(work()) {
+    try {
+        return work();
+    } catch (const std::exception& problem) {
+        log::error("{} {}: {}", route.method, route.pattern, problem.what());
+        return internal_error("the server failed at this request; its log says how");
+    }
+}
 // A body sent along with a cookie, or to a public route, must say that it is JSON: a form of another site can't.
 Status check_content_type(const Call& call);
 
@@ -100,11 +116,8 @@ Answer list_answer(const store::Page<T>& page, ToJson to_json) {
 
 // The same as CSV, by ?format=csv or Accept: text/csv; without limit and cursor, which stand for pages.
 Result<bool> wants_csv(const http::Request& request);
-// from=, to=: RFC 3339 in UTC, or a date.
-struct TimeRange {
-    std::optional<WallTime> from, to;
-};
-Result<TimeRange> time_range(const http::Request& request);
+// page_request() with from= and to=: RFC 3339 in UTC, or a date.
+Result<store::PageRequest> timed_page_request(const http::Request& request);
 
 // A source that reads page after page with `read` (cursor -> Result<store::Page<T>>) and writes each item with `add`.
 template <class Read, class Add>

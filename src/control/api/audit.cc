@@ -12,13 +12,9 @@ struct Wanted {
     store::AuditFilter filter;
 };
 Result<Wanted> wanted_of(const Call& call) {
-    const auto page = page_request(call.request);
+    const auto page = timed_page_request(call.request);
     if (!page) return page.error();
-    const auto range = time_range(call.request);
-    if (!range) return range.error();
     Wanted wanted{*page, {}};
-    wanted.page.from = range->from;
-    wanted.page.to = range->to;
     wanted.filter.actor = call.request.query_value("actor");
     wanted.filter.kind = call.request.query_value("kind");
     wanted.filter.object = call.request.query_value("object");

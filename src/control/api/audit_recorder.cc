@@ -5,6 +5,7 @@
 #include "control/api/lookup.h"
 #include "protocol/management/objects.h"
 #include "protocol/openai/errors.h"
+#include "protocol/openai/utf8.h"
 
 namespace gantry::control {
 namespace {
@@ -65,9 +66,8 @@ std::optional<json::object> read_object(ApiContext& api, const std::string& kind
 
 // The beginning of a text of a stranger's: whole characters, none that steers a terminal.
 std::string beginning(std::string_view text) {
-    size_t end = std::min(text.size(), kNameBytesMax);
-    while (end > 0 && end < text.size() && (static_cast<unsigned char>(text[end]) & 0xc0) == 0x80) --end;
-    return log::escape(text.substr(0, end)) + (end < text.size() ? "..." : "");
+    const std::string_view kept = protocol::openai::beginning(text, kNameBytesMax);
+    return log::escape(kept) + (kept.size() < text.size() ? "..." : "");
 }
 
 json::object object_of(const std::string& text) {

@@ -14,27 +14,12 @@ struct Piece {
     bool more = false;
 };
 
-// Runs on the pool.
-Result<CsvSource> open_source(ApiContext& api, const ApiRoute& route, const Call& call) {
-    try {
-        return route.csv(api, call);
-    } catch (const std::exception& problem) {
-        log::error("{} {}: {}", route.method, route.pattern, problem.what());
-        return internal_error("the server failed at this request; its log says how");
-    }
-}
-
 Result<Piece> next_piece(CsvSource& source) {
-    try {
-        Piece piece;
-        const Result<bool> more = source(piece.text);
-        if (!more) return more.error();
-        piece.more = *more;
-        return piece;
-    } catch (const std::exception& problem) {
-        log::error("CSV: {}", problem.what());
-        return internal_error("the server failed at this request; its log says how");
-    }
+    Piece piece;
+    const Result<bool> more = source(piece.text);
+    if (!more) return more.error();
+    piece.more = *more;
+    return piece;
 }
 
 http::Task<void> refuse(http::Exchange& exchange, const Error& error) {
@@ -55,12 +40,13 @@ http::Headers headers_of(const ApiRoute& route) {
 }  // namespace
 
 http::Task<void> answer_csv(ApiContext& api, const ApiRoute& route, const Call& call, http::Exchange& exchange) {
-    Result<CsvSource> source = co_await api.pool.run([&api, &route, &call] { return open_source(api, route, call); });
+    Result<CsvSource> source = co_await api.pool.run([&] { return guarded(route, [&] { return route.csv(api, call); }); });
     if (!source) {
         co_await refuse(exchange, source.error());
         co_return;
     }
-    Result<Piece> piece = co_await api.pool.run([&source] { return next_piece(*source); });
+    const auto next = [&] { return guarded(route, [&] { return next_piece(*source); }); };
+    Result<Piece> piece = co_await api.pool.run(next);
     if (!piece) {
         co_await refuse(exchange, piece.error());
         co_return;
@@ -72,7 +58,7 @@ http::Task<void> answer_csv(ApiContext& api, const ApiRoute& route, const Call& 
         const bool written = co_await exchange.write(piece->text);
         if (!written) co_return;
         if (!piece->more) break;
-        piece = co_await api.pool.run([&source] { return next_piece(*source); });
+        piece = co_await api.pool.run(next);
         if (!piece) {
             log::error("{}: a CSV answer breaks off: {}", route.pattern, piece.error().message);
             exchange.abort();

@@ -70,7 +70,7 @@ Look look(ApiContext& api, const InstanceId& id, LogTail& tail) {
 http::Task<void> follow(ApiContext& api, http::Exchange& exchange, InstanceId id, LogTail& tail) {
     http::Signal gone(api.io);
     exchange.on_client_gone([&gone] { gone.notify(); });
-    while (!exchange.client_gone() && !api.stopping) {
+    while (!exchange.client_gone() && !api.stopping && still_allowed(api, exchange)) {
         const Look seen = co_await api.pool.run([&api, &id, &tail] { return look(api, id, tail); });
         if (!seen.text.empty()) {
             const bool written = co_await exchange.write(seen.text);

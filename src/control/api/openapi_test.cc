@@ -88,6 +88,7 @@ TEST(openapi, objects_have_exactly_the_schemas_fields) {
         {"User", management::to_json(User{})},
         {"Key", management::to_json(ApiKey{}, "")},
         {"NewKey", new_key},
+        {"Limits", management::to_json(Limits{})},
         {"UsageRecord", management::to_json(UsageRecord{}, {})},
         {"UsageSummary", management::to_json(UsageSummary{}, {}, {})},
         {"AuditEvent", management::to_json(event)},
@@ -107,7 +108,9 @@ TEST(openapi, objects_have_exactly_the_schemas_fields) {
 json::value example(const std::string& name, const json::value& property) {
     static const std::map<std::string, json::value> known = {
         {"name", "a"},        {"source", "file:/m"},      {"backend", "engine"},    {"role", "user"},
-        {"password", "12345678"}, {"new_password", "12345678"}, {"expires_at", "2030-01-01T00:00:00Z"}, {"health_path", "/h"}};
+        {"password", "12345678"}, {"new_password", "12345678"}, {"expires_at", "2030-01-01T00:00:00Z"}, {"health_path", "/h"},
+        {"scopes", json::array{"inference"}}, {"requests_per_minute", 1}, {"tokens_per_minute", 1}, {"concurrent_requests", 1},
+        {"tokens_per_month", nullptr}};
     if (const auto found = known.find(name); found != known.end()) return found->second;
     const auto& fields = property.as_object();
     if (fields.contains("$ref")) return json::object{};
@@ -133,6 +136,8 @@ TEST(openapi, bodies_take_exactly_the_schemas_fields) {
         {"UserPatch", [&](std::string_view b) { return outcome(management::parse_user_patch(b)); }},
         {"KeyCreate", [&](std::string_view b) { return outcome(management::parse_key_create(b)); }},
         {"KeyPatch", [&](std::string_view b) { return outcome(management::parse_key_patch(b)); }},
+        {"LimitsInput",
+         [&](std::string_view b) { return outcome(management::parse_key_patch(R"({"limits":)" + std::string(b) + "}")); }},
         {"Login", [&](std::string_view b) { return outcome(management::parse_login(b)); }},
         {"PasswordChange", [&](std::string_view b) { return outcome(management::parse_password(b)); }},
         {"BackendOptionsInput",

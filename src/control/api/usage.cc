@@ -58,16 +58,11 @@ struct Records {
     store::UsageFilter filter;
 };
 Result<Records> records_request(const ApiContext& api, const Call& call) {
-    const auto page = page_request(call.request);
+    const auto page = timed_page_request(call.request);
     if (!page) return page.error();
-    const auto range = time_range(call.request);
-    if (!range) return range.error();
     auto filter = usage_filter(api, call);
     if (!filter) return filter.error();
-    Records wanted{*page, *std::move(filter)};
-    wanted.page.from = range->from;
-    wanted.page.to = range->to;
-    return wanted;
+    return Records{*page, *std::move(filter)};
 }
 
 Result<Answer> list(ApiContext& api, const Call& call) {
@@ -102,8 +97,8 @@ Result<store::UsageBucket> bucket_of(const http::Request& request) {
     return invalid_argument("\"bucket\" must be hour, day or total", "bucket");
 }
 
-Result<store::UsageGroups> groups_of(const http::Request& request) {
-    store::UsageGroups by;
+Result<UsageGroups> groups_of(const http::Request& request) {
+    UsageGroups by;
     std::string_view rest = request.query_value("group_by");
     while (!rest.empty()) {
         const size_t end = std::min(rest.find(','), rest.size());
@@ -125,10 +120,8 @@ Result<store::UsageGroups> groups_of(const http::Request& request) {
 }
 
 Result<store::UsageSummaryRequest> summary_request(const ApiContext& api, const Call& call) {
-    const auto page = page_request(call.request);
+    const auto page = timed_page_request(call.request);
     if (!page) return page.error();
-    const auto range = time_range(call.request);
-    if (!range) return range.error();
     const auto bucket = bucket_of(call.request);
     if (!bucket) return bucket.error();
     const auto by = groups_of(call.request);
@@ -137,8 +130,8 @@ Result<store::UsageSummaryRequest> summary_request(const ApiContext& api, const 
     if (!filter) return filter.error();
     return store::UsageSummaryRequest{.cursor = page->cursor,
                                       .limit = page->limit,
-                                      .from = range->from,
-                                      .to = range->to,
+                                      .from = page->from,
+                                      .to = page->to,
                                       .bucket = *bucket,
                                       .by = *by,
                                       .filter = *std::move(filter)};
@@ -149,10 +142,8 @@ Result<Answer> summary(ApiContext& api, const Call& call) {
     if (!request) return request.error();
     const auto rows = api.store.usage_summary(*request);
     if (!rows) return rows.error();
-    const store::UsageGroups& by = request->by;
-    const management::UsageGrouping shown{by.user, by.key, by.model, by.instance, by.operation};
     const NameFinder finder(api);
-    return list_answer(*rows, [&](const UsageSummary& s) { return management::to_json(s, shown, finder.names(s.user_id, s.key_id)); });
+    return list_answer(*rows, [&](const UsageSummary& s) { return management::to_json(s, request->by, finder.names(s.user_id, s.key_id)); });
 }
 
 Result<CsvSource> summary_csv(ApiContext& api, const Call& call) {

@@ -45,6 +45,8 @@ Result<Answer> create(ApiContext& api, const Call& call) {
     u.name = *input->name;
     u.role = *input->role;
     u.must_change_password = input->must_change_password.value_or(false);
+    input->limits.apply_to(u.limits);
+    if (input->models) u.models = *input->models;
     u.created_at = u.updated_at = api.clock.wall();
     auto hash = hash_password(*input->password);
     if (!hash) return hash.error();
@@ -76,6 +78,8 @@ Result<Answer> patch(ApiContext& api, const Call& call) {
             if (!hash.empty()) u.password_hash = hash;
             if (input->role) u.role = *input->role;
             if (input->disabled) u.disabled = *input->disabled;
+            input->limits.apply_to(u.limits);
+            if (input->models) u.models = *input->models;
             if (input->must_change_password) u.must_change_password = *input->must_change_password;
             ++u.version;
             u.updated_at = api.clock.wall();

@@ -22,6 +22,8 @@ namespace {
 
 constexpr uint32_t kTileRows = 16;
 constexpr uint32_t kTileQueries = 128;
+constexpr uint32_t kFewQueries = 8;        // up to which a dot product each is quicker than lanes of them
+constexpr uint32_t kFewRows = 16;          // a row and as many guesses as the engine makes
 constexpr uint16_t kClosed = 0xfc00;       // -infinity in 16 bits
 
 std::atomic<AttentionKernel> chosen{AttentionKernel::kNone};
@@ -56,7 +58,7 @@ bool handles(const ggml_tensor& op) {
 // One thread's part of ggml's work buffer, in the order of its members; a null base measures it.
 struct Work {
     Work(char* base, const Shape& shape) : at_(base) {
-        seen = take<uint32_t>(size_t{shape.words} * shape.tile_rows);
+        seen = take<uint32_t>(size_t{shape.words} * (shape.tile_rows + 1));
         all = take<uint32_t>(shape.words);
         list = take<int32_t>(shape.cells);
         open = take<uint32_t>(size_t{shape.words + 1} * shape.tile_rows);
@@ -67,7 +69,7 @@ struct Work {
         scratch = take<float>(attention_scratch(shape.tile_queries, shape.dk, shape.dv));
         bytes = static_cast<size_t>(at_ - base);
     }
-    uint32_t* seen;        // by row of the tile: a bit a cell of the cache
+    uint32_t* seen;        // by row of the tile and the one after it: a bit a cell of the cache
     uint32_t* all;         // by all rows of the tile
     int32_t* list;         // their cells
     uint32_t* open;        // by row: a bit an entry of the list
@@ -164,27 +166,58 @@ uint32_t list_cells(const Shape& shape, uint32_t rows, Work& work) {
     return count;
 }
 
+// What the cache holds and how many guesses are made must not change how a token's row rounds: a seed would not repeat. So a few rows
+// are computed as one would be, and so is a prompt's last row, which a cached prompt has alone. All rows so would cost a sixth more.
+bool use_lanes(const Shape& shape, uint32_t rows) {
+    return shape.heads > kFewQueries || (shape.rows > kFewRows && rows * shape.heads > kFewQueries);
+}
+
+// The tile's last row sees all that the tile sees, and no row after it does.
+bool ends_prompt(const Shape& shape, uint32_t first, uint32_t rows, Work& work) {
+    const auto sees_all = [&](const uint32_t* seen) {
+        for (uint32_t i = 0; i < shape.words; ++i) {
+            if ((work.all[i] & ~seen[i]) != 0) {
+                return false;
+            }
+        }
+        return true;
+    };
+    if (!sees_all(work.seen + (rows - 1) * shape.words)) {
+        return false;
+    }
+    if (first + rows == shape.rows) {
+        return true;
+    }
+    uint32_t* next = work.seen + rows * shape.words;
+    read_mask(shape, first + rows, next);
+    return !sees_all(next);
+}
+
 void attend(const AttentionTile& tile) {
     chosen.load(std::memory_order_relaxed) == AttentionKernel::kAvx512 ? attend_avx512(tile) : attend_avx2(tile);
 }
 
-void compute_tile(const Shape& shape, const ggml_tensor& op, uint32_t first, uint32_t rows, uint32_t cells, uint32_t kv_head, Work& work) {
-    for (uint32_t i = 0; i < rows * shape.heads; ++i) {
-        const uint32_t row = first + i / shape.heads;
+// The tile's rows `from` to `to`; its first is the operation's row `first`.
+void compute_rows(const Shape& shape, const ggml_tensor& op, uint32_t first, uint32_t from, uint32_t to, uint32_t cells, uint32_t kv_head,
+                  Work& work) {
+    const uint32_t count = (to - from) * shape.heads;
+    for (uint32_t i = 0; i < count; ++i) {
+        const uint32_t row = first + from + i / shape.heads;
         const uint32_t head = kv_head * shape.heads + i % shape.heads;
         work.queries[i] = reinterpret_cast<const float*>(static_cast<const char*>(shape.q.data) + row * shape.q.nb[1] + head * shape.q.nb[2]);
     }
     float scale = 1;
     std::memcpy(&scale, op.op_params, sizeof scale);
     attend(AttentionTile{.queries = work.queries,
-                         .count = rows * shape.heads,
+                         .count = count,
                          .heads = shape.heads,
+                         .lanes = use_lanes(shape, to - from),
                          .scale = scale,
                          .dk = shape.dk,
                          .dv = shape.dv,
                          .cells = work.list,
                          .cell_count = cells,
-                         .open = work.open,
+                         .open = work.open + size_t{from} * (shape.words + 1),
                          .open_stride = shape.words + 1,
                          .k = static_cast<const char*>(shape.k.data) + kv_head * shape.k.nb[2],
                          .k_stride = shape.k.nb[1],
@@ -194,8 +227,8 @@ void compute_tile(const Shape& shape, const ggml_tensor& op, uint32_t first, uin
                          .max = work.max,
                          .sum = work.sum,
                          .scratch = work.scratch});
-    for (uint32_t i = 0; i < rows * shape.heads; ++i) {
-        const uint32_t row = first + i / shape.heads;
+    for (uint32_t i = 0; i < count; ++i) {
+        const uint32_t row = first + from + i / shape.heads;
         const uint32_t head = kv_head * shape.heads + i % shape.heads;
         auto* out = reinterpret_cast<float*>(static_cast<char*>(op.data) + head * op.nb[1] + row * op.nb[2]);
         const float by = work.sum[i] > 0 ? 1 / work.sum[i] : 0;
@@ -222,6 +255,7 @@ public:
         uint32_t pair = static_cast<uint32_t>(params->ith);   // counted down to this thread's next one
         for (uint32_t first = 0; first < shape.rows;) {
             const uint32_t rows = gather_tile(shape, first, work);
+            const uint32_t alone = use_lanes(shape, rows) != use_lanes(shape, 1) && ends_prompt(shape, first, rows, work) ? 1 : 0;
             uint32_t cells = 0;
             for (uint32_t kv_head = 0; kv_head < shape.kv_heads; ++kv_head, --pair) {
                 if (pair > 0) {
@@ -229,7 +263,10 @@ public:
                 }
                 pair = threads;
                 cells = cells > 0 ? cells : list_cells(shape, rows, work);
-                compute_tile(shape, *op, first, rows, cells, kv_head, work);
+                compute_rows(shape, *op, first, 0, rows - alone, cells, kv_head, work);
+                if (alone) {
+                    compute_rows(shape, *op, first, rows - 1, rows, cells, kv_head, work);
+                }
             }
             first += rows;
         }

@@ -5,7 +5,6 @@ namespace {
 constexpr unsigned kScoreCells = 8;
 constexpr unsigned kValueQueries = 3;
 constexpr unsigned kValueVecs = 4;
-constexpr unsigned kFew = 8;
 }  // namespace
 }  // namespace gantry::engine::kernels
 #include "engine/kernels/attention_tile.inc"

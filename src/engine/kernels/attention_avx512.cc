@@ -5,7 +5,6 @@ namespace {
 constexpr unsigned kScoreCells = 16;     // accumulators of the scores
 constexpr unsigned kValueQueries = 6;    // by kValueVecs: accumulators of the values
 constexpr unsigned kValueVecs = 4;
-constexpr unsigned kFew = 8;             // queries up to which a dot product each is quicker than lanes of them
 }  // namespace
 }  // namespace gantry::engine::kernels
 #include "engine/kernels/attention_tile.inc"

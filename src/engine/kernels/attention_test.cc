@@ -83,15 +83,15 @@ struct Graph {
     void fill(uint64_t seed) {
         std::mt19937_64 random(seed);
         std::normal_distribution<float> normal(0, 2);
-        auto* queries = static_cast<float*>(q->data);
-        for (int64_t i = 0; i < ggml_nelements(q); ++i) {
-            queries[i] = normal(random);
-        }
         for (ggml_tensor* tensor : {k, v}) {
             auto* values = static_cast<ggml_fp16_t*>(tensor->data);
             for (int64_t i = 0; i < ggml_nelements(tensor); ++i) {
                 values[i] = ggml_fp32_to_fp16(normal(random));
             }
+        }
+        auto* queries = static_cast<float*>(q->data);
+        for (int64_t i = 0; i < ggml_nelements(q); ++i) {
+            queries[i] = normal(random);
         }
         auto* closed = static_cast<ggml_fp16_t*>(mask->data);
         std::fill_n(closed, ggml_nelements(mask), ggml_fp32_to_fp16(-INFINITY));
@@ -180,8 +180,40 @@ TEST_P(AttentionTest, IsTheDefinition) {
     }
 }
 
+class OwnAttentionTest : public AttentionTest {};
+
+// A token's row comes out the same bit for bit alone (its prompt cached), as the last of a prompt, and before a stream's guesses:
+// the seed of a request repeats.
+TEST_P(OwnAttentionTest, ARowRoundsTheSameHoweverManyAreBesideIt) {
+    constexpr uint32_t kLength = 77;
+    for (const uint32_t heads : {9u, 14u, 71u}) {
+        const uint32_t kv_heads = heads == 9 ? 3 : heads == 14 ? 2 : 1;
+        const auto row_of = [&](uint32_t before, uint32_t after) {
+            const uint32_t rows = before + 1 + after;
+            Case c{"beside", 64, 64, heads, kv_heads, 256, {}};
+            add_sequence(c, 0, kLength + after, rows);
+            Graph graph(c, 7);
+            for (int64_t i = 0; i < ggml_nelements(graph.q); ++i) {
+                static_cast<float*>(graph.q->data)[i] = std::sin(static_cast<float>(i % 64));
+            }
+            const std::vector<float> all = graph.compute(2);
+            const size_t size = size_t{heads} * 64;
+            const auto from = all.begin() + static_cast<std::ptrdiff_t>(before * size);
+            return std::vector<float>(from, from + static_cast<std::ptrdiff_t>(size));
+        };
+        const std::vector<float> alone = row_of(0, 0);
+        for (const uint32_t beside : {1u, 3u, 15u}) {
+            EXPECT_EQ(row_of(0, beside), alone) << heads << " heads, " << beside << " guesses";
+        }
+        for (const uint32_t beside : {1u, 15u, 16u, 31u, 32u, 76u}) {
+            EXPECT_EQ(row_of(beside, 0), alone) << heads << " heads, the last of " << beside + 1;
+        }
+    }
+}
+
 INSTANTIATE_TEST_SUITE_P(Kernels, AttentionTest,
                          ::testing::Values(AttentionKernel::kNone, AttentionKernel::kAvx2, AttentionKernel::kAvx512));
+INSTANTIATE_TEST_SUITE_P(Kernels, OwnAttentionTest, ::testing::Values(AttentionKernel::kAvx2, AttentionKernel::kAvx512));
 
 }  // namespace
 }  // namespace gantry::engine::kernels

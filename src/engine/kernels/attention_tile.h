@@ -17,6 +17,7 @@ struct AttentionTile {
     const float* const* queries = nullptr; // `count` vectors of dk floats
     uint32_t count = 0;                    // rows * heads: row by row, the heads of a row together
     uint32_t heads = 0;                    // query heads that share the key-value head
+    bool lanes = false;                    // many queries: a lane each; else a dot product a query and cell. They round differently
     float scale = 1;
     uint32_t dk = 0;
     uint32_t dv = 0;

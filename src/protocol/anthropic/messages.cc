@@ -15,25 +15,12 @@ using openai::as_integer;
 using openai::as_number;
 using openai::as_object;
 using openai::as_string;
+using openai::as_typed_object;
 using openai::find;
-
-Error missing(const std::string& path) {
-    return invalid_argument(fmt::format("'{}' is missing", path), path, "missing_required_parameter");
-}
-
-Error unsupported(const std::string& path, std::string message) {
-    return invalid_argument(std::move(message), path, "unsupported_parameter");
-}
-
-std::string below(const std::string& path, std::string_view key) {
-    return path.empty() ? std::string(key) : fmt::format("{}.{}", path, key);
-}
-
-Result<std::string> text_field(const json::object& object, std::string_view key, const std::string& path) {
-    const json::value* value = find(object, key);
-    if (value == nullptr) return missing(below(path, key));
-    return as_string(*value, below(path, key));
-}
+using openai::missing_field;
+using openai::required_text;
+using openai::TypedObject;
+using openai::unsupported_field;
 
 // The text of a string, or of an array of text blocks.
 Result<std::string> joined_text(const json::value& value, const std::string& path) {
@@ -42,12 +29,11 @@ Result<std::string> joined_text(const json::value& value, const std::string& pat
     std::string joined;
     for (size_t i = 0; i < value.get_array().size(); ++i) {
         const std::string at = fmt::format("{}[{}]", path, i);
-        Result<const json::object*> block = as_object(value.get_array()[i], at);
+        Result<TypedObject> block = as_typed_object(value.get_array()[i], at);
         if (!block) return block.error();
-        Result<std::string> type = text_field(**block, "type", at);
-        if (!type) return type.error();
-        if (*type != "text") return unsupported(at + ".type", fmt::format("'{}.type' must be text", at));
-        Result<std::string> text = text_field(**block, "text", at);
+        const auto& [fields, type] = *block;
+        if (type != "text") return unsupported_field(at + ".type", fmt::format("'{}.type' must be text", at));
+        Result<std::string> text = required_text(*fields, "text", at);
         if (!text) return text.error();
         joined.append(joined.empty() ? "" : "\n").append(*text);
     }
@@ -56,24 +42,23 @@ Result<std::string> joined_text(const json::value& value, const std::string& pat
 
 Result<json::value> image_part(const json::object& block, const std::string& path) {
     const json::value* value = find(block, "source");
-    if (value == nullptr) return missing(path + ".source");
-    Result<const json::object*> source = as_object(*value, path + ".source");
+    if (value == nullptr) return missing_field(path + ".source");
+    Result<TypedObject> source = as_typed_object(*value, path + ".source");
     if (!source) return source.error();
-    Result<std::string> type = text_field(**source, "type", path + ".source");
-    if (!type) return type.error();
+    const auto& [fields, type] = *source;
     std::string url;
-    if (*type == "base64") {
-        Result<std::string> media = text_field(**source, "media_type", path + ".source");
+    if (type == "base64") {
+        Result<std::string> media = required_text(*fields, "media_type", path + ".source");
         if (!media) return media.error();
-        Result<std::string> data = text_field(**source, "data", path + ".source");
+        Result<std::string> data = required_text(*fields, "data", path + ".source");
         if (!data) return data.error();
         url = "data:" + *media + ";base64," + *data;
-    } else if (*type == "url") {
-        Result<std::string> text = text_field(**source, "url", path + ".source");
+    } else if (type == "url") {
+        Result<std::string> text = required_text(*fields, "url", path + ".source");
         if (!text) return text.error();
         url = *std::move(text);
     } else {
-        return unsupported(path + ".source.type", fmt::format("'{}.source.type' must be base64 or url", path));
+        return unsupported_field(path + ".source.type", fmt::format("'{}.source.type' must be base64 or url", path));
     }
     return json::value(json::object{{"type", "image_url"}, {"image_url", json::object{{"url", url}}}});
 }
@@ -106,7 +91,7 @@ Status Conversation::add_system(const json::value& value) {
 }
 
 Status Conversation::add_result(const json::object& block, const std::string& message, const std::string& path) {
-    Result<std::string> id = text_field(block, "tool_use_id", path);
+    Result<std::string> id = required_text(block, "tool_use_id", path);
     if (!id) return id.error();
     std::string content;
     if (const json::value* value = find(block, "content")) {
@@ -127,22 +112,21 @@ Status Conversation::add_user_blocks(const json::array& blocks, const std::strin
     json::array parts;
     for (size_t i = 0; i < blocks.size(); ++i) {
         const std::string at = fmt::format("{}.content[{}]", path, i);
-        Result<const json::object*> block = as_object(blocks[i], at);
+        Result<TypedObject> block = as_typed_object(blocks[i], at);
         if (!block) return block.error();
-        Result<std::string> type = text_field(**block, "type", at);
-        if (!type) return type.error();
-        if (*type == "tool_result") {
-            GANTRY_TRY(add_result(**block, path, at));
-        } else if (*type == "text") {
-            Result<std::string> text = text_field(**block, "text", at);
+        const auto& [fields, type] = *block;
+        if (type == "tool_result") {
+            GANTRY_TRY(add_result(*fields, path, at));
+        } else if (type == "text") {
+            Result<std::string> text = required_text(*fields, "text", at);
             if (!text) return text.error();
             parts.push_back(json::object{{"type", "text"}, {"text", *text}});
-        } else if (*type == "image") {
-            Result<json::value> image = image_part(**block, at);
+        } else if (type == "image") {
+            Result<json::value> image = image_part(*fields, at);
             if (!image) return image.error();
             parts.push_back(*std::move(image));
         } else {
-            return unsupported(at + ".type", fmt::format("'{}.type' must be text, image or tool_result in a message of the user", at));
+            return unsupported_field(at + ".type", fmt::format("'{}.type' must be text, image or tool_result in a message of the user", at));
         }
     }
     if (!parts.empty()) add(path, {{"role", "user"}, {"content", std::move(parts)}});
@@ -150,9 +134,9 @@ Status Conversation::add_user_blocks(const json::array& blocks, const std::strin
 }
 
 Result<json::value> call_of(const json::object& block, const std::string& path) {
-    Result<std::string> id = text_field(block, "id", path);
+    Result<std::string> id = required_text(block, "id", path);
     if (!id) return id.error();
-    Result<std::string> name = text_field(block, "name", path);
+    Result<std::string> name = required_text(block, "name", path);
     if (!name) return name.error();
     json::object input;
     if (const json::value* value = find(block, "input")) {
@@ -169,20 +153,19 @@ Status Conversation::add_assistant_blocks(const json::array& blocks, const std::
     json::array calls;
     for (size_t i = 0; i < blocks.size(); ++i) {
         const std::string at = fmt::format("{}.content[{}]", path, i);
-        Result<const json::object*> block = as_object(blocks[i], at);
+        Result<TypedObject> block = as_typed_object(blocks[i], at);
         if (!block) return block.error();
-        Result<std::string> type = text_field(**block, "type", at);
-        if (!type) return type.error();
-        if (*type == "tool_use") {
-            Result<json::value> call = call_of(**block, at);
+        const auto& [fields, type] = *block;
+        if (type == "tool_use") {
+            Result<json::value> call = call_of(*fields, at);
             if (!call) return call.error();
             calls.push_back(*std::move(call));
-        } else if (*type == "text" || *type == "thinking") {
-            Result<std::string> words = text_field(**block, *type, at);
+        } else if (type == "text" || type == "thinking") {
+            Result<std::string> words = required_text(*fields, type, at);
             if (!words) return words.error();
-            (*type == "text" ? text : thinking) += *words;
-        } else if (*type != "redacted_thinking") {
-            return unsupported(at + ".type", fmt::format("'{}.type' must be text, thinking or tool_use in a message of the assistant", at));
+            (type == "text" ? text : thinking) += *words;
+        } else if (type != "redacted_thinking") {
+            return unsupported_field(at + ".type", fmt::format("'{}.type' must be text, thinking or tool_use in a message of the assistant", at));
         }
     }
     json::object message{{"role", "assistant"}, {"content", text}};
@@ -193,13 +176,13 @@ Status Conversation::add_assistant_blocks(const json::array& blocks, const std::
 }
 
 Status Conversation::add_message(const json::object& fields, const std::string& path) {
-    Result<std::string> role = text_field(fields, "role", path);
+    Result<std::string> role = required_text(fields, "role", path);
     if (!role) return role.error();
     if (*role != "user" && *role != "assistant") {
         return invalid_argument(fmt::format("'{}.role' must be user or assistant; 'system' is a field of its own", path), path + ".role");
     }
     const json::value* content = find(fields, "content");
-    if (content == nullptr) return missing(path + ".content");
+    if (content == nullptr) return missing_field(path + ".content");
     if (content->is_string()) {
         add(path, {{"role", *role}, {"content", *content}});
         return Ok{};
@@ -231,14 +214,14 @@ Status add_tools(const json::value& value, json::object& chat) {
         Result<const json::object*> tool = as_object((**tools)[i], path);
         if (!tool) return tool.error();
         if (const json::value* type = find(**tool, "type"); type != nullptr && *type != "custom") {
-            return unsupported(path + ".type", fmt::format("'{}.type' must be custom: this server runs no tools of its own", path));
+            return unsupported_field(path + ".type", fmt::format("'{}.type' must be custom: this server runs no tools of its own", path));
         }
-        Result<std::string> name = text_field(**tool, "name", path);
+        Result<std::string> name = required_text(**tool, "name", path);
         if (!name) return name.error();
         json::object function{{"name", *name}};
         if (const json::value* description = find(**tool, "description")) function["description"] = *description;
         const json::value* schema = find(**tool, "input_schema");
-        if (schema == nullptr) return missing(path + ".input_schema");
+        if (schema == nullptr) return missing_field(path + ".input_schema");
         function["parameters"] = *schema;
         out.push_back(json::object{{"type", "function"}, {"function", std::move(function)}});
     }
@@ -247,23 +230,22 @@ Status add_tools(const json::value& value, json::object& chat) {
 }
 
 Status add_tool_choice(const json::value& value, json::object& chat) {
-    Result<const json::object*> choice = as_object(value, "tool_choice");
+    Result<TypedObject> choice = as_typed_object(value, "tool_choice");
     if (!choice) return choice.error();
-    Result<std::string> type = text_field(**choice, "type", "tool_choice");
-    if (!type) return type.error();
-    if (const json::value* one = find(**choice, "disable_parallel_tool_use")) {
+    const auto& [fields, type] = *choice;
+    if (const json::value* one = find(*fields, "disable_parallel_tool_use")) {
         Result<bool> flag = as_bool(*one, "tool_choice.disable_parallel_tool_use");
         if (!flag) return flag.error();
         chat["parallel_tool_calls"] = !*flag;
     }
-    if (*type == "auto" || *type == "none") {
-        chat["tool_choice"] = *type;
-    } else if (*type == "any") {
+    if (type == "auto" || type == "none") {
+        chat["tool_choice"] = type;
+    } else if (type == "any") {
         chat["tool_choice"] = "required";
-    } else if (*type == "tool") {
-        Result<std::string> name = text_field(**choice, "name", "tool_choice");
+    } else if (type == "tool") {
+        Result<std::string> name = required_text(*fields, "name", "tool_choice");
         if (!name) return name.error();
-        chat["tool_choice"] = json::object{{"type", "function"}, {"function", json::object{{"name", *name}}}};
+        chat["tool_choice"] = choice_of_function(*name);
     } else {
         return invalid_argument("'tool_choice.type' must be auto, any, tool or none", "tool_choice.type");
     }
@@ -271,14 +253,13 @@ Status add_tool_choice(const json::value& value, json::object& chat) {
 }
 
 Status add_thinking(const json::value& value, json::object& chat) {
-    Result<const json::object*> thinking = as_object(value, "thinking");
+    Result<TypedObject> thinking = as_typed_object(value, "thinking");
     if (!thinking) return thinking.error();
-    Result<std::string> type = text_field(**thinking, "type", "thinking");
-    if (!type) return type.error();
-    if (*type != "enabled" && *type != "disabled" && *type != "adaptive") {
+    const std::string& type = thinking->type;
+    if (type != "enabled" && type != "disabled" && type != "adaptive") {
         return invalid_argument("'thinking.type' must be enabled, adaptive or disabled", "thinking.type");
     }
-    if (*type != "adaptive") chat["chat_template_kwargs"] = json::object{{"enable_thinking", *type == "enabled"}};
+    if (type != "adaptive") chat["chat_template_kwargs"] = json::object{{"enable_thinking", type == "enabled"}};
     return Ok{};
 }
 
@@ -309,7 +290,7 @@ Result<MessageOrigins> translate(const json::value& body, json::object& chat) {
     Conversation conversation;
     if (const json::value* system = find(fields, "system")) GANTRY_TRY(conversation.add_system(*system));
     const json::value* messages = find(fields, "messages");
-    if (messages == nullptr) return missing("messages");
+    if (messages == nullptr) return missing_field("messages");
     GANTRY_TRY(conversation.add_messages(*messages));
     GANTRY_TRY(add_settings(fields, chat));
     chat["messages"] = std::move(conversation.messages);
@@ -322,7 +303,7 @@ Result<Translated> translate_messages(const json::value& body, RandomSource& ran
     Translated out;
     Result<MessageOrigins> origins = translate(body, out.body);
     if (!origins) return origins.error();
-    if (!out.body.contains("max_completion_tokens")) return missing("max_tokens");
+    if (!out.body.contains("max_completion_tokens")) return missing_field("max_tokens");
     const json::value* model = out.body.if_contains("model");
     std::string name = model != nullptr && model->is_string() ? std::string(model->get_string()) : std::string();
     out.translator = message_translator(std::move(name), *std::move(origins), random);

@@ -18,15 +18,12 @@ std::string path_in_messages(const MessageOrigins& origins, const std::string& p
         if (path == from) return std::string(to);
     }
     if (path.starts_with("stop[") || path == "stop") return "stop_sequences" + path.substr(4);
-    constexpr std::string_view kParameters = "].function.parameters";
-    constexpr std::string_view kFunction = "].function";
-    if (const size_t at = path.find(kParameters); path.starts_with("tools[") && at != std::string::npos) {
-        return path.substr(0, at + 1) + ".input_schema" + path.substr(at + kParameters.size());
+    constexpr std::string_view kParameters = "].parameters";
+    const std::string flat = flat_tool_path(path);
+    if (const size_t at = flat.find(kParameters); flat.starts_with("tools[") && at != std::string::npos) {
+        return flat.substr(0, at + 1) + ".input_schema" + flat.substr(at + kParameters.size());
     }
-    if (const size_t at = path.find(kFunction); path.starts_with("tools[") && at != std::string::npos) {
-        return path.substr(0, at + 1) + path.substr(at + kFunction.size());
-    }
-    return origins.path_of(path);
+    return origins.path_of(flat);
 }
 
 // What was read anew, and what came out of the cache.

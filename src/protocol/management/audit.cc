@@ -5,6 +5,7 @@
 
 #include "protocol/management/csv.h"
 #include "protocol/management/objects.h"
+#include "protocol/openai/utf8.h"
 
 namespace gantry::protocol::management {
 namespace {
@@ -42,13 +43,9 @@ bool is_secret(const std::string& field, const json::value* value) {
            });
 }
 
-// At most so many bytes, whole characters.
-std::string cut(std::string text) {
-    if (text.size() <= kValueBytesMax) return text;
-    size_t end = kValueBytesMax;
-    while (end > 0 && (static_cast<unsigned char>(text[end]) & 0xc0) == 0x80) --end;
-    text.resize(end);
-    return text + "...";
+std::string cut(const std::string& text) {
+    const std::string_view kept = openai::beginning(text, kValueBytesMax);
+    return std::string(kept) + (kept.size() < text.size() ? "..." : "");
 }
 
 std::optional<std::string> shown(const json::value* value) {

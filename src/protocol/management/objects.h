@@ -38,12 +38,9 @@ json::object to_json(const ApiKey& key, const std::string& user_name);
 struct UsageNames {
     std::string user, key;
 };
-// What a summary was grouped by; the other fields are null.
-struct UsageGrouping {
-    bool user = false, key = false, model = false, instance = false, operation = false;
-};
 json::object to_json(const UsageRecord& record, const UsageNames& names);
-json::object to_json(const UsageSummary& summary, const UsageGrouping& by, const UsageNames& names);
+// What it was not grouped by is null.
+json::object to_json(const UsageSummary& summary, const UsageGroups& by, const UsageNames& names);
 json::object to_json(const AuditEvent& event);
 // As lines of CSV (csv.h), the same fields in the same order.
 void usage_csv_header(std::string& out);
@@ -114,10 +111,17 @@ struct ModelInput {
 Result<ModelInput> parse_model_create(std::string_view body);
 Result<ModelInput> parse_model_patch(std::string_view body);
 
+// Of the fields given, each a limit or, from null, none.
+struct LimitsInput {
+    std::optional<std::optional<uint64_t>> requests_per_minute, tokens_per_minute, concurrent_requests, tokens_per_month;
+    void apply_to(Limits& limits) const;
+};
 struct UserInput {
     std::optional<std::string> name, password;
     std::optional<Role> role;
     std::optional<bool> disabled, must_change_password;
+    LimitsInput limits;
+    std::optional<std::vector<std::string>> models;
     std::optional<int64_t> version;
 };
 Result<UserInput> parse_user_create(std::string_view body);
@@ -128,6 +132,9 @@ struct KeyInput {
     std::optional<WallTime> expires_at;
     bool never_expires = false;            // expires_at was null
     std::optional<bool> disabled;
+    LimitsInput limits;
+    std::optional<Scopes> scopes;
+    std::optional<std::vector<std::string>> models;
     std::optional<int64_t> version;
 };
 Result<KeyInput> parse_key_create(std::string_view body);
@@ -141,6 +148,9 @@ struct PasswordInput {
     std::string current_password, new_password;
 };
 Result<PasswordInput> parse_password(std::string_view body);
+
+json::object to_json(const Limits& limits);
+json::array to_json(const Scopes& scopes);
 
 bool valid_user_name(const std::string& name);
 inline constexpr size_t kPasswordCharsMin = 8;

@@ -123,6 +123,54 @@ TEST(key_input, expiry) {
     EXPECT_FALSE(parse_key_create(R"({"name":"k\n","expires_at":null})").ok());
 }
 
+TEST(key_input, limits_scopes_and_models) {
+    const auto made = parse_key_create(R"({"name":"k","limits":{"requests_per_minute":60,"tokens_per_month":1000000000000000},
+        "scopes":["inference"],"models":["org/a:q4","b"]})");
+    ASSERT_TRUE(made.ok()) << made.error().message;
+    Limits limits;
+    limits.tokens_per_minute = 5;
+    made->limits.apply_to(limits);
+    EXPECT_EQ(limits, (Limits{.requests_per_minute = 60, .tokens_per_minute = 5, .tokens_per_month = kMonthLimitMax}));
+    EXPECT_EQ(made->scopes, (Scopes{.inference = true, .management = false}));
+    EXPECT_EQ(made->models->size(), 2u);
+    const auto lifted = parse_key_patch(R"({"limits":{"requests_per_minute":null},"models":[],"scopes":["management","inference"]})");
+    ASSERT_TRUE(lifted.ok());
+    lifted->limits.apply_to(limits);
+    EXPECT_EQ(limits, (Limits{.tokens_per_minute = 5, .tokens_per_month = kMonthLimitMax}));
+    EXPECT_TRUE(lifted->scopes->all() && lifted->models->empty());
+    const auto nothing = parse_user_patch(R"({"limits":null,"models":null})");
+    ASSERT_TRUE(nothing.ok());
+    nothing->limits.apply_to(limits);
+    EXPECT_EQ(limits.tokens_per_minute, 5u);
+    EXPECT_FALSE(nothing->models.has_value());
+
+    const Refused cases[] = {
+        {R"({"limits":{"requests_per_minute":0}})", "limits.requests_per_minute", "from 1"},
+        {R"({"limits":{"requests_per_minute":1000000001}})", "limits.requests_per_minute", "to 1000000000"},
+        {R"({"limits":{"tokens_per_minute":1.5}})", "limits.tokens_per_minute", "whole number"},
+        {R"({"limits":{"tokens_per_minute":"many"}})", "limits.tokens_per_minute", "whole number"},
+        {R"({"limits":{"concurrent_requests":-1}})", "limits.concurrent_requests", "from 1"},
+        {R"({"limits":{"tokens_per_month":18446744073709551615}})", "limits.tokens_per_month", "from 1"},
+        {R"({"limits":{"rpm":1}})", "limits.rpm", "not a field"},
+        {R"({"limits":[]})", "limits", "object"},
+        {R"({"models":["a","../b"]})", "models[1]", "name of a model"},
+        {R"({"models":[""]})", "models[0]", "name of a model"},
+        {R"({"models":"a"})", "models", "list of strings"},
+    };
+    for (const Refused& c : cases) {
+        for (const auto& error : {parse_key_patch(c.body).error(), parse_user_patch(c.body).error()}) {
+            EXPECT_EQ(error.param, c.param) << c.body;
+            EXPECT_THAT(error.message, HasSubstr(c.says)) << c.body;
+        }
+    }
+    for (const char* body : {R"({"scopes":[]})", R"({"scopes":["admin"]})", R"({"scopes":["inference",1]})", R"({"scopes":"inference"})",
+                             R"({"scopes":["inference","inference","inference"]})"}) {
+        EXPECT_FALSE(parse_key_patch(body).ok()) << body;
+    }
+    EXPECT_EQ(parse_key_patch(R"({"scopes":["inference","root"]})").error().param, "scopes[1]");
+    EXPECT_FALSE(parse_user_patch(R"({"scopes":["inference"]})").ok()) << "users have no scopes";
+}
+
 TEST(rfc3339, strict) {
     for (const char* good : {"2026-11-23T21:22:23Z", "2026-11-23T21:22:23.4Z", "2024-02-29T00:00:00.123456Z"}) {
         EXPECT_TRUE(parse_rfc3339(good)) << good;

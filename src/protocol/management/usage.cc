@@ -30,7 +30,7 @@ json::object to_json(const UsageRecord& r, const UsageNames& names) {
             {"duration_ms", r.duration_ms}};
 }
 
-json::object to_json(const UsageSummary& s, const UsageGrouping& by, const UsageNames& names) {
+json::object to_json(const UsageSummary& s, const UsageGroups& by, const UsageNames& names) {
     const UsageTotals& t = s.totals;
     return {{"bucket", s.bucket ? json::value(to_rfc3339(*s.bucket)) : json::value(nullptr)},
             {"user_id", text_or_null(s.user_id.text, by.user)},

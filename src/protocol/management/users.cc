@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 
 #include "protocol/management/fields.h"
+#include "protocol/management/limits.h"
 #include "protocol/management/objects.h"
 
 namespace gantry::protocol::management {
@@ -44,6 +45,12 @@ void read_expiry(FieldReader& reader, KeyInput& input) {
     input.expires_at = reader.time("expires_at");
 }
 
+void read_use(FieldReader& reader, KeyInput& input) {
+    input.limits = read_limits(reader);
+    input.scopes = read_scopes(reader);
+    input.models = read_models(reader);
+}
+
 }  // namespace
 
 bool valid_user_name(const std::string& name) {
@@ -60,6 +67,8 @@ json::object to_json(const User& u) {
             {"role", gantry::to_string(u.role)},
             {"must_change_password", u.must_change_password},
             {"disabled", u.disabled},
+            {"limits", to_json(u.limits)},
+            {"models", json::array(u.models.begin(), u.models.end())},
             {"version", u.version},
             {"created_at", to_rfc3339(u.created_at)},
             {"updated_at", to_rfc3339(u.updated_at)}};
@@ -75,6 +84,9 @@ json::object to_json(const ApiKey& k, const std::string& user_name) {
             {"prefix", "gtk_" + k.public_id},
             {"expires_at", std::move(expires)},
             {"disabled", k.disabled},
+            {"limits", to_json(k.limits)},
+            {"scopes", to_json(k.scopes)},
+            {"models", json::array(k.models.begin(), k.models.end())},
             {"version", k.version},
             {"created_at", to_rfc3339(k.created_at)}};
 }
@@ -92,6 +104,8 @@ Result<UserInput> parse_user_create(std::string_view body) {
     input.password = new_password(reader, "password");
     read_role(reader, input);
     input.must_change_password = reader.boolean("must_change_password");
+    input.limits = read_limits(reader);
+    input.models = read_models(reader);
     if (Status status = reader.finish(); !status) return status.error();
     return input;
 }
@@ -105,6 +119,8 @@ Result<UserInput> parse_user_patch(std::string_view body) {
     read_role(reader, input);
     input.disabled = reader.boolean("disabled");
     input.must_change_password = reader.boolean("must_change_password");
+    input.limits = read_limits(reader);
+    input.models = read_models(reader);
     input.version = reader.integer("version", 1, INT64_MAX);
     if (Status status = reader.finish(); !status) return status.error();
     return input;
@@ -119,6 +135,7 @@ Result<KeyInput> parse_key_create(std::string_view body) {
     input.name = key_name(reader);
     input.user_id = reader.string("user_id", 128);
     read_expiry(reader, input);
+    read_use(reader, input);
     if (Status status = reader.finish(); !status) return status.error();
     return input;
 }
@@ -130,6 +147,7 @@ Result<KeyInput> parse_key_patch(std::string_view body) {
     KeyInput input;
     input.name = key_name(reader);
     read_expiry(reader, input);
+    read_use(reader, input);
     input.disabled = reader.boolean("disabled");
     input.version = reader.integer("version", 1, INT64_MAX);
     if (Status status = reader.finish(); !status) return status.error();

@@ -21,40 +21,25 @@ void append_text(Message& message, const std::string& text) {
 // takes none.
 Status parse_part(ChatRequest& request, Message& message, const json::value& value,
                   const std::string& path) {
-    Result<const json::object*> part = as_object(value, path);
+    Result<TypedObject> part = as_typed_object(value, path);
     if (!part) {
         return part.error();
     }
-    const json::value* type_value = find(**part, "type");
-    if (type_value == nullptr) {
-        return invalid_argument(fmt::format("'{}.type' is missing", path), path + ".type",
-                                "missing_required_parameter");
-    }
-    Result<std::string> type = as_string(*type_value, path + ".type");
-    if (!type) {
-        return type.error();
-    }
-    const bool refusal = *type == "refusal" && message.role == "assistant";
-    if (*type == "text" || refusal) {
-        const std::string text_path = path + "." + *type;
-        const json::value* text_value = find(**part, *type);
-        if (text_value == nullptr) {
-            return invalid_argument(fmt::format("'{}' is missing", text_path), text_path,
-                                    "missing_required_parameter");
-        }
-        Result<std::string> text = as_string(*text_value, text_path);
+    const auto& [fields, type] = *part;
+    const bool refusal = type == "refusal" && message.role == "assistant";
+    if (type == "text" || refusal) {
+        Result<std::string> text = required_text(*fields, type, path);
         if (!text) {
             return text.error();
         }
         append_text(message, *text);
         return Ok{};
     }
-    if (*type == "image_url" || *type == "input_audio") {
-        const std::string media_path = path + "." + *type;
-        const json::value* media = find(**part, *type);
+    if (type == "image_url" || type == "input_audio") {
+        const std::string media_path = path + "." + type;
+        const json::value* media = find(*fields, type);
         if (media == nullptr) {
-            return invalid_argument(fmt::format("'{}' is missing", media_path), media_path,
-                                    "missing_required_parameter");
+            return missing_field(media_path);
         }
         GANTRY_TRY(as_object(*media, media_path));
         if (request.first_media.empty()) {
@@ -114,12 +99,7 @@ Status parse_optional_text(const json::object& fields, std::string_view key,
 
 Result<std::string> parse_role(const json::object& fields, const std::string& path) {
     const std::string role_path = path + ".role";
-    const json::value* value = find(fields, "role");
-    if (value == nullptr) {
-        return invalid_argument(fmt::format("'{}' is missing", role_path), role_path,
-                                "missing_required_parameter");
-    }
-    Result<std::string> role = as_string(*value, role_path);
+    Result<std::string> role = required_text(fields, "role", path);
     if (!role) {
         return role.error();
     }
@@ -180,7 +160,7 @@ Status parse_message(ChatRequest& request, std::set<std::string>& call_ids,
 Status parse_messages(ChatRequest& request, const json::object& fields) {
     const json::value* value = find(fields, "messages");
     if (value == nullptr) {
-        return invalid_argument("'messages' is missing", "messages", "missing_required_parameter");
+        return missing_field("messages");
     }
     Result<const json::array*> items = as_array(*value, "messages");
     if (!items) {
@@ -248,13 +228,11 @@ Result<ChatRequest> parse_chat(const json::value& body) {
     }
     const json::object& fields = **object;
     ChatRequest request;
-    if (const json::value* model = find(fields, "model")) {
-        Result<std::string> name = as_string(*model, "model");
-        if (!name) {
-            return name.error();
-        }
-        request.model = *std::move(name);
+    Result<std::string> model = parse_model(fields);
+    if (!model) {
+        return model.error();
     }
+    request.model = *std::move(model);
     GANTRY_TRY(parse_messages(request, fields));
     GANTRY_TRY(parse_generation(fields, request.generation));
     GANTRY_TRY(parse_logprobs(request.generation, fields));

@@ -12,35 +12,19 @@ namespace {
 
 constexpr size_t kToolDescriptionMax = 64 * 1024;
 
-Result<std::string> required_text(const json::object& fields, std::string_view key,
-                                  const std::string& path) {
-    const std::string full = fmt::format("{}.{}", path, key);
-    const json::value* value = find(fields, key);
-    if (value == nullptr) {
-        return invalid_argument(fmt::format("'{}' is missing", full), full,
-                                "missing_required_parameter");
-    }
-    return as_string(*value, full);
-}
-
 // The object {"type":"function","function":{...}} that both tools and calls are.
 Result<const json::object*> function_of(const json::value& value, const std::string& path) {
-    Result<const json::object*> object = as_object(value, path);
+    Result<TypedObject> object = as_typed_object(value, path);
     if (!object) {
         return object.error();
     }
-    Result<std::string> type = required_text(**object, "type", path);
-    if (!type) {
-        return type.error();
-    }
-    if (*type != "function") {
+    if (object->type != "function") {
         return invalid_argument(fmt::format("'{}.type' must be \"function\"", path),
                                 path + ".type");
     }
-    const json::value* function = find(**object, "function");
+    const json::value* function = find(*object->fields, "function");
     if (function == nullptr) {
-        return invalid_argument(fmt::format("'{}.function' is missing", path), path + ".function",
-                                "missing_required_parameter");
+        return missing_field(path + ".function");
     }
     return as_object(*function, path + ".function");
 }

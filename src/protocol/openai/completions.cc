@@ -12,13 +12,11 @@ Result<CompletionRequest> parse_completion(const json::value& body) {
     }
     const json::object& fields = **object;
     CompletionRequest request;
-    if (const json::value* model = find(fields, "model")) {
-        Result<std::string> name = as_string(*model, "model");
-        if (!name) {
-            return name.error();
-        }
-        request.model = *std::move(name);
+    Result<std::string> model = parse_model(fields);
+    if (!model) {
+        return model.error();
     }
+    request.model = *std::move(model);
     const json::value* prompt = find(fields, "prompt");
     if (prompt == nullptr) {
         return invalid_argument(

@@ -54,13 +54,11 @@ Result<EmbeddingsRequest> parse_embeddings(const json::value& body) {
     }
     const json::object& fields = **object;
     EmbeddingsRequest request;
-    if (const json::value* model = find(fields, "model")) {
-        Result<std::string> name = as_string(*model, "model");
-        if (!name) {
-            return name.error();
-        }
-        request.model = *std::move(name);
+    Result<std::string> model = parse_model(fields);
+    if (!model) {
+        return model.error();
     }
+    request.model = *std::move(model);
     const json::value* input = find(fields, "input");
     if (input == nullptr) {
         return invalid_argument(

@@ -1,5 +1,7 @@
 #include "protocol/openai/errors.h"
 
+#include "protocol/openai/fields.h"
+
 namespace gantry::protocol::openai {
 namespace {
 
@@ -38,12 +40,6 @@ const Row& row_of(ErrorCode code) {
 
 json::value text_or_null(const std::string& text) {
     return text.empty() ? json::value(nullptr) : json::value(text);
-}
-
-std::string text_at(const json::object& object, std::string_view key) {
-    const json::value* value = object.if_contains(key);
-    return value != nullptr && value->is_string() ? std::string(value->get_string())
-                                                  : std::string();
 }
 
 }  // namespace
@@ -114,12 +110,12 @@ std::optional<Error> error_of(int status, const json::value& body) {
         error.message = std::string(inner.get_string());
     } else if (inner.is_object()) {
         const json::object& fields = inner.get_object();
-        if (std::string message = text_at(fields, "message"); !message.empty()) {
-            error.message = std::move(message);
+        if (const std::string_view message = text_at(fields, "message"); !message.empty()) {
+            error.message = message;
         }
         error.param = text_at(fields, "param");
-        if (std::string reason = text_at(fields, "code"); !reason.empty()) {
-            error.reason = std::move(reason);
+        if (const std::string_view reason = text_at(fields, "code"); !reason.empty()) {
+            error.reason = reason;
         }
     }
     return error;

@@ -340,6 +340,61 @@ Result<int64_t> as_integer(const json::value& value, const std::string& path, in
     return number;
 }
 
+Error missing_field(const std::string& path, std::string_view what) {
+    return invalid_argument(
+        fmt::format("'{}' is missing{}{}", path, what.empty() ? "" : ": send ", what), path,
+        "missing_required_parameter");
+}
+
+Error unsupported_field(const std::string& path, std::string message) {
+    return invalid_argument(std::move(message), path, "unsupported_parameter");
+}
+
+Result<std::string> required_text(const json::object& object, std::string_view key,
+                                  const std::string& path) {
+    const std::string full = path.empty() ? std::string(key) : fmt::format("{}.{}", path, key);
+    const json::value* value = find(object, key);
+    if (value == nullptr) {
+        return missing_field(full);
+    }
+    return as_string(*value, full);
+}
+
+Result<TypedObject> as_typed_object(const json::value& value, const std::string& path) {
+    Result<const json::object*> object = as_object(value, path);
+    if (!object) {
+        return object.error();
+    }
+    Result<std::string> type = required_text(**object, "type", path);
+    if (!type) {
+        return type.error();
+    }
+    return TypedObject{*object, *std::move(type)};
+}
+
+Result<std::string> parse_model(const json::object& body) {
+    const json::value* model = find(body, "model");
+    return model == nullptr ? std::string() : as_string(*model, "model");
+}
+
+const json::object* object_at(const json::object& object, std::string_view key) {
+    const json::value* value = object.if_contains(key);
+    return value == nullptr ? nullptr : value->if_object();
+}
+
+const json::array* array_at(const json::object& object, std::string_view key) {
+    const json::value* value = object.if_contains(key);
+    return value == nullptr ? nullptr : value->if_array();
+}
+
+std::string_view text_at(const json::object& object, std::string_view key) {
+    const json::value* value = object.if_contains(key);
+    if (value == nullptr || !value->is_string()) {
+        return {};
+    }
+    return {value->get_string().data(), value->get_string().size()};
+}
+
 Status parse_generation(const json::object& body, Generation& out) {
     for (const NumberField& field : kNumbers) {
         if (const json::value* value = find(body, field.name)) {

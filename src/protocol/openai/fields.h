@@ -1,5 +1,5 @@
 #pragma once
-// Reading fields out of JSON with their path in every error. Internal to protocol/openai.
+// Reading fields out of JSON with their path in every error. For the parsers of requests, in this library and around it.
 
 #include <cstdint>
 #include <functional>
@@ -27,6 +27,28 @@ Result<double> as_number(const json::value& value, const std::string& path, doub
 // A whole number (2.0 counts as one), min..max; what does not fit 64 bits is out of range.
 Result<int64_t> as_integer(const json::value& value, const std::string& path, int64_t min,
                            int64_t max);
+
+// kInvalidArgument "missing_required_parameter": '<path>' is missing (: send <what>).
+Error missing_field(const std::string& path, std::string_view what = {});
+// kInvalidArgument "unsupported_parameter".
+Error unsupported_field(const std::string& path, std::string message);
+// A string that must be there. `path`: of the object; empty: the body.
+Result<std::string> required_text(const json::object& object, std::string_view key,
+                                  const std::string& path);
+// An object that says by its "type" what it is.
+struct TypedObject {
+    const json::object* fields;
+    std::string type;
+};
+Result<TypedObject> as_typed_object(const json::value& value, const std::string& path);
+
+// `model`; empty when there is none.
+Result<std::string> parse_model(const json::object& body);
+
+// What an engine answered, where what is missing or of another type counts as nothing.
+const json::object* object_at(const json::object& object, std::string_view key);
+const json::array* array_at(const json::object& object, std::string_view key);
+std::string_view text_at(const json::object& object, std::string_view key);
 
 // The fields that chat and completions share.
 Status parse_generation(const json::object& body, Generation& out);

@@ -11,7 +11,7 @@
 namespace gantry::protocol::openai {
 namespace {
 
-Result<std::string> text_at(const json::value& value, const std::string& path) {
+Result<std::string> not_empty(const json::value& value, const std::string& path) {
     Result<std::string> text = as_string(value, path);
     if (text && text->empty()) {
         return invalid_argument(fmt::format("'{}' must not be empty", path), path);
@@ -21,15 +21,14 @@ Result<std::string> text_at(const json::value& value, const std::string& path) {
 
 Result<std::string> parse_document(const json::value& value, const std::string& path) {
     if (!value.is_object()) {
-        return value.is_string() ? text_at(value, path)
+        return value.is_string() ? not_empty(value, path)
                                  : wrong_type(path, "a string or an object with 'text'", value);
     }
     const json::value* text = find(value.get_object(), "text");
     if (text == nullptr) {
-        return invalid_argument(fmt::format("'{}.text' is missing", path), path + ".text",
-                                "missing_required_parameter");
+        return missing_field(path + ".text");
     }
-    return text_at(*text, path + ".text");
+    return not_empty(*text, path + ".text");
 }
 
 Status parse_documents(const json::value& value, std::vector<std::string>& out) {
@@ -52,11 +51,6 @@ Status parse_documents(const json::value& value, std::vector<std::string>& out) 
     return Ok{};
 }
 
-Error missing(const char* name, const char* what) {
-    return invalid_argument(fmt::format("'{}' is missing: send {}", name, what), name,
-                            "missing_required_parameter");
-}
-
 }  // namespace
 
 Result<RerankRequest> parse_rerank(const json::value& body) {
@@ -66,25 +60,23 @@ Result<RerankRequest> parse_rerank(const json::value& body) {
     }
     const json::object& fields = **object;
     RerankRequest request;
-    if (const json::value* model = find(fields, "model")) {
-        Result<std::string> name = as_string(*model, "model");
-        if (!name) {
-            return name.error();
-        }
-        request.model = *std::move(name);
+    Result<std::string> model = parse_model(fields);
+    if (!model) {
+        return model.error();
     }
+    request.model = *std::move(model);
     const json::value* query = find(fields, "query");
     if (query == nullptr) {
-        return missing("query", "what the documents are held against");
+        return missing_field("query", "what the documents are held against");
     }
-    Result<std::string> text = text_at(*query, "query");
+    Result<std::string> text = not_empty(*query, "query");
     if (!text) {
         return text.error();
     }
     request.query = *std::move(text);
     const json::value* documents = find(fields, "documents");
     if (documents == nullptr) {
-        return missing("documents", "an array of strings, or of objects with 'text'");
+        return missing_field("documents", "an array of strings, or of objects with 'text'");
     }
     GANTRY_TRY(parse_documents(*documents, request.documents));
     if (const json::value* top_n = find(fields, "top_n")) {

@@ -114,7 +114,7 @@ Result<Translated> translate_score(const json::value& body) {
     const char* first = find(fields, "text_1") == nullptr && find(fields, "queries") != nullptr ? "queries" : "text_1";
     const char* second = find(fields, "text_2") == nullptr && find(fields, "documents") != nullptr ? "documents" : "text_2";
     for (const char* name : {first, second}) {
-        if (find(fields, name) == nullptr) return invalid_argument(fmt::format("'{}' is missing", name), name, "missing_required_parameter");
+        if (find(fields, name) == nullptr) return missing_field(name);
     }
     Result<std::string> query = one_text(*find(fields, first), first);
     if (!query) return query.error();

@@ -8,10 +8,6 @@
 namespace gantry::protocol::openai {
 namespace {
 
-Status missing_field(const std::string& path) {
-    return invalid_argument(fmt::format("'{}' is missing", path), path, "missing_required_parameter");
-}
-
 Status parse_json_schema(ResponseFormat& format, const json::object& fields) {
     const std::string path = "response_format.json_schema";
     const json::value* value = find(fields, "json_schema");
@@ -22,10 +18,7 @@ Status parse_json_schema(ResponseFormat& format, const json::object& fields) {
     if (!object) {
         return object.error();
     }
-    if (find(**object, "name") == nullptr) {
-        return missing_field(path + ".name");
-    }
-    Result<std::string> name = as_string(*find(**object, "name"), path + ".name");
+    Result<std::string> name = required_text(**object, "name", path);
     if (!name) {
         return name.error();
     }
@@ -61,26 +54,18 @@ Status parse_response_format(const json::object& fields, ResponseFormat& out) {
     if (value == nullptr) {
         return Ok{};
     }
-    Result<const json::object*> format = as_object(*value, "response_format");
+    Result<TypedObject> format = as_typed_object(*value, "response_format");
     if (!format) {
         return format.error();
     }
-    const json::value* type_value = find(**format, "type");
-    if (type_value == nullptr) {
-        return invalid_argument("'response_format.type' is missing", "response_format.type",
-                                "missing_required_parameter");
-    }
-    Result<std::string> type = as_string(*type_value, "response_format.type");
-    if (!type) {
-        return type.error();
-    }
-    if (*type == "json_schema") {
+    const auto& [object, type] = *format;
+    if (type == "json_schema") {
         out.kind = ResponseFormat::Kind::kJsonSchema;
-        return parse_json_schema(out, **format);
+        return parse_json_schema(out, *object);
     }
-    if (*type == "json_object") {
+    if (type == "json_object") {
         out.kind = ResponseFormat::Kind::kJsonObject;
-    } else if (*type != "text") {
+    } else if (type != "text") {
         return invalid_argument("'response_format.type' must be text, json_object or json_schema",
                                 "response_format.type");
     }

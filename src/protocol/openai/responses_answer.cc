@@ -71,12 +71,7 @@ std::string ResponsesTranslator::client_path(const std::string& path) const {
     for (const auto& [from, to] : kStarts) {
         if (path.starts_with(from)) return std::string(to) + path.substr(from.size());
     }
-    if (path.starts_with("tools[")) {
-        constexpr std::string_view kInside = "].function";
-        const size_t at = path.find(kInside);
-        return at == std::string::npos ? path : path.substr(0, at + 1) + path.substr(at + kInside.size());
-    }
-    return echo_.origins.path_of(path);
+    return echo_.origins.path_of(flat_tool_path(path));
 }
 
 void ResponsesTranslator::event(std::string& out, const char* type, json::object fields) {

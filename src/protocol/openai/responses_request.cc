@@ -8,17 +8,6 @@
 namespace gantry::protocol::openai {
 namespace {
 
-Error unsupported(const std::string& path, std::string message) {
-    return invalid_argument(std::move(message), path, "unsupported_parameter");
-}
-
-Result<std::string> text_field(const json::object& object, std::string_view key, const std::string& path) {
-    const std::string full = path.empty() ? std::string(key) : fmt::format("{}.{}", path, key);
-    const json::value* value = find(object, key);
-    if (value == nullptr) return invalid_argument(fmt::format("'{}' is missing", full), full, "missing_required_parameter");
-    return as_string(*value, full);
-}
-
 // Collects the items of `input` as the messages of a chat.
 class Conversation {
 public:
@@ -56,30 +45,29 @@ json::object& Conversation::assistant(const std::string& path) {
 
 // A part in chat's words.
 Result<json::value> chat_part(const json::value& value, const std::string& path) {
-    Result<const json::object*> part = as_object(value, path);
+    Result<TypedObject> part = as_typed_object(value, path);
     if (!part) return part.error();
-    Result<std::string> type = text_field(**part, "type", path);
-    if (!type) return type.error();
-    if (*type == "input_text" || *type == "output_text" || *type == "text" || *type == "refusal") {
-        Result<std::string> text = text_field(**part, *type == "refusal" ? "refusal" : "text", path);
+    const auto& [fields, type] = *part;
+    if (type == "input_text" || type == "output_text" || type == "text" || type == "refusal") {
+        Result<std::string> text = required_text(*fields, type == "refusal" ? "refusal" : "text", path);
         if (!text) return text.error();
         return json::value(json::object{{"type", "text"}, {"text", *text}});
     }
-    if (*type == "input_image") {
-        Result<std::string> url = text_field(**part, "image_url", path);
+    if (type == "input_image") {
+        Result<std::string> url = required_text(*fields, "image_url", path);
         if (!url) return url.error();
         json::object image{{"url", *url}};
-        if (const json::value* detail = find(**part, "detail")) image["detail"] = *detail;
+        if (const json::value* detail = find(*fields, "detail")) image["detail"] = *detail;
         return json::value(json::object{{"type", "image_url"}, {"image_url", std::move(image)}});
     }
-    return unsupported(path + ".type", fmt::format("'{}.type' must be input_text, output_text or input_image", path));
+    return unsupported_field(path + ".type", fmt::format("'{}.type' must be input_text, output_text or input_image", path));
 }
 
 // A string stays one; parts become chat's. `text_only`: joined to one string.
 Result<json::value> chat_content(const json::object& item, const char* key, const std::string& path, bool text_only) {
     const std::string full = fmt::format("{}.{}", path, key);
     const json::value* content = find(item, key);
-    if (content == nullptr) return invalid_argument(fmt::format("'{}' is missing", full), full, "missing_required_parameter");
+    if (content == nullptr) return missing_field(full);
     if (content->is_string()) return *content;
     if (!content->is_array()) return wrong_type(full, "a string or an array of parts", *content);
     json::array parts;
@@ -87,14 +75,14 @@ Result<json::value> chat_content(const json::object& item, const char* key, cons
     for (size_t i = 0; i < content->get_array().size(); ++i) {
         Result<json::value> part = chat_part(content->get_array()[i], fmt::format("{}[{}]", full, i));
         if (!part) return part.error();
-        if (const json::value* text = part->get_object().if_contains("text")) joined.append(text->get_string().c_str(), text->get_string().size());
+        if (const json::value* text = part->get_object().if_contains("text")) joined += text->get_string();
         parts.push_back(*std::move(part));
     }
     return text_only ? json::value(joined) : json::value(std::move(parts));
 }
 
 Status Conversation::add_message(const json::object& item, const std::string& path) {
-    Result<std::string> role = text_field(item, "role", path);
+    Result<std::string> role = required_text(item, "role", path);
     if (!role) return role.error();
     if (*role != "user" && *role != "assistant" && *role != "system" && *role != "developer") {
         return invalid_argument(fmt::format("'{}.role' must be user, assistant, system or developer", path), path + ".role");
@@ -114,11 +102,11 @@ Status Conversation::add_message(const json::object& item, const std::string& pa
 
 Status Conversation::add_call(const json::object& item, const std::string& path) {
     json::object call{{"type", "function"}};
-    Result<std::string> id = text_field(item, "call_id", path);
+    Result<std::string> id = required_text(item, "call_id", path);
     if (!id) return id.error();
-    Result<std::string> name = text_field(item, "name", path);
+    Result<std::string> name = required_text(item, "name", path);
     if (!name) return name.error();
-    Result<std::string> arguments = text_field(item, "arguments", path);
+    Result<std::string> arguments = required_text(item, "arguments", path);
     if (!arguments) return arguments.error();
     call["id"] = *id;
     call["function"] = json::object{{"name", *name}, {"arguments", *arguments}};
@@ -129,7 +117,7 @@ Status Conversation::add_call(const json::object& item, const std::string& path)
 }
 
 Status Conversation::add_output(const json::object& item, const std::string& path) {
-    Result<std::string> id = text_field(item, "call_id", path);
+    Result<std::string> id = required_text(item, "call_id", path);
     if (!id) return id.error();
     Result<json::value> output = chat_content(item, "output", path, true);
     if (!output) return output.error();
@@ -148,7 +136,7 @@ Status Conversation::add_reasoning(const json::object& item, const std::string& 
             const std::string at = fmt::format("{}.{}[{}]", path, key, i);
             Result<const json::object*> part = as_object((**list)[i], at);
             if (!part) return part.error();
-            Result<std::string> text = text_field(**part, "text", at);
+            Result<std::string> text = required_text(**part, "text", at);
             if (!text) return text.error();
             reasoning_ += *text;
         }
@@ -159,7 +147,7 @@ Status Conversation::add_reasoning(const json::object& item, const std::string& 
 Status Conversation::add_item(const json::object& item, const std::string& path) {
     std::string type = "message";
     if (find(item, "type") != nullptr) {
-        Result<std::string> named = text_field(item, "type", path);
+        Result<std::string> named = required_text(item, "type", path);
         if (!named) return named.error();
         type = *std::move(named);
     }
@@ -168,9 +156,9 @@ Status Conversation::add_item(const json::object& item, const std::string& path)
     if (type == "function_call_output") return add_output(item, path);
     if (type == "reasoning") return add_reasoning(item, path);
     if (type == "item_reference") {
-        return unsupported(path + ".type", "items are not stored here: send the item itself instead of an item_reference");
+        return unsupported_field(path + ".type", "items are not stored here: send the item itself instead of an item_reference");
     }
-    return unsupported(path + ".type", fmt::format("'{}.type' must be message, function_call, function_call_output or reasoning", path));
+    return unsupported_field(path + ".type", fmt::format("'{}.type' must be message, function_call, function_call_output or reasoning", path));
 }
 
 Status Conversation::add_input(const json::value& input) {
@@ -194,14 +182,12 @@ Result<json::array> chat_tools(const json::value& value) {
     json::array out;
     for (size_t i = 0; i < (*tools)->size(); ++i) {
         const std::string path = fmt::format("tools[{}]", i);
-        Result<const json::object*> tool = as_object((**tools)[i], path);
+        Result<TypedObject> tool = as_typed_object((**tools)[i], path);
         if (!tool) return tool.error();
-        Result<std::string> type = text_field(**tool, "type", path);
-        if (!type) return type.error();
-        if (*type != "function") {
-            return unsupported(path + ".type", fmt::format("'{}.type' must be function: this server runs no tools of its own", path));
+        if (tool->type != "function") {
+            return unsupported_field(path + ".type", fmt::format("'{}.type' must be function: this server runs no tools of its own", path));
         }
-        json::object function = **tool;
+        json::object function = *tool->fields;
         function.erase("type");
         out.push_back(json::object{{"type", "function"}, {"function", std::move(function)}});
     }
@@ -210,14 +196,12 @@ Result<json::array> chat_tools(const json::value& value) {
 
 Result<json::value> chat_tool_choice(const json::value& value) {
     if (value.is_string()) return value;
-    Result<const json::object*> choice = as_object(value, "tool_choice");
+    Result<TypedObject> choice = as_typed_object(value, "tool_choice");
     if (!choice) return choice.error();
-    Result<std::string> type = text_field(**choice, "type", "tool_choice");
-    if (!type) return type.error();
-    if (*type != "function") return unsupported("tool_choice.type", "'tool_choice.type' must be function");
-    Result<std::string> name = text_field(**choice, "name", "tool_choice");
+    if (choice->type != "function") return unsupported_field("tool_choice.type", "'tool_choice.type' must be function");
+    Result<std::string> name = required_text(*choice->fields, "name", "tool_choice");
     if (!name) return name.error();
-    return json::value(json::object{{"type", "function"}, {"function", json::object{{"name", *name}}}});
+    return json::value(choice_of_function(*name));
 }
 
 // text.format has flat what response_format nests.
@@ -226,13 +210,11 @@ Status add_format(const json::value& value, json::object& chat) {
     if (!text) return text.error();
     const json::value* format = find(**text, "format");
     if (format == nullptr) return Ok{};
-    Result<const json::object*> fields = as_object(*format, "text.format");
-    if (!fields) return fields.error();
-    Result<std::string> type = text_field(**fields, "type", "text.format");
-    if (!type) return type.error();
-    json::object out{{"type", *type}};
-    if (*type == "json_schema") {
-        json::object schema = **fields;
+    Result<TypedObject> wanted = as_typed_object(*format, "text.format");
+    if (!wanted) return wanted.error();
+    json::object out{{"type", wanted->type}};
+    if (wanted->type == "json_schema") {
+        json::object schema = *wanted->fields;
         schema.erase("type");
         out["json_schema"] = std::move(schema);
     }
@@ -256,14 +238,15 @@ Status add_reasoning_options(const json::value& value, json::object& chat) {
 Status refuse_stateful(const json::object& fields) {
     for (const char* key : {"previous_response_id", "conversation"}) {
         if (find(fields, key) != nullptr) {
-            return unsupported(key, fmt::format("responses are not stored here, so '{}' names nothing: send the whole conversation in 'input'", key));
+            return unsupported_field(
+                key, fmt::format("responses are not stored here, so '{}' names nothing: send the whole conversation in 'input'", key));
         }
     }
-    if (find(fields, "prompt") != nullptr) return unsupported("prompt", "prompts are not stored here: send 'instructions' and 'input'");
+    if (find(fields, "prompt") != nullptr) return unsupported_field("prompt", "prompts are not stored here: send 'instructions' and 'input'");
     if (const json::value* background = find(fields, "background")) {
         Result<bool> flag = as_bool(*background, "background");
         if (!flag) return flag.error();
-        if (*flag) return unsupported("background", "'background' is not supported: responses are not stored here");
+        if (*flag) return unsupported_field("background", "'background' is not supported: responses are not stored here");
     }
     return Ok{};
 }
@@ -328,12 +311,12 @@ Result<Translated> translate_responses(const json::value& body, RandomSource& ra
     GANTRY_TRY(refuse_stateful(fields));
     Conversation conversation;
     if (find(fields, "instructions") != nullptr) {
-        Result<std::string> text = text_field(fields, "instructions", "");
+        Result<std::string> text = required_text(fields, "instructions", "");
         if (!text) return text.error();
         conversation.add_instructions(*text);
     }
     const json::value* input = find(fields, "input");
-    if (input == nullptr) return invalid_argument("'input' is missing: send a text, or an array of items", "input", "missing_required_parameter");
+    if (input == nullptr) return missing_field("input", "a text, or an array of items");
     GANTRY_TRY(conversation.add_input(*input));
     Translated out;
     GANTRY_TRY(add_settings(fields, out.body));

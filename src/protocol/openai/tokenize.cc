@@ -31,10 +31,6 @@ public:
     }
 };
 
-Error missing(const char* name, const char* what) {
-    return invalid_argument(fmt::format("'{}' is missing: send {}", name, what), name, "missing_required_parameter");
-}
-
 // Each engine's word for whether the text's special tokens and those around it count.
 Status add_special_words(const json::object& fields, json::object& body) {
     for (const char* key : {"add_special_tokens", "add_special"}) {
@@ -62,7 +58,7 @@ Result<Translated> translate_tokenize(const json::value& body) {
     }
     const char* name = find(fields, "prompt") == nullptr && find(fields, "content") != nullptr ? "content" : "prompt";
     const json::value* text = find(fields, name);
-    if (text == nullptr) return missing("prompt", "the text to split into tokens, or 'messages'");
+    if (text == nullptr) return missing_field("prompt", "the text to split into tokens, or 'messages'");
     if (!text->is_string()) return wrong_type(name, "a string", *text);
     if (const json::value* model = find(fields, "model")) out.body["model"] = *model;
     out.body["prompt"] = *text;
@@ -75,7 +71,7 @@ Result<Translated> translate_detokenize(const json::value& body) {
     Result<const json::object*> object = as_object(body, "");
     if (!object) return object.error();
     const json::value* tokens = find(**object, "tokens");
-    if (tokens == nullptr) return missing("tokens", "an array of token ids");
+    if (tokens == nullptr) return missing_field("tokens", "an array of token ids");
     Result<const json::array*> ids = as_array(*tokens, "tokens");
     if (!ids) return ids.error();
     for (size_t i = 0; i < (*ids)->size(); ++i) {

@@ -89,11 +89,6 @@ constexpr std::string_view kTokenizeFields[] = {
 constexpr std::string_view kStreamOptions[] = {"include_usage"};
 constexpr std::string_view kTemplateKwargs[] = {"enable_thinking"};
 
-const json::object* object_at(const json::object& object, std::string_view key) {
-    const json::value* value = object.if_contains(key);
-    return value == nullptr ? nullptr : value->if_object();
-}
-
 bool true_at(const json::object& object, std::string_view key) {
     const json::value* value = object.if_contains(key);
     return value != nullptr && value->is_bool() && value->get_bool();
@@ -115,11 +110,6 @@ double milliseconds_at(const json::object& object, std::string_view key) {
     }
     Result<double> number = as_number(*value, "timings", 0, 1e12);
     return number ? *number : 0;
-}
-
-bool text_at(const json::object& object, std::string_view key) {
-    const json::value* value = object.if_contains(key);
-    return value != nullptr && value->is_string() && !value->get_string().empty();
 }
 
 // Nobody gets ahead of others through the gateway, since keys carry no permission for that yet: what
@@ -212,32 +202,34 @@ std::optional<AnswerTimings> timings_of(const json::object& answer) {
 }
 
 bool is_usage_chunk(const json::object& chunk) {
-    const json::value* choices = chunk.if_contains("choices");
-    return choices != nullptr && choices->is_array() && choices->get_array().empty() &&
-           object_at(chunk, "usage") != nullptr;
+    const json::array* choices = array_at(chunk, "choices");
+    return choices != nullptr && choices->empty() && object_at(chunk, "usage") != nullptr;
 }
 
 bool has_output(const json::object& chunk) {
-    const json::value* choices = chunk.if_contains("choices");
-    if (choices == nullptr || !choices->is_array()) {
+    const json::array* choices = array_at(chunk, "choices");
+    if (choices == nullptr) {
         return false;
     }
-    for (const json::value& choice : choices->get_array()) {
+    for (const json::value& choice : *choices) {
         if (!choice.is_object()) {
             continue;
         }
-        if (text_at(choice.get_object(), "text")) {
+        if (!text_at(choice.get_object(), "text").empty()) {
             return true;
         }
         const json::object* delta = object_at(choice.get_object(), "delta");
         if (delta == nullptr) {
             continue;
         }
-        const json::value* calls = delta->if_contains("tool_calls");
-        const bool called = calls != nullptr && calls->is_array() && !calls->get_array().empty();
-        if (called || text_at(*delta, "content") || text_at(*delta, "reasoning_content") ||
-            text_at(*delta, "reasoning")) {
+        const json::array* calls = array_at(*delta, "tool_calls");
+        if (calls != nullptr && !calls->empty()) {
             return true;
+        }
+        for (const char* key : {"content", "reasoning_content", "reasoning"}) {
+            if (!text_at(*delta, key).empty()) {
+                return true;
+            }
         }
     }
     return false;

@@ -59,6 +59,14 @@ size_t append_utf8(std::string& out, std::string_view bytes, bool last) {
     return at;
 }
 
+std::string_view beginning(std::string_view text, size_t bytes) {
+    size_t end = std::min(bytes, text.size());
+    while (end > 0 && end < text.size() && (static_cast<unsigned char>(text[end]) & 0xc0) == 0x80) {
+        --end;
+    }
+    return text.substr(0, end);
+}
+
 std::string to_utf8(std::string_view bytes) {
     std::string out;
     append_utf8(out, bytes, true);

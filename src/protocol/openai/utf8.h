@@ -12,6 +12,9 @@ namespace gantry::protocol::openai {
 // bytes may complete. `last`: nothing follows, use up all.
 size_t append_utf8(std::string& out, std::string_view bytes, bool last);
 
+// At most `bytes` of `text`, which is valid UTF-8, no character cut in two.
+std::string_view beginning(std::string_view text, size_t bytes);
+
 // The whole of `bytes` as valid UTF-8.
 std::string to_utf8(std::string_view bytes);
 
