@@ -61,6 +61,30 @@ TEST_F(OpenApiTest, EveryRouteIsDescribedAndNothingElse) {
     EXPECT_EQ(routed, described);
 }
 
+// Those that any route may give, and those of the ones that ask an engine; in the shape of the API that the path is of.
+TEST_F(OpenApiTest, EveryStatusIsDescribedInTheShapeOfItsErrors) {
+    for (const auto& path : document().at("paths").as_object()) {
+        for (const auto& operation : path.value().as_object()) {
+            std::set<std::string> expected = {"200", "400", "401", "403", "408", "413", "414", "421", "429", "431", "500"};
+            const bool asks = operation.key() == "post";
+            if (asks) expected.insert({"404", "415", "502", "503", "504", "default"});
+            if (path.key() == "/v1/models/{id}") expected.insert("404");
+            std::set<std::string> found;
+            for (const auto& answer : operation.value().at("responses").as_object()) {
+                found.insert(std::string(answer.key()));
+                if (answer.key() == "200") continue;
+                const std::string shape = path.key().starts_with("/v1/messages") ? "AnthropicError" : "Error";
+                boost::system::error_code missing;
+                const std::string pointer(answer.value().at("$ref").as_string().substr(1));
+                const json::value* schema = document().find_pointer(pointer + "/content/application~1json/schema/$ref", missing);
+                ASSERT_NE(schema, nullptr) << pointer;
+                EXPECT_EQ(schema->as_string(), "#/components/schemas/" + shape) << path.key() << " " << answer.key();
+            }
+            EXPECT_EQ(found, expected) << path.key();
+        }
+    }
+}
+
 TEST_F(OpenApiTest, ReferencesResolve) {
     const std::string text(openapi_json());
     const std::string mark = "\"$ref\": \"#";

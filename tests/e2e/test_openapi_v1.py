@@ -52,27 +52,39 @@ CLOSED = closed(SCHEMAS)
 
 @functools.cache
 def answer_validator(path, method, status, kind):
+    return jsonschema.Draft202012Validator({"$defs": CLOSED, **described_answer(path, method, status)["content"][kind]["schema"]})
+
+
+def described_answer(path, method, status):
     described = DOCUMENT["paths"][path][method]["responses"][str(status)]
-    if "$ref" in described:
-        described = DOCUMENT["components"]["responses"][described["$ref"].rsplit("/", 1)[1]]
-    # What else the events with names have depends on their type, and is left open.
-    of_names = kind == "text/event-stream" and not path.endswith("completions")
-    return jsonschema.Draft202012Validator({"$defs": SCHEMAS if of_names else CLOSED, **described["content"][kind]["schema"]})
+    return DOCUMENT["components"]["responses"][described["$ref"].rsplit("/", 1)[1]] if "$ref" in described else described
 
 
 def check_answer(path, method, answer):
     assert str(answer.status_code) in DOCUMENT["paths"][path][method]["responses"], f"{answer.status_code} is not documented: {answer.text[:300]}"
+    named = described_answer(path, method, answer.status_code)["headers"]
+    ours = {name for name in answer.headers if name.startswith(("x-", "retry-")) or name == "www-authenticate"}
+    assert "x-request-id" in ours and ours <= set(named) | {"x-content-type-options"}, f"{ours} but {set(named)} is documented"
     kind = answer.headers["content-type"].split(";")[0]
     validator = answer_validator(path, method, answer.status_code, kind)
     if kind == "application/json":
         validator.validate(answer.json())
-        return
-    events = [event.split("data: ", 1)[1] for event in answer.text.split("\n\n") if "data: " in event]
+    else:
+        check_stream(path, validator, answer.text)
+
+
+def check_stream(path, validator, text):
+    """Every event is of the schema, none is an error, and the end is there."""
+    events = [event.removesuffix("\n") for event in text.split("\n\n") if event and not event.startswith(":")]
+    lines = [dict(line.split(": ", 1) for line in event.split("\n")) for event in events]
     if path.endswith("completions"):
-        assert events.pop() == "[DONE]"
-    assert events
-    for event in events:
-        validator.validate(json.loads(event))
+        assert lines.pop() == {"data": "[DONE]"}
+    assert lines
+    for line in lines:
+        event = json.loads(line["data"])
+        validator.validate(event)
+        assert "error" not in event and event.get("type") != "response.failed", event
+        assert line.get("event") == event.get("type"), "an event's name is its type"
 
 
 def plain(path):
@@ -131,6 +143,7 @@ def test_what_it_allows(client, path):
 
     check()
     assert seen.get(200), f"nothing was answered: {seen}"
+    assert client.get("/readyz").status_code == 200
 
 
 def places(value, path=()):
@@ -171,6 +184,7 @@ def test_what_it_forbids(client, path):
 
     check()
     assert tried >= EXAMPLES // 2
+    assert client.get("/readyz").status_code == 200
 
 
 def test_bodies_that_are_no_objects(client):
@@ -194,3 +208,27 @@ def test_the_rest(client):
         answer = client.post(path, json={}, headers={"Authorization": "Bearer gtk_no"})
         assert answer.status_code in (401, 429)
         check_answer(path, "post", answer)
+
+
+def refused(server, key, path, status, code):
+    answer = server.api("POST", path, key=key, json={"model": "smollm2", "max_tokens": 1, "messages": [{"role": "user", "content": "hi"}]})
+    assert answer.status_code == status, answer.text
+    check_answer(path, "post", answer)
+    if path == "/v1/chat/completions":
+        assert answer.json()["error"]["code"] == code
+    return answer
+
+
+@pytest.mark.parametrize("path", ["/v1/chat/completions", "/v1/messages"])
+def test_what_keys_may_not(server, path):
+    def key(*flags):
+        name = "-".join(["openapi", path.rsplit("/", 1)[1], *flags]).replace("--", "")
+        return server.cli("keys", "create", name, "--quiet", *flags).stdout.strip()
+
+    refused(server, key("--model", "other"), path, 403, "model_not_allowed")
+    refused(server, key("--scope", "management"), path, 403, "insufficient_scope")
+    hurried = key("--rpm", "1")
+    first = server.api("POST", path, key=hurried, json={"model": "smollm2"})   # wrong ones count
+    check_answer(path, "post", first)
+    assert first.headers["x-ratelimit-remaining-requests"] == "0"
+    assert int(refused(server, hurried, path, 429, "rate_limit_exceeded").headers["retry-after"]) > 0
