@@ -363,9 +363,9 @@ TEST_F(VectorsTest, EachKindOfModelRefusesTheOthersWork) {
 
 TEST_F(VectorsTest, TextsAreSplitIntoTokensHereToo) {
     start();
-    const json::object answer = post("/tokenize", R"({"content":"abc"})");
+    const json::value answer = post("/tokenize", R"({"content":"abc"})");
     EXPECT_EQ(answer.at("count"), 3);
-    EXPECT_EQ(answer.at("max_model_len"), kInputTokens);
+    EXPECT_EQ(answer.at("max_model_len"), 32);   // the longest input
 }
 
 TEST_F(VectorsTest, AModelThatGeneratesMakesNoEmbeddings) {
