@@ -171,6 +171,8 @@ public:
 private:
     Task<void> perform(Exchange& exchange, const Operation& operation) {
         const InFlight counted(metrics_.in_flight());
+        // Anthropic's clients show this one.
+        if (std::string_view(operation.path).starts_with("/messages")) exchange.answer_headers.set("request-id", exchange.request().id);
         Job job;
         job.begun = clock_.steady();
         job.routes = tables_.routes();

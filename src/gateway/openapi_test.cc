@@ -75,7 +75,7 @@ TEST_F(OpenApiTest, EveryStatusIsDescribedInTheShapeOfItsErrors) {
                 if (answer.key() == "200") continue;
                 const std::string shape = path.key().starts_with("/v1/messages") ? "AnthropicError" : "Error";
                 boost::system::error_code missing;
-                const std::string pointer(answer.value().at("$ref").as_string().substr(1));
+                const std::string pointer = std::string(answer.value().at("$ref").as_string()).substr(1);
                 const json::value* schema = document().find_pointer(pointer + "/content/application~1json/schema/$ref", missing);
                 ASSERT_NE(schema, nullptr) << pointer;
                 EXPECT_EQ(schema->as_string(), "#/components/schemas/" + shape) << path.key() << " " << answer.key();

@@ -63,7 +63,7 @@ def described_answer(path, method, status):
 def check_answer(path, method, answer):
     assert str(answer.status_code) in DOCUMENT["paths"][path][method]["responses"], f"{answer.status_code} is not documented: {answer.text[:300]}"
     named = described_answer(path, method, answer.status_code)["headers"]
-    ours = {name for name in answer.headers if name.startswith(("x-", "retry-")) or name == "www-authenticate"}
+    ours = {name for name in answer.headers if name.startswith(("x-", "retry-", "request-")) or name == "www-authenticate"}
     assert "x-request-id" in ours and ours <= set(named) | {"x-content-type-options"}, f"{ours} but {set(named)} is documented"
     kind = answer.headers["content-type"].split(";")[0]
     validator = answer_validator(path, method, answer.status_code, kind)
@@ -110,6 +110,8 @@ def fitted(data, path):
         for name in ("max_tokens", "max_completion_tokens", "min_tokens"):
             body.pop(name, None)
         body[WRITES[path]] = data.draw(st.integers(1, 4))
+        if data.draw(st.booleans(), label="stream"):
+            body["stream"] = True
         body.pop("deadline_ms", None)   # which is to be a 504
         if body.get("n"):
             body["n"] = min(body["n"], 2)
@@ -139,10 +141,12 @@ def test_what_it_allows(client, path):
         answer = client.post(path, json=body)
         assert answer.status_code < 500, answer.text
         check_answer(path, "post", answer)
-        seen[answer.status_code] = seen.get(answer.status_code, 0) + 1
+        kind = (answer.status_code, answer.headers["content-type"].split(";")[0])
+        seen[kind] = seen.get(kind, 0) + 1
 
     check()
-    assert seen.get(200), f"nothing was answered: {seen}"
+    wanted = {(200, kind) for kind in ["application/json", *["text/event-stream"] * (path in WRITES)]}
+    assert wanted <= set(seen), f"not answered: {wanted - set(seen)} of {seen}"
     assert client.get("/readyz").status_code == 200
 
 
