@@ -11,21 +11,23 @@
 namespace gantry::gateway {
 namespace {
 
-// With exponents of one digit outside of strings: that a number is too large for the parser is all that the two may differ in.
+// With short numbers outside of strings: that one is too large for the parser is all that the two may differ in.
 std::string with_small_numbers(std::string_view text) {
     std::string out;
     bool in_string = false;
+    bool in_exponent = false;
+    size_t digits = 0;   // in a row so far
     for (size_t at = 0; at < text.size(); ++at) {
         const char c = text[at];
+        const bool digit = !in_string && c >= '0' && c <= '9';
+        if (!digit) {
+            in_exponent = (digits > 0 && (c == 'e' || c == 'E')) || (in_exponent && digits == 0 && (c == '+' || c == '-'));
+            digits = 0;
+        }
+        if (digit && ++digits > (in_exponent ? 1 : 18)) continue;
         out += c;
         if (c == '"') in_string = !in_string;
         if (in_string && c == '\\' && at + 1 < text.size()) out += text[++at];
-        const bool digits_before = at > 0 && text[at - 1] >= '0' && text[at - 1] <= '9';
-        if (in_string || !digits_before || (c != 'e' && c != 'E')) continue;
-        if (at + 1 < text.size() && (text[at + 1] == '+' || text[at + 1] == '-')) out += text[++at];
-        const size_t first = at + 1;
-        while (at + 1 < text.size() && text[at + 1] >= '0' && text[at + 1] <= '9') ++at;
-        if (at + 1 > first) out += '0';
     }
     return out;
 }

@@ -193,10 +193,16 @@ def test_what_it_forbids(client, path):
 
 def test_bodies_that_are_no_objects(client):
     for path in POSTS:
-        for content in (b"", b"null", b"[]", b'"x"', b"5", b"{", b"{}"):
+        for content in (b"", b"null", b"[]", b'"x"', b"5", b"{", b"{}", b'{"model":1e999}'):
             answer = client.post(path, content=content)
             assert answer.status_code == 400, (path, content, answer.text)
             check_answer(path, "post", answer)
+
+
+def test_no_number_becomes_infinity(client):
+    """Which is no JSON: it would come back in what an answer repeats of the request."""
+    answer = client.post("/v1/responses", content=b'{"model":"smollm2","input":"hi","max_output_tokens":1,"metadata":{"a":1e999}}')
+    assert answer.status_code == 400 and "too large" in answer.json()["error"]["message"]
 
 
 def test_the_rest(client):
