@@ -113,6 +113,12 @@ TEST(Json, BoundsDepthAndNamesTheOffset) {
     const auto deep = parse_json(std::string(100'000, '['));
     ASSERT_FALSE(deep.ok());
     EXPECT_NE(deep.error().message.find("deeper"), std::string::npos);
+    for (const std::string& text : {std::string("1e309"), std::string("[{\"a\":-1e999}]"), "{\"a\":1" + std::string(400, '0') + "}"}) {
+        const auto infinite = parse_json(text);
+        ASSERT_FALSE(infinite.ok()) << text;
+        EXPECT_NE(infinite.error().message.find("too large"), std::string::npos);
+    }
+    EXPECT_TRUE(parse_json("[1e308,-1.7e308,1e-999]").ok());
     const auto broken = parse_json(R"({"a":1,})");
     ASSERT_FALSE(broken.ok());
     EXPECT_NE(broken.error().message.find("byte 7"), std::string::npos) << broken.error().message;

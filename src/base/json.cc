@@ -2,6 +2,9 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <cmath>
+
 namespace gantry {
 namespace {
 
@@ -27,6 +30,17 @@ size_t count_values(std::string_view text) {
     return count;
 }
 
+// The parser makes infinity of 1e999, and the writer would make of that a word that is no JSON. As deep as kJsonDepthMax at most.
+bool all_finite(const json::value& value) {
+    switch (value.kind()) {
+        case json::kind::double_: return std::isfinite(value.get_double());
+        case json::kind::array: return std::ranges::all_of(value.get_array(), all_finite);
+        case json::kind::object:
+            return std::ranges::all_of(value.get_object(), [](const auto& member) { return all_finite(member.value()); });
+        default: return true;
+    }
+}
+
 }  // namespace
 
 Result<json::value> parse_json(std::string_view text) {
@@ -47,7 +61,9 @@ Result<json::value> parse_json(std::string_view text) {
     if (failure) {
         return invalid_argument(fmt::format("the body is not valid JSON: {} at byte {}", failure.message(), read));
     }
-    return parser.release();
+    json::value value = parser.release();
+    if (!all_finite(value)) return invalid_argument("the JSON body holds a number that is too large: numbers go to 1.8e308");
+    return value;
 }
 
 }  // namespace gantry

@@ -15,7 +15,8 @@ inline constexpr size_t kJsonDepthMax = 64;
 inline constexpr size_t kJsonValuesMax = 1'000'000;   // a value takes tens of bytes, its text may take two
 
 // Parses one JSON text. kInvalidArgument with the byte offset for what is no JSON, for invalid UTF-8, for nesting over
-// kJsonDepthMax or more than kJsonValuesMax values, for a second value after the first. Duplicate keys: the last one wins.
+// kJsonDepthMax or more than kJsonValuesMax values, for numbers that no double holds, for a second value after the first.
+// Duplicate keys: the last one wins.
 Result<json::value> parse_json(std::string_view text);
 
 }  // namespace gantry

@@ -135,6 +135,12 @@ openai::ModelEntry shown(const ModelEntry& entry) {
     return model;
 }
 
+Task<void> show_openapi(Exchange& exchange) {
+    http::Response response = http::json_response(200, std::string(openapi_json()));
+    response.headers.set("cache-control", "no-cache");
+    co_await exchange.respond(std::move(response));
+}
+
 class GatewayImpl final : public Gateway {
 public:
     GatewayImpl(http::asio::io_context& io, const Tables& tables, std::unique_ptr<Meter> meter, const Clock& clock,
@@ -150,6 +156,7 @@ public:
             }
             router.add({"GET", root + "/models", kInference, [this](Exchange& exchange) { return list_models(exchange); }});
             router.add({"GET", root + "/models/{id...}", kInference, [this](Exchange& exchange) { return show_model(exchange); }});
+            router.add({"GET", root + "/openapi.json", kInference, show_openapi});
         }
         router.add({"POST", "/v2/rerank", kInference, [this](Exchange& exchange) { return perform(exchange, kRerank); }});   // Cohere's
     }
@@ -168,6 +175,8 @@ public:
 private:
     Task<void> perform(Exchange& exchange, const Operation& operation) {
         const InFlight counted(metrics_.in_flight());
+        // Anthropic's clients show this one.
+        if (std::string_view(operation.path).starts_with("/messages")) exchange.answer_headers.set("request-id", exchange.request().id);
         Job job;
         job.begun = clock_.steady();
         LiveRequests::Entry live(live_, exchange, job.begun, operation.name);

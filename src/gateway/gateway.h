@@ -6,6 +6,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/clock.h"
@@ -46,6 +47,9 @@ http::Middleware host_check(std::vector<std::string> allowed);
 
 // For http::ServerOptions::error_response: the four-key shape of every error (also good for /api/v1). `path` is where.
 http::Response openai_error_response(int status, const std::string& message, const std::string& path);
+
+// The description of /v1, served at /v1/openapi.json. A test holds it against the routes and the parsers.
+std::string_view openapi_json();
 
 // Sums of the tokens recorded in [from, before), by user and key, those in the journal included. May take long.
 using TokensUsedIn = std::function<http::Task<Result<std::vector<TokensUsed>>>(WallTime from, WallTime before)>;

@@ -26,6 +26,8 @@ TEST_F(Translated, MessagesAreAskedAsAChat) {
     EXPECT_EQ(answer.status, 200) << answer.body;
     EXPECT_EQ(parsed(answer.body).at("content").at(0).at("text"), "hé");
     EXPECT_EQ(parsed(answer.body).at("model"), "tiny");
+    EXPECT_FALSE(answer.headers.get("request-id").empty());
+    EXPECT_EQ(answer.headers.get("request-id"), answer.headers.get("x-request-id"));
     EXPECT_EQ(engine.seen()[0].path, "/v1/chat/completions");
     EXPECT_EQ(parsed(engine.seen()[0].body).at("max_completion_tokens"), 9);
     const UsageRecord record = records(1)[0];

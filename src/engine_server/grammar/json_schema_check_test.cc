@@ -115,7 +115,8 @@ INSTANTIATE_TEST_SUITE_P(
         Refused{R"({"$ref":"https://example.com/x"})", "S.$ref"}, Refused{R"({"$ref":"#a"})", "S.$ref", "invalid_schema"},
         Refused{R"({"$ref":"#/%24defs"})", "S.$ref"},
         Refused{R"({"items":{"$id":"x"}})", "S.items.$id"},
-        Refused{R"({"enum":[18446744073709551615]})", "S.enum[0]"}, Refused{R"({"const":{"a":[1e999]}})", "S.const"}));
+        Refused{R"({"enum":[18446744073709551615]})", "S.enum[0]"},
+        Refused{R"({"const":{"a":[18446744073709551615]}})", "S.const"}));
 
 INSTANTIATE_TEST_SUITE_P(
     Invalid, RefusedSchema,
