@@ -1,13 +1,18 @@
 #include "cli/serve_options.h"
 
 #include <fmt/format.h>
+#include <sys/stat.h>
 
 #include <CLI/CLI.hpp>
 #include <boost/url.hpp>
 #include <fstream>
 
+#include "base/log.h"
+
 namespace gantry::cli {
 namespace {
+
+constexpr mode_t kOthersRead = 0004;
 
 // A flag that may be repeated; in the environment and the file, a list with commas.
 void add_list(CLI::App& verb, const std::string& flag, std::vector<std::string>& values, const char* help, const char* environment,
@@ -37,6 +42,10 @@ Status take_public_url(ServerOptions& server) {
 Status take_client_secret(const std::string& path, std::string& secret) {
     if (path.empty()) {
         return Ok{};
+    }
+    struct stat found{};
+    if (::stat(path.c_str(), &found) == 0 && (found.st_mode & kOthersRead) != 0) {
+        log::warn("oidc: everybody on this machine can read the client's secret in {}; chmod o-r it", path);
     }
     std::ifstream file(path);
     if (!file || !std::getline(file, secret) || secret.empty()) {

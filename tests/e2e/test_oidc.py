@@ -1,5 +1,6 @@
 """Logging in at an outside provider, as a browser does: at one that can be told to misbehave (tests/fakes/oidc_provider.py), and at
 node's oidc-provider, which knows nothing of us."""
+import concurrent.futures
 import itertools
 import pathlib
 import subprocess
@@ -187,6 +188,28 @@ def test_a_code_is_for_once(browser):
     for name, value, domain, path in kept:
         browser.cookies.set(name, value, domain, path)
     refused(browser.get(callback), 401, "oidc_refused")                  # and who kept it has a code that is spent
+
+
+def test_a_browser_that_begins_again_and_again_can_still_log_in(browser):
+    for _ in range(60):
+        begun = browser.get(f"{browser.server.url}/api/v1/auth/oidc/login", params={"next": "/" + "x" * 500})
+        assert begun.status_code == 302, begun.text   # else the cookies would fill the head at some time
+    assert browser.login().status_code == 302
+
+
+def test_an_office_logs_in_at_the_same_time_behind_one_address(oidc_server, provider):
+    browsers = [Browser(oidc_server) for _ in range(15)]
+    for browser in browsers:
+        browser.headers["X-Forwarded-For"] = browsers[0].headers["X-Forwarded-For"]
+    callbacks = []
+    for n, browser in enumerate(browsers):
+        provider.tell({"sub": f"clerk-{n}", "preferred_username": f"clerk{n}", "groups": ["staff"]})
+        callbacks.append(browser.leave())
+    provider.tell(delay={"/token": 2})
+    with concurrent.futures.ThreadPoolExecutor(len(browsers)) as pool:
+        answers = list(pool.map(lambda pair: pair[0].get(pair[1]).status_code, zip(browsers, callbacks)))
+    assert answers == [302] * len(browsers)
+    assert [browser.who().json()["name"] for browser in browsers] == [f"clerk{n}" for n in range(len(browsers))]
 
 
 def test_an_answer_of_another_provider_is_refused(browser):

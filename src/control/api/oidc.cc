@@ -17,7 +17,6 @@ namespace {
 
 constexpr int kExchangesMax = 32;          // with the provider at once
 constexpr size_t kCodeBytesMax = 4096;
-constexpr char kAccount[] = "oidc";        // in the throttle: nobody's name is known before the provider has said it
 
 struct Oidc {
     explicit Oidc(ApiContext& context)
@@ -37,6 +36,9 @@ std::string redirect_uri(const ApiContext& api, const http::Request& request) {
     if (base.empty()) base = fmt::format("{}://{}", request.tls ? "https" : "http", request.headers.get("host"));
     return base + kOidcPath + "/callback";
 }
+
+// In the throttle. Nobody's name is known before the provider has said it; and an office behind one address may well log in at once.
+std::string account(const OidcAttempt& attempt) { return "oidc " + attempt.state; }
 
 http::Response redirect(std::string to) {
     http::Response response;
@@ -78,7 +80,8 @@ http::Task<Result<http::Response>> begin(Oidc& oidc, const http::Request& reques
                                              {"nonce", attempt.nonce},
                                              {"code_challenge", attempt.challenge()},
                                              {"code_challenge_method", "S256"}}));
-    response.headers.set("set-cookie", OidcAttempts::cookie(attempt, request.tls));
+    for (std::string& ended : OidcAttempts::surplus(request)) response.headers.add("set-cookie", std::move(ended));
+    response.headers.add("set-cookie", OidcAttempts::cookie(attempt, request.tls));
     co_return response;
 }
 
@@ -145,10 +148,10 @@ http::Task<Result<http::Response>> finish(Oidc& oidc, const http::Request& reque
     if (const std::string_view said = request.query_value("error"); !said.empty()) {
         co_return Error{ErrorCode::kUnauthenticated, "the provider did not log you in: " + log::escape(said, 64), {}, "oidc_refused"};
     }
-    if (const auto wait = api.throttle.admit(kAccount, request.peer)) {
+    if (oidc.exchanges >= kExchangesMax) co_return unavailable("too many log in at this moment; try again");
+    if (const auto wait = api.throttle.admit(account(attempt), request.peer)) {
         co_return Error{ErrorCode::kRateLimited, fmt::format("too many failed attempts: try again in {} s", wait->count()), {}, {}};
     }
-    if (oidc.exchanges >= kExchangesMax) co_return unavailable("too many log in at this moment; try again");
     struct Counted {
         int& count;
         explicit Counted(int& c) : count(c) { ++count; }
@@ -158,7 +161,7 @@ http::Task<Result<http::Response>> finish(Oidc& oidc, const http::Request& reque
     const auto person = co_await identify(oidc, request, attempt);
     if (!person) {
         // The provider's own failures are nobody's guess.
-        if (is_absent(person.error())) api.throttle.succeeded(kAccount, request.peer);
+        if (is_absent(person.error())) api.throttle.succeeded(account(attempt), request.peer);
         if (person.error().code == ErrorCode::kUnauthenticated) {
             co_await api.pool.run([&] {
                 record(api, request, nullptr, 401, person.error().reason);
@@ -167,7 +170,7 @@ http::Task<Result<http::Response>> finish(Oidc& oidc, const http::Request& reque
         }
         co_return person.error();
     }
-    api.throttle.succeeded(kAccount, request.peer);
+    api.throttle.succeeded(account(attempt), request.peer);
     auto cookie = co_await api.pool.run([&] { return admit(api, request, *person); });
     if (!cookie) co_return std::move(cookie).error();
     http::Response response = redirect(attempt.next);

@@ -49,9 +49,9 @@ Status check_claims(const IdClaims& claims, const ExpectedToken& expected) {
 Person person_of(const IdClaims& claims, const OidcOptions& options) {
     Person person;
     person.identity = {claims.iss, claims.sub};
-    person.name = protocol::oidc::text_claim(claims, options.name_claim);
-    const std::string email = protocol::oidc::text_claim(claims, "email");
-    if (protocol::oidc::true_claim(claims, "email_verified")) person.email = email;
+    if (protocol::oidc::true_claim(claims, "email_verified")) person.email = protocol::oidc::text_claim(claims, "email");
+    // An address that nobody verified may be another's, and would pass for theirs in the audit log.
+    person.name = options.name_claim == "email" ? person.email : protocol::oidc::text_claim(claims, options.name_claim);
     if (person.name.empty()) person.name = person.email;
     person.groups = protocol::oidc::list_claim(claims, options.groups_claim);
     return person;

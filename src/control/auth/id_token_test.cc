@@ -90,6 +90,9 @@ TEST(IdToken, OnlyAVerifiedAddressCounts) {
     EXPECT_FALSE(check_allowed(person("ann@notexample.com", true), options).ok());
     EXPECT_FALSE(check_allowed(person("example.com", true), options).ok());
     EXPECT_EQ(person("ann@example.com", false).name, "");
+    options.name_claim = "email";
+    EXPECT_EQ(person("ann@example.com", true).name, "ann@example.com");
+    EXPECT_EQ(person("ann@example.com", false).name, "") << "it may be another's";
 }
 
 TEST(IdToken, GroupsAreAListOrOneWord) {

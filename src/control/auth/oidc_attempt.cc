@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cctype>
 #include <charconv>
 
 #include "control/auth/jwt.h"
@@ -17,13 +18,19 @@ constexpr size_t kRandomLength = 32;       // 160 bits
 constexpr size_t kNameLength = 8;          // of the state, in the cookie's name: attempts side by side don't disturb each other
 constexpr size_t kCookieBytesMax = 2048;
 
-std::string name_of(const std::string& state) { return "gantry_oidc_" + state.substr(0, kNameLength); }
+constexpr std::string_view kNameStart = "gantry_oidc_";
+
+std::string name_of(const std::string& state) { return std::string(kNameStart) + state.substr(0, kNameLength); }
+
+bool is_attempts_name(std::string_view name) {
+    if (name.size() != kNameStart.size() + kNameLength || !name.starts_with(kNameStart)) return false;
+    return std::all_of(name.begin(), name.end(), [](char c) { return std::isalnum(static_cast<unsigned char>(c)) || c == '_' || c == '-'; });
+}
 
 int64_t seconds(WallTime at) { return std::chrono::duration_cast<std::chrono::seconds>(at.time_since_epoch()).count(); }
 
-std::string set_cookie(const OidcAttempt& attempt, const std::string& value, int64_t age, bool tls) {
-    return fmt::format("{}={}; Path={}; HttpOnly; SameSite=Lax; Max-Age={}{}", name_of(attempt.state), value, kOidcPath, age,
-                       tls ? "; Secure" : "");
+std::string set_cookie(std::string_view name, const std::string& value, int64_t age, bool tls) {
+    return fmt::format("{}={}; Path={}; HttpOnly; SameSite=Lax; Max-Age={}{}", name, value, kOidcPath, age, tls ? "; Secure" : "");
 }
 
 bool same(std::string_view a, std::string_view b) { return a.size() == b.size() && sodium_memcmp(a.data(), b.data(), a.size()) == 0; }
@@ -88,9 +95,18 @@ std::optional<OidcAttempt> OidcAttempts::resume(const http::Request& request) co
 }
 
 std::string OidcAttempts::cookie(const OidcAttempt& attempt, bool tls) {
-    return set_cookie(attempt, attempt.cookie, std::chrono::seconds(kAttemptLasts).count(), tls);
+    return set_cookie(name_of(attempt.state), attempt.cookie, std::chrono::seconds(kAttemptLasts).count(), tls);
 }
 
-std::string OidcAttempts::ended_cookie(const OidcAttempt& attempt, bool tls) { return set_cookie(attempt, "", 0, tls); }
+std::string OidcAttempts::ended_cookie(const OidcAttempt& attempt, bool tls) { return set_cookie(name_of(attempt.state), "", 0, tls); }
+
+std::vector<std::string> OidcAttempts::surplus(const http::Request& request) {
+    std::vector<std::string> ended;
+    for (const auto& [name, value] : cookies_of(request)) {
+        if (is_attempts_name(name)) ended.push_back(set_cookie(name, "", 0, request.tls));
+    }
+    if (ended.size() < kAttemptsMax) ended.clear();
+    return ended;
+}
 
 }  // namespace gantry::control

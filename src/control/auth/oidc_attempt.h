@@ -6,6 +6,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "base/clock.h"
 #include "base/ids.h"
@@ -16,6 +17,7 @@ namespace gantry::control {
 inline constexpr std::chrono::minutes kAttemptLasts{10};
 inline constexpr char kOidcPath[] = "/api/v1/auth/oidc";
 inline constexpr size_t kNextBytesMax = 512;
+inline constexpr size_t kAttemptsMax = 8;                      // of one browser; with too many their cookies fill a request's head
 
 struct OidcAttempt {
     std::string cookie;       // its value
@@ -36,6 +38,8 @@ public:
     // Values of Set-Cookie.
     static std::string cookie(const OidcAttempt& attempt, bool tls);
     static std::string ended_cookie(const OidcAttempt& attempt, bool tls);
+    // Those that end the attempts which the request carries, where it carries kAttemptsMax; else none.
+    static std::vector<std::string> surplus(const http::Request& request);
 
 private:
     OidcAttempt derive(std::string cookie, std::string next) const;

@@ -61,11 +61,37 @@ TEST_F(Attempts, CannotBeChangedOnTheWay) {
     EXPECT_FALSE(back(name + later, begun.state).has_value());
 }
 
+TEST_F(Attempts, OfABrowserThatNeverComesBackEndWhenThereAreEight) {
+    http::Request request;
+    std::string carried = "gantry_session=x; gantry_oidc_short=y; gantry_oidc_<b>45678=z";
+    std::vector<std::string> names;
+    for (size_t i = 0; i < kAttemptsMax; ++i) {
+        EXPECT_TRUE(OidcAttempts::surplus(request).empty()) << i;
+        const std::string cookie = OidcAttempts::cookie(attempts_.begin("/"), false);
+        names.push_back(cookie.substr(0, cookie.find('=') + 1) + "; ");
+        carried.append("; ").append(cookie.substr(0, cookie.find(';')));
+        request.headers.set("cookie", carried);
+    }
+    const std::vector<std::string> ended = OidcAttempts::surplus(request);
+    ASSERT_EQ(ended.size(), names.size());
+    for (size_t i = 0; i < names.size(); ++i) {
+        EXPECT_THAT(ended[i], testing::StartsWith(names[i]));
+        EXPECT_THAT(ended[i], testing::HasSubstr("; Max-Age=0"));
+    }
+}
+
 TEST_F(Attempts, EndAfterTenMinutes) {
     const OidcAttempt begun = attempts_.begin("/");
     clock_.advance(std::chrono::minutes(10));
     EXPECT_TRUE(back(OidcAttempts::cookie(begun, false), begun.state).has_value());
     clock_.advance(std::chrono::seconds(1));
+    EXPECT_FALSE(back(OidcAttempts::cookie(begun, false), begun.state).has_value());
+    EXPECT_THAT(OidcAttempts::ended_cookie(begun, false), testing::HasSubstr("=; Path=/api/v1/auth/oidc; HttpOnly; SameSite=Lax; Max-Age=0"));
+}
+
+TEST_F(Attempts, OfATimeToComeAreNone) {
+    const OidcAttempt begun = attempts_.begin("/");
+    clock_.set_wall(clock_.wall() - std::chrono::seconds(2));   // this machine's clock was set back
     EXPECT_FALSE(back(OidcAttempts::cookie(begun, false), begun.state).has_value());
 }
 

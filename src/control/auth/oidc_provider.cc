@@ -3,6 +3,7 @@
 #include <sodium.h>
 
 #include <boost/asio/ip/address.hpp>
+#include <boost/asio/steady_timer.hpp>
 #include <boost/url.hpp>
 
 #include "base/log.h"
@@ -53,6 +54,19 @@ Error provider_error(const Error& error) {
     return unavailable("the provider of logins can't be used now: " + error.message, "oidc_unavailable");
 }
 
+// A provider elsewhere must not lead us to what is spoken in the clear, nor so to other services of this machine.
+Status check_endpoints(const Discovery& found, const std::string& issuer) {
+    const auto home = parse_oidc_url(issuer);
+    for (const std::string* url : {&found.authorization_endpoint, &found.token_endpoint, &found.jwks_uri}) {
+        const auto where = parse_oidc_url(*url);
+        if (!where) return where.error();
+        if (home && home->endpoint.starts_with("tls:") && !where->endpoint.starts_with("tls:")) {
+            return invalid_argument("its \"" + log::escape(*url, 200) + "\" is no https:// URL, as the issuer's is");
+        }
+    }
+    return Ok{};
+}
+
 const Jwk* signer(const std::vector<Jwk>& keys, const SignedToken& token) {
     for (const Jwk& key : keys) {
         if (!token.header.kid.empty() && key.kid != token.header.kid) continue;
@@ -97,13 +111,30 @@ std::string form(const std::vector<std::pair<std::string, std::string>>& fields)
     return text;
 }
 
-OidcProvider::OidcProvider(http::asio::io_context& io, const OidcOptions& options, const Clock& clock)
-    : options_(options), clock_(clock), client_(io, client_options(options)), asked_(io) {}
+OidcProvider::OidcProvider(http::asio::io_context& io, const OidcOptions& options, const Clock& clock,
+                           std::chrono::milliseconds answer_within)
+    : options_(options), clock_(clock), io_(io), answer_within_(answer_within), client_(io, client_options(options)), asked_(io) {}
 
 bool OidcProvider::fresh(SteadyTime asked_at, std::chrono::seconds lasts) const { return clock_.steady() - asked_at < lasts; }
 
 http::Task<void> OidcProvider::wait_turn() {
     while (asking_) co_await asked_.wait(std::chrono::seconds(1));
+}
+
+http::Task<Result<http::SimpleResponse>> OidcProvider::ask(std::string endpoint, http::Client::Call call) {
+    http::Canceller late;
+    http::asio::steady_timer timer(io_, answer_within_);
+    timer.async_wait([late](const boost::system::error_code& ended) mutable {
+        if (!ended) late.cancel();
+    });
+    const auto in_time = [&late](const Error& error) {
+        return late.cancelled() ? Error{ErrorCode::kDeadlineExceeded, "the provider took too long", {}, {}} : error;
+    };
+    const auto sent = co_await client_.send(std::move(endpoint), std::move(call), late);
+    if (!sent) co_return in_time(sent.error());
+    auto body = co_await (*sent)->read_all();
+    if (!body) co_return in_time(body.error());
+    co_return http::SimpleResponse{(*sent)->status(), (*sent)->headers(), *std::move(body)};
 }
 
 http::Task<Result<std::string>> OidcProvider::get(std::string url) {
@@ -112,14 +143,12 @@ http::Task<Result<std::string>> OidcProvider::get(std::string url) {
     http::Client::Call call;
     call.target = where->target;
     call.headers.set("accept", "application/json");
-    auto sent = co_await client_.send(where->endpoint, std::move(call));
-    if (!sent) co_return std::move(sent).error();
-    auto body = co_await (*sent)->read_all();
-    if (!body) co_return std::move(body).error();
-    if ((*sent)->status() != 200) {
-        co_return unavailable("it answered " + std::to_string((*sent)->status()) + " at " + log::escape(where->target, 200));
+    auto answer = co_await ask(where->endpoint, std::move(call));
+    if (!answer) co_return std::move(answer).error();
+    if (answer->status != 200) {
+        co_return unavailable("it answered " + std::to_string(answer->status) + " at " + log::escape(where->target, 200));
     }
-    co_return *std::move(body);
+    co_return std::move(answer->body);
 }
 
 // Ends the turn of whoever asks, however it ends.
@@ -146,7 +175,7 @@ http::Task<void> OidcProvider::renew_discovery() {
         found = invalid_argument("it calls itself \"" + log::escape(found->issuer, 200) + "\", which is not what --oidc-issuer says");
     }
     if (found) {
-        if (auto url = parse_oidc_url(found->authorization_endpoint); !url) found = std::move(url).error();
+        if (const Status good = check_endpoints(*found, options_.issuer); !good) found = good.error();
     }
     discovery_.asked_at = clock_.steady();
     if (found) {
@@ -207,11 +236,9 @@ http::Task<Result<std::string>> OidcProvider::exchange(std::string code, std::st
     if (!where) co_return provider_error(where.error());
     http::Client::Call call = token_call(*found, code, verifier, redirect_uri);
     call.target = where->target;
-    auto sent = co_await client_.send(where->endpoint, std::move(call));
-    if (!sent) co_return provider_error(sent.error());
-    const auto body = co_await (*sent)->read_all();
-    if (!body) co_return provider_error(body.error());
-    auto token = protocol::oidc::parse_token_answer((*sent)->status(), *body);
+    const auto answer = co_await ask(where->endpoint, std::move(call));
+    if (!answer) co_return provider_error(answer.error());
+    auto token = protocol::oidc::parse_token_answer(answer->status, answer->body);
     if (!token) co_return provider_error(token.error());
     co_return *std::move(token);
 }

@@ -16,8 +16,11 @@ namespace gantry::control {
 
 class OidcProvider {
 public:
+    // From the first try to connect to an answer's last byte: a provider that trickles holds nobody up.
+    static constexpr std::chrono::seconds kAnswerWithin{15};
     // `options` and `clock` must live as long.
-    OidcProvider(http::asio::io_context& io, const OidcOptions& options, const Clock& clock);
+    OidcProvider(http::asio::io_context& io, const OidcOptions& options, const Clock& clock,
+                 std::chrono::milliseconds answer_within = kAnswerWithin);
 
     http::Task<Result<protocol::oidc::Discovery>> discovery();
     // kUnauthenticated: the provider refuses the code. kUnavailable, kDeadlineExceeded: it is not there, or too slow.
@@ -33,6 +36,7 @@ private:
         SteadyTime asked_at{};                 // at which `value` or `failure` was the answer
         std::optional<Error> failure;
     };
+    http::Task<Result<http::SimpleResponse>> ask(std::string endpoint, http::Client::Call call);
     http::Task<Result<std::string>> get(std::string url);
     http::Task<void> renew_discovery();
     http::Task<void> renew_keys();
@@ -43,6 +47,8 @@ private:
 
     const OidcOptions& options_;
     const Clock& clock_;
+    http::asio::io_context& io_;
+    const std::chrono::milliseconds answer_within_;
     http::Client client_;
     http::Signal asked_;
     bool asking_ = false;

@@ -35,6 +35,14 @@ Status keep_role(User& user, const Person& person, const OidcOptions& options, s
     return Ok{};
 }
 
+Result<OidcUser> admitted(User known, const Person& person, const OidcOptions& options, store::Store& store, const Clock& clock) {
+    if (known.disabled) {
+        return Error{ErrorCode::kPermissionDenied, "your user is disabled here: ask the administrator", {}, "user_disabled"};
+    }
+    GANTRY_TRY(keep_role(known, person, options, store, clock));
+    return OidcUser{std::move(known), false};
+}
+
 Result<OidcUser> create(const Person& person, const OidcOptions& options, store::Store& store, const Clock& clock, RandomSource& random) {
     if (!options.new_users) {
         return Error{ErrorCode::kPermissionDenied, "no new users are made by logging in here: ask the administrator", {}, "oidc_not_allowed"};
@@ -55,6 +63,8 @@ Result<OidcUser> create(const Person& person, const OidcOptions& options, store:
     user.created_at = user.updated_at = clock.wall();
     Status created = store.create_user(user, person.identity);
     if (created) return made;
+    // Somebody may log in twice at the same time.
+    if (auto meanwhile = store.user_by_identity(person.identity)) return admitted(*std::move(meanwhile), person, options, store, clock);
     if (created.error().param == "name") {
         return Error{ErrorCode::kConflict,
                      fmt::format("there is another user named \"{}\" here, and it is not you: ask the administrator to rename that one", user.name),
@@ -70,11 +80,7 @@ Result<OidcUser> user_of(const Person& person, const OidcOptions& options, store
     auto known = store.user_by_identity(person.identity);
     if (!known && known.error().code == ErrorCode::kNotFound) return create(person, options, store, clock, random);
     if (!known) return std::move(known).error();
-    if (known->disabled) {
-        return Error{ErrorCode::kPermissionDenied, "your user is disabled here: ask the administrator", {}, "user_disabled"};
-    }
-    GANTRY_TRY(keep_role(*known, person, options, store, clock));
-    return OidcUser{*std::move(known), false};
+    return admitted(*std::move(known), person, options, store, clock);
 }
 
 }  // namespace gantry::control

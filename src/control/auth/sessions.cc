@@ -24,7 +24,8 @@ std::string ended_cookie(bool tls) {
 
 std::string session_token(const http::Request& request) { return cookie_value(request, gateway::kSessionCookie); }
 
-std::string cookie_value(const http::Request& request, std::string_view name) {
+std::vector<std::pair<std::string_view, std::string_view>> cookies_of(const http::Request& request) {
+    std::vector<std::pair<std::string_view, std::string_view>> cookies;
     std::string_view rest = request.headers.get("cookie");
     while (!rest.empty()) {
         const size_t end = rest.find(';');
@@ -32,9 +33,14 @@ std::string cookie_value(const http::Request& request, std::string_view name) {
         rest = end == std::string_view::npos ? std::string_view{} : rest.substr(end + 1);
         while (!pair.empty() && pair.front() == ' ') pair.remove_prefix(1);
         const size_t equals = pair.find('=');
-        if (equals != std::string_view::npos && pair.substr(0, equals) == name) {
-            return std::string(pair.substr(equals + 1));
-        }
+        if (equals != std::string_view::npos) cookies.emplace_back(pair.substr(0, equals), pair.substr(equals + 1));
+    }
+    return cookies;
+}
+
+std::string cookie_value(const http::Request& request, std::string_view name) {
+    for (const auto& [key, value] : cookies_of(request)) {
+        if (key == name) return std::string(value);
     }
     return {};
 }

@@ -2,6 +2,9 @@
 // Logins of the console: a random token in a cookie, its digest in the database. Threads: any.
 
 #include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
 
 #include "base/clock.h"
 #include "base/ids.h"
@@ -25,5 +28,7 @@ std::string ended_cookie(bool tls);
 // The token that a request's cookies hold; empty: none.
 std::string session_token(const http::Request& request);
 std::string cookie_value(const http::Request& request, std::string_view name);
+// Names and values, as the request has them; valid as long as it is.
+std::vector<std::pair<std::string_view, std::string_view>> cookies_of(const http::Request& request);
 
 }  // namespace gantry::control
