@@ -4,8 +4,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include <array>
-#include <thread>
+#include <functional>
+#include <utility>
 
 #include "store/store_for_test.h"
 
@@ -141,22 +141,37 @@ TEST_F(OidcUsers, TheLastAdminStaysOne) {
     EXPECT_EQ(stored("ann").role, Role::kAdmin);
 }
 
-TEST_F(OidcUsers, TwoFirstLoginsAtOnceAreOneUser) {
-    for (int round = 0; round < 20; ++round) {
-        Person person = ann();
-        person.identity.subject = person.name = "ann-" + std::to_string(round);
-        std::array<std::string, 4> ids;
-        {
-            std::array<std::jthread, 4> threads;
-            for (size_t i = 0; i < threads.size(); ++i) {
-                threads[i] = std::jthread([&, i] {
-                    const auto who = user_of(person, options_, *store_, clock_, system_random());
-                    ids[i] = who.ok() ? who->user.id.text : who.error().message;
-                });
-            }
-        }
-        EXPECT_THAT(ids, testing::Each(stored(person.name).id.text));
+// Draws an id, and does something else first: what comes between looking for a user and making it.
+class Between final : public RandomSource {
+public:
+    Between(RandomSource& random, std::function<void()> first) : random_(random), first_(std::move(first)) {}
+    std::string token(size_t length) override {
+        if (const auto first = std::exchange(first_, nullptr)) first();
+        return random_.token(length);
     }
+    double uniform() override { return random_.uniform(); }
+
+private:
+    RandomSource& random_;
+    std::function<void()> first_;
+};
+
+TEST_F(OidcUsers, TwoFirstLoginsAtOnceAreOneUser) {
+    Between other_login(*random_, [this] { EXPECT_TRUE(login(ann())->created); });
+    const auto who = user_of(ann(), options_, *store_, clock_, other_login);
+    ASSERT_TRUE(who.ok()) << who.error().message;
+    EXPECT_FALSE(who->created);
+    EXPECT_EQ(who->user.id, stored("ann").id);
+
+    Person bob = ann();
+    bob.identity.subject = bob.name = "bob";
+    Between and_disabled(*random_, [&] {
+        EXPECT_OK(login(bob));
+        change("bob", [](User& user) { user.disabled = true; });
+    });
+    const auto out = user_of(bob, options_, *store_, clock_, and_disabled);
+    ASSERT_FALSE(out.ok());
+    EXPECT_EQ(out.error().reason, "user_disabled");
 }
 
 }  // namespace
