@@ -11,7 +11,7 @@ import urllib.parse
 import httpx
 import pytest
 
-from conftest import TLS, Server, free_port, until
+from conftest import GANTRY, TLS, Server, free_port, until
 
 FAKES = pathlib.Path(__file__).resolve().parents[1] / "fakes"
 NODE_FOLDER = pathlib.Path(__file__).parent / "node"
@@ -81,6 +81,7 @@ def well_behaved(provider):
 def secret_file(tmp_path_factory):
     path = tmp_path_factory.mktemp("oidc") / "secret"
     path.write_text("s3cret: with +/% in it\n")
+    path.chmod(0o644)
     return path
 
 
@@ -337,6 +338,26 @@ def test_without_a_provider_there_is_nothing(server):
     for path in ("login", "callback?state=x&code=y"):
         answer = server.request("GET", f"/api/v1/auth/oidc/{path}")
         assert answer.status_code == 404 and answer.json()["error"]["code"] == "oidc_off"
+
+
+@pytest.mark.parametrize("flags,said", [
+    (["--oidc-issuer", "http://id.example", "--oidc-client-id", "x", "--oidc-allow-anyone"], "must be reached by https://"),
+    (["--oidc-issuer", "id.example", "--oidc-client-id", "x", "--oidc-allow-anyone"], "is no https:// URL"),
+    (["--oidc-issuer", "https://id.example", "--oidc-allow-anyone"], "needs --oidc-client-id"),
+    (["--oidc-issuer", "https://id.example", "--oidc-client-id", "x"], "who may log in"),
+    (["--oidc-issuer", "https://id.example", "--oidc-client-id", "x", "--oidc-allow-anyone", "--oidc-scopes", "profile"], "must hold \"openid\""),
+    (["--oidc-client-secret-file", "/nowhere"], "/nowhere can't be read"),
+    (["--public-url", "https://gantry.example/console"], "write it as https://HOST"),
+    (["--public-url", "https://10.0.0.1.evil.example:x"], "write it as https://HOST"),
+])
+def test_what_is_wrong_is_said_at_the_start(tmp_path, flags, said):
+    done = subprocess.run([GANTRY, "serve", "--port", "0", "--no-worker", "--data-dir", str(tmp_path / "data"), *flags],
+                          capture_output=True, text=True, timeout=60)
+    assert done.returncode == 2 and said in done.stderr, done.stderr
+
+
+def test_a_secret_that_everybody_can_read_is_told(oidc_server):
+    until(lambda: "everybody on this machine can read the client's secret" in oidc_server.log(), "the log warns")
 
 
 @pytest.fixture(scope="module")
