@@ -2,7 +2,9 @@
 node's oidc-provider, which knows nothing of us."""
 import concurrent.futures
 import itertools
+import os
 import pathlib
+import signal
 import subprocess
 import sys
 import time
@@ -365,10 +367,10 @@ def node_provider(tmp_path_factory):
     assert NODE.exists() and (NODE_FOLDER / "node_modules/oidc-provider").is_dir(), "./dev test installs Node and oidc-provider"
     server_port = free_port()
     process = subprocess.Popen([str(NODE), str(NODE_FOLDER / "oidc_provider.mjs"), f"http://127.0.0.1:{server_port}/api/v1/auth/oidc/callback"],
-                               stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+                               stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, start_new_session=True)
     url = process.stdout.readline().strip()
     yield url, server_port
-    process.terminate()
+    os.killpg(process.pid, signal.SIGTERM)   # the wheel's node is a script that starts the real one
     process.wait(10)
 
 
