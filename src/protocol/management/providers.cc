@@ -26,9 +26,7 @@ std::optional<std::vector<std::string>> read_models(FieldReader& reader) {
         if (model.empty() || !valid_deployment_name("p/" + model)) {
             reader.fail(path, fmt::format("\"{}\" must be 1 to 126 characters of letters, digits and . _ : / -, without \"..\" or \"//\"", path));
         }
-        if (std::find(models->begin(), models->begin() + static_cast<ptrdiff_t>(i), model) != models->begin() + static_cast<ptrdiff_t>(i)) {
-            reader.fail(path, fmt::format("\"{}\" names a model a second time", path));
-        }
+        if (std::count(models->begin(), models->end(), model) > 1) reader.fail(path, fmt::format("\"{}\" is named twice", path));
     }
     return models;
 }
