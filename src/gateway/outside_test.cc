@@ -43,7 +43,8 @@ TEST_F(OutsideTest, TheProviderGetsItsOwnNameAndNothingOfOurs) {
     EXPECT_EQ(seen.path, "/out/chat/completions");
     EXPECT_EQ(seen.headers.get("authorization"), "Bearer " + kKey);
     EXPECT_EQ(seen.headers.get("accept-encoding"), "identity");
-    for (const char* name : {"x-request-id", "traceparent", "cookie", "x-api-key", "user-agent"}) EXPECT_EQ(seen.headers.count(name), 0u) << name;
+    for (const char* name : {"x-request-id", "traceparent", "cookie", "x-api-key"}) EXPECT_EQ(seen.headers.count(name), 0u) << name;
+    EXPECT_EQ(seen.headers.get("user-agent"), "gantry");
     json::object body = parse_json(seen.body)->as_object();
     EXPECT_EQ(body, parse_json(R"({"model":"org/big","messages":[{"role":"user","content":"hi"}],"stream":false,"temperature":0.5,"top_k":3})")->as_object());
     const UsageRecord& record = records(1)[0];

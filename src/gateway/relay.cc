@@ -147,6 +147,7 @@ http::Client::Call Relay::call_for(const Exchange& exchange, const Job& job, con
     if (const std::optional<Outside>& outside = job.model->outside) {
         call.target = outside->base_path + job.target.substr(kRoot.size());
         call.headers.add("accept-encoding", "identity");
+        call.headers.add("user-agent", "gantry");   // some refuse who has none
         call.body = body_for(job.body, *outside);
         return call;
     }

@@ -110,7 +110,7 @@ Result<Answer> test(ApiContext& api, const Call& call) {
     if (!provider) return provider.error();
     const Result<BaseUrl> url = parse_base_url(provider->base_url);
     if (!url) return url.error();
-    http::Client::Call asked{"GET", url->path + "/models", {{"accept-encoding", "identity"}}, {}};
+    http::Client::Call asked{"GET", url->path + "/models", {{"accept-encoding", "identity"}, {"user-agent", "gantry"}}, {}};
     if (!provider->sealed_key.empty()) {
         const Result<std::string> key = api.secrets.open(provider->sealed_key, provider->id.text);
         if (!key) return key.error();
