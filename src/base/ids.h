@@ -28,6 +28,7 @@ using WorkerId = Id<struct WorkerTag>;          // wrk_
 using UserId = Id<struct UserTag>;              // usr_
 using ApiKeyId = Id<struct ApiKeyTag>;          // key_
 using RouteId = Id<struct RouteTag>;            // rte_
+using ProviderId = Id<struct ProviderTag>;      // prv_
 using AuditEventId = Id<struct AuditEventTag>;  // aud_
 
 // Where new ids and secrets come from; a seam, so that the simulator is repeatable. Thread-safe.

@@ -42,6 +42,8 @@ constexpr Names kNames[] = {
     {"compare", "gantry ps -q"},      {"bench", "gantry ps -q"},         {"requests cancel", "gantry requests -q"},
     {"keys edit", "gantry keys list -q"},    {"keys rm", "gantry keys list -q"},       {"users edit", "gantry users list -q"},
     {"users rm", "gantry users list -q"},    {"users passwd", "gantry users list -q"}, {"reset-password", "gantry users list -q"},
+    {"routes edit", "gantry routes list -q"},         {"routes rm", "gantry routes list -q"},
+    {"providers edit", "gantry providers list -q"},   {"providers rm", "gantry providers list -q"},
 };
 
 // What may stand behind a verb.

@@ -72,6 +72,7 @@ void add_compare(CLI::App& app, Context& context);
 void add_bench(CLI::App& app, Context& context);
 void add_keys(CLI::App& app, Context& context);
 void add_routes(CLI::App& app, Context& context);
+void add_providers(CLI::App& app, Context& context);
 void add_backup(CLI::App& app, Context& context);
 void add_restore(CLI::App& app, Context& context);
 void add_users(CLI::App& app, Context& context);

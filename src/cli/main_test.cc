@@ -42,7 +42,7 @@ class CommandLine : public testing::Test {
 protected:
     CommandLine() : home_(testing::TempDir() + "gantry-home-" + std::to_string(getpid())) {
         std::filesystem::create_directories(home_);
-        for (const char* name : {"GANTRY_SERVER", "GANTRY_TOKEN", "XDG_CONFIG_HOME", "XDG_DATA_HOME"}) {
+        for (const char* name : {"GANTRY_SERVER", "GANTRY_TOKEN", "GANTRY_PROVIDER_KEY", "XDG_CONFIG_HOME", "XDG_DATA_HOME"}) {
             unsetenv(name);
         }
         setenv("HOME", home_.c_str(), 1);
@@ -63,8 +63,8 @@ TEST_F(CommandLine, VersionAndHelpAreData) {
     const Outcome help = gantry({"--help"});
     EXPECT_EQ(help.status, 0);
     for (const char* verb : {"serve", "worker", "engine", "run", "ls", "ps", "deploy", "start", "stop", "scale", "rm", "logs",
-                             "devices", "workers", "requests", "compare", "bench", "keys", "users", "routes", "usage", "audit", "reset-password",
-                             "completion"}) {
+                             "devices", "workers", "requests", "compare", "bench", "keys", "users", "routes", "providers", "usage", "audit",
+                             "reset-password", "completion"}) {
         EXPECT_THAT(help.out, HasSubstr(verb));
     }
     EXPECT_THAT(help.out, HasSubstr("Exit status: "));
@@ -89,6 +89,16 @@ TEST_F(CommandLine, WrongUsageIsTwo) {
     EXPECT_EQ(gantry({"routes", "create", "r"}).status, 2);
     EXPECT_EQ(gantry({"routes", "create", "r", "--target", "a=much"}).status, 2);
     EXPECT_EQ(gantry({"routes", "edit", "r"}).status, 2);
+    EXPECT_EQ(gantry({"providers"}).status, 2);
+    EXPECT_EQ(gantry({"providers", "create", "p", "--model", "m"}).status, 2);
+    const std::vector<std::string> create = {"providers", "create", "p", "--base-url", "http://x", "--model", "m"};
+    for (const auto& [flag, value] : {std::pair("--api-key", std::string("k")), std::pair("--api-key-file", home_ + "/none")}) {
+        std::vector<std::string> line = create;
+        line.insert(line.end(), {flag, value});
+        EXPECT_EQ(gantry(line).status, 2) << flag << ": a key is never on a command line";
+    }
+    EXPECT_EQ(gantry({"providers", "edit", "p"}).status, 2);
+    EXPECT_EQ(gantry({"providers", "edit", "p", "--api-key-file", "f", "--no-api-key"}).status, 2);
     EXPECT_EQ(gantry({"keys", "create", "k", "--rpm", "many"}).status, 2);
     EXPECT_EQ(gantry({"keys", "create", "k", "--scope", "root"}).status, 2);
     EXPECT_EQ(gantry({"keys", "edit", "k"}).status, 2);
@@ -129,6 +139,7 @@ TEST_F(CommandLine, WithoutAServerEveryVerbSaysWhatToDo) {
     const std::vector<std::vector<std::string>> lines = {
         {"ps"}, {"ls"}, {"requests"}, {"requests", "--watch"}, {"requests", "cancel", "x"},
         {"devices"}, {"workers"}, {"keys", "list"}, {"routes", "list"}, {"routes", "edit", "r", "--fallback", "none"},
+        {"providers", "list"}, {"providers", "create", "p", "--base-url", "http://x", "--model", "m"}, {"providers", "edit", "p", "--no-api-key"},
         {"users", "list"}, {"usage"}, {"audit"}, {"logs", "a"}, {"stop", "a"},
         {"start", "a"}, {"scale", "a", "2"}, {"rm", "a", "--yes"}, {"run", "a", "hi"}, {"deploy", "a", "--source", "x"},
         {"compare", "a"}, {"bench", "a"}, {"keys", "create", "k", "--rpm", "1"},

@@ -1,4 +1,4 @@
-// `gantry routes`: public names that stand for several deployments.
+// `gantry routes`: public names that stand for several models.
 
 #include <fmt/format.h>
 
@@ -30,13 +30,13 @@ std::string targets_text(const json::object& route) {
     for (const json::value& item : targets->get_array()) {
         const json::object& target = item.get_object();
         const json::value* weight = target.if_contains("weight");
-        text += fmt::format("{}{}={}", text.empty() ? "" : " ", text_at(target, "deployment"),
+        text += fmt::format("{}{}={}", text.empty() ? "" : " ", text_at(target, "model"),
                             weight != nullptr ? json::serialize(*weight) : "1");
     }
     return text;
 }
 
-// "DEPLOYMENT" or "DEPLOYMENT=WEIGHT".
+// "MODEL" or "MODEL=WEIGHT".
 Result<json::object> parse_target(const std::string& text) {
     const size_t mark = text.rfind('=');
     uint32_t weight = 1;
@@ -44,10 +44,10 @@ Result<json::object> parse_target(const std::string& text) {
         const char* const end = text.data() + text.size();
         const auto [at, failure] = std::from_chars(text.data() + mark + 1, end, weight);
         if (failure != std::errc() || at != end) {
-            return invalid_argument(fmt::format("\"{}\": a target is a deployment, or DEPLOYMENT=WEIGHT with a whole number", text));
+            return invalid_argument(fmt::format("\"{}\": a target is a model, or MODEL=WEIGHT with a whole number", text));
         }
     }
-    return json::object{{"deployment", text.substr(0, mark)}, {"weight", weight}};
+    return json::object{{"model", text.substr(0, mark)}, {"weight", weight}};
 }
 
 Status put_route(const Options& options, json::object& body) {
@@ -87,7 +87,7 @@ int list_routes(const Context& context) {
         table.add({text_at(route, "name"), targets_text(route), fallback.empty() ? "none" : fallback,
                    flag_at(route, "disabled") ? "disabled" : "enabled", text_at(route, "created_at")});
     }
-    return print_list(context, *routes, "name", table, "no routes; `gantry routes create NAME --target DEPLOYMENT` makes one");
+    return print_list(context, *routes, "name", table, "no routes; `gantry routes create NAME --target MODEL` makes one");
 }
 
 int send(const Context& context, const char* method, const std::string& path, const json::object& body, const char* done) {
@@ -142,16 +142,16 @@ int remove_routes(const Context& context, const Options& options) {
         if (!removed) {
             status = fail(removed.error());
         } else if (!context.quiet) {
-            note(fmt::format("{} is removed; its deployments stay", printable(name)));
+            note(fmt::format("{} is removed; its models stay", printable(name)));
         }
     }
     return status;
 }
 
 CLI::Option* add_route_options(CLI::App& verb, Context& context, Options& options) {
-    verb.add_option("--fallback", options.fallback, "the deployment that takes over when a target can't answer; none: none")->type_name("NAME");
+    verb.add_option("--fallback", options.fallback, "the model that takes over when a target can't answer; none: none")->type_name("NAME");
     verb.add_flag("--json", context.json, "print the route as JSON");
-    return verb.add_option("--target", options.targets, "a deployment, with its share of the requests; may be repeated")
+    return verb.add_option("--target", options.targets, "a model, with its share of the requests; may be repeated")
         ->take_all()
         ->allow_extra_args(false)
         ->type_name("NAME[=WEIGHT]");
@@ -160,7 +160,7 @@ CLI::Option* add_route_options(CLI::App& verb, Context& context, Options& option
 }  // namespace
 
 void add_routes(CLI::App& app, Context& context) {
-    CLI::App* verb = app.add_subcommand("routes", "list, create, edit and remove routes: public names for several deployments");
+    CLI::App* verb = app.add_subcommand("routes", "list, create, edit and remove routes: public names for several models");
     verb->require_subcommand(1);
     Options& options = context.own<Options>();
 

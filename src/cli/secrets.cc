@@ -34,15 +34,30 @@ std::string ask_hidden(const char* question) {
 
 }  // namespace
 
+Result<std::string> read_first_line(const std::string& file, const char* what) {
+    std::string line;
+    std::ifstream in;
+    if (file != "-") {
+        in.open(file);
+    }
+    std::getline(file == "-" ? std::cin : in, line);
+    if (!line.empty() && line.back() == '\r') {
+        line.pop_back();
+    }
+    if (line.empty()) {
+        return invalid_argument(fmt::format("the {} file {} can't be read or is empty", what, file));
+    }
+    return line;
+}
+
 Result<std::string> read_password(const std::string& file) {
     std::string password;
-    if (file == "-") {
-        std::getline(std::cin, password);
-    } else if (!file.empty()) {
-        std::ifstream in(file);
-        if (!in || !std::getline(in, password)) {
-            return invalid_argument(fmt::format("the password file {} can't be read or is empty", file));
+    if (!file.empty()) {
+        Result<std::string> line = read_first_line(file, "password");
+        if (!line) {
+            return line;
         }
+        password = *std::move(line);
     } else if (isatty(STDIN_FILENO) == 1) {
         password = ask_hidden("Password: ");
         if (ask_hidden("Once more: ") != password) {
@@ -50,9 +65,6 @@ Result<std::string> read_password(const std::string& file) {
         }
     } else {
         return invalid_argument("no terminal to ask for a password on; give --password-file FILE (- is stdin)");
-    }
-    if (!password.empty() && password.back() == '\r') {
-        password.pop_back();
     }
     if (password.size() < kPasswordMin) {
         return invalid_argument(fmt::format("the password needs at least {} characters", kPasswordMin));

@@ -17,7 +17,8 @@ public:
         : store_(store),
           clock_(clock),
           random_(random),
-          publisher_(store, tables, hub_),
+          secrets_(options.data_dir),
+          publisher_(store, tables, hub_, secrets_),
           api_{.io = io,
                .pool = pool,
                .store = store,
@@ -27,6 +28,7 @@ public:
                .options = std::move(options),
                .hub = hub_,
                .publisher = publisher_,
+               .secrets = secrets_,
                .observed = observed_,
                .reconciler = reconciler_,
                .started_at = clock.wall()} {}
@@ -75,6 +77,7 @@ public:
         add_device_routes(router, api_);
         add_model_routes(router, api_);
         add_route_routes(router, api_);
+        add_provider_routes(router, api_);
         add_user_routes(router, api_);
         add_key_routes(router, api_);
         add_usage_routes(router, api_);
@@ -107,6 +110,7 @@ private:
     const Clock& clock_;
     RandomSource& random_;
     WatchHub hub_;
+    Secrets secrets_;
     Publisher publisher_;
     Observed observed_;
     Heartbeat heartbeat_{store_, publisher_, observed_, clock_, [this] { reconciler_.notify(); }};

@@ -80,7 +80,7 @@ std::string engine_metrics(const gateway::RouteTable& routes) {
     const auto end = std::chrono::steady_clock::now() + kPatienceWithAll;
     std::vector<EngineText> engines;
     for (const auto& [name, model] : routes.models) {
-        if (model.backend != BackendKind::kEngine) continue;
+        if (model.backend != BackendKind::kEngine || model.outside) continue;
         for (const gateway::Target& target : model.targets) {
             if (std::chrono::steady_clock::now() > end) break;
             http::Client::Call call;

@@ -91,9 +91,25 @@ KindObjects route_objects(const Snapshot& view) {
     return out;
 }
 
+void add_models_of(const Provider& provider, Secrets& secrets, gateway::RouteTable& routes) {
+    const Result<BaseUrl> url = parse_base_url(provider.base_url);
+    Result<std::string> key = std::string();
+    if (!provider.sealed_key.empty()) key = secrets.open(provider.sealed_key, provider.id.text);
+    for (const std::string& model : provider.models) {
+        gateway::ModelEntry entry;
+        entry.name = model_name(provider, model);
+        entry.created_at = provider.created_at;
+        entry.outside = gateway::Outside{provider.name, url ? url->path : "", model};
+        if (!url) entry.not_ready_reason = "its base_url can't be read: " + url.error().message;
+        else if (!key) entry.not_ready_reason = "its key can't be read: " + key.error().message;
+        else entry.targets = {{InstanceId(provider.id.text), url->endpoint(), *key, provider.updated_at}};
+        routes.models[entry.name] = std::move(entry);
+    }
+}
+
 }  // namespace
 
-gateway::RouteTable make_routes(const Snapshot& view) {
+gateway::RouteTable make_routes(const Snapshot& view, Secrets& secrets) {
     const auto instances = by_deployment(view);
     std::unordered_map<std::string, const Model*> models;
     for (const Model& m : view.models) models[m.source] = &m;
@@ -119,6 +135,9 @@ gateway::RouteTable make_routes(const Snapshot& view) {
         }
         if (entry.targets.empty()) entry.not_ready_reason = not_ready_reason(deployment_status(d, own));
         routes.models[d.name] = std::move(entry);
+    }
+    for (const Provider& p : view.providers) {
+        if (!p.disabled) add_models_of(p, secrets, routes);
     }
     for (const Route& r : view.routes) {
         if (!r.disabled) routes.routes[r.name] = r;
@@ -167,7 +186,7 @@ Status Publisher::refresh_auth() {
 void Publisher::publish_locked() {
     auto view = std::make_shared<Snapshot>(*rows_.load());
     if (observed_ != nullptr) observed_->overlay(*view);
-    tables_.set(make_routes(*view));
+    tables_.set(make_routes(*view, secrets_));
     Objects objects;
     objects["deployments"] = deployment_objects(*view);
     objects["instances"] = instance_objects(*view);

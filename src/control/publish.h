@@ -13,6 +13,7 @@
 
 #include "control/control_metrics.h"
 #include "control/observed.h"
+#include "control/secrets.h"
 #include "control/watch_hub.h"
 #include "gateway/tables.h"
 #include "store/store.h"
@@ -23,7 +24,8 @@ inline constexpr const char* kWatchKinds[] = {"deployments", "instances", "worke
 
 class Publisher {
 public:
-    Publisher(store::Store& store, gateway::Tables& tables, WatchHub& hub) : store_(store), tables_(tables), hub_(hub) {}
+    Publisher(store::Store& store, gateway::Tables& tables, WatchHub& hub, Secrets& secrets)
+        : store_(store), tables_(tables), hub_(hub), secrets_(secrets) {}
 
     // Rows changed: reads them all, then publishes. On an error the former stay, and stale() says so until one succeeds.
     Status refresh();
@@ -50,6 +52,7 @@ private:
     store::Store& store_;
     gateway::Tables& tables_;
     WatchHub& hub_;
+    Secrets& secrets_;
     const Observed* observed_ = nullptr;
 
     std::mutex mutex_;        // one publication at a time; protects published_
@@ -63,8 +66,8 @@ private:
     std::atomic<bool> auth_stale_{true};
 };
 
-// Pure: what the gateway routes by.
-gateway::RouteTable make_routes(const Snapshot& view);
+// What the gateway routes by. `secrets` opens the keys of providers.
+gateway::RouteTable make_routes(const Snapshot& view, Secrets& secrets);
 gateway::AuthTable make_auth(store::Store::AuthRows rows);
 
 }  // namespace gantry::control

@@ -1,7 +1,6 @@
 #include "control/status.h"
 
-#include <gtest/gtest.h>
-
+#include "control/control_test_support.h"
 #include "control/publish.h"
 
 namespace gantry::control {
@@ -72,6 +71,7 @@ TEST(status, table) {
 
 TEST(routes, only_what_serves_is_a_target) {
     Snapshot view;
+    Secrets secrets("");
     Deployment d;
     d.id = DeploymentId("d");
     d.name = "m";
@@ -90,18 +90,50 @@ TEST(routes, only_what_serves_is_a_target) {
         i.api_key = "k";
         view.instances.push_back(i);
     }
-    auto routes = make_routes(view);
+    auto routes = make_routes(view, secrets);
     const auto& entry = routes.models.at("m");
     ASSERT_EQ(entry.targets.size(), 1u);
     EXPECT_EQ(entry.targets[0].instance_id.text, "run");
     EXPECT_EQ(entry.targets[0].api_key, "k");
     EXPECT_EQ(entry.context_length, 2048u);
     view.deployments[0].options.context_tokens = 512;
-    EXPECT_EQ(make_routes(view).models.at("m").context_length, 512u);
+    EXPECT_EQ(make_routes(view, secrets).models.at("m").context_length, 512u);
     view.deployments[0].stopped = true;
-    EXPECT_TRUE(make_routes(view).models.at("m").targets.empty());
-    EXPECT_TRUE(make_routes(view).models.at("m").stopped);
-    EXPECT_EQ(make_routes(view).models.at("m").not_ready_reason, "stopped");
+    EXPECT_TRUE(make_routes(view, secrets).models.at("m").targets.empty());
+    EXPECT_TRUE(make_routes(view, secrets).models.at("m").stopped);
+    EXPECT_EQ(make_routes(view, secrets).models.at("m").not_ready_reason, "stopped");
+}
+
+TEST(routes, a_providers_models_are_models) {
+    TempDir dir;
+    Secrets secrets(dir.path());
+    Snapshot view;
+    Provider p;
+    p.id = ProviderId("prv_1");
+    p.name = "openai";
+    p.base_url = "https://api.example/v1";
+    p.sealed_key = secrets.seal("sk-secret", "prv_1").value();
+    p.models = {"gpt-4o", "org/b"};
+    view.providers = {p};
+    const auto routes = make_routes(view, secrets);
+    ASSERT_EQ(routes.models.size(), 2u);
+    const auto& entry = routes.models.at("openai/org/b");
+    ASSERT_EQ(entry.targets.size(), 1u);
+    EXPECT_EQ(entry.targets[0].instance_id.text, "prv_1");
+    EXPECT_EQ(entry.targets[0].endpoint, "tls:api.example:443");
+    EXPECT_EQ(entry.targets[0].api_key, "sk-secret");
+    EXPECT_EQ(entry.outside->base_path, "/v1");
+    EXPECT_EQ(entry.outside->model, "org/b");
+
+    TempDir elsewhere;
+    Secrets other(elsewhere.path());
+    const auto closed = make_routes(view, other).models.at("openai/gpt-4o");
+    EXPECT_TRUE(closed.targets.empty());
+    EXPECT_EQ(closed.not_ready_reason, "its key can't be read: it was sealed with another secrets.key; set it again with gantry providers edit");
+    view.providers[0].sealed_key.clear();
+    EXPECT_EQ(make_routes(view, other).models.at("openai/gpt-4o").targets.at(0).api_key, "") << "it wants none";
+    view.providers[0].disabled = true;
+    EXPECT_TRUE(make_routes(view, secrets).models.empty());
 }
 
 TEST(auth_table, holds_no_password_hashes) {

@@ -6,6 +6,7 @@
 #include "domain/deployment.h"
 #include "domain/instance.h"
 #include "domain/model.h"
+#include "domain/provider.h"
 #include "domain/route.h"
 #include "domain/worker.h"
 
@@ -17,6 +18,7 @@ struct Snapshot {
     std::vector<Worker> workers;
     std::vector<Model> models;
     std::vector<Route> routes{};
+    std::vector<Provider> providers{};
 };
 
 }  // namespace gantry

@@ -17,7 +17,7 @@ http::Response answer_of(const Refusal& refusal, std::string_view path) {
                                   : protocol::openai::error_json(error));
     if (refusal.retry_after_s > 0) response.headers.set("retry-after", std::to_string(refusal.retry_after_s));
     // For SDKs: it is too late by now, or nobody is about to make it ready.
-    const bool hopeless = error.reason == "deadline_exceeded" || error.reason == "model_stopped";
+    const bool hopeless = error.reason == "deadline_exceeded" || error.reason == "model_stopped" || error.reason == "provider_refused";
     if (hopeless) response.headers.set("x-should-retry", "false");
     if (refusal.status == 401) response.headers.set("www-authenticate", "Bearer");
     return response;

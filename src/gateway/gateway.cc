@@ -124,12 +124,15 @@ Status check_media_type(const http::Headers& headers) {
     return Ok{};
 }
 
+bool is_outside(const ModelEntry* way) { return way->outside.has_value(); }
+
 openai::ModelEntry shown(const ModelEntry& entry) {
     openai::ModelEntry model;
     model.id = entry.name;
     model.created = to_unix_ms(entry.created_at) / 1000;
     if (entry.context_length > 0) model.meta["context_length"] = entry.context_length;
     if (!entry.pooling.empty()) model.meta["pooling"] = entry.pooling;
+    if (entry.outside) model.meta["provider"] = entry.outside->provider;
     model.meta["ready_instances"] = entry.targets.size();
     if (entry.targets.empty()) model.meta["not_ready_reason"] = entry.stopped ? "stopped" : entry.not_ready_reason;
     return model;
@@ -198,7 +201,7 @@ private:
             co_await refuse(exchange, operation, job, std::move(refusal));
             co_return;
         }
-        live.set_asked(job.record.model, job.stream, job.body.size());
+        live.set_asked(job.record.model, job.stream, job.body.text.size());
         job.record.request_id = exchange.request().id;
         job.record.user_id = who.user_id;
         job.record.key_id = who.key_id;
@@ -234,6 +237,12 @@ private:
         Result<std::vector<const ModelEntry*>> ways = resolve_ways(*job.routes, job.record.model, uniform);
         if (!ways) return ways.error();
         job.ways = *std::move(ways);
+        const bool at_v1 = std::string_view(operation.engine_path).starts_with("/v1/");   // what others have, too
+        if (!at_v1) std::erase_if(job.ways, is_outside);
+        if (job.ways.empty()) {
+            return Error{ErrorCode::kInvalidArgument, "This model is an outside provider's, which counts no tokens beforehand.", "model",
+                         "unsupported_operation"};
+        }
         job.model = job.ways.front();
         json::object forward = openai::forward_body(std::move(body->get_object()), operation.fields());
         const bool counts_messages = !operation.computes && forward.contains("messages");
@@ -246,7 +255,7 @@ private:
         job.wants_usage = openai::wants_usage(forward);
         job.max_tokens = openai::max_tokens_of(forward);
         if (job.stream) openai::ask_for_usage(forward);
-        job.body = json::serialize(forward);
+        job.body = write_body(std::move(forward), std::any_of(job.ways.begin(), job.ways.end(), is_outside));
         request.body = {};  // held once, not twice, while the engine works
         job.target = operation.engine_path;
         job.answer_key = operation.answer_key;

@@ -46,7 +46,8 @@ public:
     using Script = std::function<Task<void>(Exchange&, ScriptedEngine&)>;
 
     ScriptedEngine(const std::string& socket, Script script) : script_(std::move(script)), socket_(socket) {
-        for (const char* path : {"/v1/chat/completions", "/v1/completions", "/v1/embeddings", "/v1/rerank", "/tokenize", "/detokenize"}) {
+        for (const char* path : {"/v1/chat/completions", "/v1/completions", "/v1/embeddings", "/v1/rerank", "/tokenize", "/detokenize",
+                                 "/out/chat/completions", "/out/completions", "/out/embeddings", "/out/rerank"}) {
             server_.route("POST", path, [this](Exchange& exchange) {
                 const std::lock_guard lock(mutex_);
                 seen_.push_back(exchange.request());

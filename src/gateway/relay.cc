@@ -23,6 +23,7 @@ constexpr size_t kHeadBytesMax = 64u << 10;
 constexpr int kStatusClientGone = 499;           // nobody is there to get it, but where the request was cancelled
 constexpr std::chrono::seconds kDrainFor{1};
 constexpr int kEngineRetrySeconds = 1;
+constexpr std::string_view kRoot = "/v1";        // what a provider has its base path for
 
 http::ClientOptions client_options(const GatewayOptions& options) {
     http::ClientOptions out;
@@ -34,14 +35,22 @@ http::ClientOptions client_options(const GatewayOptions& options) {
     return out;
 }
 
-Error engine_gone(const std::string& model) {
-    return unavailable("The engine of model '" + model + "' failed. It is being restarted; try again in a moment.",
-                       "engine_crashed");
+std::string whose(const Job& job) { return (job.model->outside ? "The provider of model '" : "The engine of model '") + job.record.model + "'"; }
+
+Error engine_gone(const Job& job) {
+    if (job.model->outside) return unavailable(whose(job) + " failed. Try again in a moment.", "provider_failed");
+    return unavailable(whose(job) + " failed. It is being restarted; try again in a moment.", "engine_crashed");
 }
 
-Error too_slow(const std::string& model) {
-    return Error{ErrorCode::kDeadlineExceeded, "The engine of model '" + model + "' did not answer in time. Try again.", {},
-                 "upstream_timeout"};
+Error too_slow(const Job& job) {
+    return Error{ErrorCode::kDeadlineExceeded, whose(job) + " did not answer in time. Try again.", {}, "upstream_timeout"};
+}
+
+bool refuses_our_key(const Job& job, int status) { return job.model->outside && (status == 401 || status == 403); }
+
+// A status that another model's answer may be better than.
+bool another_may(const Job& job, int status) {
+    return status == 500 || status == 502 || status == 503 || refuses_our_key(job, status) || (job.model->outside && status == 429);
 }
 
 bool has_content_type(const http::Headers& headers, std::string_view wanted) {
@@ -54,34 +63,34 @@ bool has_content_type(const http::Headers& headers, std::string_view wanted) {
 }
 
 // Why none of the model's instances may be asked now.
-Refusal none_free(const std::string& model, const Balancer::Choice& choice) {
-    if (choice.why == Balancer::Choice::Why::kTried) return Refusal{502, engine_gone(model), kEngineRetrySeconds};
+Refusal none_free(const Job& job, const Balancer::Choice& choice) {
+    if (choice.why == Balancer::Choice::Why::kTried) return Refusal{502, engine_gone(job), kEngineRetrySeconds};
     if (choice.why == Balancer::Choice::Why::kFull) {
         return Refusal{429,
                        Error{ErrorCode::kRateLimited,
-                             "The queue of model '" + model + "' is full. Try again in a moment, or send fewer requests at once.", {},
+                             "The queue of model '" + job.record.model + "' is full. Try again in a moment, or send fewer requests at once.", {},
                              "queue_full"},
                        choice.retry_after_s};
     }
     return Refusal{503,
-                   unavailable("The engine of model '" + model + "' failed several times in a row and is given a rest. Try again in a moment.",
+                   unavailable(whose(job) + " failed several times in a row and is given a rest. Try again in a moment.",
                                "circuit_open"),
                    choice.retry_after_s};
 }
 
 // Whether `model` in its answers is not the name that was asked for: our engine says its deployment's, others what they like.
 bool answers_as_another(const Job& job) {
-    return job.model->backend != BackendKind::kEngine || job.model->name != job.record.model;
+    return job.model->outside || job.model->backend != BackendKind::kEngine || job.model->name != job.record.model;
 }
 
 // Without a count of tokens: four bytes of the request are about one.
 Demand demand_of(const Job& job) {
     Demand demand;
-    demand.prompt_tokens = static_cast<uint32_t>(job.body.size() / 4);
+    demand.prompt_tokens = static_cast<uint32_t>(job.body.text.size() / 4);
     demand.max_tokens = job.max_tokens;
     demand.writes = job.answer_key != nullptr && std::string_view(job.answer_key) == "choices";
     if (job.model->targets.size() > 1) {
-        demand.prefix = prefix_chain(prompt_of(job.body), std::hash<std::string>{}(job.model->name));
+        demand.prefix = prefix_chain(prompt_of(job.body.text), std::hash<std::string>{}(job.model->name));
     }
     return demand;
 }
@@ -132,13 +141,20 @@ Task<void> Relay::run(Exchange& exchange, Job job) {
 http::Client::Call Relay::call_for(const Exchange& exchange, const Job& job, const Target& target) const {
     http::Client::Call call;
     call.method = "POST";
-    call.target = job.target;
     // Built anew: nothing of the client's headers goes on, but the trace it belongs to.
     call.headers.add("content-type", "application/json");
-    call.headers.add("x-request-id", exchange.request().id);
     if (!target.api_key.empty()) call.headers.add("authorization", "Bearer " + target.api_key);
+    if (const std::optional<Outside>& outside = job.model->outside) {
+        call.target = outside->base_path + job.target.substr(kRoot.size());
+        call.headers.add("accept-encoding", "identity");
+        call.headers.add("user-agent", "gantry");   // some refuse who has none
+        call.body = body_for(job.body, *outside);
+        return call;
+    }
+    call.target = job.target;
+    call.headers.add("x-request-id", exchange.request().id);
     call.headers.add("traceparent", job.trace);
-    call.body = job.body;
+    call.body = job.body.text;
     return call;
 }
 
@@ -149,7 +165,11 @@ Task<Result<Relay::Upstream>> Relay::connect(Exchange& exchange, Job& job, Refus
         Result<Upstream> upstream = co_await connect_to_model(exchange, job, failure);
         const int status = upstream ? upstream->response->status() : failure.status;
         const bool full = !upstream && status == 429;
-        if (i + 1 == job.ways.size() || (status != 500 && status != 502 && status != 503 && !full)) co_return std::move(upstream);
+        if (upstream && refuses_our_key(job, status)) {
+            log::error("request {}: provider {} refuses our key for {}: it answered {}", exchange.request().id, job.record.instance_id.text,
+                       job.model->name, status);
+        }
+        if (i + 1 == job.ways.size() || !(another_may(job, status) || full)) co_return std::move(upstream);
         log::warn("request {}: {} has no answer for {}: {} is asked", exchange.request().id, job.model->name, job.record.model,
                   job.ways[i + 1]->name);
         metrics_.fell_back();
@@ -168,7 +188,7 @@ Task<Result<Relay::Upstream>> Relay::connect_to_model(Exchange& exchange, Job& j
     for (Balancer::Choice choice = balancer_.choose(targets, tried, demand);; choice = balancer_.choose(targets, tried, demand)) {
         if (choice.why == Why::kFull) metrics_.queue_full(job.record.model);
         if (choice.why != Why::kChosen) {
-            failure = none_free(job.record.model, choice);
+            failure = none_free(job, choice);
             co_return failure.error;
         }
         const Target& target = targets[choice.index];
@@ -196,7 +216,7 @@ Task<Result<Relay::Upstream>> Relay::connect_to_model(Exchange& exchange, Job& j
         } else {
             failed(upstream.lease, job);
             if (answer.error().code == ErrorCode::kDeadlineExceeded) {
-                failure = Refusal{504, too_slow(job.record.model), 0};
+                failure = Refusal{504, too_slow(job), 0};
                 co_return failure.error;
             }
         }
@@ -216,10 +236,13 @@ void Relay::failed(Balancer::Lease& lease, const Job& job) {
 Task<void> Relay::refuse_upstream_error(Exchange& exchange, Job& job, Upstream& upstream) {
     int status = upstream.response->status();
     const int retry_after = retry_after_of(upstream.response->headers());
-    Refusal failure{status, engine_gone(job.record.model), retry_after};
+    Refusal failure{status, engine_gone(job), retry_after};
     Result<std::string> body = co_await upstream.response->read_all();
     if (!body && body.error().code == ErrorCode::kCancelled) {
         failure = gone(job, body.error());
+    } else if (refuses_our_key(job, status)) {
+        failure = {502, unavailable(whose(job) + " refuses the key that this server has for it: its administrator has to set another.",
+                                    "provider_refused")};
     } else if (status == 401 || status == 403 || status < 400) {
         log::error("request {}: instance {} answered {}", exchange.request().id, upstream.lease.instance().text, status);
         failed(upstream.lease, job);
@@ -228,10 +251,10 @@ Task<void> Relay::refuse_upstream_error(Exchange& exchange, Job& job, Upstream& 
         const Result<json::value> parsed = parse_json(*body);
         const std::optional<Error> error = parsed ? openai::error_of(status, *parsed) : std::nullopt;
         failure.error = error ? *error
-                              : openai::error_from_status(status, "The engine of this model answered with status " +
-                                                                      std::to_string(status) + ".");
+                              : openai::error_from_status(status, whose(job) + " answered with status " + std::to_string(status) + ".");
     }
-    if ((failure.status == 502 || failure.status == 503) && failure.retry_after_s == 0) {
+    const bool passes = (failure.status == 502 && failure.error.reason != "provider_refused") || failure.status == 503;
+    if (passes && failure.retry_after_s == 0) {
         failure.retry_after_s = kEngineRetrySeconds;
     }
     co_await fail(exchange, job, std::move(failure));
@@ -241,9 +264,9 @@ Task<void> Relay::relay_whole(Exchange& exchange, Job& job, Upstream& upstream) 
     Result<std::string> body = co_await upstream.response->read_all();
     if (!body) {
         const ErrorCode code = body.error().code;
-        Refusal failure{502, engine_gone(job.record.model), kEngineRetrySeconds};
+        Refusal failure{502, engine_gone(job), kEngineRetrySeconds};
         if (code == ErrorCode::kCancelled) failure = gone(job, body.error());
-        if (code == ErrorCode::kDeadlineExceeded) failure = Refusal{504, too_slow(job.record.model), 0};
+        if (code == ErrorCode::kDeadlineExceeded) failure = Refusal{504, too_slow(job), 0};
         if (code != ErrorCode::kCancelled) failed(upstream.lease, job);
         co_await fail(exchange, job, std::move(failure));
         co_return;
@@ -254,7 +277,7 @@ Task<void> Relay::relay_whole(Exchange& exchange, Job& job, Upstream& upstream) 
         // An error in a 200 is an error; anything else is no answer at all.
         std::optional<Error> error = parsed ? openai::error_of(500, *parsed) : std::nullopt;
         failed(upstream.lease, job);
-        Refusal failure{502, error ? *std::move(error) : engine_gone(job.record.model), kEngineRetrySeconds};
+        Refusal failure{502, error ? *std::move(error) : engine_gone(job), kEngineRetrySeconds};
         co_await fail(exchange, job, std::move(failure));
         co_return;
     }
@@ -282,7 +305,7 @@ Task<void> Relay::relay_stream(Exchange& exchange, Job& job, Upstream& upstream)
         const Result<json::value> parsed = body ? parse_json(*body) : Result<json::value>(internal_error(""));
         std::optional<Error> error = parsed ? openai::error_of(500, *parsed) : std::nullopt;
         const bool cancelled = !body && body.error().code == ErrorCode::kCancelled;
-        Refusal failure{502, error ? *std::move(error) : engine_gone(job.record.model), kEngineRetrySeconds};
+        Refusal failure{502, error ? *std::move(error) : engine_gone(job), kEngineRetrySeconds};
         if (cancelled) failure = gone(job, body.error());
         else failed(upstream.lease, job);
         co_await fail(exchange, job, std::move(failure));
@@ -335,7 +358,7 @@ Task<Relay::End> Relay::pump(Exchange& exchange, Job& job, Upstream& upstream, S
         Result<std::string> piece = co_await upstream.response->read();
         if (!piece) {
             if (piece.error().code == ErrorCode::kCancelled || exchange.client_gone()) end = End::kClientGone;
-            broken = piece.error().code == ErrorCode::kDeadlineExceeded ? too_slow(job.record.model) : engine_gone(job.record.model);
+            broken = piece.error().code == ErrorCode::kDeadlineExceeded ? too_slow(job) : engine_gone(job);
             if (job.live->cancelled() != nullptr && !exchange.client_gone()) {
                 end = End::kBroken;
                 broken = *job.live->cancelled();
@@ -343,14 +366,14 @@ Task<Relay::End> Relay::pump(Exchange& exchange, Job& job, Upstream& upstream, S
             break;
         }
         if (piece->empty()) {  // the end of the body without [DONE]
-            broken = engine_gone(job.record.model);
+            broken = engine_gone(job);
             break;
         }
         out.clear();
         Result<std::vector<http::SseEvent>> events = reader.feed(*piece);
         Status taken = Ok{};
         if (!events) {
-            taken = engine_gone(job.record.model);
+            taken = engine_gone(job);
         } else if (events->empty() && piece->front() == ':' && !reader.mid_event()) {
             out = http::kSsePing;  // the engine is busy and says so; so do we
         } else {
@@ -392,7 +415,7 @@ void Relay::settle_usage(Job& job, const StreamRewriter& rewriter) {
     // No figures from the engine: an event is about a token, and four bytes of the request are.
     job.record.estimated = true;
     job.record.completion_tokens = rewriter.output_events();
-    job.record.prompt_tokens = job.output_seen ? static_cast<uint32_t>(job.body.size() / 4) : 0;
+    job.record.prompt_tokens = job.output_seen ? static_cast<uint32_t>(job.body.text.size() / 4) : 0;
 }
 
 // Reads what is left behind [DONE], usually the end of the chunked body, so that the connection can be used again.

@@ -3,7 +3,8 @@
 // gateway. Threads: the io thread.
 //
 // Promises: another instance is tried only before the first byte went to the client, and only after connect errors, resets,
-// 502 and 503; the fallback of a route after all of those, after 500, and where a queue is full or a circuit open. A client
+// 502 and 503; the fallback of a route after all of those, after 500, where a queue is full or a circuit open, and where an
+// outside provider refuses our key or says that it was asked too often. A client
 // that left cancels the engine's work at once. What reaches the client is well-formed whatever the engine sends: a broken
 // stream ends in `data: {"error":...}` without [DONE]. The usage record is written before the last byte goes out. A request
 // that somebody cancels (live_requests.h) ends as for a client that left, but the client is told.
@@ -16,6 +17,7 @@
 #include "base/clock.h"
 #include "domain/usage.h"
 #include "gateway/answers.h"
+#include "gateway/body.h"
 #include "gateway/gateway.h"
 #include "gateway/gateway_metrics.h"
 #include "gateway/live_requests.h"
@@ -35,7 +37,7 @@ struct Job {
     const ModelEntry* model = nullptr;          // who is asked now; record.model is the name that the client asked for
     std::vector<const ModelEntry*> ways;        // who may be asked, in this order: `model`, and a route's fallback
     std::string target;                         // path at the engine
-    std::string body;                           // rebuilt from the allowed fields, include_usage set for streams
+    Body body;
     const char* answer_key = "choices";         // what an answer that is not streamed has in any case; null: nothing
     std::unique_ptr<protocol::Translator> translator;   // of another API's shape; null: none
     bool computes = true;                       // the answer counts the tokens it took

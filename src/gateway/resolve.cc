@@ -38,7 +38,7 @@ Result<std::vector<const ModelEntry*>> resolve_ways(const RouteTable& table, con
     std::vector<const ModelEntry*> ready;
     std::vector<uint32_t> weights;
     for (const RouteTarget& target : route->second.targets) {
-        const auto entry = resolve(table, target.deployment);
+        const auto entry = resolve(table, target.model);
         if (!entry || target.weight == 0) continue;
         ready.push_back(*entry);
         weights.push_back(target.weight);
@@ -54,10 +54,10 @@ Result<std::vector<const ModelEntry*>> resolve_ways(const RouteTable& table, con
 
 ModelEntry shown_as_model(const RouteTable& table, const Route& route) {
     std::vector<std::string> names;
-    for (const RouteTarget& target : route.targets) names.push_back(target.deployment);
+    for (const RouteTarget& target : route.targets) names.push_back(target.model);
     names.push_back(route.fallback);
     ModelEntry shown;
-    shown.not_ready_reason = "none of the deployments behind it has a running instance";
+    shown.not_ready_reason = "none of the models behind it has a running instance";
     bool known = false;
     for (const std::string& name : names) {
         const auto found = table.models.find(name);
@@ -69,6 +69,7 @@ ModelEntry shown_as_model(const RouteTable& table, const Route& route) {
         if (ready) break;
     }
     shown.name = route.name;
+    shown.outside.reset();
     shown.created_at = route.created_at;
     return shown;
 }

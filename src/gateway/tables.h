@@ -4,6 +4,7 @@
 
 #include <atomic>
 #include <memory>
+#include <optional>
 #include <string>
 #include <unordered_map>
 #include <vector>
@@ -29,15 +30,23 @@ struct Target {
     WallTime since{};                   // it runs: another time is another process
 };
 
+// Of a model that an outside provider serves: its only target is the provider's API.
+struct Outside {
+    std::string provider;               // by name
+    std::string base_path;              // what stands for /v1 there
+    std::string model;                  // its name there
+};
+
 struct ModelEntry {
     std::string name;
     DeploymentId deployment_id;
-    BackendKind backend = BackendKind::kEngine;
+    BackendKind backend = BackendKind::kEngine;   // of no meaning where it is outside
+    std::optional<Outside> outside{};
     WallTime created_at{};
     uint32_t context_length = 0;        // of the model; 0: unknown
     std::string pooling;                // of the model: how it makes embeddings; empty: it generates text, or unknown
     bool stopped = false;
-    std::vector<Target> targets;        // running instances
+    std::vector<Target> targets;        // running instances; of an outside model its provider
     std::string not_ready_reason;       // when there are none: "loading (42 %)", "stopped", "crash loop: ..."
 };
 

@@ -34,6 +34,7 @@ Status SqliteStore::create_deployment(const Deployment& deployment) {
     if (!options) return std::move(options).error();
     return change([&](Connection& db) -> Status {
         GANTRY_TRY(check_no_route(db, d.name));
+        GANTRY_TRY(check_no_provider(db, d.name));
         auto done = db.run("INSERT INTO deployments VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", d.id, d.name, d.source,
                            d.backend, *options, d.replicas, d.stopped, d.version, d.generation, d.created_at, d.updated_at);
         if (!done) return explain_name(std::move(done).error(), d);

@@ -70,7 +70,7 @@ void visit_change(Change& c, Visit&& visit) {
 
 template <class Target, class Visit>
 void visit_target(Target& t, Visit&& visit) {
-    visit("deployment", t.deployment);
+    visit("model", t.model);
     visit("weight", t.weight);
 }
 

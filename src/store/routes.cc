@@ -23,16 +23,6 @@ Error explain_taken(Error error, const Route& route) {
                                        "name"}});
 }
 
-// Of the other kind of public name.
-Status check_free(Connection& db, const char* sql, const char* kind, const std::string& name) {
-    Statement statement = db.query(sql, name);
-    auto row = statement.step();
-    if (!row) return std::move(row).error();
-    if (!*row) return Ok{};
-    return Error{ErrorCode::kConflict, fmt::format("there is a {} named '{}' already, and a name means one thing: choose another.", kind, name),
-                 "name", {}};
-}
-
 Result<Route> find(Database& control, const char* where, const std::string& key) {
     return control.read([&](Connection& db) {
         return read_one<Route>(db, db.query(fmt::format("{} WHERE {} = ?", kSelect, where), key), "route", key, read);
@@ -41,8 +31,16 @@ Result<Route> find(Database& control, const char* where, const std::string& key)
 
 }  // namespace
 
+Status check_free(Connection& db, const char* sql, const std::string& key, const std::string& what) {
+    Statement statement = db.query(sql, key);
+    auto row = statement.step();
+    if (!row) return std::move(row).error();
+    if (!*row) return Ok{};
+    return Error{ErrorCode::kConflict, fmt::format("there is a {} already, and a name means one thing: choose another.", what), "name", {}};
+}
+
 Status check_no_route(Connection& db, const std::string& name) {
-    return check_free(db, "SELECT 1 FROM routes WHERE name = ?", "route", name);
+    return check_free(db, "SELECT 1 FROM routes WHERE name = ?", name, fmt::format("route named '{}'", name));
 }
 
 Status SqliteStore::create_route(const Route& route) {
@@ -50,7 +48,8 @@ Status SqliteStore::create_route(const Route& route) {
     auto targets = to_json_text(r.targets);
     if (!targets) return std::move(targets).error();
     return change([&](Connection& db) -> Status {
-        GANTRY_TRY(check_free(db, "SELECT 1 FROM deployments WHERE name = ?", "deployment", r.name));
+        GANTRY_TRY(check_free(db, "SELECT 1 FROM deployments WHERE name = ?", r.name, fmt::format("deployment named '{}'", r.name)));
+        GANTRY_TRY(check_no_provider(db, r.name));
         auto done = db.run("INSERT INTO routes VALUES (?, ?, ?, ?, ?, ?, ?, ?)", r.id, r.name, *targets, r.fallback, r.disabled, r.version,
                            r.created_at, r.updated_at);
         if (!done) return explain_taken(std::move(done).error(), r);

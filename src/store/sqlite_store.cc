@@ -65,7 +65,10 @@ Result<Snapshot> SqliteStore::snapshot() {
         if (!models) return std::move(models).error();
         auto routes = all_routes(db);
         if (!routes) return std::move(routes).error();
-        return Snapshot{std::move(*deployments), std::move(*instances), std::move(*workers), std::move(*models), std::move(*routes)};
+        auto providers = all_providers(db);
+        if (!providers) return std::move(providers).error();
+        return Snapshot{std::move(*deployments), std::move(*instances), std::move(*workers), std::move(*models), std::move(*routes),
+                        std::move(*providers)};
     });
 }
 

@@ -1,6 +1,6 @@
 #pragma once
 // The Store on SQLite. Each table's functions are in the file of its name: deployments.cc, instances.cc, workers.cc,
-// models.cc, routes.cc, users.cc, keys.cc, sessions.cc, usage.cc, usage_hours.cc, audit.cc,
+// models.cc, routes.cc, providers.cc, users.cc, keys.cc, sessions.cc, usage.cc, usage_hours.cc, audit.cc,
 // settings.cc; opening, closing and backup in sqlite_store.cc, backup.cc.
 
 #include <memory>
@@ -60,6 +60,13 @@ public:
     Result<Route> route(const RouteId& id) override;
     Result<Route> route_by_name(const std::string& name) override;
     Result<Page<Route>> routes(const PageRequest& page) override;
+
+    Status create_provider(const Provider& provider) override;
+    Status update_provider(const Provider& provider, int64_t expected_version) override;
+    Status delete_provider(const ProviderId& id) override;
+    Result<Provider> provider(const ProviderId& id) override;
+    Result<Provider> provider_by_name(const std::string& name) override;
+    Result<Page<Provider>> providers(const PageRequest& page) override;
 
     Status create_user(const User& user) override;
     Status create_user(const User& user, const Identity& identity) override;

@@ -129,13 +129,21 @@ public:
     virtual Result<Model> model_by_source(const std::string& source) = 0;
     virtual Result<Page<Model>> models(const PageRequest& page) = 0;
 
-    // Routes. Their names are unique, deployments' names included (kConflict on either side).
+    // Routes. Their names are unique, deployments' and providers' models' names included (kConflict on either side).
     virtual Status create_route(const Route& route) = 0;
     virtual Status update_route(const Route& route, int64_t expected_version) = 0;   // all but id and name
     virtual Status delete_route(const RouteId& id) = 0;
     virtual Result<Route> route(const RouteId& id) = 0;
     virtual Result<Route> route_by_name(const std::string& name) = 0;
     virtual Result<Page<Route>> routes(const PageRequest& page) = 0;
+
+    // Outside providers. create: kConflict where a deployment or a route is named NAME/..., and for those where the provider is.
+    virtual Status create_provider(const Provider& provider) = 0;
+    virtual Status update_provider(const Provider& provider, int64_t expected_version) = 0;   // all but id and name
+    virtual Status delete_provider(const ProviderId& id) = 0;
+    virtual Result<Provider> provider(const ProviderId& id) = 0;
+    virtual Result<Provider> provider_by_name(const std::string& name) = 0;
+    virtual Result<Page<Provider>> providers(const PageRequest& page) = 0;
 
     // Users, keys, sessions. Deleting a user deletes keys and sessions of it in the same transaction. The last enabled admin
     // can't be deleted, disabled or demoted (kConflict, reason "last_admin"). Ending a session that is gone is ok.

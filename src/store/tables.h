@@ -14,11 +14,14 @@ Result<std::vector<Instance>> all_instances(Connection& db);
 Result<std::vector<Worker>> all_workers(Connection& db);
 Result<std::vector<Model>> all_models(Connection& db);
 Result<std::vector<Route>> all_routes(Connection& db);
+Result<std::vector<Provider>> all_providers(Connection& db);
 Result<std::vector<User>> all_users(Connection& db);
 Result<std::vector<ApiKey>> all_keys(Connection& db);
 Result<std::vector<Session>> all_sessions(Connection& db);
 
-// kConflict where a route has this name.
-Status check_no_route(Connection& db, const std::string& name);
+// A public name means one thing. kConflict where `sql`, of the parameter `key`, finds a row: there is such a `what` already.
+Status check_free(Connection& db, const char* sql, const std::string& key, const std::string& what);
+Status check_no_route(Connection& db, const std::string& name);      // that has this name
+Status check_no_provider(Connection& db, const std::string& name);   // among whose models' names this one would be
 
 }  // namespace gantry::store

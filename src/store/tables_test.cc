@@ -342,6 +342,59 @@ TEST_F(Tables, RouteKeepsEveryFieldAndItsNameIsNoDeployments) {
     EXPECT_OK(store_->create_deployment(a_deployment("public")));
 }
 
+TEST_F(Tables, ProviderKeepsEveryFieldAndItsNameIsNobodyElses) {
+    Provider p;
+    p.id = ProviderId("prv_1");
+    p.name = "openai";
+    p.base_url = "https://api.example/v1";
+    p.sealed_key = "c2VhbGVk";
+    p.models = {"gpt-4o", "org/b"};
+    p.disabled = true;
+    p.created_at = from_unix_ms(1'700'000'000'000);
+    p.updated_at = from_unix_ms(1'700'000'000'001);
+    EXPECT_OK(store_->create_provider(p));
+    for (const auto& got : {store_->provider(p.id), store_->provider_by_name("openai"), Result<Provider>(store_->snapshot()->providers.at(0))}) {
+        ASSERT_TRUE(got.ok());
+        EXPECT_EQ(got->id, p.id);
+        EXPECT_EQ(got->name, "openai");
+        EXPECT_EQ(got->base_url, p.base_url);
+        EXPECT_EQ(got->sealed_key, p.sealed_key);
+        EXPECT_EQ(got->models, p.models);
+        EXPECT_TRUE(got->disabled);
+        EXPECT_EQ(got->version, 1);
+        EXPECT_EQ(got->created_at, p.created_at);
+        EXPECT_EQ(got->updated_at, p.updated_at);
+    }
+    Route r;
+    r.id = RouteId("rte_1");
+    r.name = "openai/gpt-4o";
+    for (const Status& taken : {store_->create_deployment(a_deployment("openai/x")), store_->create_route(r)}) {
+        EXPECT_CODE(taken, ErrorCode::kConflict);
+        EXPECT_EQ(taken.error().param, "name");
+    }
+    EXPECT_OK(store_->create_deployment(a_deployment("openai")));
+    EXPECT_OK(store_->create_deployment(a_deployment("open_i/x")));
+    r.name = "openai2/x";
+    EXPECT_OK(store_->create_route(r));
+    Provider other = p;
+    other.id = ProviderId("prv_2");
+    for (const char* name : {"openai", "open_i", "openai2"}) {
+        other.name = name;
+        const Status taken = store_->create_provider(other);
+        EXPECT_CODE(taken, ErrorCode::kConflict);
+        EXPECT_EQ(taken.error().param, "name") << name;
+    }
+    p.models = {"other"};
+    p.sealed_key.clear();
+    p.version = 2;
+    EXPECT_OK(store_->update_provider(p, 1));
+    EXPECT_CODE(store_->update_provider(p, 1), ErrorCode::kConflict);
+    EXPECT_EQ(store_->providers({})->items.at(0).models, p.models);
+    EXPECT_OK(store_->delete_provider(p.id));
+    EXPECT_CODE(store_->delete_provider(p.id), ErrorCode::kNotFound);
+    EXPECT_OK(store_->create_deployment(a_deployment("openai/x")));
+}
+
 TEST_F(Tables, TheLastAdminStays) {
     User root = a_user("root", Role::kAdmin);
     User second = a_user("second", Role::kAdmin);

@@ -22,6 +22,7 @@
 #include "control/observed.h"
 #include "control/publish.h"
 #include "control/reconciler.h"
+#include "control/secrets.h"
 #include "control/watch_hub.h"
 
 namespace gantry::control {
@@ -37,6 +38,7 @@ struct ApiContext {
     ControlOptions options;
     WatchHub& hub;
     Publisher& publisher;
+    Secrets& secrets;
     Observed& observed;
     Reconciler& reconciler;
     LoginThrottle throttle{clock};
@@ -167,6 +169,7 @@ void add_worker_routes(http::Router& router, ApiContext& api);
 void add_device_routes(http::Router& router, ApiContext& api);
 void add_model_routes(http::Router& router, ApiContext& api);
 void add_route_routes(http::Router& router, ApiContext& api);
+void add_provider_routes(http::Router& router, ApiContext& api);
 void add_user_routes(http::Router& router, ApiContext& api);
 void add_key_routes(http::Router& router, ApiContext& api);
 void add_usage_routes(http::Router& router, ApiContext& api);

@@ -125,18 +125,18 @@ TEST_F(ApiTest, bodies_are_no_larger_than_they_need_be) {
 TEST_F(ApiTest, routes_are_made_edited_and_gone) {
     ASSERT_EQ(deploy("a").status, 201);
     ASSERT_EQ(deploy("b").status, 201);
-    const Reply made = plane_.ask("POST", "/api/v1/routes", R"({"name":"org/r","targets":[{"deployment":"a","weight":9},{"deployment":"b"}]})");
+    const Reply made = plane_.ask("POST", "/api/v1/routes", R"({"name":"org/r","targets":[{"model":"a","weight":9},{"model":"b"}]})");
     ASSERT_EQ(made.status, 201) << made.text;
     EXPECT_EQ(plane_.tables().routes()->routes.at("org/r").targets.at(0).weight, 9u);
     EXPECT_THAT(made.text, HasSubstr(R"("fallback":null)"));
-    EXPECT_EQ(plane_.ask("POST", "/api/v1/routes", R"({"name":"a","targets":[{"deployment":"b"}]})").status, 409) << "a deployment's name";
-    EXPECT_EQ(plane_.ask("POST", "/api/v1/routes", R"({"name":"org/r","targets":[{"deployment":"b"}]})").status, 409);
+    EXPECT_EQ(plane_.ask("POST", "/api/v1/routes", R"({"name":"a","targets":[{"model":"b"}]})").status, 409) << "a deployment's name";
+    EXPECT_EQ(plane_.ask("POST", "/api/v1/routes", R"({"name":"org/r","targets":[{"model":"b"}]})").status, 409);
     const Reply taken = deploy("org/r");
     EXPECT_EQ(taken.status, 409);
     EXPECT_THAT(taken.text, HasSubstr("route"));
-    for (const char* bad : {R"({"name":"x","targets":[]})", R"({"name":"x","targets":[{"deployment":"none"}]})", R"({"name":"x","targets":[1]})",
-                            R"({"name":"x","targets":[{"deployment":"a","weight":-1}]})", R"({"name":"x","targets":[{"deployment":"a"}],"fallback":"none"})",
-                            R"({"name":"../x","targets":[{"deployment":"a"}]})"}) {
+    for (const char* bad : {R"({"name":"x","targets":[]})", R"({"name":"x","targets":[{"model":"none"}]})", R"({"name":"x","targets":[1]})",
+                            R"({"name":"x","targets":[{"model":"a","weight":-1}]})", R"({"name":"x","targets":[{"model":"a"}],"fallback":"none"})",
+                            R"({"name":"../x","targets":[{"model":"a"}]})"}) {
         EXPECT_EQ(plane_.ask("POST", "/api/v1/routes", bad).status, 400) << bad;
     }
     const Reply edited = plane_.ask("PATCH", "/api/v1/routes/org%2Fr", R"({"fallback":"b","disabled":true,"version":1})");
@@ -148,6 +148,72 @@ TEST_F(ApiTest, routes_are_made_edited_and_gone) {
     EXPECT_EQ(plane_.ask("DELETE", "/api/v1/routes/org%2Fr").status, 204);
     EXPECT_EQ(plane_.get("/api/v1/routes/org%2Fr").status, 404);
     EXPECT_EQ(deploy("org/r").status, 201);
+}
+
+TEST_F(ApiTest, providers_are_made_edited_and_gone_and_keep_their_key) {
+    const std::string body = R"({"name":"out","base_url":"http://127.0.0.1:9/v1/","api_key":"sk-secret-1","models":["m","org/n"]})";
+    const Reply made = plane_.ask("POST", "/api/v1/providers", body);
+    ASSERT_EQ(made.status, 201) << made.text;
+    EXPECT_EQ(made.string("/base_url"), "http://127.0.0.1:9/v1");
+    EXPECT_TRUE(made.body.at("has_api_key").as_bool());
+    const auto entry = [&] { return plane_.tables().routes()->models.at("out/m"); };
+    EXPECT_EQ(entry().targets.at(0).api_key, "sk-secret-1");
+    EXPECT_EQ(plane_.ask("POST", "/api/v1/providers", body).status, 409);
+    EXPECT_EQ(deploy("out/x").status, 409) << "its models' names are its own";
+    EXPECT_EQ(plane_.ask("POST", "/api/v1/routes", R"({"name":"r","targets":[{"model":"out/org/n"}],"fallback":"out/m"})").status, 201);
+    for (const char* bad : {R"({"name":"x","targets":[{"model":"out/none"}]})", R"({"name":"x","targets":[{"model":"out"}]})",
+                            R"({"name":"x","targets":[{"model":"other/m"}]})", R"({"name":"out/r","targets":[{"model":"out/m"}]})"}) {
+        EXPECT_GE(plane_.ask("POST", "/api/v1/routes", bad).status, 400) << bad;
+    }
+    for (const char* bad : {R"({"base_url":"http://x","models":["m"]})", R"({"name":"A","base_url":"http://x","models":["m"]})",
+                            R"({"name":"x","base_url":"http://169.254.169.254","models":["m"]})", R"({"name":"x","base_url":"http://x","models":[]})",
+                            R"({"name":"x","base_url":"http://x","models":["a b"]})", R"({"name":"x","base_url":"http://x","models":["a","a"]})",
+                            R"({"name":"x","base_url":"http://x","models":["m"],"api_key":"a\r\nhost: b"})",
+                            R"({"name":"x","base_url":"http://x","models":["m"],"api_key":""})"}) {
+        EXPECT_EQ(plane_.ask("POST", "/api/v1/providers", bad).status, 400) << bad;
+    }
+    const std::string long_name(100, 'n');
+    EXPECT_EQ(plane_.ask("PATCH", "/api/v1/providers/out", R"({"models":["m",")" + long_name + long_name.substr(0, 26) + "\"]}").status, 400);
+
+    // A key goes to the host that it was given for, and to no other.
+    const Reply elsewhere = plane_.ask("PATCH", "/api/v1/providers/out", R"({"base_url":"http://127.0.0.1:10/v1"})");
+    EXPECT_EQ(elsewhere.status, 400);
+    EXPECT_EQ(elsewhere.string("/error/param"), "api_key");
+    EXPECT_EQ(plane_.ask("PATCH", "/api/v1/providers/out", R"({"base_url":"http://127.0.0.1:9/v2"})").status, 200);
+    EXPECT_EQ(entry().targets.at(0).api_key, "sk-secret-1");
+    EXPECT_EQ(plane_.ask("PATCH", "/api/v1/providers/out", R"({"base_url":"http://127.0.0.1:10/v1","api_key":"sk-secret-2"})").status, 200);
+    EXPECT_EQ(entry().targets.at(0).endpoint, "tcp:127.0.0.1:10");
+    EXPECT_EQ(entry().targets.at(0).api_key, "sk-secret-2");
+
+    const std::string seen = made.text + plane_.get("/api/v1/providers").text + plane_.get("/api/v1/providers/out").text +
+                             plane_.get("/api/v1/audit").text;
+    EXPECT_THAT(seen, HasSubstr("\"field\":\"api_key\",\"from\":null,\"to\":null"));
+    EXPECT_EQ(seen.find("sk-secret"), std::string::npos);
+    for (const auto& file : std::filesystem::directory_iterator(dir_.path())) {
+        if (!file.is_regular_file()) continue;
+        std::ifstream in(file.path(), std::ios::binary);
+        const std::string bytes((std::istreambuf_iterator<char>(in)), {});
+        EXPECT_EQ(bytes.find("sk-secret"), std::string::npos) << file.path();
+    }
+
+    const Reply unreachable = plane_.ask("POST", "/api/v1/providers/out/test");
+    EXPECT_EQ(unreachable.status, 200);
+    EXPECT_FALSE(unreachable.body.at("reachable").as_bool()) << unreachable.text;
+    const std::string own = "http" + plane_.endpoint().substr(3).insert(1, "//") + "/api/v1";
+    EXPECT_EQ(plane_.ask("PATCH", "/api/v1/providers/out", R"({"base_url":")" + own + R"(","api_key":"sk-secret-3"})").status, 200);
+    EXPECT_EQ(plane_.ask("POST", "/api/v1/providers/out/test").text,
+              R"({"reachable":true,"status":401,"models":[],"error":"it answered with status 401"})");
+    const size_t recorded = plane_.get("/api/v1/audit?kind=provider").body.at("items").as_array().size();
+    EXPECT_EQ(recorded, 4u) << "made and edited thrice; a test is no change";
+
+    const Reply without = plane_.ask("PATCH", "/api/v1/providers/out", R"({"api_key":null,"disabled":true})");
+    EXPECT_FALSE(without.body.at("has_api_key").as_bool()) << without.text;
+    EXPECT_FALSE(plane_.tables().routes()->models.contains("out/m")) << "disabled";
+    EXPECT_EQ(plane_.ask("PATCH", "/api/v1/providers/out", R"({"disabled":false,"version":1})").status, 409);
+    EXPECT_EQ(plane_.get("/api/v1/providers", plane_.key_of("ann", "user")).status, 403);
+    EXPECT_EQ(plane_.ask("DELETE", "/api/v1/providers/out").status, 204);
+    EXPECT_EQ(plane_.get("/api/v1/providers/out").status, 404);
+    EXPECT_EQ(deploy("out/x").status, 201);
 }
 
 TEST_F(ApiTest, deployments_by_name_with_slashes_and_versions) {

@@ -46,6 +46,7 @@ std::optional<json::object> read_object(ApiContext& api, const std::string& kind
     };
     if (kind == "user") return shown(find_user(api.store, id));
     if (kind == "model") return shown(find_model(api.store, id));
+    if (kind == "provider") return shown(find_provider(api.store, id));
     if (kind == "route") return shown(find_route(api.store, id));
     if (kind == "worker") return shown(find_worker(api, id));
     if (kind == "deployment") {
@@ -86,7 +87,7 @@ void add_unseen(std::vector<AuditChange>& changes, const json::object& body, con
 }  // namespace
 
 AuditRecorder::AuditRecorder(ApiContext& api, const ApiRoute& route, const Call& call)
-    : api_(api), call_(call), changes_(std::string_view(route.method) != "GET") {
+    : api_(api), call_(call), changes_(std::string_view(route.method) != "GET" && !std::string_view(route.pattern).ends_with("/test")) {
     if (!changes_) return;
     const std::string_view pattern = route.pattern;
     event_.object_kind = kind_of(pattern);

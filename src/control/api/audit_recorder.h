@@ -27,7 +27,7 @@ private:
 
     ApiContext& api_;
     const Call& call_;
-    const bool changes_;                               // no GET
+    const bool changes_;                               // no GET, and no mere test
     AuditEvent event_;
     std::optional<json::object> before_;
 };

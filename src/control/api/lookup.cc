@@ -47,6 +47,11 @@ Result<Route> find_route(store::Store& store, const std::string& text) {
         "route", text, [&] { return store.route(RouteId(text)); }, [&] { return store.route_by_name(text); });
 }
 
+Result<Provider> find_provider(store::Store& store, const std::string& text) {
+    return find<Provider>(
+        "provider", text, [&] { return store.provider(ProviderId(text)); }, [&] { return store.provider_by_name(text); });
+}
+
 Result<User> find_user(store::Store& store, const std::string& text) {
     return find<User>(
         "user", text, [&] { return store.user(UserId(text)); }, [&] { return store.user_by_name(text); });

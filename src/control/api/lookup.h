@@ -10,6 +10,7 @@ namespace gantry::control {
 Result<Deployment> find_deployment(store::Store& store, const std::string& id_or_name);
 Result<Model> find_model(store::Store& store, const std::string& id_or_name);
 Result<Route> find_route(store::Store& store, const std::string& id_or_name);
+Result<Provider> find_provider(store::Store& store, const std::string& id_or_name);
 Result<User> find_user(store::Store& store, const std::string& id_or_name);
 Result<Worker> find_worker(ApiContext& api, const std::string& id_or_name);   // with what was observed
 

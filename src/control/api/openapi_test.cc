@@ -90,6 +90,7 @@ TEST(openapi, objects_have_exactly_the_schemas_fields) {
         {"ModelMeta", management::to_json(Model{}).at("meta").as_object()},
         {"Route", route},
         {"RouteTarget", route.at("targets").at(0).as_object()},
+        {"Provider", management::to_json(Provider{})},
         {"User", management::to_json(User{})},
         {"Key", management::to_json(ApiKey{}, "")},
         {"NewKey", new_key},
@@ -116,7 +117,8 @@ json::value example(const std::string& name, const json::value& property) {
         {"name", "a"},        {"source", "file:/m"},      {"backend", "engine"},    {"role", "user"},
         {"password", "12345678"}, {"new_password", "12345678"}, {"expires_at", "2030-01-01T00:00:00Z"}, {"health_path", "/h"},
         {"scopes", json::array{"inference"}}, {"requests_per_minute", 1}, {"tokens_per_minute", 1}, {"concurrent_requests", 1},
-        {"tokens_per_month", nullptr}, {"targets", json::array{json::object{{"deployment", "a"}}}}, {"fallback", nullptr}};
+        {"tokens_per_month", nullptr}, {"targets", json::array{json::object{{"model", "a"}}}}, {"fallback", nullptr},
+        {"base_url", "https://x/v1"}, {"api_key", "k"}, {"models", json::array{"m"}}};
     if (const auto found = known.find(name); found != known.end()) return found->second;
     const auto& fields = property.as_object();
     if (fields.contains("$ref")) return json::object{};
@@ -140,6 +142,8 @@ TEST(openapi, bodies_take_exactly_the_schemas_fields) {
         {"ModelPatch", [&](std::string_view b) { return outcome(management::parse_model_patch(b)); }},
         {"RouteCreate", [&](std::string_view b) { return outcome(management::parse_route_create(b)); }},
         {"RoutePatch", [&](std::string_view b) { return outcome(management::parse_route_patch(b)); }},
+        {"ProviderCreate", [&](std::string_view b) { return outcome(management::parse_provider_create(b)); }},
+        {"ProviderPatch", [&](std::string_view b) { return outcome(management::parse_provider_patch(b)); }},
         {"RouteTargetInput",
          [&](std::string_view b) { return outcome(management::parse_route_patch(R"({"targets":[)" + std::string(b) + "]}")); }},
         {"UserCreate", [&](std::string_view b) { return outcome(management::parse_user_create(b)); }},

@@ -10,16 +10,23 @@ namespace {
 
 namespace management = protocol::management;
 
-// A typing error must not become a route that answers nobody. Later a deployment may go: then it gets nothing.
+bool has_model(const Provider& provider, const std::string& name) {
+    return std::any_of(provider.models.begin(), provider.models.end(), [&](const std::string& model) { return model_name(provider, model) == name; });
+}
+
+// A typing error must not become a route that answers nobody. Later a model may go: then it gets nothing.
 Status check_targets(ApiContext& api, const management::RouteInput& input) {
     const auto there = [&api](const std::string& name, const std::string& param) -> Status {
         const auto found = api.store.deployment_by_name(name);
         if (found) return Ok{};
         if (found.error().code != ErrorCode::kNotFound) return found.error();
-        return invalid_argument(fmt::format("there is no deployment \"{}\"", log::escape(name, 128)), param);
+        const auto provider = api.store.provider_by_name(name.substr(0, name.find('/')));
+        if (provider && has_model(*provider, name)) return Ok{};
+        if (!provider && provider.error().code != ErrorCode::kNotFound) return provider.error();
+        return invalid_argument(fmt::format("there is no deployment, and no model of a provider, named \"{}\"", log::escape(name, 128)), param);
     };
     for (size_t i = 0; input.targets && i < input.targets->size(); ++i) {
-        GANTRY_TRY(there((*input.targets)[i].deployment, fmt::format("targets[{}].deployment", i)));
+        GANTRY_TRY(there((*input.targets)[i].model, fmt::format("targets[{}].model", i)));
     }
     if (input.fallback && !input.fallback->empty()) GANTRY_TRY(there(*input.fallback, "fallback"));
     return Ok{};

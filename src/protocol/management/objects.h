@@ -13,6 +13,7 @@
 #include "domain/deployment.h"
 #include "domain/instance.h"
 #include "domain/model.h"
+#include "domain/provider.h"
 #include "domain/request.h"
 #include "domain/route.h"
 #include "domain/usage.h"
@@ -34,6 +35,7 @@ json::object to_json(const Worker& worker);
 json::object to_json(const WorkerId& worker, const std::string& worker_name, const Device& device);
 json::object to_json(const Model& model);
 json::object to_json(const Route& route);
+json::object to_json(const Provider& provider);
 json::object to_json(const User& user);
 json::object to_json(const ApiKey& key, const std::string& user_name);
 
@@ -126,6 +128,17 @@ struct RouteInput {
 };
 Result<RouteInput> parse_route_create(std::string_view body);
 Result<RouteInput> parse_route_patch(std::string_view body);
+
+struct ProviderInput {
+    std::optional<std::string> name;
+    std::optional<BaseUrl> base_url;
+    std::optional<std::string> api_key;    // empty, from null in the body: none any more
+    std::optional<std::vector<std::string>> models;
+    std::optional<bool> disabled;
+    std::optional<int64_t> version;
+};
+Result<ProviderInput> parse_provider_create(std::string_view body);
+Result<ProviderInput> parse_provider_patch(std::string_view body);
 
 // Of the fields given, each a limit or, from null, none.
 struct LimitsInput {

@@ -16,9 +16,9 @@ std::optional<RouteTarget> read_target(FieldReader& outer, const json::value& it
         return std::nullopt;
     }
     FieldReader reader(item.get_object(), path + ".");
-    reader.require("deployment");
+    reader.require("model");
     RouteTarget target;
-    if (auto deployment = reader.string("deployment", 128)) target.deployment = *std::move(deployment);
+    if (auto model = reader.string("model", 128)) target.model = *std::move(model);
     if (const auto weight = reader.integer("weight", 0, kRouteWeightMax)) target.weight = static_cast<uint32_t>(*weight);
     if (Status status = reader.finish(); !status) {
         outer.fail(status.error());
@@ -58,7 +58,7 @@ RouteInput read_route(FieldReader& reader) {
 json::object to_json(const Route& r) {
     json::array targets;
     for (const RouteTarget& target : r.targets) {
-        targets.push_back(json::object{{"deployment", target.deployment}, {"weight", target.weight}});
+        targets.push_back(json::object{{"model", target.model}, {"weight", target.weight}});
     }
     return {{"id", r.id.text},
             {"name", r.name},

@@ -1,4 +1,4 @@
--- Public names for several deployments. targets: a JSON list of {deployment (a name), weight}. No foreign keys: a deployment may go and come
+-- Public names for several models. targets: a JSON list of {model (a public name), weight}. No foreign keys: a model may go and come
 -- back. A name means one thing: it is a deployment's or a route's, never both (checked by whoever inserts, in the same transaction).
 CREATE TABLE routes (
     id         TEXT    NOT NULL PRIMARY KEY,

@@ -1,0 +1,194 @@
+// `gantry providers`: outside OpenAI-compatible APIs, whose models are models here.
+
+#include <fmt/format.h>
+
+#include <CLI/CLI.hpp>
+#include <cstdlib>
+
+#include "cli/client.h"
+#include "cli/output.h"
+#include "cli/secrets.h"
+#include "cli/words.h"
+
+namespace gantry::cli {
+namespace {
+
+struct Options {
+    std::string name;
+    std::string base_url;
+    std::vector<std::string> models;
+    std::string key_file;
+    bool no_key = false;
+    bool disable = false;
+    bool enable = false;
+    std::vector<std::string> names;
+};
+
+std::string models_text(const json::object& provider) {
+    std::string text;
+    const json::value* models = provider.if_contains("models");
+    if (models == nullptr || !models->is_array()) {
+        return text;
+    }
+    for (const json::value& model : models->get_array()) {
+        text += (text.empty() ? "" : " ") + std::string(model.get_string());
+    }
+    return text;
+}
+
+Status put_provider(const Options& options, json::object& body) {
+    if (!options.base_url.empty()) {
+        body["base_url"] = options.base_url;
+    }
+    if (!options.models.empty()) {
+        body["models"] = json::array(options.models.begin(), options.models.end());
+    }
+    const char* const variable = std::getenv("GANTRY_PROVIDER_KEY");
+    if (options.no_key) {
+        body["api_key"] = nullptr;
+    } else if (!options.key_file.empty()) {
+        const Result<std::string> key = read_first_line(options.key_file, "key");
+        if (!key) {
+            return key.error();
+        }
+        body["api_key"] = *key;
+    } else if (variable != nullptr && *variable != '\0') {
+        body["api_key"] = variable;
+    }
+    if (options.disable || options.enable) {
+        body["disabled"] = options.disable;
+    }
+    return Ok{};
+}
+
+int list_providers(const Context& context) {
+    const Result<ApiClient> client = ApiClient::connect(context);
+    if (!client) {
+        return fail(client.error());
+    }
+    const Result<json::array> providers = client->list("/api/v1/providers");
+    if (!providers) {
+        return fail(providers.error());
+    }
+    Table table({"NAME", "BASE URL", "KEY", "MODELS", "STATE", "CREATED"});
+    for (const json::value& item : *providers) {
+        const json::object& provider = item.get_object();
+        table.add({text_at(provider, "name"), text_at(provider, "base_url"), flag_at(provider, "has_api_key") ? "set" : "none",
+                   models_text(provider), flag_at(provider, "disabled") ? "disabled" : "enabled", text_at(provider, "created_at")});
+    }
+    return print_list(context, *providers, "name", table, "no providers; `gantry providers create NAME --base-url URL --model M` makes one");
+}
+
+int send(const Context& context, const char* method, const std::string& path, const json::object& body, const char* done) {
+    const Result<ApiClient> client = ApiClient::connect(context);
+    if (!client) {
+        return fail(client.error());
+    }
+    const Result<json::value> answer = client->call(method, path, body);
+    if (!answer || !answer->is_object()) {
+        return answer ? fail(std::string("the server's answer holds no provider")) : fail(answer.error());
+    }
+    const json::object& provider = answer->get_object();
+    if (context.json) {
+        print(json::serialize(provider) + "\n");
+    } else if (!context.quiet) {
+        const std::string name = text_at(provider, "name");
+        note(fmt::format("{} {}; its models are {}/...: {}", printable(name), done, printable(name), printable(models_text(provider))));
+    }
+    return flushed(kDone);
+}
+
+int create_provider(const Context& context, const Options& options) {
+    json::object body;
+    body["name"] = options.name;
+    if (const Status put = put_provider(options, body); !put) {
+        fail(put.error());
+        return kWrongUsage;
+    }
+    return send(context, "POST", "/api/v1/providers", body, "is made");
+}
+
+int edit_provider(const Context& context, const Options& options) {
+    json::object body;
+    const Status put = put_provider(options, body);
+    if (!put || body.empty()) {
+        fail(put ? "nothing to change; `gantry providers edit --help` lists what can be" : put.error().message);
+        return kWrongUsage;
+    }
+    return send(context, "PATCH", "/api/v1/providers/" + encode_segment(options.name), body, "is changed, in force from now on");
+}
+
+int remove_providers(const Context& context, const Options& options) {
+    const Result<ApiClient> client = ApiClient::connect(context);
+    if (!client) {
+        return fail(client.error());
+    }
+    int status = kDone;
+    for (const std::string& name : options.names) {
+        const Result<json::value> removed = client->call("DELETE", "/api/v1/providers/" + encode_segment(name));
+        if (!removed) {
+            status = fail(removed.error());
+        } else if (!context.quiet) {
+            note(fmt::format("{} is removed, its key with it", printable(name)));
+        }
+    }
+    return status;
+}
+
+struct Asked {
+    CLI::Option* base_url;
+    CLI::Option* models;
+    CLI::Option* key_file;
+};
+Asked add_provider_options(CLI::App& verb, Context& context, Options& options) {
+    Asked asked{};
+    asked.base_url = verb.add_option("--base-url", options.base_url, "where its API is, mostly with /v1 at the end")->type_name("URL");
+    asked.models = verb.add_option("--model", options.models, "a model, by its name there; may be repeated")
+                       ->take_all()
+                       ->allow_extra_args(false)
+                       ->type_name("NAME");
+    asked.key_file = verb.add_option("--api-key-file", options.key_file,
+                                     "a file with the key it takes us by, - is stdin; else the variable GANTRY_PROVIDER_KEY")
+                         ->type_name("FILE");
+    verb.add_flag("--json", context.json, "print the provider as JSON");
+    verb.add_flag("-q,--quiet", context.quiet, "no chatter");
+    return asked;
+}
+
+}  // namespace
+
+void add_providers(CLI::App& app, Context& context) {
+    CLI::App* verb = app.add_subcommand("providers", "list, create, edit and remove outside providers of models");
+    verb->require_subcommand(1);
+    Options& options = context.own<Options>();
+
+    CLI::App* list = verb->add_subcommand("list", "list providers")->alias("ls");
+    add_client_options(*list, context);
+    add_list_options(*list, context);
+    list->callback([&context] { context.action = [&context] { return list_providers(context); }; });
+
+    CLI::App* create = verb->add_subcommand("create", "take models of an OpenAI-compatible API as NAME/MODEL");
+    create->add_option("NAME", options.name, "its name here, what stands before the models'")->required();
+    const Asked needed = add_provider_options(*create, context, options);
+    needed.base_url->required();
+    needed.models->required();
+    add_client_options(*create, context);
+    create->callback([&context, &options] { context.action = [&context, &options] { return create_provider(context, options); }; });
+
+    CLI::App* edit = verb->add_subcommand("edit", "change a provider; what is not named stays as it is");
+    edit->add_option("PROVIDER", options.name, "its name or id")->required();
+    const Asked asked = add_provider_options(*edit, context, options);
+    edit->add_flag("--no-api-key", options.no_key, "ask it without a key from now on")->excludes(asked.key_file);
+    CLI::Option* disable = edit->add_flag("--disable", options.disable, "its models' names are unknown to clients until it is enabled again");
+    edit->add_flag("--enable", options.enable, "take it again")->excludes(disable);
+    add_client_options(*edit, context);
+    edit->callback([&context, &options] { context.action = [&context, &options] { return edit_provider(context, options); }; });
+
+    CLI::App* remove = verb->add_subcommand("rm", "remove providers by name or id");
+    remove->add_option("PROVIDER", options.names)->required();
+    remove->add_flag("-q,--quiet", context.quiet, "no chatter");
+    add_client_options(*remove, context);
+    remove->callback([&context, &options] { context.action = [&context, &options] { return remove_providers(context, options); }; });
+}
+
+}  // namespace gantry::cli

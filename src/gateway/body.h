@@ -1,0 +1,20 @@
+#pragma once
+// What is sent to whoever serves a model, written once for all that may be asked. Pure.
+
+#include <string>
+
+#include "base/json.h"
+#include "gateway/tables.h"
+
+namespace gantry::gateway {
+
+// What an outside provider is sent of a request is the beginning of what an engine is; see write_body().
+struct Body {
+    std::string text;                           // rebuilt from the allowed fields, include_usage set for streams
+    size_t shared = 0;                          // so much of it goes to providers, too: "{", and fields with commas between
+};
+// `splits`: an outside provider may be asked, so that what is no business of its stands last, behind `shared`.
+Body write_body(json::object fields, bool splits);
+std::string body_for(const Body& body, const Outside& outside);
+
+}  // namespace gantry::gateway
