@@ -62,8 +62,7 @@ Status SqliteStore::update_deployment(const Deployment& deployment, int64_t expe
 Status SqliteStore::delete_deployment(const DeploymentId& id) {
     return change([&](Connection& db) -> Status {
         auto deleted = db.run("DELETE FROM deployments WHERE id = ?", id);
-        if (!deleted) return std::move(deleted).error();
-        if (*deleted == 0) return no_such("deployment", id.text);
+        GANTRY_TRY(one_row(deleted, "deployment", id.text));
         auto marked = db.run(
             "UPDATE instances SET stopping = 1, reason = 'its deployment was deleted', "
             "state = CASE state WHEN 'error' THEN state WHEN 'unreachable' THEN state ELSE 'stopping' END "

@@ -91,18 +91,14 @@ Status SqliteStore::mark_instance_stopping(const InstanceId& id, WallTime now) {
             "UPDATE instances SET stopping = 1, state_since = iif(stopping, state_since, ?), "
             "state = CASE state WHEN 'error' THEN state WHEN 'unreachable' THEN state ELSE 'stopping' END WHERE id = ?",
             now, id);
-        if (!changed) return std::move(changed).error();
-        if (*changed == 0) return no_such("instance", id.text);
-        return Ok{};
+        return one_row(changed, "instance", id.text);
     });
 }
 
 Status SqliteStore::delete_instance(const InstanceId& id) {
     return change([&](Connection& db) -> Status {
         auto deleted = db.run("DELETE FROM instances WHERE id = ?", id);
-        if (!deleted) return std::move(deleted).error();
-        if (*deleted == 0) return no_such("instance", id.text);
-        return Ok{};
+        return one_row(deleted, "instance", id.text);
     });
 }
 

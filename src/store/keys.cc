@@ -69,9 +69,7 @@ Status SqliteStore::update_key(const ApiKey& key, int64_t expected_version) {
 Status SqliteStore::delete_key(const ApiKeyId& id) {
     return change([&](Connection& db) -> Status {
         auto deleted = db.run("DELETE FROM keys WHERE id = ?", id);
-        if (!deleted) return std::move(deleted).error();
-        if (*deleted == 0) return no_such("key", id.text);
-        return Ok{};
+        return one_row(deleted, "key", id.text);
     });
 }
 

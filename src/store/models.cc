@@ -72,9 +72,7 @@ Status SqliteStore::delete_model(const ModelId& id) {
             }
         }
         auto deleted = db.run("DELETE FROM models WHERE id = ?", id);
-        if (!deleted) return std::move(deleted).error();
-        if (*deleted == 0) return no_such("model", id.text);
-        return Ok{};
+        return one_row(deleted, "model", id.text);
     });
 }
 

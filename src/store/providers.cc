@@ -73,9 +73,7 @@ Status SqliteStore::update_provider(const Provider& provider, int64_t expected_v
 Status SqliteStore::delete_provider(const ProviderId& id) {
     return change([&](Connection& db) -> Status {
         auto deleted = db.run("DELETE FROM providers WHERE id = ?", id);
-        if (!deleted) return std::move(deleted).error();
-        if (*deleted == 0) return no_such("provider", id.text);
-        return Ok{};
+        return one_row(deleted, "provider", id.text);
     });
 }
 

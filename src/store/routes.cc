@@ -74,9 +74,7 @@ Status SqliteStore::update_route(const Route& route, int64_t expected_version) {
 Status SqliteStore::delete_route(const RouteId& id) {
     return change([&](Connection& db) -> Status {
         auto deleted = db.run("DELETE FROM routes WHERE id = ?", id);
-        if (!deleted) return std::move(deleted).error();
-        if (*deleted == 0) return no_such("route", id.text);
-        return Ok{};
+        return one_row(deleted, "route", id.text);
     });
 }
 

@@ -28,6 +28,12 @@ Error no_such(const std::string& thing, const std::string& key) {
     return not_found(fmt::format("there is no {} '{}'.", thing, key), thing + "_not_found");
 }
 
+Status one_row(const Result<int64_t>& changed, const char* thing, const std::string& key) {
+    if (!changed) return changed.error();
+    if (*changed == 0) return no_such(thing, key);
+    return Ok{};
+}
+
 Error bad_cursor() {
     return invalid_argument("the cursor is none that this server gave out: start the list from the beginning, without one.",
                             "cursor");

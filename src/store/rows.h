@@ -41,6 +41,9 @@ Result<T> read_one(Connection& db, Statement statement, const char* thing, const
     return std::move(rows->front());
 }
 
+// What became of a change of the one row that has a key: kNotFound where there is none.
+Status one_row(const Result<int64_t>& changed, const char* thing, const std::string& key);
+
 // No row has either.
 inline constexpr WallTime kFirstTime = WallTime::min();
 inline constexpr WallTime kLastTime = WallTime::max();

@@ -104,9 +104,7 @@ Status SqliteStore::delete_user(const UserId& id) {
         return keeping_an_admin(db, [&]() -> Status {
             // Keys and sessions go with it (ON DELETE CASCADE).
             auto deleted = db.run("DELETE FROM users WHERE id = ?", id);
-            if (!deleted) return std::move(deleted).error();
-            if (*deleted == 0) return no_such("user", id.text);
-            return Ok{};
+            return one_row(deleted, "user", id.text);
         });
     });
 }

@@ -71,9 +71,7 @@ Status SqliteStore::observe_worker(const Worker& worker) {
         auto changed = db.run(
             "UPDATE workers SET state = ?, address = ?, gantry_version = ?, last_report_at = ?, devices = ? WHERE id = ?",
             w.state, w.address, w.version, w.last_report_at, *devices, w.id);
-        if (!changed) return std::move(changed).error();
-        if (*changed == 0) return no_such("worker", w.id.text);
-        return Ok{};
+        return one_row(changed, "worker", w.id.text);
     });
 }
 
