@@ -4,7 +4,7 @@
 
 #include <CLI/CLI.hpp>
 
-#include "cli/client.h"
+#include "cli/objects.h"
 #include "cli/output.h"
 #include "cli/words.h"
 
@@ -12,11 +12,7 @@ namespace gantry::cli {
 namespace {
 
 int list_devices(const Context& context) {
-    const Result<ApiClient> client = ApiClient::connect(context);
-    if (!client) {
-        return fail(client.error());
-    }
-    const Result<json::array> devices = client->list("/api/v1/devices");
+    const Result<json::array> devices = list_of(context, "/api/v1/devices");
     if (!devices) {
         return fail(devices.error());
     }

@@ -7,6 +7,7 @@
 #include "base/clock.h"
 #include "cli/client.h"
 #include "cli/limits.h"
+#include "cli/objects.h"
 #include "cli/output.h"
 #include "cli/words.h"
 
@@ -27,11 +28,7 @@ struct Options {
 };
 
 int list_keys(const Context& context) {
-    const Result<ApiClient> client = ApiClient::connect(context);
-    if (!client) {
-        return fail(client.error());
-    }
-    const Result<json::array> keys = client->list("/api/v1/keys");
+    const Result<json::array> keys = list_of(context, "/api/v1/keys");
     if (!keys) {
         return fail(keys.error());
     }

@@ -5,6 +5,7 @@
 #include <CLI/CLI.hpp>
 #include <charconv>
 
+#include "cli/objects.h"
 #include "cli/output.h"
 #include "cli/words.h"
 
@@ -132,20 +133,10 @@ std::string limits_text(const json::object& key_or_user) {
 }
 
 int print_edited(const Context& context, const Result<json::value>& edited, const char* kind, const char* limits) {
-    if (!edited) {
-        return fail(edited.error());
-    }
-    if (!edited->is_object()) {
-        return fail(fmt::format("the server's answer holds no {}", kind));
-    }
-    const json::object& object = edited->get_object();
-    if (context.json) {
-        print(json::serialize(object) + "\n");
-    } else if (!context.quiet) {
-        note(fmt::format("{} is changed, in force from now on; {}: {}{}", printable(text_at(object, "name")), limits,
-                         printable(limits_text(object)), flag_at(object, "disabled") ? "; disabled" : ""));
-    }
-    return flushed(kDone);
+    return print_changed(context, edited, kind, [limits](const json::object& object) {
+        return fmt::format("{} is changed, in force from now on; {}: {}{}", printable(text_at(object, "name")), limits,
+                           printable(limits_text(object)), flag_at(object, "disabled") ? "; disabled" : "");
+    });
 }
 
 }  // namespace gantry::cli

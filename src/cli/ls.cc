@@ -2,7 +2,7 @@
 
 #include <CLI/CLI.hpp>
 
-#include "cli/client.h"
+#include "cli/objects.h"
 #include "cli/output.h"
 #include "cli/words.h"
 
@@ -10,11 +10,7 @@ namespace gantry::cli {
 namespace {
 
 int list_models(const Context& context) {
-    const Result<ApiClient> client = ApiClient::connect(context);
-    if (!client) {
-        return fail(client.error());
-    }
-    const Result<json::array> models = client->list("/api/v1/models");
+    const Result<json::array> models = list_of(context, "/api/v1/models");
     if (!models) {
         return fail(models.error());
     }

@@ -6,6 +6,7 @@
 #include <cstdlib>
 
 #include "cli/client.h"
+#include "cli/objects.h"
 #include "cli/output.h"
 #include "cli/secrets.h"
 #include "cli/words.h"
@@ -26,11 +27,7 @@ struct Options {
 
 std::string models_text(const json::object& provider) {
     std::string text;
-    const json::value* models = provider.if_contains("models");
-    if (models == nullptr || !models->is_array()) {
-        return text;
-    }
-    for (const json::value& model : models->get_array()) {
+    for (const json::value& model : array_at(provider, "models")) {
         text += (text.empty() ? "" : " ") + std::string(model.get_string());
     }
     return text;
@@ -62,11 +59,7 @@ Status put_provider(const Options& options, json::object& body) {
 }
 
 int list_providers(const Context& context) {
-    const Result<ApiClient> client = ApiClient::connect(context);
-    if (!client) {
-        return fail(client.error());
-    }
-    const Result<json::array> providers = client->list("/api/v1/providers");
+    const Result<json::array> providers = list_of(context, "/api/v1/providers");
     if (!providers) {
         return fail(providers.error());
     }
@@ -84,18 +77,10 @@ int send(const Context& context, const char* method, const std::string& path, co
     if (!client) {
         return fail(client.error());
     }
-    const Result<json::value> answer = client->call(method, path, body);
-    if (!answer || !answer->is_object()) {
-        return answer ? fail(std::string("the server's answer holds no provider")) : fail(answer.error());
-    }
-    const json::object& provider = answer->get_object();
-    if (context.json) {
-        print(json::serialize(provider) + "\n");
-    } else if (!context.quiet) {
-        const std::string name = text_at(provider, "name");
-        note(fmt::format("{} {}; its models are {}/...: {}", printable(name), done, printable(name), printable(models_text(provider))));
-    }
-    return flushed(kDone);
+    return print_changed(context, client->call(method, path, body), "provider", [&](const json::object& provider) {
+        const std::string name = printable(text_at(provider, "name"));
+        return fmt::format("{} {}; its models are {}/...: {}", name, done, name, printable(models_text(provider)));
+    });
 }
 
 int create_provider(const Context& context, const Options& options) {
@@ -116,23 +101,6 @@ int edit_provider(const Context& context, const Options& options) {
         return kWrongUsage;
     }
     return send(context, "PATCH", "/api/v1/providers/" + encode_segment(options.name), body, "is changed, in force from now on");
-}
-
-int remove_providers(const Context& context, const Options& options) {
-    const Result<ApiClient> client = ApiClient::connect(context);
-    if (!client) {
-        return fail(client.error());
-    }
-    int status = kDone;
-    for (const std::string& name : options.names) {
-        const Result<json::value> removed = client->call("DELETE", "/api/v1/providers/" + encode_segment(name));
-        if (!removed) {
-            status = fail(removed.error());
-        } else if (!context.quiet) {
-            note(fmt::format("{} is removed, its key with it", printable(name)));
-        }
-    }
-    return status;
 }
 
 struct Asked {
@@ -188,7 +156,9 @@ void add_providers(CLI::App& app, Context& context) {
     remove->add_option("PROVIDER", options.names)->required();
     remove->add_flag("-q,--quiet", context.quiet, "no chatter");
     add_client_options(*remove, context);
-    remove->callback([&context, &options] { context.action = [&context, &options] { return remove_providers(context, options); }; });
+    remove->callback([&context, &options] {
+        context.action = [&context, &options] { return remove_each(context, "/api/v1/providers", options.names, ", its key with it"); };
+    });
 }
 
 }  // namespace gantry::cli

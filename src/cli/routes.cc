@@ -6,6 +6,7 @@
 #include <charconv>
 
 #include "cli/client.h"
+#include "cli/objects.h"
 #include "cli/output.h"
 #include "cli/words.h"
 
@@ -23,11 +24,7 @@ struct Options {
 
 std::string targets_text(const json::object& route) {
     std::string text;
-    const json::value* targets = route.if_contains("targets");
-    if (targets == nullptr || !targets->is_array()) {
-        return text;
-    }
-    for (const json::value& item : targets->get_array()) {
+    for (const json::value& item : array_at(route, "targets")) {
         const json::object& target = item.get_object();
         const json::value* weight = target.if_contains("weight");
         text += fmt::format("{}{}={}", text.empty() ? "" : " ", text_at(target, "model"),
@@ -72,11 +69,7 @@ Status put_route(const Options& options, json::object& body) {
 }
 
 int list_routes(const Context& context) {
-    const Result<ApiClient> client = ApiClient::connect(context);
-    if (!client) {
-        return fail(client.error());
-    }
-    const Result<json::array> routes = client->list("/api/v1/routes");
+    const Result<json::array> routes = list_of(context, "/api/v1/routes");
     if (!routes) {
         return fail(routes.error());
     }
@@ -95,17 +88,9 @@ int send(const Context& context, const char* method, const std::string& path, co
     if (!client) {
         return fail(client.error());
     }
-    const Result<json::value> answer = client->call(method, path, body);
-    if (!answer || !answer->is_object()) {
-        return answer ? fail(std::string("the server's answer holds no route")) : fail(answer.error());
-    }
-    const json::object& route = answer->get_object();
-    if (context.json) {
-        print(json::serialize(route) + "\n");
-    } else if (!context.quiet) {
-        note(fmt::format("{} {}: {}", printable(text_at(route, "name")), done, printable(targets_text(route))));
-    }
-    return flushed(kDone);
+    return print_changed(context, client->call(method, path, body), "route", [&](const json::object& route) {
+        return fmt::format("{} {}: {}", printable(text_at(route, "name")), done, printable(targets_text(route)));
+    });
 }
 
 int create_route(const Context& context, const Options& options) {
@@ -129,23 +114,6 @@ int edit_route(const Context& context, const Options& options) {
         return kWrongUsage;
     }
     return send(context, "PATCH", "/api/v1/routes/" + encode_segment(options.name), body, "is changed, in force from now on");
-}
-
-int remove_routes(const Context& context, const Options& options) {
-    const Result<ApiClient> client = ApiClient::connect(context);
-    if (!client) {
-        return fail(client.error());
-    }
-    int status = kDone;
-    for (const std::string& name : options.names) {
-        const Result<json::value> removed = client->call("DELETE", "/api/v1/routes/" + encode_segment(name));
-        if (!removed) {
-            status = fail(removed.error());
-        } else if (!context.quiet) {
-            note(fmt::format("{} is removed; its models stay", printable(name)));
-        }
-    }
-    return status;
 }
 
 CLI::Option* add_route_options(CLI::App& verb, Context& context, Options& options) {
@@ -189,7 +157,9 @@ void add_routes(CLI::App& app, Context& context) {
     remove->add_option("ROUTE", options.names)->required();
     remove->add_flag("-q,--quiet", context.quiet, "no chatter");
     add_client_options(*remove, context);
-    remove->callback([&context, &options] { context.action = [&context, &options] { return remove_routes(context, options); }; });
+    remove->callback([&context, &options] {
+        context.action = [&context, &options] { return remove_each(context, "/api/v1/routes", options.names, "; its models stay"); };
+    });
 }
 
 }  // namespace gantry::cli

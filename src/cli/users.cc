@@ -6,6 +6,7 @@
 
 #include "cli/client.h"
 #include "cli/limits.h"
+#include "cli/objects.h"
 #include "cli/output.h"
 #include "cli/secrets.h"
 #include "cli/words.h"
@@ -26,11 +27,7 @@ struct Options {
 };
 
 int list_users(const Context& context) {
-    const Result<ApiClient> client = ApiClient::connect(context);
-    if (!client) {
-        return fail(client.error());
-    }
-    const Result<json::array> users = client->list("/api/v1/users");
+    const Result<json::array> users = list_of(context, "/api/v1/users");
     if (!users) {
         return fail(users.error());
     }
@@ -111,23 +108,6 @@ int edit_user(const Context& context, const Options& options) {
     return print_edited(context, edited, "user", "limits over all keys");
 }
 
-int remove_users(const Context& context, const Options& options) {
-    const Result<ApiClient> client = ApiClient::connect(context);
-    if (!client) {
-        return fail(client.error());
-    }
-    int status = kDone;
-    for (const std::string& name : options.names) {
-        const Result<json::value> removed = client->call("DELETE", "/api/v1/users/" + encode_segment(name));
-        if (!removed) {
-            status = fail(removed.error());
-        } else if (!context.quiet) {
-            note(fmt::format("{} is removed, with all keys", printable(name)));
-        }
-    }
-    return status;
-}
-
 void add_password_options(CLI::App& verb, Context& context, Options& options) {
     verb.add_option("NAME", options.name)->required();
     CLI::Option* file = verb.add_option("--password-file", options.password_file, "its first line is the password; - is stdin")
@@ -174,7 +154,9 @@ void add_users(CLI::App& app, Context& context) {
     remove->add_option("NAME", options.names)->required();
     remove->add_flag("-q,--quiet", context.quiet, "no chatter");
     add_client_options(*remove, context);
-    remove->callback([&context, &options] { context.action = [&context, &options] { return remove_users(context, options); }; });
+    remove->callback([&context, &options] {
+        context.action = [&context, &options] { return remove_each(context, "/api/v1/users", options.names, ", with all keys"); };
+    });
 }
 
 }  // namespace gantry::cli

@@ -5,7 +5,7 @@
 #include <CLI/CLI.hpp>
 
 #include "base/clock.h"
-#include "cli/client.h"
+#include "cli/objects.h"
 #include "cli/output.h"
 #include "cli/words.h"
 
@@ -13,11 +13,7 @@ namespace gantry::cli {
 namespace {
 
 int list_workers(const Context& context) {
-    const Result<ApiClient> client = ApiClient::connect(context);
-    if (!client) {
-        return fail(client.error());
-    }
-    const Result<json::array> workers = client->list("/api/v1/workers");
+    const Result<json::array> workers = list_of(context, "/api/v1/workers");
     if (!workers) {
         return fail(workers.error());
     }

@@ -1,0 +1,53 @@
+#include "cli/objects.h"
+
+#include <fmt/format.h>
+
+#include "cli/client.h"
+#include "cli/output.h"
+#include "cli/words.h"
+
+namespace gantry::cli {
+
+Result<json::array> list_of(const Context& context, const std::string& collection) {
+    const Result<ApiClient> client = ApiClient::connect(context);
+    if (!client) {
+        return client.error();
+    }
+    return client->list(collection);
+}
+
+int print_changed(const Context& context, const Result<json::value>& answer, const char* kind,
+                  const std::function<std::string(const json::object&)>& told) {
+    if (!answer) {
+        return fail(answer.error());
+    }
+    if (!answer->is_object()) {
+        return fail(fmt::format("the server's answer holds no {}", kind));
+    }
+    const json::object& object = answer->get_object();
+    if (context.json) {
+        print(json::serialize(object) + "\n");
+    } else if (!context.quiet) {
+        note(told(object));
+    }
+    return flushed(kDone);
+}
+
+int remove_each(const Context& context, const std::string& collection, const std::vector<std::string>& names, const char* lost) {
+    const Result<ApiClient> client = ApiClient::connect(context);
+    if (!client) {
+        return fail(client.error());
+    }
+    int status = kDone;
+    for (const std::string& name : names) {
+        const Result<json::value> removed = client->call("DELETE", collection + "/" + encode_segment(name));
+        if (!removed) {
+            status = fail(removed.error());
+        } else if (!context.quiet) {
+            note(fmt::format("{} is removed{}", printable(name), lost));
+        }
+    }
+    return status;
+}
+
+}  // namespace gantry::cli
