@@ -27,4 +27,10 @@ std::string body_for(const Body& body, const Outside& outside) {
     return text.append(body.text, 0, body.shared).append(model);
 }
 
+http::Headers headers_for_outside(const std::string& api_key) {
+    http::Headers headers{{"accept-encoding", "identity"}, {"user-agent", "gantry"}};   // some refuse who names no program
+    if (!api_key.empty()) headers.add("authorization", "Bearer " + api_key);
+    return headers;
+}
+
 }  // namespace gantry::gateway

@@ -5,6 +5,7 @@
 
 #include "base/json.h"
 #include "gateway/tables.h"
+#include "http/http.h"
 
 namespace gantry::gateway {
 
@@ -16,5 +17,7 @@ struct Body {
 // `splits`: an outside provider may be asked, so that what is no business of its stands last, behind `shared`.
 Body write_body(json::object fields, bool splits);
 std::string body_for(const Body& body, const Outside& outside);
+// What every request to an outside provider carries. `api_key`: empty where it takes us without one.
+http::Headers headers_for_outside(const std::string& api_key);
 
 }  // namespace gantry::gateway

@@ -141,20 +141,19 @@ Task<void> Relay::run(Exchange& exchange, Job job) {
 http::Client::Call Relay::call_for(const Exchange& exchange, const Job& job, const Target& target) const {
     http::Client::Call call;
     call.method = "POST";
-    // Built anew: nothing of the client's headers goes on, but the trace it belongs to.
-    call.headers.add("content-type", "application/json");
-    if (!target.api_key.empty()) call.headers.add("authorization", "Bearer " + target.api_key);
+    // Built anew: nothing of the client's headers goes on, but to our engines the trace it belongs to.
     if (const std::optional<Outside>& outside = job.model->outside) {
         call.target = outside->base_path + job.target.substr(kRoot.size());
-        call.headers.add("accept-encoding", "identity");
-        call.headers.add("user-agent", "gantry");   // some refuse who has none
+        call.headers = headers_for_outside(target.api_key);
         call.body = body_for(job.body, *outside);
-        return call;
+    } else {
+        call.target = job.target;
+        if (!target.api_key.empty()) call.headers.add("authorization", "Bearer " + target.api_key);
+        call.headers.add("x-request-id", exchange.request().id);
+        call.headers.add("traceparent", job.trace);
+        call.body = job.body.text;
     }
-    call.target = job.target;
-    call.headers.add("x-request-id", exchange.request().id);
-    call.headers.add("traceparent", job.trace);
-    call.body = job.body.text;
+    call.headers.add("content-type", "application/json");
     return call;
 }
 
@@ -240,9 +239,11 @@ Task<void> Relay::refuse_upstream_error(Exchange& exchange, Job& job, Upstream& 
     Result<std::string> body = co_await upstream.response->read_all();
     if (!body && body.error().code == ErrorCode::kCancelled) {
         failure = gone(job, body.error());
-    } else if (refuses_our_key(job, status)) {
-        failure = {502, unavailable(whose(job) + " refuses the key that this server has for it: its administrator has to set another.",
-                                    "provider_refused")};
+    } else if (refuses_our_key(job, status)) {   // trying again won't help
+        Error refused = unavailable(whose(job) + " refuses the key that this server has for it: its administrator has to set another.",
+                                    "provider_refused");
+        co_await fail(exchange, job, {502, std::move(refused)});
+        co_return;
     } else if (status == 401 || status == 403 || status < 400) {
         log::error("request {}: instance {} answered {}", exchange.request().id, upstream.lease.instance().text, status);
         failed(upstream.lease, job);
@@ -253,8 +254,7 @@ Task<void> Relay::refuse_upstream_error(Exchange& exchange, Job& job, Upstream& 
         failure.error = error ? *error
                               : openai::error_from_status(status, whose(job) + " answered with status " + std::to_string(status) + ".");
     }
-    const bool passes = (failure.status == 502 && failure.error.reason != "provider_refused") || failure.status == 503;
-    if (passes && failure.retry_after_s == 0) {
+    if ((failure.status == 502 || failure.status == 503) && failure.retry_after_s == 0) {
         failure.retry_after_s = kEngineRetrySeconds;
     }
     co_await fail(exchange, job, std::move(failure));

@@ -3,6 +3,7 @@
 
 #include "control/api/api.h"
 #include "control/api/lookup.h"
+#include "gateway/body.h"
 #include "protocol/management/objects.h"
 
 namespace gantry::control {
@@ -110,12 +111,13 @@ Result<Answer> test(ApiContext& api, const Call& call) {
     if (!provider) return provider.error();
     const Result<BaseUrl> url = parse_base_url(provider->base_url);
     if (!url) return url.error();
-    http::Client::Call asked{"GET", url->path + "/models", {{"accept-encoding", "identity"}, {"user-agent", "gantry"}}, {}};
+    std::string key;
     if (!provider->sealed_key.empty()) {
-        const Result<std::string> key = api.secrets.open(provider->sealed_key, provider->id.text);
-        if (!key) return key.error();
-        asked.headers.add("authorization", "Bearer " + *key);
+        Result<std::string> opened = api.secrets.open(provider->sealed_key, provider->id.text);
+        if (!opened) return opened.error();
+        key = *std::move(opened);
     }
+    const http::Client::Call asked{"GET", url->path + "/models", gateway::headers_for_outside(key), {}};
     http::ClientOptions options;
     options.connect_timeout = options.header_timeout = options.idle_timeout = kTestTimeout;
     options.body_bytes = kTestBytesMax;
