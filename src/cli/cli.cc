@@ -49,8 +49,8 @@ bool known_verb(const CLI::App& app, const std::string& word) {
         return true;
     }
     const std::optional<std::string> near = did_you_mean(word, names);
-    note(fmt::format("gantry: there is no verb \"{}\"{}; `gantry --help` lists them", printable(word),
-                     near ? fmt::format("; did you mean \"{}\"?", *near) : ""));
+    note(fmt::format("gantry: there is no verb \"{}\"{} `gantry --help` lists them", printable(word),
+                     near ? fmt::format("; did you mean \"{}\"?", *near) : ";"));
     return false;
 }
 
