@@ -8,6 +8,9 @@ const Backend& backend(BackendKind kind) {
     switch (kind) {
         case BackendKind::kEngine: return engine_backend();
         case BackendKind::kLlamaServer: return llama_server_backend();
+        case BackendKind::kVllm:
+        case BackendKind::kSglang:
+        case BackendKind::kMindie:
         case BackendKind::kCustom: return custom_backend();
     }
     GANTRY_ASSERT(false, "a backend of every kind is in the table");

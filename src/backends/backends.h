@@ -4,11 +4,15 @@
 
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "base/result.h"
 #include "domain/deployment.h"
+#include "domain/device.h"
+#include "domain/model.h"
+#include "domain/placement.h"
 
 namespace gantry::backends {
 
@@ -20,7 +24,10 @@ struct LaunchInput {
     uint16_t port = 0;              // a free loopback port, if it can't
     std::string api_key;            // random, for backends that take one
     std::string exit_file;
+    std::string work_folder;        // the instance's own: for files that a backend must write (write_file below)
     BackendOptions options;
+    Placement placement{};          // what was decided; empty: nothing, the backend's own defaults
+    std::vector<Device> devices{};  // of this worker: names and chips of what `placement` claims
 };
 
 struct LaunchPlan {
@@ -30,11 +37,27 @@ struct LaunchPlan {
     std::string api_key;                        // what the gateway must send; empty: none
     std::string health_path;
     bool writes_exit_file = false;
+    std::map<std::string, std::string> files{};   // to be written into the work folder before the start, by name: config.json of MindIE
+};
+
+// What a backend can run at all, for placement: pure facts, with the reason where the answer is no.
+struct Refusal {
+    std::string reason;             // "vLLM does not run on Ascend 310P: vllm-ascend supports 910B, 910C and ..."
 };
 
 class Backend {
 public:
     virtual ~Backend() = default;
+    // By the model's format, architecture and modality.
+    virtual std::optional<Refusal> refuses_model(const ModelMeta& meta) const = 0;
+    // By the worker's system ("linux", "x86_64") and one of its devices; cpu: it would compute in memory alone.
+    virtual std::optional<Refusal> refuses_device(const std::string& os, const std::string& arch, const Device& device) const = 0;
+    // True: layers that find no room on devices may stay in memory.
+    virtual bool can_offload() const = 0;
+    // True: one instance may use devices of several workers.
+    virtual bool can_span_workers() const = 0;
+    // The version of the program that `options` names, found without running it; empty: unknown.
+    virtual std::string version(const BackendOptions& options) const = 0;
     // kInvalidArgument with the field in `param` when the options can't work: an unknown placeholder, a flag that would open the
     // engine to others (--host, --port, --api-key in extra_args), LD_PRELOAD and the like in env; last, with the reason
     // "backend_missing", a binary that isn't there.

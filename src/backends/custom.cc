@@ -102,6 +102,14 @@ Status check_exposure(const std::vector<std::string>& words, const char* field) 
 
 class CustomBackend final : public Backend {
 public:
+    std::optional<Refusal> refuses_model(const ModelMeta&) const override {
+        return std::nullopt;   // whatever it is, the program knows
+    }
+    std::optional<Refusal> refuses_device(const std::string&, const std::string&, const Device&) const override { return std::nullopt; }
+    bool can_offload() const override { return false; }
+    bool can_span_workers() const override { return false; }
+    std::string version(const BackendOptions&) const override { return {}; }
+
     Status validate(const BackendOptions& options) const override {
         GANTRY_TRY(check_common(options));
         GANTRY_TRY(check_flags(options, {"--host", "--port", "--api-key"}));

@@ -9,6 +9,15 @@ namespace {
 
 class EngineBackend final : public Backend {
 public:
+    std::optional<Refusal> refuses_model(const ModelMeta& meta) const override {
+        if (meta.format.empty() || meta.format == "gguf") return std::nullopt;
+        return Refusal{"it reads GGUF files, and this model is in the format " + meta.format};
+    }
+    std::optional<Refusal> refuses_device(const std::string&, const std::string&, const Device&) const override { return std::nullopt; }
+    bool can_offload() const override { return true; }
+    bool can_span_workers() const override { return false; }
+    std::string version(const BackendOptions&) const override { return {}; }
+
     Status validate(const BackendOptions& options) const override {
         GANTRY_TRY(check_common(options));
         GANTRY_TRY(check_flags(options, {"--model", "-m", "--socket", "--host", "--port", "--api-key", "--model-name",

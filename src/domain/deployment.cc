@@ -8,13 +8,16 @@ const char* to_string(BackendKind kind) {
     switch (kind) {
         case BackendKind::kEngine: return "engine";
         case BackendKind::kLlamaServer: return "llama-server";
+        case BackendKind::kVllm: return "vllm";
+        case BackendKind::kSglang: return "sglang";
+        case BackendKind::kMindie: return "mindie";
         case BackendKind::kCustom: return "custom";
     }
     return "engine";
 }
 
 std::optional<BackendKind> backend_kind_from(const std::string& text) {
-    for (const BackendKind kind : {BackendKind::kEngine, BackendKind::kLlamaServer, BackendKind::kCustom}) {
+    for (const BackendKind kind : kBackendKinds) {
         if (text == to_string(kind)) return kind;
     }
     return std::nullopt;

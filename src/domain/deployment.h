@@ -8,11 +8,15 @@
 
 #include "base/clock.h"
 #include "base/ids.h"
+#include "domain/placement.h"
 
 namespace gantry {
 
 // The engine product that serves an instance. One file each in src/backends/.
-enum class BackendKind { kEngine, kLlamaServer, kCustom };  // "engine", "llama-server", "custom"
+enum class BackendKind { kEngine, kLlamaServer, kVllm, kSglang, kMindie, kCustom };
+inline constexpr BackendKind kBackendKinds[] = {BackendKind::kEngine, BackendKind::kLlamaServer, BackendKind::kVllm,
+                                                BackendKind::kSglang, BackendKind::kMindie,      BackendKind::kCustom};
+// "engine", "llama-server", "vllm", "sglang", "mindie", "custom"
 const char* to_string(BackendKind kind);
 std::optional<BackendKind> backend_kind_from(const std::string& text);
 
@@ -23,9 +27,10 @@ struct BackendOptions {
     uint32_t threads = 0;
     std::vector<std::string> extra_args;         // appended to the command; never through a shell
     std::map<std::string, std::string> env;      // added to a minimal environment
-    // llama-server: the binary; empty: found in PATH.
+    std::string kv_type;                         // of the KV cache: "f16", "q8_0", "fp8"; empty: the backend's default
+    // llama-server, vllm, sglang, mindie: the program; empty: found in PATH.
     std::string binary;
-    // custom: argv, with {{model}}, {{port}}, {{name}} replaced inside each word.
+    // custom: argv, with {{model}}, {{port}}, {{name}}, {{devices}} replaced inside each word.
     std::vector<std::string> command;
     std::string health_path;                     // custom; empty: "/health"
 
@@ -38,10 +43,11 @@ struct Deployment {
     std::string source;               // "file:/abs/path.gguf"
     BackendKind backend = BackendKind::kEngine;
     BackendOptions options;
+    PlacementOptions placement{};
     uint32_t replicas = 1;
     bool stopped = false;             // desired: no instances, but keep the deployment
     int64_t version = 1;              // grows with every change of any field: for optimistic edits
-    int64_t generation = 1;           // grows when what an instance runs changes (source, backend, options)
+    int64_t generation = 1;           // grows when what an instance runs changes (source, backend, options, placement)
     WallTime created_at{};
     WallTime updated_at{};
 };

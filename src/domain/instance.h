@@ -7,6 +7,7 @@
 
 #include "base/clock.h"
 #include "base/ids.h"
+#include "domain/placement.h"
 
 namespace gantry {
 
@@ -33,7 +34,8 @@ struct Instance {
     DeploymentId deployment_id;
     uint32_t index = 0;            // 0-based replica number; the smallest free one
     int64_t generation = 1;        // of the deployment, when it was made
-    WorkerId worker_id;            // empty: not placed
+    WorkerId worker_id;            // the leading worker of `placement`; empty: not placed
+    Placement placement{};
     bool stopping = false;         // desired: gone
     WallTime created_at{};
 
@@ -46,7 +48,9 @@ struct Instance {
     std::string api_key;           // the engine's own random key, empty on a Unix socket; never shown
     int64_t pid = 0;
     uint32_t restarts = 0;
-    uint64_t memory_bytes = 0;     // resident, measured
+    uint64_t memory_bytes = 0;         // resident, measured
+    uint64_t memory_private_bytes = 0; // of these, what no file on disk backs: what the machine misses while it runs
+    uint64_t memory_peak_bytes = 0;    // the most that was resident of this process since it started (VmHWM)
 };
 
 }  // namespace gantry

@@ -1,6 +1,7 @@
 #pragma once
 // A worker: one machine that runs engines. Its devices as its last report had them.
 
+#include <map>
 #include <optional>
 #include <string>
 #include <vector>
@@ -25,13 +26,17 @@ struct Worker {
     std::string name;              // host name unless set
     std::string address;           // "embedded" for the server's own
     std::string version;           // of its gantry
+    std::map<std::string, std::string> labels{};   // desired: what deployments choose workers by
     bool cordoned = false;         // desired: takes no new instances
     int64_t version_number = 1;    // for optimistic edits
     WallTime created_at{};
     // Observed: written by heartbeat only.
     WorkerState state = WorkerState::kPending;
     WallTime last_report_at{};
+    std::string os;                          // "linux"
+    std::string arch;                        // "x86_64", "aarch64"
     std::vector<Device> devices;
+    std::vector<std::string> device_notes{}; // why a vendor's devices were not found: "ascend: npu-smi is not in PATH"
 };
 
 }  // namespace gantry

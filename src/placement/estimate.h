@@ -1,0 +1,56 @@
+#pragma once
+// How much memory an instance takes, term by term. Pure. A term is a sum that a person can check: its formula stands beside it.
+// What can't be known is named in `unknown` and never counted as 0; who decides treats such an estimate as one that fits nowhere
+// by itself, and says what is missing.
+//
+// Sources: each backend's file in estimates/ names them (llama.cpp's allocation in the pinned tree, vLLM's profiling run, ...).
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "domain/deployment.h"
+#include "domain/model.h"
+
+namespace gantry::placement {
+
+// What is asked of the model: all chosen, nothing left to a default.
+struct Shape {
+    BackendKind backend = BackendKind::kEngine;
+    BackendOptions options;            // for its kv_type and what extra_args say about memory
+    std::string vendor = "cpu";        // of the devices it computes on
+    uint32_t ranks = 1;                // devices that compute together
+    uint32_t layers_on_devices = 0;    // with accelerators: of meta.layers, the rest in memory; llama.cpp's backends only
+    uint32_t context_tokens = 0;
+    uint32_t sequences = 1;            // at once
+};
+
+enum class Where { kDevice, kMemory };   // an accelerator's memory (each rank's share), the machine's
+
+struct Term {
+    std::string name;      // "weights", "kv_cache", "compute", "output", "runtime"
+    Where where = Where::kMemory;
+    uint64_t bytes = 0;    // over all ranks
+    std::string formula;   // "28 layers x 4 KV heads x (128 + 128) x 2 B x 8,192 tokens"
+};
+
+struct Estimate {
+    std::vector<Term> terms;
+    std::vector<std::string> unknown;      // what the files do not say and the sum needs: "layers", "KV heads"
+    uint64_t memory_bytes = 0;             // of the machine, all ranks of one worker together
+    std::vector<uint64_t> rank_bytes;      // of each rank's device; empty on a CPU
+    uint64_t bytes_per_token = 0;          // KV of one more token of context, over all ranks, where it is linear
+    uint64_t total() const;
+};
+Estimate estimate(const ModelMeta& meta, const Shape& shape);
+
+// Bytes of keys and values (and states) of `sequences` sequences of `tokens` each, by each layer's kind; `type` as in
+// BackendOptions::kv_type, empty: f16. 0 with nothing known is impossible: `known` says so.
+struct KvBytes {
+    bool known = true;
+    uint64_t total = 0;
+    std::string formula;
+};
+KvBytes kv_bytes(const ModelMeta& meta, uint64_t tokens, uint64_t sequences, const std::string& type);
+
+}  // namespace gantry::placement
