@@ -124,7 +124,7 @@ void Supervisor::on_time() {
             }
             return;
         case Phase::kRefused:
-            if (file_identity(model_path_of(*spec_)) != file_identity_) {
+            if (platform::file_identity(model_path_of(*spec_)) != file_identity_) {
                 begin_check();
             } else {
                 wake_ = now + policy_.model_poll;
@@ -233,6 +233,7 @@ void Supervisor::begin_run(InstanceRecord record, platform::UniqueFd watch, bool
     probes_answered_ = 0;
     misses_ = 0;
     progress_ = 0;
+    memory_peak_bytes_ = 0;
     next_probe_ = adopted ? now : now + policy_.start_probe_interval;
     enter(Phase::kStarting, InstanceState::kStarting,
           last_failure_.empty() ? (adopted ? "found again after a restart of the worker" : "") : "after: " + last_failure_);
@@ -270,7 +271,7 @@ void Supervisor::on_ended(uint64_t run) {
         platform::signal_group(record_.process.pid, platform::ProcessSignal::kKill);
     }
     const std::string why = why_ended();
-    memory_bytes_ = 0;
+    memory_bytes_ = memory_private_bytes_ = 0;   // the peak stays to be told
     progress_ = 0;
     if (stopping_) {
         clearing_since_ = context_.clock.steady();
@@ -380,6 +381,12 @@ milliseconds Supervisor::start_probe_delay() const {
     return age < policy_.start_probe_interval * 100 ? policy_.start_probe_interval : policy_.start_probe_interval * 10;
 }
 
+void Supervisor::set_memory(const platform::GroupMemory& memory) {
+    memory_bytes_ = memory.resident_bytes;
+    memory_private_bytes_ = memory.private_bytes;
+    memory_peak_bytes_ = std::max(memory_peak_bytes_, memory.peak_bytes);
+}
+
 void Supervisor::check_log_size(SteadyTime now) {
     if (now < next_log_check_) {
         return;
@@ -446,7 +453,9 @@ protocol::InstanceReport Supervisor::report() const {
         report.api_key = record_.api_key;
         report.pid = record_.process.pid;
         report.memory_bytes = memory_bytes_;
+        report.memory_private_bytes = memory_private_bytes_;
     }
+    report.memory_peak_bytes = memory_peak_bytes_;
     return report;
 }
 

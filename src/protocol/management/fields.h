@@ -15,6 +15,9 @@
 
 namespace gantry::protocol::management {
 
+inline constexpr size_t kLabelsMax = 64;        // of a worker
+inline constexpr size_t kLabelBytesMax = 256;   // name or value
+
 class FieldReader {
 public:
     // `prefix` goes before each field's name in errors: "options.".
