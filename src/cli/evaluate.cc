@@ -4,6 +4,7 @@
 
 #include <CLI/CLI.hpp>
 
+#include "base/platform/files.h"
 #include "cli/client.h"
 #include "cli/deployment_flags.h"
 #include "cli/output.h"
@@ -17,6 +18,7 @@ constexpr const char* kBackends[] = {"engine", "llama-server", "vllm", "sglang",
 
 struct Options {
     std::string model;
+    std::string fleet;
     DeploymentFlags flags;
 };
 
@@ -163,6 +165,23 @@ Result<std::string> source_of(const ApiClient& client, const std::string& model)
     return not_found(fmt::format("there is no model and no deployment \"{}\"; for a file, give its path", model));
 }
 
+// Workers as `gantry workers --json` prints them, or a list of such.
+Result<json::array> fleet_of(const std::string& path) {
+    const Result<std::string> text = platform::read_file(path, 8u << 20);
+    if (!text) {
+        return text.error();
+    }
+    const Result<json::value> value = parse_json(*text);
+    if (!value) {
+        return invalid_argument(fmt::format("{} is no JSON: {}", path, value.error().message));
+    }
+    const json::array* list = value->is_array() ? &value->get_array() : value->is_object() ? &array_at(value->get_object(), "items") : nullptr;
+    if (list == nullptr || list->empty()) {
+        return invalid_argument(fmt::format("{} holds no list of workers: write one as `gantry workers --json` prints it", path));
+    }
+    return *list;
+}
+
 // One line a backend: which of them can run this model here.
 int evaluate_all(const Context& context, const ApiClient& client, json::object body) {
     json::array all;
@@ -198,6 +217,13 @@ int evaluate(const Context& context, const Options& options) {
         return fail(source.error());
     }
     (*body)["source"] = *source;
+    if (!options.fleet.empty()) {
+        const Result<json::array> workers = fleet_of(options.fleet);
+        if (!workers) {
+            return fail(workers.error());
+        }
+        (*body)["workers"] = *workers;
+    }
     if (options.flags.backend == kAll) {
         return evaluate_all(context, *client, *std::move(body));
     }
@@ -223,6 +249,7 @@ void add_evaluate(CLI::App& app, Context& context) {
     CLI::App* verb = app.add_subcommand("evaluate", "what a model needs, where it would go, and why; nothing is started");
     Options& options = context.own<Options>();
     verb->add_option("MODEL", options.model, "a path or source, or the name of a model or a deployment")->required();
+    verb->add_option("--fleet", options.fleet, "on other workers than there are: a file as `gantry workers --json` prints it")->type_name("FILE");
     add_deployment_flags(*verb, options.flags);
     verb->get_option("--backend")->description("engine (embedded), llama-server, vllm, sglang, mindie or custom; all: a line for each");
     verb->add_flag("--json", context.json, "print the evaluation as JSON");

@@ -6,6 +6,6 @@
 
 namespace gantry::control {
 
-protocol::management::Evaluation evaluate(ApiContext& api, const Deployment& deployment);
+protocol::management::Evaluation evaluate(ApiContext& api, const Deployment& deployment, const Snapshot& view);
 
 }  // namespace gantry::control

@@ -13,23 +13,25 @@ Result<Answer> create(ApiContext& api, const Call& call) {
     const auto input = management::parse_evaluation(call.request.body);
     if (!input) return input.error();
     Deployment d;
-    input->apply_to(d);
+    input->deployment.apply_to(d);
     // A program that is missing here may be there on a worker.
     const Status valid = backends::backend(d.backend).validate(d.options);
     if (!valid && valid.error().reason != "backend_missing") return valid.error();
-    return json_answer(200, management::to_json(evaluate(api, d)));
+    if (!input->workers) return json_answer(200, management::to_json(evaluate(api, d, *api.publisher.view())));
+    Snapshot imagined;   // nothing runs there
+    imagined.workers = *input->workers;
+    return json_answer(200, management::to_json(evaluate(api, d, imagined)));
 }
 
 }  // namespace
 
-management::Evaluation evaluate(ApiContext& api, const Deployment& deployment) {
-    const auto view = api.publisher.view();
-    const placement::Knowledge knowledge = api.knowledge.of({deployment.source}, *view);
+management::Evaluation evaluate(ApiContext& api, const Deployment& deployment, const Snapshot& view) {
+    const placement::Knowledge knowledge = api.knowledge.of({deployment.source}, view);
     management::Evaluation out;
     out.source = deployment.source;
     out.backend = deployment.backend;
     if (const auto meta = knowledge.metas.find(deployment.source); meta != knowledge.metas.end()) out.meta = meta->second;
-    out.decision = placement::decide(deployment, *view, knowledge, placement::Room(*view), placement::Detail::kExplained);
+    out.decision = placement::decide(deployment, view, knowledge, placement::Room(view), placement::Detail::kExplained);
     return out;
 }
 

@@ -56,7 +56,7 @@ Result<Answer> decision(ApiContext& api, const Call& call) {
     }
     const auto d = api.store.deployment(i->deployment_id);
     if (!d) return d.error();
-    return json_answer(200, protocol::management::to_json_kept(evaluate(api, *d).decision));
+    return json_answer(200, protocol::management::to_json_kept(evaluate(api, *d, *api.publisher.view()).decision));
 }
 
 // A restart: this one stops, and the reconciler makes another.

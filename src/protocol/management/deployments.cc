@@ -94,7 +94,8 @@ PlacementInput read_placement(FieldReader& outer) {
     return input;
 }
 
-// The fields that creating and editing share.
+}  // namespace
+
 DeploymentInput read_deployment(FieldReader& reader) {
     DeploymentInput input;
     input.source = reader.string("source", kSourceBytesMax);
@@ -114,7 +115,6 @@ DeploymentInput read_deployment(FieldReader& reader) {
     return input;
 }
 
-}  // namespace
 
 json::object to_json(const Deployment& d, const DeploymentStatus& status) {
     return {{"id", d.id.text},
@@ -257,16 +257,6 @@ Result<DeploymentInput> parse_deployment_create(std::string_view body) {
     }
     DeploymentInput input = read_deployment(reader);
     input.name = std::move(name);
-    if (Status status = reader.finish(); !status) return status.error();
-    return input;
-}
-
-Result<DeploymentInput> parse_evaluation(std::string_view body) {
-    Result<json::object> object = parse_object(body);
-    if (!object) return object.error();
-    FieldReader reader(*object);
-    reader.require("source");
-    DeploymentInput input = read_deployment(reader);
     if (Status status = reader.finish(); !status) return status.error();
     return input;
 }

@@ -1,5 +1,8 @@
 // Evaluations: what a model needs and where it fits.
+#include <fmt/format.h>
+
 #include <algorithm>
+#include <set>
 #include <tuple>
 
 #include "protocol/management/fields.h"
@@ -10,6 +13,10 @@ namespace {
 
 // Of the workers that were not chosen a kept decision shows so many, the best first.
 constexpr size_t kOthersKept = 15;
+// Of an imagined fleet.
+constexpr size_t kWorkersMax = 1000;
+constexpr size_t kDevicesMax = 256;   // of a worker
+constexpr size_t kTextMax = 256;      // bytes
 
 template <class T>
 json::array list_of(const std::vector<T>& items) {
@@ -56,9 +63,107 @@ json::object to_json(const WorkerVerdict& w) {
             {"total", w.total}};
 }
 
+// Of what a list of workers shows the fields that placement looks at; others are passed over, absent ones keep their defaults.
+template <class T>
+void take(const json::object& object, const char* key, T& out) {
+    const json::value* value = object.if_contains(key);
+    if (value == nullptr) return;
+    if constexpr (std::is_same_v<T, std::string>) {
+        if (value->is_string()) out = std::string(value->get_string().subview(0, kTextMax));
+    } else if constexpr (std::is_same_v<T, bool>) {
+        if (value->is_bool()) out = value->get_bool();
+    } else {
+        json::error_code failure;
+        const T number = value->to_number<T>(failure);
+        if (!failure) out = number;
+    }
+}
+
+const json::array& array_at(const json::object& object, const char* key) {
+    static const json::array kNone;
+    const json::value* value = object.if_contains(key);
+    return value != nullptr && value->is_array() ? value->get_array() : kNone;
+}
+
+Device device_from(const json::object& object) {
+    Device d;
+    take(object, "vendor", d.vendor);
+    take(object, "index", d.index);
+    take(object, "name", d.name);
+    take(object, "chip", d.chip);
+    take(object, "uuid", d.uuid);
+    take(object, "partition", d.partition);
+    take(object, "memory_total_bytes", d.memory_total_bytes);
+    d.memory_free_bytes = d.memory_total_bytes;
+    take(object, "memory_free_bytes", d.memory_free_bytes);
+    take(object, "unified_memory", d.unified_memory);
+    take(object, "cores", d.cores);
+    take(object, "driver_version", d.driver_version);
+    take(object, "runtime_version", d.runtime_version);
+    take(object, "problem", d.problem);
+    return d;
+}
+
+Worker worker_from(const json::object& object, size_t number) {
+    Worker w;
+    w.name = fmt::format("worker-{}", number);
+    w.os = "linux";
+    w.arch = "x86_64";
+    w.state = WorkerState::kReady;
+    take(object, "name", w.name);
+    take(object, "os", w.os);
+    take(object, "arch", w.arch);
+    w.id = WorkerId(w.name);
+    if (const json::value* labels = object.if_contains("labels"); labels != nullptr && labels->is_object()) {
+        for (const auto& label : labels->get_object()) {
+            if (label.value().is_string()) w.labels[std::string(label.key())] = std::string(label.value().get_string());
+        }
+    }
+    for (const json::value& device : array_at(object, "devices")) {
+        if (device.is_object()) w.devices.push_back(device_from(device.get_object()));
+    }
+    return w;
+}
+
 json::object to_json(const Suggestion& s) { return {{"change", s.change}, {"value", s.value}, {"text", s.text}}; }
 
+std::optional<std::vector<Worker>> read_workers(FieldReader& reader) {
+    const json::array* list = reader.array("workers");
+    if (list == nullptr) return std::nullopt;
+    std::vector<Worker> workers;
+    std::set<std::string> names;
+    for (const json::value& item : *list) {
+        if (!item.is_object() || workers.size() == kWorkersMax) {
+            reader.fail("workers", fmt::format("\"workers\" must be at most {} objects, as GET /api/v1/workers shows them", kWorkersMax));
+            return std::nullopt;
+        }
+        workers.push_back(worker_from(item.get_object(), workers.size() + 1));
+        const Worker& w = workers.back();
+        if (!names.insert(w.name).second) reader.fail("workers", fmt::format("\"workers\" has two named \"{}\"", w.name));
+        std::set<DeviceName> devices;
+        for (const Device& d : w.devices) {
+            if (d.vendor.empty()) reader.fail("workers", fmt::format("a device of \"{}\" has no \"vendor\"", w.name));
+            if (!devices.insert({d.vendor, d.index}).second || devices.size() > kDevicesMax) {
+                reader.fail("workers", fmt::format("\"{}\" has the device {}/{} twice, or over {} of them", w.name, d.vendor, d.index, kDevicesMax));
+            }
+        }
+    }
+    return workers;
+}
+
 }  // namespace
+
+Result<EvaluationInput> parse_evaluation(std::string_view body) {
+    Result<json::object> object = parse_object(body);
+    if (!object) return object.error();
+    FieldReader reader(*object);
+    reader.require("source");
+    EvaluationInput input;
+    input.deployment = read_deployment(reader);
+    input.workers = read_workers(reader);
+    if (Status status = reader.finish(); !status) return status.error();
+    return input;
+}
 
 json::object to_json(const Placement& p) {
     json::array claims;

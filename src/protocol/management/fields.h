@@ -54,6 +54,10 @@ private:
 // Strict: UTC ("Z") only, four-digit year, optional fraction.
 std::optional<WallTime> parse_rfc3339(const std::string& text);
 
+// The fields that creating a deployment, editing and evaluating one share (deployments.cc).
+struct DeploymentInput;
+DeploymentInput read_deployment(FieldReader& reader);
+
 // A body that must be one JSON object. An empty body is kInvalidArgument, too.
 Result<json::object> parse_object(std::string_view body);
 

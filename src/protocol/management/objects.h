@@ -123,8 +123,13 @@ struct DeploymentInput {
 };
 Result<DeploymentInput> parse_deployment_create(std::string_view body);
 Result<DeploymentInput> parse_deployment_patch(std::string_view body);
-// A dry run of a deployment that need not be there: no name.
-Result<DeploymentInput> parse_evaluation(std::string_view body);
+// A dry run: a deployment without a name, on the workers that there are, or on others that the body describes as a list of workers
+// shows them (only what placement looks at is read: name, os, arch, labels, devices).
+struct EvaluationInput {
+    DeploymentInput deployment;
+    std::optional<std::vector<Worker>> workers;
+};
+Result<EvaluationInput> parse_evaluation(std::string_view body);
 // "file:/abs/path" only, for now; the error says what else there will be.
 Result<std::string> file_of_source(const std::string& source);
 
