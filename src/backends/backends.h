@@ -1,6 +1,7 @@
 #pragma once
 // A backend is an engine product: how to start one for an instance, and how to see that it is ready. A file each; one line
-// each in the table in backends.cc. Pure: no process is started here.
+// each in the table in backends.cc. No process is started here; files are looked at (is the program there, which version is it).
+// What it says while it loads is read by progress.h, its metrics by metrics_names.h.
 
 #include <cstdint>
 #include <map>
@@ -28,6 +29,7 @@ struct LaunchInput {
     BackendOptions options;
     Placement placement{};          // what was decided; empty: nothing, the backend's own defaults
     std::vector<Device> devices{};  // of this worker: names and chips of what `placement` claims
+    uint64_t kv_bytes = 0;          // of keys and values, among what `placement` claims, all ranks together; 0: nobody counted them
 };
 
 struct LaunchPlan {
@@ -37,7 +39,7 @@ struct LaunchPlan {
     std::string api_key;                        // what the gateway must send; empty: none
     std::string health_path;
     bool writes_exit_file = false;
-    std::map<std::string, std::string> files{};   // to be written into the work folder before the start, by name: config.json of MindIE
+    std::map<std::string, std::string> files{};   // to be written into the work folder, mode 0600, before the start, by name: config.json of MindIE
 };
 
 // What a backend can run at all, for placement: pure facts, with the reason where the answer is no.
@@ -52,6 +54,9 @@ public:
     virtual std::optional<Refusal> refuses_model(const ModelMeta& meta) const = 0;
     // By the worker's system ("linux", "x86_64") and one of its devices; cpu: it would compute in memory alone.
     virtual std::optional<Refusal> refuses_device(const std::string& os, const std::string& arch, const Device& device) const = 0;
+    // The same for the very program that `options` names, by a look at what lies beside it: "this vLLM is its CPU build (0.32.0+cpu)".
+    // Only where the program is, on its worker; nothing where the files don't tell. launch() asks it too.
+    virtual std::optional<Refusal> program_refuses(const BackendOptions&, const Device&) const { return std::nullopt; }
     // True: layers that find no room on devices may stay in memory.
     virtual bool can_offload() const = 0;
     // True: one instance may use devices of several workers.

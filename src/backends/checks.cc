@@ -4,6 +4,8 @@
 #include <cctype>
 #include <vector>
 
+#include "base/platform/process.h"
+
 namespace gantry::backends {
 namespace {
 
@@ -85,6 +87,16 @@ Status check_common(const BackendOptions& options) {
     return Ok{};
 }
 
+Status check_not_custom(const BackendOptions& options) {
+    if (!options.command.empty()) {
+        return invalid_argument("a command is for the backend \"custom\" only; give flags as extra_args", "options.command");
+    }
+    if (!options.health_path.empty()) {
+        return invalid_argument("a health path is for the backend \"custom\" only", "options.health_path");
+    }
+    return Ok{};
+}
+
 Status check_flags(const BackendOptions& options, std::initializer_list<std::string_view> flags) {
     for (size_t i = 0; i < options.extra_args.size(); ++i) {
         std::string word = options.extra_args[i].substr(0, options.extra_args[i].find('='));
@@ -107,6 +119,33 @@ Status check_env_prefix(const BackendOptions& options, std::string_view prefix, 
         }
     }
     return Ok{};
+}
+
+Status check_kv_type(const BackendOptions& options, std::initializer_list<std::string_view> types) {
+    if (options.kv_type.empty() || std::find(types.begin(), types.end(), options.kv_type) != types.end()) {
+        return Ok{};
+    }
+    std::string known;
+    for (const std::string_view type : types) {
+        known.append(known.empty() ? "" : ", ").append(type);
+    }
+    return invalid_argument("this backend has no KV cache of that type; it has " + known, "options.kv_type");
+}
+
+Result<std::string> program_of(const BackendOptions& options, std::initializer_list<const char*> names, std::string_view product,
+                               std::string_view install) {
+    if (!options.binary.empty()) {
+        Result<std::string> path = platform::find_program(options.binary);
+        return path.ok() ? path : invalid_argument(path.error().message, "options.binary", "backend_missing");
+    }
+    for (const char* name : names) {
+        if (Result<std::string> path = platform::find_program(name); path.ok()) {
+            return path;
+        }
+    }
+    return invalid_argument("no " + std::string(*names.begin()) + " in PATH: install " + std::string(product) + " (" +
+                                std::string(install) + "), or say where it is (--binary)",
+                            "options.binary", "backend_missing");
 }
 
 }  // namespace gantry::backends

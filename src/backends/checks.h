@@ -18,11 +18,23 @@ inline constexpr size_t kEnvMax = 128;
 // take over what the worker sets (LD_*, PATH, GANTRY_*, ...). For all backends.
 Status check_common(const BackendOptions& options);
 
+// Refuses the fields that only the backend "custom" has: command, health_path.
+Status check_not_custom(const BackendOptions& options);
+
 // Refuses each word of extra_args that is one of `flags`, also as "--flag=value" and with '_' for '-', as llama.cpp takes them.
+// For backends with a list of what is refused; flags.h has lists of what is allowed.
 Status check_flags(const BackendOptions& options, std::initializer_list<std::string_view> flags);
 
 // Refuses each environment variable that starts with `prefix`.
 Status check_env_prefix(const BackendOptions& options, std::string_view prefix, std::string_view advice);
+
+// options.kv_type is empty or one of `types`.
+Status check_kv_type(const BackendOptions& options, std::initializer_list<std::string_view> types);
+
+// The program of `options`, or the first of `names` that is in PATH. kInvalidArgument with the reason "backend_missing": `product`
+// is not there; `install` says what to do.
+Result<std::string> program_of(const BackendOptions& options, std::initializer_list<const char*> names, std::string_view product,
+                               std::string_view install);
 
 // "options.extra_args[3]"
 std::string param_of(std::string_view field, size_t index);

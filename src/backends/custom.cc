@@ -1,10 +1,18 @@
-// Any program that serves the OpenAI API on a loopback port: a command with {{model}}, {{port}} and {{name}} inside its words.
+// Any program that serves the OpenAI API on a loopback port: a command with placeholders inside its words.
+//
+//   {{model}}         the model's path            {{devices}}        "0,3": what placement chose, as the vendor's own variable takes it
+//   {{port}}          where it has to listen      {{device_count}}   how many; both are empty or 0 on a CPU
+//   {{name}}          the deployment's name
+//
+// The vendor's variable (CUDA_VISIBLE_DEVICES ..., visible_devices.h) is set besides, unless `env` sets it: the program then counts what it
+// sees from 0. Which models and devices it can do nobody knows but the program.
 
 #include "backends/table.h"
 
 #include <map>
 
 #include "backends/checks.h"
+#include "backends/visible_devices.h"
 #include "base/platform/process.h"
 
 namespace gantry::backends {
@@ -26,7 +34,7 @@ Result<std::string> fill(const std::string& text, const std::map<std::string, st
         const auto value = values.find(text.substr(open + 2, close - open - 2));
         if (value == values.end()) {
             return invalid_argument("unknown placeholder " + text.substr(open, close + 2 - open) +
-                                        ": there are {{model}}, {{port}} and {{name}}",
+                                        ": there are {{model}}, {{port}}, {{name}}, {{devices}} and {{device_count}}",
                                     param);
         }
         out += text.substr(at, open - at) + value->second;
@@ -36,7 +44,11 @@ Result<std::string> fill(const std::string& text, const std::map<std::string, st
 
 Result<LaunchPlan> plan_of(const LaunchInput& input) {
     const std::map<std::string, std::string> values = {
-        {"model", input.model_path}, {"port", std::to_string(input.port)}, {"name", input.name}};
+        {"model", input.model_path},
+        {"port", std::to_string(input.port)},
+        {"name", input.name},
+        {"devices", device_list(input.placement, input.devices)},
+        {"device_count", std::to_string(accelerator_claims(input.placement).size())}};
     LaunchPlan plan;
     const auto append = [&](const std::vector<std::string>& words, const char* field) -> Status {
         for (size_t i = 0; i < words.size(); ++i) {
@@ -57,6 +69,7 @@ Result<LaunchPlan> plan_of(const LaunchInput& input) {
         }
         plan.env[name] = std::move(*value);
     }
+    plan.env.merge(visible_devices(input.placement, input.devices));
     plan.endpoint = "tcp:127.0.0.1:" + std::to_string(input.port);
     plan.health_path = input.options.health_path.empty() ? "/health" : input.options.health_path;
     return plan;
@@ -116,8 +129,12 @@ public:
         if (options.command.empty()) {
             return invalid_argument("the backend \"custom\" needs a command: a program and its arguments", "options.command");
         }
+        if (!options.kv_type.empty()) {
+            return invalid_argument("Gantry does not know how this program is told the type of its KV cache: say it in the command",
+                                    "options.kv_type");
+        }
         if (!options.binary.empty()) {
-            return invalid_argument("a binary is for the backend \"llama-server\" only; the program is the command's first word",
+            return invalid_argument("the program of the backend \"custom\" is the command's first word",
                                     "options.binary");
         }
         GANTRY_TRY(check_exposure(options.command, "options.command"));
@@ -144,6 +161,7 @@ public:
 
     Result<LaunchPlan> launch(const LaunchInput& input) const override {
         GANTRY_TRY(validate(input.options));
+        GANTRY_TRY(check_one_worker(input.placement));
         Result<LaunchPlan> plan = plan_of(input);
         if (plan.ok()) {
             plan->argv[0] = *platform::find_program(input.options.command[0]);

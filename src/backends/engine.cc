@@ -1,11 +1,27 @@
-// The embedded engine: `gantry engine`, this very binary as a process of its own, on a Unix socket.
+// The embedded engine: `gantry engine`, this very binary as a process of its own, on a Unix socket. On whose devices it computes was
+// decided when it was built (GANTRY_ENGINE_VENDORS, from ggml's options): usually the CPU's alone.
 
 #include "backends/table.h"
 
 #include "backends/checks.h"
+#include "backends/visible_devices.h"
 
 namespace gantry::backends {
 namespace {
+
+// How a build for a vendor's devices is configured; empty: llama.cpp has none.
+std::string_view option_for(std::string_view vendor) {
+    if (vendor == "nvidia") return "-DGGML_CUDA=ON";
+    if (vendor == "amd") return "-DGGML_HIP=ON";
+    if (vendor == "ascend") return "-DGGML_CANN=ON";
+    if (vendor == "mthreads") return "-DGGML_MUSA=ON";
+    if (vendor == "apple") return "-DGGML_METAL=ON";
+    return {};
+}
+
+bool built_for(const std::string& vendor) {
+    return (" " + std::string(GANTRY_ENGINE_VENDORS) + " ").find(" " + vendor + " ") != std::string::npos;
+}
 
 class EngineBackend final : public Backend {
 public:
@@ -13,30 +29,41 @@ public:
         if (meta.format.empty() || meta.format == "gguf") return std::nullopt;
         return Refusal{"it reads GGUF files, and this model is in the format " + meta.format};
     }
-    std::optional<Refusal> refuses_device(const std::string&, const std::string&, const Device&) const override { return std::nullopt; }
+
+    std::optional<Refusal> refuses_device(const std::string&, const std::string&, const Device& device) const override {
+        if (built_for(device.vendor)) return std::nullopt;
+        const std::string_view option = option_for(device.vendor);
+        std::string reason = "this build of gantry computes on: " GANTRY_ENGINE_VENDORS;
+        reason += option.empty() ? "; llama.cpp, its engine, has no backend for " + device.vendor
+                                 : "; one configured with " + std::string(option) + " computes on " + device.vendor;
+        return Refusal{std::move(reason)};
+    }
+
     bool can_offload() const override { return true; }
     bool can_span_workers() const override { return false; }
     std::string version(const BackendOptions&) const override { return {}; }
 
     Status validate(const BackendOptions& options) const override {
         GANTRY_TRY(check_common(options));
+        GANTRY_TRY(check_not_custom(options));
         GANTRY_TRY(check_flags(options, {"--model", "-m", "--socket", "--host", "--port", "--api-key", "--model-name",
                                          "--exit-file", "--ctx", "--max-sequences", "--threads"}));
-        if (!options.command.empty()) {
-            return invalid_argument("a command is for the backend \"custom\" only", "options.command");
+        GANTRY_TRY(check_kv_type(options, {"f16", "q8_0"}));
+        if (!options.kv_type.empty()) {
+            GANTRY_TRY(check_flags(options, {"--kv-type"}));   // said twice; alone it may stay an extra argument
         }
+        GANTRY_TRY(check_visible_devices(options));
         if (!options.binary.empty()) {
-            return invalid_argument("the embedded engine is part of gantry: a binary is for the backend \"llama-server\" only",
+            return invalid_argument("the embedded engine is part of gantry: a binary is for the backends that are other programs",
                                     "options.binary");
-        }
-        if (!options.health_path.empty()) {
-            return invalid_argument("a health path is for the backend \"custom\" only", "options.health_path");
         }
         return Ok{};
     }
 
     Result<LaunchPlan> launch(const LaunchInput& input) const override {
         GANTRY_TRY(validate(input.options));
+        GANTRY_TRY(check_one_worker(input.placement));
+        const BackendOptions& options = input.options;
         LaunchPlan plan;
         plan.argv = {input.gantry_binary, "engine",          "--model",    input.model_path, "--socket",
                      input.socket_path,   "--model-name",    input.name,   "--exit-file",    input.exit_file};
@@ -45,11 +72,15 @@ public:
                 plan.argv.insert(plan.argv.end(), {flag, std::to_string(value)});
             }
         };
-        number("--ctx", input.options.context_tokens);
-        number("--max-sequences", input.options.max_sequences);
-        number("--threads", input.options.threads);
-        plan.argv.insert(plan.argv.end(), input.options.extra_args.begin(), input.options.extra_args.end());
-        plan.env = input.options.env;
+        number("--ctx", options.context_tokens != 0 ? options.context_tokens : input.placement.context_tokens);
+        number("--max-sequences", options.max_sequences != 0 ? options.max_sequences : input.placement.sequences);
+        number("--threads", options.threads);
+        if (!options.kv_type.empty()) {
+            plan.argv.insert(plan.argv.end(), {"--kv-type", options.kv_type});
+        }
+        plan.argv.insert(plan.argv.end(), options.extra_args.begin(), options.extra_args.end());
+        plan.env = options.env;
+        plan.env.merge(visible_devices(input.placement, input.devices));
         plan.endpoint = "unix:" + input.socket_path;  // the folder's mode keeps others out: no key
         plan.health_path = "/health";
         plan.writes_exit_file = true;

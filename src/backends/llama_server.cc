@@ -1,26 +1,67 @@
 // llama.cpp's llama-server, by path or from PATH. Flags as in llama.cpp's common/arg.cpp (looked at in the tree pinned by
-// third_party/sources.txt): flags win over LLAMA_ARG_* variables, '_' counts as '-' in long flags, and with no -c the context is
-// the model's, cut to what fits.
+// third_party/sources.txt and in b11434): flags win over LLAMA_ARG_* variables, '_' counts as '-' in long flags, and with no -c the
+// context is the model's, cut to what fits.
+//
+//   devices   shown by the vendor's variable (visible_devices.h); -ngl layers, --tensor-split by what is booked on each. -ngl counts the
+//             output matrix as a layer, so that of a model that is split one layer more stays in memory than was planned, never fewer
+//   program   which vendors' devices it can use lies beside it (libggml-cuda.so ...) where it was built with shared libraries; a static
+//             one does not tell, and is believed
+//   metrics   --metrics: /metrics on the same port, behind the key
 
 #include "backends/table.h"
 
 #include <algorithm>
+#include <filesystem>
+#include <system_error>
 
 #include "backends/checks.h"
-#include "base/platform/process.h"
+#include "backends/visible_devices.h"
 
 namespace gantry::backends {
 namespace {
 
 Result<std::string> program(const BackendOptions& options) {
-    Result<std::string> path = platform::find_program(options.binary.empty() ? "llama-server" : options.binary);
-    if (path.ok()) {
-        return path;
+    return program_of(options, {"llama-server"}, "llama.cpp", "its llama-server");
+}
+
+// llama.cpp's backends by the vendors whose devices they compute on (docs/build.md); Hygon's DTK stands in for ROCm.
+struct Library {
+    std::string_view vendor;
+    std::string_view name;    // libggml-NAME.so
+};
+constexpr Library kLibraries[] = {{"nvidia", "cuda"}, {"amd", "hip"},    {"hygon", "hip"},  {"mthreads", "musa"},
+                                  {"ascend", "cann"}, {"apple", "metal"}, {"nvidia", "vulkan"}, {"amd", "vulkan"}};
+
+bool has_backend(std::string_view vendor) {
+    return std::any_of(std::begin(kLibraries), std::end(kLibraries), [vendor](const Library& library) { return library.vendor == vendor; });
+}
+
+// ggml's libraries beside a program, or in the lib folder beside its bin: "cuda", "cpu-haswell", "base"; none of a static build.
+std::vector<std::string> libraries_beside(const std::string& program) {
+    namespace fs = std::filesystem;
+    constexpr std::string_view kStart = "libggml-";
+    std::error_code error;
+    fs::path real = fs::canonical(program, error);
+    if (error) real = program;
+    std::vector<std::string> names;
+    for (const fs::path& folder : {real.parent_path(), real.parent_path().parent_path() / "lib"}) {
+        std::error_code ignored;
+        for (const auto& entry : fs::directory_iterator(folder, ignored)) {
+            const std::string name = entry.path().filename().string();
+            if (name.starts_with(kStart)) names.push_back(name.substr(kStart.size(), name.find('.') - kStart.size()));
+        }
     }
-    return invalid_argument(path.error().message + (options.binary.empty()
-                                                        ? ": install llama.cpp's llama-server, or say where it is (--binary)"
-                                                        : ""),
-                            "options.binary", "backend_missing");
+    return names;
+}
+
+// "3,1": what is booked on each, in layers where placement says, else in MiB.
+std::string tensor_split(const std::vector<DeviceClaim>& claims) {
+    const bool by_layers = std::all_of(claims.begin(), claims.end(), [](const DeviceClaim& claim) { return claim.layers != 0; });
+    std::string split;
+    for (const DeviceClaim& claim : claims) {
+        split.append(split.empty() ? "" : ",").append(std::to_string(by_layers ? claim.layers : std::max<uint64_t>(1, claim.bytes >> 20)));
+    }
+    return split;
 }
 
 bool given(const BackendOptions& options, std::initializer_list<const char*> flags) {
@@ -35,7 +76,26 @@ public:
         if (meta.format.empty() || meta.format == "gguf") return std::nullopt;
         return Refusal{"it reads GGUF files, and this model is in the format " + meta.format};
     }
-    std::optional<Refusal> refuses_device(const std::string&, const std::string&, const Device&) const override { return std::nullopt; }
+    std::optional<Refusal> refuses_device(const std::string&, const std::string&, const Device& device) const override {
+        if (device.vendor == "cpu" || has_backend(device.vendor)) return std::nullopt;
+        return Refusal{"llama.cpp has no backend for devices of " + device.vendor};
+    }
+
+    std::optional<Refusal> program_refuses(const BackendOptions& options, const Device& device) const override {
+        const Result<std::string> path = program(options);
+        if (device.vendor == "cpu" || !path.ok()) return std::nullopt;
+        const std::vector<std::string> beside = libraries_beside(*path);
+        const auto is_beside = [&beside](std::string_view name) { return std::find(beside.begin(), beside.end(), name) != beside.end(); };
+        if (beside.empty()) return std::nullopt;
+        std::string wanted;
+        for (const Library& library : kLibraries) {
+            if (library.vendor != device.vendor) continue;
+            if (is_beside(library.name)) return std::nullopt;
+            wanted.append(wanted.empty() ? "" : " or ").append("libggml-").append(library.name);
+        }
+        return Refusal{"this llama-server was built without a backend for " + device.vendor + " (no " + wanted + " beside it)"};
+    }
+
     bool can_offload() const override { return true; }
     bool can_span_workers() const override { return false; }
     std::string version(const BackendOptions&) const override { return {}; }
@@ -46,7 +106,9 @@ public:
             options,
             {// what Gantry sets
              "-m", "--model", "-a", "--alias", "--host", "--port", "--reuse-port", "--api-key", "--api-key-file", "--api-prefix",
-             "-c", "--ctx-size", "-np", "--parallel", "-t", "--threads",
+             "-c", "--ctx-size", "-np", "--parallel", "-t", "--threads", "--metrics",
+             // what placement decides
+             "-ngl", "--gpu-layers", "--n-gpu-layers", "-ts", "--tensor-split", "-dev", "--device",
              // another model than the one checked, and secrets in a command line that all users of the machine can read
              "-mu", "--model-url", "-mmu", "--mmproj-url", "--spec-draft-hf", "-hfd", "-hfrd", "--hf-repo-draft", "-hf",
              "-hfr", "--hf-repo", "-hff", "--hf-file", "-hft", "--hf-token", "-dr", "--docker-repo",
@@ -60,38 +122,44 @@ public:
              "-h", "--help", "--usage", "--version", "--list-devices", "-cl", "--cache-list"}));
         GANTRY_TRY(check_env_prefix(options, "LLAMA_ARG_", "give llama-server's flags as extra_args instead"));
         GANTRY_TRY(check_env_prefix(options, "LLAMA_API_KEY", "Gantry gives each instance a key of its own"));
-        if (!options.command.empty()) {
-            return invalid_argument("a command is for the backend \"custom\" only; give flags as extra_args", "options.command");
+        GANTRY_TRY(check_not_custom(options));
+        GANTRY_TRY(check_kv_type(options, {"f32", "f16", "bf16", "q8_0", "q5_1", "q5_0", "q4_1", "q4_0", "iq4_nl"}));
+        if (!options.kv_type.empty()) {
+            GANTRY_TRY(check_flags(options, {"-ctk", "--cache-type-k", "-ctv", "--cache-type-v"}));   // said twice
         }
-        if (!options.health_path.empty()) {
-            return invalid_argument("a health path is for the backend \"custom\" only", "options.health_path");
-        }
+        GANTRY_TRY(check_visible_devices(options));
         const Result<std::string> found = program(options);
         return found.ok() ? Status(Ok{}) : Status(found.error());
     }
 
     Result<LaunchPlan> launch(const LaunchInput& input) const override {
         GANTRY_TRY(validate(input.options));
+        GANTRY_TRY(check_one_worker(input.placement));
+        const BackendOptions& options = input.options;
         LaunchPlan plan;
         const std::string port = std::to_string(input.port);
-        plan.argv = {*program(input.options), "-m", input.model_path, "--host",      "127.0.0.1", "--port", port,
-                     "--alias",               input.name, "--no-webui"};
+        plan.argv = {*program(options), "-m", input.model_path, "--host",      "127.0.0.1", "--port", port,
+                     "--alias",         input.name, "--no-webui", "--metrics"};
         const auto number = [&plan](const char* flag, uint32_t value) {
             if (value != 0) {
                 plan.argv.insert(plan.argv.end(), {flag, std::to_string(value)});
             }
         };
-        number("-c", input.options.context_tokens);
-        number("-np", input.options.max_sequences);
-        number("-t", input.options.threads);
+        number("-c", options.context_tokens != 0 ? options.context_tokens : input.placement.context_tokens);
+        number("-np", options.max_sequences);
+        number("-t", options.threads);
         // With a number of slots given llama-server divides the context among them unless told to share it; context_tokens
         // means what one sequence may use, for every backend.
-        if (input.options.max_sequences != 0 &&
-            !given(input.options, {"-kvu", "--kv-unified", "-no-kvu", "--no-kv-unified"})) {
+        if (options.max_sequences != 0 && !given(options, {"-kvu", "--kv-unified", "-no-kvu", "--no-kv-unified"})) {
             plan.argv.emplace_back("-kvu");
         }
-        plan.argv.insert(plan.argv.end(), input.options.extra_args.begin(), input.options.extra_args.end());
-        plan.env = input.options.env;
+        if (!options.kv_type.empty()) {
+            plan.argv.insert(plan.argv.end(), {"-ctk", options.kv_type, "-ctv", options.kv_type});
+        }
+        GANTRY_TRY(place(input, plan));
+        plan.argv.insert(plan.argv.end(), options.extra_args.begin(), options.extra_args.end());
+        plan.env = options.env;
+        plan.env.merge(visible_devices(input.placement, input.devices));
         if (!input.api_key.empty()) {
             plan.env["LLAMA_API_KEY"] = input.api_key;  // not in argv: every user of the machine can read that
         }
@@ -99,6 +167,30 @@ public:
         plan.api_key = input.api_key;
         plan.health_path = "/health";
         return plan;
+    }
+
+private:
+    // Which devices, and how much of the model on each.
+    Status place(const LaunchInput& input, LaunchPlan& plan) const {
+        constexpr char kAllLayers[] = "999";
+        const Placement& placement = input.placement;
+        if (placement.empty()) return Ok{};
+        const std::vector<DeviceClaim> claims = accelerator_claims(placement);
+        if (claims.empty()) {
+            plan.argv.insert(plan.argv.end(), {"--device", "none", "-ngl", "0"});
+            return Ok{};
+        }
+        Device device;
+        device.vendor = claims.front().device.vendor;
+        if (const std::optional<Refusal> refusal = program_refuses(input.options, device)) {
+            return invalid_argument(refusal->reason, "options.binary");
+        }
+        const bool all = placement.layers_on_devices >= placement.layers;
+        plan.argv.insert(plan.argv.end(), {"-ngl", all ? kAllLayers : std::to_string(placement.layers_on_devices)});
+        if (claims.size() > 1) {
+            plan.argv.insert(plan.argv.end(), {"--tensor-split", tensor_split(claims)});
+        }
+        return Ok{};
     }
 };
 

@@ -7,6 +7,9 @@ namespace gantry::backends {
 
 const Backend& engine_backend();
 const Backend& llama_server_backend();
+const Backend& vllm_backend();
+const Backend& sglang_backend();
+const Backend& mindie_backend();
 const Backend& custom_backend();
 
 }  // namespace gantry::backends

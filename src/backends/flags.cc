@@ -1,0 +1,126 @@
+#include "backends/flags.h"
+
+#include <algorithm>
+#include <cctype>
+
+#include "backends/checks.h"
+#include "base/json.h"
+
+namespace gantry::backends {
+namespace {
+
+constexpr std::string_view kNo = "--no-";
+
+bool is_number(std::string_view text, bool whole) {
+    if (!text.empty() && text[0] == '-') text.remove_prefix(1);
+    size_t dots = 0;
+    for (const char c : text) {
+        if (c == '.') {
+            ++dots;
+        } else if (std::isdigit(static_cast<unsigned char>(c)) == 0) {
+            return false;
+        }
+    }
+    return !text.empty() && text.size() <= 20 && text.front() != '.' && text.back() != '.' && dots <= (whole ? 0u : 1u);
+}
+
+bool is_word(std::string_view text) {
+    return !text.empty() && std::isalnum(static_cast<unsigned char>(text[0])) != 0 && std::all_of(text.begin(), text.end(), [](char c) {
+        return std::isalnum(static_cast<unsigned char>(c)) != 0 || c == '_' || c == '-' || c == '.' || c == '+';
+    });
+}
+
+// Empty: it is of the kind; else what it should be.
+std::string_view wrong_value(FlagValue kind, const std::string& value) {
+    switch (kind) {
+        case FlagValue::kNone:
+        case FlagValue::kSwitch: return value.empty() ? "" : "takes no value";
+        case FlagValue::kInteger: return is_number(value, true) ? "" : "takes a whole number";
+        case FlagValue::kNumber: return is_number(value, false) ? "" : "takes a number";
+        case FlagValue::kWord: return is_word(value) ? "" : "takes a word of letters, digits and _ . + -, no path";
+        case FlagValue::kTemplate: return value.starts_with("{") ? "" : "takes the template itself, beginning with \"{\"; no file";
+        case FlagValue::kObject: {
+            const Result<json::value> parsed = parse_json(value);
+            return parsed.ok() && parsed->is_object() ? "" : "takes a JSON object";
+        }
+    }
+    return "takes nothing known";
+}
+
+bool takes_value(FlagValue kind) { return kind != FlagValue::kNone && kind != FlagValue::kSwitch; }
+
+const AllowedFlag* find_allowed(const FlagRules& rules, std::string_view name) {
+    for (const AllowedFlag& flag : rules.allowed) {
+        if (flag.name == name) return &flag;
+        if (flag.value == FlagValue::kSwitch && name.starts_with(kNo) && flag.name.substr(2) == name.substr(kNo.size())) return &flag;
+    }
+    return nullptr;
+}
+
+Error refusal(const FlagRules& rules, const std::string& name, const std::string& param) {
+    const std::string bare = name.starts_with(kNo) ? "--" + name.substr(kNo.size()) : name;
+    for (const RefusedFlags& refused : rules.refused) {
+        for (const std::string_view rule : refused.names) {
+            const bool hit = rule.ends_with('*') ? bare.starts_with(rule.substr(0, rule.size() - 1)) : bare == rule;
+            if (hit) {
+                return invalid_argument(name + " is not passed on to " + std::string(rules.product) + ": " + std::string(refused.advice),
+                                        param);
+            }
+        }
+    }
+    std::string known;
+    for (const AllowedFlag& flag : rules.allowed) known.append(known.empty() ? "" : ", ").append(flag.name);
+    return invalid_argument(name + " is not among the flags that are passed on to " + std::string(rules.product) + " (" + known +
+                                "); where you need it, start the program by the backend \"custom\"",
+                            param);
+}
+
+// "--kv_cache-dtype" -> "--kv-cache-dtype"
+std::string normal_name(std::string word) {
+    if (word.starts_with("--")) std::replace(word.begin(), word.end(), '_', '-');
+    return word;
+}
+
+}  // namespace
+
+Result<std::vector<GivenFlag>> read_flags(const BackendOptions& options, const FlagRules& rules) {
+    std::vector<GivenFlag> given;
+    const std::vector<std::string>& words = options.extra_args;
+    for (size_t i = 0; i < words.size(); ++i) {
+        const std::string param = param_of("options.extra_args", i);
+        if (!words[i].starts_with("-") || words[i].size() < 2) {
+            return invalid_argument("\"" + words[i] + "\" is no flag, and follows none that takes a value", param);
+        }
+        const size_t equals = words[i].find('=');
+        GivenFlag flag{normal_name(words[i].substr(0, equals)), {}, i};
+        const AllowedFlag* allowed = find_allowed(rules, flag.name);
+        if (allowed == nullptr) return refusal(rules, flag.name, param);
+        if (equals != std::string::npos) {
+            flag.value = words[i].substr(equals + 1);
+            if (!takes_value(allowed->value)) return invalid_argument(flag.name + " takes no value", param);
+        } else if (takes_value(allowed->value)) {
+            if (i + 1 == words.size()) return invalid_argument(flag.name + " needs a value", param);
+            flag.value = words[++i];
+        }
+        if (const std::string_view wrong = wrong_value(allowed->value, flag.value); !wrong.empty()) {
+            return invalid_argument(flag.name + " " + std::string(wrong), param_of("options.extra_args", i));
+        }
+        given.push_back(std::move(flag));
+    }
+    return given;
+}
+
+bool given(const std::vector<GivenFlag>& flags, std::string_view name) {
+    return std::any_of(flags.begin(), flags.end(), [name](const GivenFlag& flag) {
+        return flag.name == name || (flag.name.starts_with(kNo) && name.substr(2) == std::string_view(flag.name).substr(kNo.size()));
+    });
+}
+
+void append_flags(const std::vector<GivenFlag>& flags, std::vector<std::string>& argv) {
+    for (const GivenFlag& flag : flags) {
+        argv.push_back(flag.name);
+        if (!flag.value.empty()) argv.push_back(flag.value);
+    }
+}
+
+}  // namespace gantry::backends
