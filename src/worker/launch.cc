@@ -114,7 +114,7 @@ Result<Launched> launch_engine(const LaunchContext& context, const protocol::Ins
     point(context.policy, "record_committed");
 
     for (const auto& [name, text] : plan->files) {
-        GANTRY_TRY(platform::write_file_atomic(folder.path() + "/" + name, text, 0640));
+        GANTRY_TRY(platform::write_file_atomic(folder.path() + "/" + name, text, 0600));
     }
     platform::SpawnRequest request;
     request.argv = plan->argv;

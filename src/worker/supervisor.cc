@@ -6,6 +6,7 @@
 
 #include <algorithm>
 
+#include "backends/progress.h"
 #include "base/log.h"
 #include "base/platform/file_lock.h"
 #include "base/platform/memory.h"
@@ -20,6 +21,7 @@ constexpr milliseconds kClearingInterval{20};
 constexpr milliseconds kClearingMax{10'000};
 constexpr milliseconds kLogCheckInterval{10'000};
 constexpr size_t kLastWordsMax = 200;
+constexpr size_t kProgressTail = 32 * 1024;   // of the log: engines that tell their progress there do it in its last lines
 constexpr char kUnixPrefix[] = "unix:";
 
 // Nothing holds the lock: no process of the instance is left.
@@ -356,8 +358,10 @@ void Supervisor::answered_starting(const HealthAnswer& answer) {
         }
         return;
     }
-    if (answer.kind == HealthAnswer::Kind::kLoading && answer.progress > progress_) {
-        progress_ = answer.progress;
+    const double told = answer.kind == HealthAnswer::Kind::kLoading ? answer.progress : 0;
+    const double logged = spec_ ? backends::progress_of(spec_->backend, platform::read_tail(folder_.log_path(), kProgressTail)) : 0;
+    if (const double progress = std::max(told, logged); progress > progress_) {
+        progress_ = progress;
         context_.host.progressed();
     }
     next_probe_ = now + start_probe_delay();
