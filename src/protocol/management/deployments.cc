@@ -60,9 +60,6 @@ OptionsInput read_options(FieldReader& outer) {
     input.extra_args = reader.strings("extra_args", kWordsMax, kWordBytesMax);
     input.env = reader.string_map("env", kWordsMax, kWordBytesMax);
     input.kv_type = reader.string("kv_type", 16);
-    if (input.kv_type && !input.kv_type->empty() && *input.kv_type != "f16" && *input.kv_type != "q8_0" && *input.kv_type != "fp8") {
-        reader.fail("kv_type", "\"options.kv_type\" must be \"f16\", \"q8_0\", \"fp8\" or empty, for the backend's default");
-    }
     input.binary = reader.string("binary", 4096);
     input.command = reader.strings("command", kWordsMax, kWordBytesMax);
     input.health_path = reader.string("health_path", 1024);
