@@ -38,6 +38,7 @@ struct Placement {
     uint32_t sequences = 0;              // for which there is room at that length; 0: the backend decides
     uint32_t layers = 0;                 // of the model
     uint32_t layers_on_devices = 0;      // less than `layers`: the rest stays in memory (partial offload); 0 on a CPU
+    uint64_t kv_bytes = 0;               // of the claims, what is for keys and values, all ranks together; 0: nobody counted them
     uint64_t estimate_bytes = 0;         // before calibration and rounding, over all devices: what measured peaks are held against
 
     bool empty() const { return claims.empty(); }

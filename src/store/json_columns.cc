@@ -55,6 +55,7 @@ void fields(T& p, Visit&& visit) {
     visit("sequences", p.sequences);
     visit("layers", p.layers);
     visit("layers_on_devices", p.layers_on_devices);
+    visit("kv_bytes", p.kv_bytes);
     visit("estimate_bytes", p.estimate_bytes);
 }
 

@@ -180,6 +180,7 @@ json::object to_json(const Placement& p) {
             {"sequences", p.sequences},
             {"layers", p.layers},
             {"layers_on_devices", p.layers_on_devices},
+            {"kv_bytes", p.kv_bytes},
             {"estimate_bytes", p.estimate_bytes}};
 }
 
