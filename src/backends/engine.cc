@@ -1,5 +1,5 @@
-// The embedded engine: `gantry engine`, this very binary as a process of its own, on a Unix socket. On whose devices it computes was
-// decided when it was built (GANTRY_ENGINE_VENDORS, from ggml's options): usually the CPU's alone.
+// The embedded engine: `gantry engine`, this very binary as a process of its own, on a Unix socket. On whose devices it
+// computes was decided when it was built (GANTRY_ENGINE_VENDORS, from ggml's options): usually the CPU's alone.
 
 #include "backends/table.h"
 
@@ -73,7 +73,7 @@ public:
             }
         };
         number("--ctx", options.context_tokens != 0 ? options.context_tokens : input.placement.context_tokens);
-        number("--max-sequences", options.max_sequences != 0 ? options.max_sequences : input.placement.sequences);
+        number("--max-sequences", options.max_sequences);
         number("--threads", options.threads);
         if (!options.kv_type.empty()) {
             plan.argv.insert(plan.argv.end(), {"--kv-type", options.kv_type});

@@ -194,6 +194,7 @@ TEST(Vllm, FlagsThatAreNotPassedOn) {
         {{"--allowed-local-media-path", "/"}, "other files"},
         {{"--config", "/x.yaml"}, "other files"},
         {{"--load-format", "pt"}, "pickled"},
+        {{"--load-format", "auto"}, "pickled"},
         {{"--load-format=runai_streamer"}, "pickled"},
         {{"--chat-template", "/etc/passwd"}, "no file"},
         {{"--generation-config", "/etc/passwd"}, "no path"},
