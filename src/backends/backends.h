@@ -39,7 +39,7 @@ struct LaunchPlan {
     std::string api_key;                        // what the gateway must send; empty: none
     std::string health_path;
     bool writes_exit_file = false;
-    std::map<std::string, std::string> files{};   // to be written into the work folder, mode 0600, before the start, by name: config.json of MindIE
+    std::map<std::string, std::string> files{};   // by name: written into the work folder, mode 0600, before the start
 };
 
 // What a backend can run at all, for placement: pure facts, with the reason where the answer is no.

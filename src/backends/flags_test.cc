@@ -9,8 +9,9 @@ namespace {
 using testing::ElementsAre;
 using testing::HasSubstr;
 
-constexpr AllowedFlag kAllowed[] = {{"--eager", FlagValue::kNone},    {"--enable-cache", FlagValue::kSwitch}, {"--seed", FlagValue::kInteger},
-                                    {"--share", FlagValue::kNumber},  {"--parser", FlagValue::kWord},         {"--config-object", FlagValue::kObject},
+constexpr AllowedFlag kAllowed[] = {{"--eager", FlagValue::kNone},           {"--enable-cache", FlagValue::kSwitch},
+                                    {"--seed", FlagValue::kInteger},         {"--share", FlagValue::kNumber},
+                                    {"--parser", FlagValue::kWord},          {"--config-object", FlagValue::kObject},
                                     {"--chat-template", FlagValue::kTemplate}};
 const RefusedFlags kRefused[] = {{{"--host", "--ssl*", "-tp"}, "say it otherwise"}};
 const FlagRules kRules{"X", kAllowed, kRefused};
@@ -22,14 +23,15 @@ BackendOptions options_of(std::vector<std::string> words) {
 }
 
 TEST(Flags, ValuesFollowOrAreJoined) {
+    const char* jinja = "{% for m in messages %}{{ m }}{% endfor %}";
     const auto flags = read_flags(options_of({"--seed", "-7", "--parser=qwen3_coder", "--eager", "--no-enable-cache", "--config_object",
-                                              "{\"a\":{\"b\":[1]}}", "--share=0.5", "--chat_template", "{% for m in messages %}{{ m }}{% endfor %}"}),
+                                              "{\"a\":{\"b\":[1]}}", "--share=0.5", "--chat_template", jinja}),
                                   kRules);
     ASSERT_TRUE(flags.ok()) << flags.error().message;
     std::vector<std::string> argv;
     append_flags(*flags, argv);
     EXPECT_THAT(argv, ElementsAre("--seed", "-7", "--parser", "qwen3_coder", "--eager", "--no-enable-cache", "--config-object",
-                                  "{\"a\":{\"b\":[1]}}", "--share", "0.5", "--chat-template", "{% for m in messages %}{{ m }}{% endfor %}"));
+                                  "{\"a\":{\"b\":[1]}}", "--share", "0.5", "--chat-template", jinja));
     EXPECT_TRUE(given(*flags, "--enable-cache"));
     EXPECT_TRUE(given(*flags, "--seed"));
     EXPECT_FALSE(given(*flags, "--no-seed"));

@@ -74,7 +74,8 @@ TEST(MetricsNames, OfTwoNamesTheNewerCounts) {
 TEST(MetricsNames, NonsenseSaysNothing) {
     for (const char* text : {"", "\n\n", "vllm:num_requests_running", "vllm:num_requests_running{", "vllm:num_requests_running{a=\"} 1",
                              "vllm:num_requests_running NaN", "vllm:num_requests_running +Inf", "vllm:num_requests_running x",
-                             "vllm:num_requests_running_more 4", "vllm:time_to_first_token_seconds 4", "# TYPE vllm:num_requests_running gauge",
+                             "vllm:num_requests_running_more 4", "vllm:time_to_first_token_seconds 4",
+                             "# TYPE vllm:num_requests_running gauge",
                              "vllm:num_requests_running{a=\"\\"}) {
         EXPECT_EQ(common_metrics(BackendKind::kVllm, text), "") << text;
     }
@@ -83,8 +84,9 @@ TEST(MetricsNames, NonsenseSaysNothing) {
 }
 
 TEST(MetricsNames, OfMindie) {
-    const std::string text = common_metrics(BackendKind::kMindie, "num_requests_running{model_name=\"m\"} 3\nnpu_cache_usage_perc{model_name=\"m\"} 0.25\n"
-                                                                  "request_prompt_tokens_sum 9\nprompt_tokens_total{model_name=\"m\"} 12\n");
+    const std::string text = common_metrics(BackendKind::kMindie,
+                                            "num_requests_running{model_name=\"m\"} 3\nnpu_cache_usage_perc{model_name=\"m\"} 0.25\n"
+                                            "request_prompt_tokens_sum 9\nprompt_tokens_total{model_name=\"m\"} 12\n");
     EXPECT_THAT(text, HasSubstr("gantry_engine_sequences_running 3\n"));
     EXPECT_THAT(text, HasSubstr("gantry_engine_kv_usage_ratio 0.25\n"));
     EXPECT_THAT(text, HasSubstr("gantry_engine_prompt_tokens_total 12\n"));

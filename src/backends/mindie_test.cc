@@ -76,9 +76,11 @@ TEST(Mindie, WhatItWouldStart) {
 
 // Fields of the shipped file that ours leaves out on purpose: certificates, what is for several machines or two halves of one.
 bool left_out(std::string_view name) {
-    constexpr std::string_view kParts[] = {"tls", "Tls", "interCommPk", "layerwiseDisaggregated", "kvPoolConfig", "kv_trans_timeout", "kv_link_timeout",
-                                           "models", "HealthCheckConfig"};
-    return std::any_of(std::begin(kParts), std::end(kParts), [name](std::string_view part) { return name.find(part) != std::string_view::npos; });
+    constexpr std::string_view kParts[] = {"tls",          "Tls",              "interCommPk",     "layerwiseDisaggregated",
+                                           "kvPoolConfig", "kv_trans_timeout", "kv_link_timeout", "models",
+                                           "HealthCheckConfig"};
+    const auto in_name = [name](std::string_view part) { return name.find(part) != std::string_view::npos; };
+    return std::any_of(std::begin(kParts), std::end(kParts), in_name);
 }
 
 void compare(const json::object& shipped, const json::object& ours, const std::string& where) {
@@ -100,7 +102,8 @@ void compare(const json::object& shipped, const json::object& ours, const std::s
         }
     }
     for (const auto& [name, value] : ours) {
-        EXPECT_TRUE(shipped.contains(name) || name == "enablePrefixCache" || name == "plugin_params") << where << "." << name << " is unknown to MindIE";
+        EXPECT_TRUE(shipped.contains(name) || name == "enablePrefixCache" || name == "plugin_params")
+            << where << "." << name << " is unknown to MindIE";
     }
 }
 
@@ -119,7 +122,8 @@ TEST(Mindie, FlagsAreFields) {
     const Install install;
     LaunchInput input = install.input();
     input.options.max_sequences = 32;
-    input.options.extra_args = {"--max-prefill-tokens", "32768", "--no-support-select-batch", "--truncation", "--token-timeout=900", "--enable-prefix-caching"};
+    input.options.extra_args = {"--max-prefill-tokens", "32768", "--no-support-select-batch", "--truncation", "--token-timeout=900",
+                                "--enable-prefix-caching"};
     json::object config = config_of(*mindie().launch(input));
     json::object& back = config["BackendConfig"].as_object();
     json::object& schedule = back["ScheduleConfig"].as_object();
@@ -175,10 +179,12 @@ TEST(Mindie, WhatItRefuses) {
     input.placement = placed({claim_of("cpu", 0, 1)});
     EXPECT_EQ(mindie().launch(input).error().param, "placement");
     for (const std::vector<std::string>& words : std::vector<std::vector<std::string>>{
-             {"--world-size", "2"}, {"--max-seq-len", "1"}, {"--npu-memory-fraction=0.9"}, {"--https-enabled"}, {"--trust-remote-code"}, {"--max-batch", "1"}}) {
+             {"--world-size", "2"}, {"--max-seq-len", "1"}, {"--npu-memory-fraction=0.9"}, {"--https-enabled"}, {"--trust-remote-code"},
+             {"--max-batch", "1"}}) {
         EXPECT_EQ(mindie().validate(with_args(install.options, words)).error().param, "options.extra_args[0]") << words[0];
     }
-    for (const char* name : {"MIES_CONTAINER_IP", "NPU_MEMORY_FRACTION", "ASCEND_RT_VISIBLE_DEVICES", "RANK_TABLE_FILE", "LD_LIBRARY_PATH"}) {
+    for (const char* name : {"MIES_CONTAINER_IP", "NPU_MEMORY_FRACTION", "ASCEND_RT_VISIBLE_DEVICES", "RANK_TABLE_FILE",
+                             "LD_LIBRARY_PATH"}) {
         EXPECT_FALSE(mindie().validate(with_env(install.options, name)).ok()) << name;
     }
     BackendOptions options = install.options;

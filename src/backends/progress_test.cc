@@ -10,7 +10,9 @@ namespace {
 // What progress_of says after each line of a recorded log.
 std::vector<double> steps(BackendKind kind, const std::string& log) {
     std::vector<double> values;
-    for (size_t end = log.find('\n'); end != std::string::npos; end = log.find('\n', end + 1)) values.push_back(progress_of(kind, log.substr(0, end)));
+    for (size_t end = log.find('\n'); end != std::string::npos; end = log.find('\n', end + 1)) {
+        values.push_back(progress_of(kind, log.substr(0, end)));
+    }
     return values;
 }
 
@@ -40,10 +42,10 @@ TEST(Progress, OfARecordedStartOnlyGrows) {
 TEST(Progress, BarsCountByThemselves) {
     const char* bar = "Loading safetensors checkpoint shards:  56% Completed | 5/9 [00:13<00:11,  2.87s/it]";
     EXPECT_DOUBLE_EQ(progress_of(BackendKind::kVllm, bar), 0.10 + 0.56 * 0.5);
-    EXPECT_DOUBLE_EQ(progress_of(BackendKind::kSglang, "Capturing batches (avail_mem=9.72 GB): 100%|####| 23/23 [00:08<00:00,  2.59it/s]"), 0.95);
+    EXPECT_DOUBLE_EQ(progress_of(BackendKind::kSglang, "Capturing batches (avail_mem=9.72 GB): 100%|####| 23/23"), 0.95);
     // Drawn over itself, and cut off at both ends.
-    EXPECT_DOUBLE_EQ(progress_of(BackendKind::kVllm, "ds:  11% C\rLoading safetensors checkpoint shards:  50% Completed\rLoading safetensors check"),
-                     0.10 + 0.5 * 0.5);
+    const char* redrawn = "ds:  11% C\rLoading safetensors checkpoint shards:  50% Completed\rLoading safetensors check";
+    EXPECT_DOUBLE_EQ(progress_of(BackendKind::kVllm, redrawn), 0.10 + 0.5 * 0.5);
     EXPECT_DOUBLE_EQ(progress_of(BackendKind::kVllm, "checkpoint shards: % 9999% 120%"), 0.60) << "never over the bar's end";
     EXPECT_DOUBLE_EQ(progress_of(BackendKind::kVllm, "checkpoint shards:"), 0.10);
 }

@@ -118,6 +118,7 @@ const RefusedFlags kRefused[] = {
 
 const FlagRules kRules{"vLLM", kAllowed, kRefused};
 
+constexpr std::string_view kDrafting[] = {"method", "num_speculative_tokens", "prompt_lookup_max", "prompt_lookup_min"};
 constexpr std::string_view kFormats[] = {"safetensors", "fastsafetensors", "bitsandbytes", "mistral", "dummy"};
 
 // Values that say more than their kind. A drafter that is another model needs memory that nobody booked, and a path or a name
@@ -132,7 +133,7 @@ Status check_values(const std::vector<GivenFlag>& flags) {
         if (flag.name != "--speculative-config") continue;
         const Result<json::value> config = parse_json(flag.value);
         for (const auto& [key, value] : config->as_object()) {
-            if (key != "method" && key != "num_speculative_tokens" && !key.starts_with("prompt_lookup_m")) {
+            if (std::find(std::begin(kDrafting), std::end(kDrafting), std::string_view(key)) == std::end(kDrafting)) {
                 return invalid_argument("--speculative-config takes method, num_speculative_tokens, prompt_lookup_max and "
                                         "prompt_lookup_min: a drafter that is a model of its own is not supported here",
                                         param_of("options.extra_args", flag.index));

@@ -58,16 +58,17 @@ TEST(Vllm, OnSeveralDevicesAndWithOptions) {
     install.options.context_tokens = 4096;
     install.options.max_sequences = 16;
     install.options.kv_type = "f16";
-    install.options.extra_args = {"--enable_prefix_caching", "--tool-call-parser=hermes", "--load-format", "bitsandbytes", "--enable-auto-tool-choice"};
+    install.options.extra_args = {"--enable_prefix_caching", "--tool-call-parser=hermes", "--load-format", "bitsandbytes",
+                                  "--enable-auto-tool-choice"};
     install.options.env = {{"HF_HUB_OFFLINE", "0"}, {"VLLM_USE_V1", "1"}};
     LaunchInput input = launch_input(install.options);
     input.placement = placed({claim_of("amd", 3, 1, 0.5), claim_of("amd", 2, 1, 0.75)}, 8192);
     const auto plan = vllm().launch(input);
     ASSERT_TRUE(plan.ok()) << plan.error().message;
     const std::vector<std::string> tail(plan->argv.begin() + 9, plan->argv.end());
-    EXPECT_THAT(tail, ElementsAre("--max-model-len", "4096", "--max-num-seqs", "16", "--kv-cache-dtype", "float16", "--tensor-parallel-size", "2",
-                                  "--gpu-memory-utilization", "0.750", "--enable-prefix-caching", "--tool-call-parser", "hermes", "--load-format",
-                                  "bitsandbytes", "--enable-auto-tool-choice"));
+    EXPECT_THAT(tail, ElementsAre("--max-model-len", "4096", "--max-num-seqs", "16", "--kv-cache-dtype", "float16",
+                                  "--tensor-parallel-size", "2", "--gpu-memory-utilization", "0.750", "--enable-prefix-caching",
+                                  "--tool-call-parser", "hermes", "--load-format", "bitsandbytes", "--enable-auto-tool-choice"));
     EXPECT_EQ(plan->env.at("HIP_VISIBLE_DEVICES"), "3,2");
     EXPECT_EQ(plan->env.at("HF_HUB_OFFLINE"), "0") << "who deploys may let it reach the hub";
     EXPECT_EQ(plan->env.at("VLLM_USE_V1"), "1");
@@ -134,15 +135,15 @@ TEST(Vllm, Devices) {
     const DeviceCase cases[] = {
         {"nvidia", "sm_90", nullptr},   {"nvidia", "sm_120", nullptr},  {"nvidia", "sm_70", nullptr},   {"nvidia", "", nullptr},
         {"nvidia", "sm_61", "7.0"},     {"amd", "gfx942", nullptr},     {"amd", "gfx1100", nullptr},    {"amd", "gfx906", "gfx906"},
-        {"ascend", "910B", nullptr},    {"ascend", "910B3", nullptr},   {"ascend", "910C", nullptr},    {"ascend", "310P", "does not run on Ascend 310P"},
-        {"ascend", "310P3", "MindIE"},  {"ascend", "310B", "310B"},     {"ascend", "910A", "910A"},     {"apple", "", "Apple"},
+        {"ascend", "910B", nullptr},    {"ascend", "910B3", nullptr},   {"ascend", "910C", nullptr},
+        {"ascend", "310P", "does not run on Ascend 310P"},              {"ascend", "310P3", "MindIE"},  {"ascend", "310B", "310B"},     {"ascend", "910A", "910A"},     {"apple", "", "Apple"},
         {"metax", "", "custom"},        {"cpu", "", nullptr},           {"cpu", "", nullptr, "linux", "aarch64"},
         {"cpu", "", "ppc64le", "linux", "ppc64le"},                     {"cpu", "", "Linux only", "darwin", "arm64"},
         {"nvidia", "sm_90", "use GGUF models with the embedded engine", "windows"},
     };
     for (const DeviceCase& tested : cases) {
         const auto refusal = vllm().refuses_device(tested.os, tested.arch, device_of(tested.vendor, 0, tested.chip));
-        ASSERT_EQ(refusal.has_value(), tested.reason != nullptr) << tested.vendor << " " << tested.chip << " " << tested.os << " " << tested.arch;
+        ASSERT_EQ(refusal.has_value(), tested.reason != nullptr) << tested.vendor << tested.chip << tested.os << tested.arch;
         if (refusal) EXPECT_THAT(refusal->reason, HasSubstr(tested.reason));
     }
     Device old = device_of("cpu", 0);
@@ -157,7 +158,8 @@ TEST(Vllm, Models) {
     EXPECT_FALSE(vllm().refuses_model(meta)) << "nothing known, nothing refused";
     meta.format = "safetensors";
     for (const char* known : {"Qwen2ForCausalLM", "Qwen3MoeForCausalLM", "LlamaForCausalLM", "DeepseekV3ForCausalLM", "BertModel",
-                              "Qwen3ForSequenceClassification", "Qwen2_5_VLForConditionalGeneration", "BaichuanForCausalLM", "Qwen3Model"}) {
+                              "Qwen3ForSequenceClassification", "Qwen2_5_VLForConditionalGeneration", "BaichuanForCausalLM",
+                              "Qwen3Model"}) {
         meta.architecture = known;
         EXPECT_FALSE(vllm().refuses_model(meta)) << known;
     }
@@ -225,7 +227,8 @@ TEST(Vllm, OtherOptions) {
     options = install.options;
     options.command = {"/bin/true"};
     EXPECT_EQ(vllm().validate(options).error().param, "options.command");
-    for (const char* name : {"VLLM_API_KEY", "VLLM_SERVER_DEV_MODE", "VLLM_CPU_KVCACHE_SPACE", "CUDA_VISIBLE_DEVICES", "LD_PRELOAD", "PYTHONPATH"}) {
+    for (const char* name : {"VLLM_API_KEY", "VLLM_SERVER_DEV_MODE", "VLLM_CPU_KVCACHE_SPACE", "CUDA_VISIBLE_DEVICES", "LD_PRELOAD",
+                             "PYTHONPATH"}) {
         EXPECT_EQ(vllm().validate(with_env(install.options, name)).error().param, std::string("options.env.") + name);
     }
     options = {};
