@@ -5,6 +5,7 @@
 
 #include "backends/checks.h"
 #include "backends/visible_devices.h"
+#include "base/version.h"
 
 namespace gantry::backends {
 namespace {
@@ -41,7 +42,7 @@ public:
 
     bool can_offload() const override { return true; }
     bool can_span_workers() const override { return false; }
-    std::string version(const BackendOptions&) const override { return {}; }
+    std::string version(const BackendOptions&) const override { return kVersion; }   // this very build's
 
     Status validate(const BackendOptions& options) const override {
         GANTRY_TRY(check_common(options));

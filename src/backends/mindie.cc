@@ -20,6 +20,7 @@
 #include "backends/table.h"
 
 #include <algorithm>
+#include <cctype>
 #include <cmath>
 #include <filesystem>
 #include <fstream>
