@@ -1,8 +1,11 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
+
 #include "backends/architectures.h"
 #include "backends/backends_for_test.h"
+#include "backends/python_program.h"
 
 namespace gantry::backends {
 namespace {
@@ -236,6 +239,36 @@ TEST(Vllm, OtherOptions) {
     options.binary = "/nonexistent/vllm";
     EXPECT_EQ(vllm().validate(options).error().reason, "backend_missing");
     EXPECT_FALSE(vllm().can_offload());
+}
+
+// Where shared/rivals/vllm has installed it: the flags of a whole plan are ones that this vLLM has, by its own files.
+TEST(Vllm, OfARealInstall) {
+    const char* home = ::getenv("HOME");
+    BackendOptions options;
+    options.binary = std::string(home != nullptr ? home : "") + "/.cache/gantry/rivals/vllm/bin/vllm";
+    if (!std::filesystem::exists(options.binary)) GTEST_SKIP() << "no vLLM at " << options.binary;
+    EXPECT_EQ(vllm().version(options), "0.32.0+cpu");
+    EXPECT_TRUE(vllm().program_refuses(options, device_of("nvidia", 0)));
+    options.max_sequences = 4;
+    options.kv_type = "bf16";
+    options.extra_args = {"--dtype", "bfloat16", "--enforce-eager"};
+    LaunchInput input = launch_input(options);
+    input.placement = placed({claim_of("cpu", 0, 4 * kGiB)}, 2048);
+    const auto plan = vllm().launch(input);
+    ASSERT_TRUE(plan.ok()) << plan.error().message;
+    std::string source;
+    const std::string package = package_folder(options.binary, "vllm");
+    for (const char* file : {"/engine/arg_utils.py", "/entrypoints/launchers/cli_args.py"}) {
+        std::stringstream text;
+        text << std::ifstream(package + file).rdbuf();
+        source += text.str();
+    }
+    for (const std::string& word : plan->argv) {
+        if (!word.starts_with("--")) continue;
+        std::string field = word.substr(2);
+        std::replace(field.begin(), field.end(), '-', '_');
+        EXPECT_TRUE(source.find("\"" + word + "\"") != std::string::npos || source.find("\n    " + field + ": ") != std::string::npos) << word;
+    }
 }
 
 }  // namespace
