@@ -1,6 +1,6 @@
 #pragma once
-// Which architectures, as config.json names them ("Qwen2ForCausalLM"), a backend has code for: data, a file a backend, with its source
-// and version.
+// Which architectures, as config.json names them ("Qwen2ForCausalLM"), a backend has code for: data, a file a backend, with
+// its source and version.
 
 #include <string_view>
 

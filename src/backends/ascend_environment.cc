@@ -5,6 +5,7 @@
 #include <initializer_list>
 #include <string_view>
 #include <system_error>
+#include <utility>
 
 namespace gantry::backends {
 namespace {

@@ -38,7 +38,7 @@ struct LaunchPlan {
     std::string api_key;                        // what the gateway must send; empty: none
     std::string health_path;
     bool writes_exit_file = false;
-    std::map<std::string, std::string> files{};   // to be written into the work folder, mode 0600, before the start, by name: config.json of MindIE
+    std::map<std::string, std::string> files{};   // by name: written into the work folder, mode 0600, before the start
 };
 
 // What a backend can run at all, for placement: pure facts, with the reason where the answer is no.
@@ -51,10 +51,10 @@ public:
     virtual ~Backend() = default;
     // By the model's format, architecture and modality.
     virtual std::optional<Refusal> refuses_model(const ModelMeta& meta) const = 0;
-    // By the worker's system ("linux", "x86_64") and one of its devices; cpu: it would compute in memory alone.
+    // By the worker's os ("linux") and arch ("x86_64"), and one of its devices; cpu: it would compute in memory alone.
     virtual std::optional<Refusal> refuses_device(const std::string& os, const std::string& arch, const Device& device) const = 0;
-    // The same for the very program that `options` names, by a look at what lies beside it: "this vLLM is its CPU build (0.32.0+cpu)".
-    // Only where the program is, on its worker; nothing where the files don't tell. launch() asks it too.
+    // The same for the very program that `options` names, by a look at what lies beside it: "this vLLM is its CPU build
+    // (0.32.0+cpu)". Only where the program is, on its worker; nothing where the files don't tell. launch() asks it too.
     virtual std::optional<Refusal> program_refuses(const BackendOptions&, const Device&) const { return std::nullopt; }
     // True: layers that find no room on devices may stay in memory.
     virtual bool can_offload() const = 0;

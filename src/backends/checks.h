@@ -31,8 +31,8 @@ Status check_env_prefix(const BackendOptions& options, std::string_view prefix, 
 // options.kv_type is empty or one of `types`.
 Status check_kv_type(const BackendOptions& options, std::initializer_list<std::string_view> types);
 
-// The program of `options`, or the first of `names` that is in PATH. kInvalidArgument with the reason "backend_missing": `product`
-// is not there; `install` says what to do.
+// The program of `options`, or the first of `names` that is in PATH. kInvalidArgument with the reason "backend_missing":
+// `product` is not there; `install` says what to do.
 Result<std::string> program_of(const BackendOptions& options, std::initializer_list<const char*> names, std::string_view product,
                                std::string_view install);
 

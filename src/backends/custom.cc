@@ -1,11 +1,13 @@
 // Any program that serves the OpenAI API on a loopback port: a command with placeholders inside its words.
 //
-//   {{model}}         the model's path            {{devices}}        "0,3": what placement chose, as the vendor's own variable takes it
-//   {{port}}          where it has to listen      {{device_count}}   how many; both are empty or 0 on a CPU
-//   {{name}}          the deployment's name
+//   {{model}}          the model's path
+//   {{port}}           where it has to listen, on 127.0.0.1
+//   {{name}}           the deployment's name
+//   {{devices}}        "0,3": what placement chose, as the vendor's own variable takes it; empty on a CPU
+//   {{device_count}}   how many those are
 //
-// The vendor's variable (CUDA_VISIBLE_DEVICES ..., visible_devices.h) is set besides, unless `env` sets it: the program then counts what it
-// sees from 0. Which models and devices it can do nobody knows but the program.
+// The vendor's variable (CUDA_VISIBLE_DEVICES ..., visible_devices.h) is set besides, unless `env` sets it: the program
+// then counts what it sees from 0. Which models and devices it can do nobody knows but the program.
 
 #include "backends/table.h"
 

@@ -1,10 +1,11 @@
-// The embedded engine: `gantry engine`, this very binary as a process of its own, on a Unix socket. On whose devices it computes was
-// decided when it was built (GANTRY_ENGINE_VENDORS, from ggml's options): usually the CPU's alone.
+// The embedded engine: `gantry engine`, this very binary as a process of its own, on a Unix socket. On whose devices it
+// computes was decided when it was built (GANTRY_ENGINE_VENDORS, from ggml's options): usually the CPU's alone.
 
 #include "backends/table.h"
 
 #include "backends/checks.h"
 #include "backends/visible_devices.h"
+#include "base/version.h"
 
 namespace gantry::backends {
 namespace {
@@ -41,7 +42,7 @@ public:
 
     bool can_offload() const override { return true; }
     bool can_span_workers() const override { return false; }
-    std::string version(const BackendOptions&) const override { return {}; }
+    std::string version(const BackendOptions&) const override { return kVersion; }   // this very build's
 
     Status validate(const BackendOptions& options) const override {
         GANTRY_TRY(check_common(options));
@@ -73,7 +74,7 @@ public:
             }
         };
         number("--ctx", options.context_tokens != 0 ? options.context_tokens : input.placement.context_tokens);
-        number("--max-sequences", options.max_sequences != 0 ? options.max_sequences : input.placement.sequences);
+        number("--max-sequences", options.max_sequences);
         number("--threads", options.threads);
         if (!options.kv_type.empty()) {
             plan.argv.insert(plan.argv.end(), {"--kv-type", options.kv_type});

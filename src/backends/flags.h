@@ -1,9 +1,11 @@
 #pragma once
-// Lists of the flags that a backend takes in extra_args: everything else is refused, by name and with what to do instead (row 58 of
-// the threats: a flag that opens the engine to others, names another model, loads code or reads the machine's files).
+// Lists of the flags that a backend takes in extra_args: everything else is refused, by name and with what to do instead
+// (row 58 of the threats: a flag that opens the engine to others, names another model, loads code or reads the machine's
+// files).
 //
-// A flag is taken only by its whole name: Python's argparse would complete "--ho" to "--host", and vLLM's would read "--a.b". '_' counts as
-// '-'. A value is the next word, or follows '='; its kind is checked, so that no value is a path or another flag.
+// A flag is taken only by its whole name: Python's argparse would complete "--ho" to "--host", and vLLM's would read
+// "--a.b". '_' counts as '-'. A value is the next word, or follows '='; its kind is checked, so that no value is a path or
+// another flag.
 
 #include <span>
 #include <string>

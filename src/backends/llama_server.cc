@@ -1,11 +1,12 @@
 // llama.cpp's llama-server, by path or from PATH. Flags as in llama.cpp's common/arg.cpp (looked at in the tree pinned by
-// third_party/sources.txt and in b11434): flags win over LLAMA_ARG_* variables, '_' counts as '-' in long flags, and with no -c the
-// context is the model's, cut to what fits.
+// third_party/sources.txt and in b11434): flags win over LLAMA_ARG_* variables, '_' counts as '-' in long flags, and with
+// no -c the context is the model's, cut to what fits.
 //
-//   devices   shown by the vendor's variable (visible_devices.h); -ngl layers, --tensor-split by what is booked on each. -ngl counts the
-//             output matrix as a layer, so that of a model that is split one layer more stays in memory than was planned, never fewer
-//   program   which vendors' devices it can use lies beside it (libggml-cuda.so ...) where it was built with shared libraries; a static
-//             one does not tell, and is believed
+//   devices   shown by the vendor's variable (visible_devices.h); -ngl layers, --tensor-split by what is booked on each.
+//             -ngl counts the output matrix as a layer, so that of a model that is split one layer more stays in memory
+//             than was planned, never fewer
+//   program   which vendors' devices it can use lies beside it (libggml-cuda.so ...) where it was built with shared
+//             libraries; a static one does not tell, and is believed
 //   metrics   --metrics: /metrics on the same port, behind the key
 
 #include "backends/table.h"

@@ -158,8 +158,9 @@ void take(Found& found, std::string_view suffix, const Sample& sample) {
         found.count += sample.value;
     } else {
         const std::string le(label_value(sample.labels, "le"));
-        const auto same = std::find_if(found.buckets.begin(), found.buckets.end(), [&le](const auto& bucket) { return bucket.first == le; });
         if (le.empty()) return;
+        const auto same = std::find_if(found.buckets.begin(), found.buckets.end(),
+                                       [&le](const auto& bucket) { return bucket.first == le; });
         if (same == found.buckets.end()) {
             found.buckets.emplace_back(le, sample.value);
         } else {

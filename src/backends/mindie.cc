@@ -1,23 +1,26 @@
-// MindIE, Huawei's engine for Ascend: its service, mindieservice_daemon, with a config.json of the instance's own. Looked at: the sources
-// and documents of MindIE-LLM 3.0.0 to master of 2026-05-30 (gitcode.com/Ascend/MindIE-LLM), the documents of MindIE 1.0.RC2 to 2.3.0
-// (hiascend.com), GPUStack's use of it. NOT TESTED ON HARDWARE: what is tested is what it would start.
+// MindIE, Huawei's engine for Ascend: its service, mindieservice_daemon, with a config.json of the instance's own. Looked
+// at: the sources and documents of MindIE-LLM 3.0.0 to master of 2026-05-30 (gitcode.com/Ascend/MindIE-LLM), the documents
+// of MindIE 1.0.RC2 to 2.3.0 (hiascend.com), GPUStack's use of it. NOT TESTED ON HARDWARE: what is tested is what it would
+// start.
 //
-//   program   .../mindie/latest/mindie-service/bin/mindieservice_daemon (.run package, Huawei's images), or mindie_llm_server of the
-//             Python package (3.0 and later), from PATH, by path, or where the package puts it. Or a script of yours that sources what
-//             you like and ends in `exec .../mindieservice_daemon`
+//   program   .../mindie/latest/mindie-service/bin/mindieservice_daemon (.run package, Huawei's images), or
+//             mindie_llm_server of the Python package (3.0 and later), from PATH, by path, or where the package puts it. Or
+//             a script of yours that sources what you like and ends in `exec .../mindieservice_daemon`
 //   settings  config.json in the work folder, mode 0600 (MindIE refuses more than 0640 and files of others), named by
 //             MIES_CONFIG_JSON_PATH, whose value it takes up to 256 characters long
-//   port      127.0.0.1, one for inference, management and metrics; no key: MindIE knows none, so that other users of this machine reach
-//             it past the gateway. Ready when /v1/models answers: the daemon listens when its models are loaded
+//   port      127.0.0.1, one for inference, management and metrics; no key: MindIE knows none, so that other users of this
+//             machine reach it past the gateway. Ready when /v1/models answers: the daemon listens when its models are
+//             loaded
 //   devices   ASCEND_RT_VISIBLE_DEVICES, in which npuDeviceIds then count from 0; worldSize = ranks, of one machine
 //   memory    NPU_MEMORY_FRACTION from what placement booked (MindIE's default: 0.8 of the device)
-//   paths     LD_LIBRARY_PATH, PYTHONPATH and the rest are derived (ascend_environment.h): four set_env.sh scripts set them, and no shell
-//             runs here. Of mindie-llm's own script it does not take over that it empties /dev/shm
+//   paths     LD_LIBRARY_PATH, PYTHONPATH and the rest are derived (ascend_environment.h): four set_env.sh scripts set
+//             them, and no shell runs here. Of mindie-llm's own script it does not take over that it empties /dev/shm
 //   310P      computes in float16 only; launch() refuses a model whose config.json says bfloat16
 
 #include "backends/table.h"
 
 #include <algorithm>
+#include <cctype>
 #include <cmath>
 #include <filesystem>
 #include <fstream>
@@ -50,7 +53,8 @@ bool exists(const fs::path& path) {
 }
 
 Result<std::string> program(const BackendOptions& options) {
-    Result<std::string> found = program_of(options, {"mindieservice_daemon", "mindie_llm_server"}, "MindIE", "Huawei's image, or its .run package");
+    Result<std::string> found = program_of(options, {"mindieservice_daemon", "mindie_llm_server"}, "MindIE",
+                                           "Huawei's image, or its .run package");
     if (!found.ok() && options.binary.empty() && exists(kInstalled)) return std::string(kInstalled);
     return found;
 }
@@ -64,8 +68,8 @@ std::string home_of(const std::string& program) {
 // 1 to 256 letters, digits and - . _, none of these at an end (service_parameter_configuration.md).
 bool valid_model_name(const std::string& name) {
     const auto inner = [](char c) { return std::isalnum(static_cast<unsigned char>(c)) != 0 || c == '-' || c == '.' || c == '_'; };
-    return !name.empty() && std::all_of(name.begin(), name.end(), inner) && std::isalnum(static_cast<unsigned char>(name.front())) != 0 &&
-           std::isalnum(static_cast<unsigned char>(name.back())) != 0;
+    const auto at_end = [](char c) { return std::isalnum(static_cast<unsigned char>(c)) != 0; };
+    return !name.empty() && std::all_of(name.begin(), name.end(), inner) && at_end(name.front()) && at_end(name.back());
 }
 
 // "bfloat16", from the model's config.json; empty: it can't be read, or does not say.
@@ -85,7 +89,8 @@ std::string dtype_of(const std::string& model_path) {
 
 bool on_310p(const LaunchInput& input) {
     return std::any_of(input.devices.begin(), input.devices.end(), [&input](const Device& device) {
-        const bool claimed = std::any_of(input.placement.claims.begin(), input.placement.claims.end(), [&device](const DeviceClaim& claim) {
+        const std::vector<DeviceClaim>& claims = input.placement.claims;
+        const bool claimed = std::any_of(claims.begin(), claims.end(), [&device](const DeviceClaim& claim) {
             return claim.device == DeviceName{device.vendor, device.index};
         });
         return claimed && device.chip.starts_with("310P");
@@ -169,11 +174,11 @@ public:
         if (device.vendor != "ascend") return Refusal{"MindIE runs on Ascend devices only"};
         if (os != "linux") return Refusal{"MindIE runs on Linux only"};
         // model_support_list.md: Atlas 800I A2 (910B), 800I A3 (910C), 300I Duo (310P, float16).
-        const std::string& chip = device.chip;
-        if (chip.empty() || chip.starts_with("910B") || chip.starts_with("910C") || chip.starts_with("910_93") || chip.starts_with("310P")) {
-            return std::nullopt;
+        if (device.chip.empty()) return std::nullopt;
+        for (const char* chip : {"910B", "910C", "910_93", "310P"}) {
+            if (device.chip.starts_with(chip)) return std::nullopt;
         }
-        return Refusal{"MindIE supports Ascend 910B, 910C and 310P, and this is " + chip};
+        return Refusal{"MindIE supports Ascend 910B, 910C and 310P, and this is " + device.chip};
     }
 
     bool can_offload() const override { return false; }
@@ -204,7 +209,8 @@ public:
             return invalid_argument("MindIE takes the type of its KV cache from the model (quantized ones have it)", "options.kv_type");
         }
         GANTRY_TRY(check_visible_devices(options));
-        for (const char* name : {"MIES_", "MINDIE_LLM_HOME_PATH", "NPU_MEMORY_FRACTION", "RANK_TABLE_FILE", "RANKTABLEFILE", "WORLD_SIZE", "NPU_DEVICE_IDS"}) {
+        for (const char* name : {"MIES_", "MINDIE_LLM_HOME_PATH", "NPU_MEMORY_FRACTION", "RANK_TABLE_FILE", "RANKTABLEFILE", "WORLD_SIZE",
+                                 "NPU_DEVICE_IDS"}) {
             GANTRY_TRY(check_env_prefix(options, name, "Gantry sets it, or it belongs to several machines"));
         }
         const Result<std::string> found = program(options);
@@ -217,17 +223,18 @@ public:
         const std::vector<DeviceClaim> claims = accelerator_claims(input.placement);
         if (claims.empty()) return invalid_argument("MindIE runs on Ascend devices, and this instance has none", "placement");
         if (!valid_model_name(input.name)) {
-            return invalid_argument("MindIE takes model names of letters, digits, \"-\", \".\" and \"_\", with a letter or digit at both ends; name the "
-                                    "deployment so",
+            return invalid_argument("MindIE takes model names of letters, digits, \"-\", \".\" and \"_\", with a letter or digit at both "
+                                    "ends; name the deployment so",
                                     "name");
         }
         if (on_310p(input) && dtype_of(input.model_path) == "bfloat16") {
-            return invalid_argument("the Ascend 310P computes in float16, and the model's config.json says bfloat16: set torch_dtype to float16 "
-                                    "there (MindIE converts the weights as it loads them)",
+            return invalid_argument("the Ascend 310P computes in float16, and the model's config.json says bfloat16: set torch_dtype to "
+                                    "float16 there (MindIE converts the weights as it loads them)",
                                     "source");
         }
         if (input.work_folder.size() + sizeof kConfigFile > kConfigPathMax) {
-            return invalid_argument("the path of the instance's folder is too long for MindIE; start the server with a shorter --data-dir");
+            return invalid_argument("the path of the instance's folder is too long for MindIE; start the server with a shorter "
+                                    "--data-dir");
         }
         double share = 0;
         for (const DeviceClaim& claim : claims) share = std::max(share, claim.memory_fraction);
@@ -237,7 +244,7 @@ public:
         config.port = input.port;
         config.ranks = static_cast<uint32_t>(claims.size());
         config.context_tokens = input.options.context_tokens != 0 ? input.options.context_tokens : input.placement.context_tokens;
-        config.sequences = input.options.max_sequences != 0 ? input.options.max_sequences : input.placement.sequences;
+        config.sequences = input.options.max_sequences;
         config.flags = *read_flags(input.options, kMindieRules);
         LaunchPlan plan;
         plan.argv = {*program(input.options)};

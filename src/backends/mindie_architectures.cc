@@ -3,9 +3,10 @@
 #include <algorithm>
 #include <iterator>
 
-// Data: MindIE chooses a model's code by `model_type` of its config.json; there is a folder for each in examples/atb_models/atb_llm/models
-// and mindie_llm/runtime/models of MindIE-LLM (gitcode.com/Ascend/MindIE-LLM, master of 2026-05-30, after 3.0.0), and
-// docs/zh/user_guide/model_support_list.md names the models. Here are the architectures that models of those types carry.
+// Data: MindIE chooses a model's code by `model_type` of its config.json; there is a folder for each in
+// examples/atb_models/atb_llm/models and mindie_llm/runtime/models of MindIE-LLM (gitcode.com/Ascend/MindIE-LLM, master of
+// 2026-05-30, after 3.0.0), and docs/zh/user_guide/model_support_list.md names the models. Here are the architectures that
+// models of those types carry.
 
 namespace gantry::backends {
 namespace {

@@ -149,14 +149,18 @@ std::string mindie_config_json(const MindieConfig& config) {
     }
     json::array devices;   // logical: as ASCEND_RT_VISIBLE_DEVICES counts them
     for (uint32_t rank = 0; rank < config.ranks; ++rank) devices.push_back(rank);
-    deploy["ModelConfig"] = json::array{std::move(model)};
+    json::array models;
+    models.push_back(std::move(model));
+    json::array instances;   // of the model: one
+    instances.push_back(std::move(devices));
+    deploy["ModelConfig"] = std::move(models);
     json::object backend = {{"backendName", "mindieservice_llm_engine"},
                             {"modelInstanceNumber", 1},
-                            {"npuDeviceIds", json::array{std::move(devices)}},
                             {"tokenizerProcessNumber", 8},
                             {"multiNodesInferEnabled", false},
                             {"multiNodesInferPort", 1120},
                             {"interNodeTLSEnabled", false}};
+    backend["npuDeviceIds"] = std::move(instances);
     backend["ModelDeployConfig"] = std::move(deploy);
     backend["ScheduleConfig"] = std::move(schedule);
     const json::object root = {{"Version", "1.0.0"},

@@ -1,9 +1,10 @@
 #pragma once
 // The config.json of MindIE's service, whole: what mindieservice_daemon reads instead of a command line.
 //
-// Fields, ranges and what is mandatory: docs/zh/user_guide/user_manual/service_parameter_configuration.md and src/server/conf/config.json of
-// MindIE-LLM (gitcode.com/Ascend/MindIE-LLM, 3.0.0 to master of 2026-05-30), and "Configuration Parameters (Service-Specific)" of MindIE
-// 2.3.0 and 1.0.RC3 (hiascend.com). Certificates are left out: they count only with HTTPS, which is off on loopback.
+// Fields, ranges and what is mandatory: docs/zh/user_guide/user_manual/service_parameter_configuration.md and
+// src/server/conf/config.json of MindIE-LLM (gitcode.com/Ascend/MindIE-LLM, 3.0.0 to master of 2026-05-30), and
+// "Configuration Parameters (Service-Specific)" of MindIE 2.3.0 and 1.0.RC3 (hiascend.com). Certificates are left out: they
+// count only with HTTPS, which is off on loopback.
 
 #include <cstdint>
 #include <string>

@@ -1,8 +1,8 @@
 #pragma once
 // What is installed beside a program written in Python, found by its files alone: nothing is run.
 //
-// pip puts a program into PREFIX/bin and its packages into PREFIX/lib/python3.N/site-packages (Debian's: dist-packages), with a folder
-// NAME-VERSION.dist-info each. PREFIX is the program's, or that of the interpreter in its first line.
+// pip puts a program into PREFIX/bin and its packages into PREFIX/lib/python3.N/site-packages (Debian's: dist-packages),
+// with a folder NAME-VERSION.dist-info each. PREFIX is the program's, or that of the interpreter in its first line.
 
 #include <string>
 #include <string_view>

@@ -1,11 +1,14 @@
-// SGLang: `sglang serve --model-path FOLDER`, or, where `binary` is a Python interpreter, `python -m sglang.launch_server`, as versions
-// before 0.5.5 have it alone. Looked at: docs/advanced_features/server_arguments.md and docs/references/production_metrics.md of 0.4.3 to
-// 0.5.9, server_args.py of 0.5.9. Not tested on hardware: it runs on accelerators only, and there are none here.
+// SGLang: `sglang serve --model-path FOLDER`, or, where `binary` is a Python interpreter, `python -m sglang.launch_server`,
+// as versions before 0.5.5 have it alone. Looked at: docs/advanced_features/server_arguments.md and
+// docs/references/production_metrics.md of 0.4.3 to 0.5.9, server_args.py of 0.5.9. Not tested on hardware: it runs on
+// accelerators only, and there are none here.
 //
 //   port      127.0.0.1; ready when /health answers 200; /metrics on the same port (--enable-metrics)
-//   key       in a file of the work folder, given by --config: SGLang has no variable for it, and a command line can be read by all
+//   key       in a file of the work folder, given by --config: SGLang has no variable for it, and a command line can be
+//             read by all
 //   weights   --load-format safetensors: it never falls back to pickled files, which are programs
-//   memory    --mem-fraction-static from what placement booked: weights and KV; the largest share, where devices differ in size
+//   memory    --mem-fraction-static from what placement booked: weights and KV; the largest share, where devices differ in
+//             size
 //   several   --tp-size = ranks, of one machine
 //
 // Flags are passed on from a list only, as for vLLM (vllm.cc).
@@ -14,6 +17,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstdlib>
 #include <filesystem>
 
 #include <fmt/format.h>
@@ -69,14 +73,15 @@ const RefusedFlags kRefused[] = {
     {{"--context-length"}, "set context_tokens"},
     {{"--max-running-requests"}, "set max_sequences"},
     {{"--kv-cache-dtype"}, "set kv_type"},
-    {{"--mem-fraction-static", "--max-total-tokens", "--cpu-offload-gb", "--enable-hierarchical-cache", "--hicache*", "--enable-memory-saver"},
+    {{"--mem-fraction-static", "--max-total-tokens", "--cpu-offload-gb", "--enable-hierarchical-cache", "--hicache*",
+      "--enable-memory-saver"},
      "memory is computed from what the model needs and booked; change context_tokens, max_sequences or kv_type"},
-    {{"--tp", "--tp-size", "--tensor-parallel-size", "--pp-size", "--pipeline-parallel-size", "--dp", "--dp-size", "--data-parallel-size", "--nnodes",
-      "--node-rank", "--base-gpu-id", "--gpu-id-step", "--device"},
+    {{"--tp", "--tp-size", "--tensor-parallel-size", "--pp-size", "--pipeline-parallel-size", "--dp", "--dp-size",
+      "--data-parallel-size", "--nnodes", "--node-rank", "--base-gpu-id", "--gpu-id-step", "--device"},
      "how many devices, and which, is placement's: set placement.device_count or placement.devices; for more engines, replicas"},
     {{"--trust-remote-code"}, "it runs programs from the model's folder; where you trust them, start SGLang by the backend \"custom\""},
-    {{"--config", "--warmups", "--custom-weight-loader", "--enable-custom-logit-processor", "--model-loader-extra-config", "--download-dir",
-      "--lora-paths", "--model-impl"},
+    {{"--config", "--warmups", "--custom-weight-loader", "--enable-custom-logit-processor", "--model-loader-extra-config",
+      "--download-dir", "--lora-paths", "--model-impl"},
      "it reaches other files, or loads code into the engine"},
     {{"--enable-metrics"}, "it is always on"},
 };
@@ -105,10 +110,12 @@ public:
     std::optional<Refusal> refuses_device(const std::string& os, const std::string&, const Device& device) const override {
         if (os != "linux") return Refusal{"SGLang runs on Linux only; use GGUF models with the embedded engine instead"};
         if (device.vendor == "cpu") {
-            return Refusal{"SGLang's CPU build is made for Intel CPUs with AMX and is not started here; use the backend \"vllm\" or \"engine\""};
+            return Refusal{"SGLang's CPU build is made for Intel CPUs with AMX and is not started here; use the backend \"vllm\" or "
+                           "\"engine\""};
         }
         if (device.vendor == "nvidia") {
-            // Its kernels (sgl-kernel, FlashInfer) are built for compute capability 8.0 and later; what GPUStack requires as well.
+            // Its kernels (sgl-kernel, FlashInfer) are built for compute capability 8.0 and later; what GPUStack requires
+            // as well.
             const int capability = device.chip.starts_with("sm_") ? std::atoi(device.chip.c_str() + 3) : 0;
             if (capability == 0 || capability >= 80) return std::nullopt;
             return Refusal{"SGLang needs an NVIDIA GPU of compute capability 8.0 or higher, and this is " + device.chip};
@@ -120,8 +127,9 @@ public:
         }
         if (device.vendor == "ascend") {
             // docs/platforms/ascend_npu.md: Atlas 800I A2 and A3.
-            if (device.chip.empty() || device.chip.starts_with("910B") || device.chip.starts_with("910C") || device.chip.starts_with("910_93")) {
-                return std::nullopt;
+            if (device.chip.empty()) return std::nullopt;
+            for (const char* chip : {"910B", "910C", "910_93"}) {
+                if (device.chip.starts_with(chip)) return std::nullopt;
             }
             return Refusal{"SGLang supports Ascend 910B and 910C, and this is " + device.chip};
         }
@@ -151,21 +159,24 @@ public:
         GANTRY_TRY(validate(input.options));
         GANTRY_TRY(check_one_worker(input.placement));
         if (input.name.find(':') != std::string::npos) {
-            return invalid_argument("SGLang takes no model name with \":\" in it, which it keeps for adapters; name the deployment otherwise", "name");
+            return invalid_argument("SGLang takes no model name with \":\" in it, which it keeps for adapters; name the deployment "
+                                    "otherwise",
+                                    "name");
         }
         const std::vector<DeviceClaim> claims = accelerator_claims(input.placement);
         LaunchPlan plan;
         const std::string path = *program(input.options);
         const std::string port = std::to_string(input.port);
-        plan.argv = is_interpreter(path) ? std::vector<std::string>{path, "-m", "sglang.launch_server"} : std::vector<std::string>{path, "serve"};
-        plan.argv.insert(plan.argv.end(), {"--model-path", input.model_path, "--served-model-name", input.name, "--host", "127.0.0.1", "--port",
-                                           port, "--load-format", "safetensors", "--enable-metrics"});
+        plan.argv = {path, "serve"};
+        if (is_interpreter(path)) plan.argv = {path, "-m", "sglang.launch_server"};
+        plan.argv.insert(plan.argv.end(), {"--model-path", input.model_path, "--served-model-name", input.name, "--host", "127.0.0.1",
+                                           "--port", port, "--load-format", "safetensors", "--enable-metrics"});
         const auto add = [&plan](const char* flag, const std::string& value) {
             if (!value.empty() && value != "0") plan.argv.insert(plan.argv.end(), {flag, value});
         };
         const BackendOptions& options = input.options;
         add("--context-length", std::to_string(options.context_tokens != 0 ? options.context_tokens : input.placement.context_tokens));
-        add("--max-running-requests", std::to_string(options.max_sequences != 0 ? options.max_sequences : input.placement.sequences));
+        add("--max-running-requests", std::to_string(options.max_sequences));
         add("--kv-cache-dtype", options.kv_type);
         if (claims.size() > 1) add("--tp-size", std::to_string(claims.size()));
         double share = 0;

@@ -1,10 +1,11 @@
 #pragma once
 // By which environment variable a vendor's runtime shows a process some of its devices only: one table for all backends.
 //
-// Sources: the CUDA C++ programming guide (CUDA_VISIBLE_DEVICES, CUDA_DEVICE_ORDER; NVIDIA's MIG guide for naming a part by its uuid),
-// ROCm's "GPU isolation techniques" (HIP_VISIBLE_DEVICES), CANN's reference of environment variables (ASCEND_RT_VISIBLE_DEVICES), and for
-// the others the table of vendors in FlagOS' documents: Hygon's DTK reads HIP's variable, Moore Threads has MUSA_VISIBLE_DEVICES, Cambricon
-// MLU_VISIBLE_DEVICES, Iluvatar's and MetaX's CUDA layers read CUDA's. Apple's GPU can't be hidden. Not tested on hardware.
+// Sources: the CUDA C++ programming guide (CUDA_VISIBLE_DEVICES, CUDA_DEVICE_ORDER; NVIDIA's MIG guide for naming a part by
+// its uuid), ROCm's "GPU isolation techniques" (HIP_VISIBLE_DEVICES), CANN's reference of environment variables
+// (ASCEND_RT_VISIBLE_DEVICES), and for the others the table of vendors in FlagOS' documents: Hygon's DTK reads HIP's
+// variable, Moore Threads has MUSA_VISIBLE_DEVICES, Cambricon MLU_VISIBLE_DEVICES, Iluvatar's and MetaX's CUDA layers read
+// CUDA's. Apple's GPU can't be hidden. Not tested on hardware.
 
 #include <map>
 #include <string>

@@ -1,24 +1,29 @@
-// vLLM: `vllm serve FOLDER`, from PATH or by path. Looked at: 0.32.0's CPU build (its own files; run on this project's machine, see
-// docs/test-log.md), the documents of 0.7 to 0.31, vllm-ascend 0.7 to 0.23. NVIDIA, AMD and Ascend: not tested on hardware.
+// vLLM: `vllm serve FOLDER`, from PATH or by path. Looked at: 0.32.0's CPU build (its own files; run on this project's
+// machine, see docs/test-log.md), the documents of 0.7 to 0.31, vllm-ascend 0.7 to 0.23. NVIDIA, AMD and Ascend: not tested
+// on hardware.
 //
-//   port      127.0.0.1; the key through VLLM_API_KEY, which guards /v1; ready when /health answers 200; /metrics on the same port
+//   port      127.0.0.1; the key through VLLM_API_KEY, which guards /v1; ready when /health answers 200; /metrics on the
+//             same port
 //   weights   --load-format safetensors: it never falls back to pickled files, which are programs
-//   memory    accelerators: --gpu-memory-utilization from what placement booked, not 0.9 for all; where devices differ in size the
-//             largest share counts, since there is one number for all ranks. CPU: VLLM_CPU_KVCACHE_SPACE in whole GiB, of what placement
-//             counted for KV; without it vLLM asks for 92 % of the machine
-//   threads   CPU: it binds its threads to cores by itself ("auto") and keeps one core for its scheduler. Where the number of threads is
-//             given, or the cores are few, binding is off and OMP_NUM_THREADS says how many: two engines bound to the same cores starve
+//   memory    accelerators: --gpu-memory-utilization from what placement booked, not 0.9 for all; where devices differ in
+//             size the largest share counts, since there is one number for all ranks. CPU: VLLM_CPU_KVCACHE_SPACE in whole
+//             GiB, of what placement counted for KV; without it vLLM asks for 92 % of the machine
+//   threads   CPU: it binds its threads to cores by itself ("auto") and keeps one core for its scheduler. Where the number
+//             of threads is given, or the cores are few, binding is off and OMP_NUM_THREADS says how many: two engines
+//             bound to the same cores starve
 //   several   --tensor-parallel-size = ranks, of one machine
 //   network   HF_HUB_OFFLINE: a model is here or it isn't; no usage statistics are sent
 //   needs     the CPU build compiles kernels when it starts: a C++ compiler in PATH
 //
-// Flags are passed on from a list only. --trust-remote-code is not on it: it runs Python from the model's folder, and who wants that can
-// start vLLM by the backend "custom". Nor are flags that name files or code (plugins, chat templates as files), addresses, or memory.
+// Flags are passed on from a list only. --trust-remote-code is not on it: it runs Python from the model's folder, and who
+// wants that can start vLLM by the backend "custom". Nor are flags that name files or code (plugins, chat templates as
+// files), addresses, or memory.
 
 #include "backends/table.h"
 
 #include <algorithm>
 #include <cmath>
+#include <cstdlib>
 #include <filesystem>
 #include <system_error>
 
@@ -83,26 +88,28 @@ constexpr AllowedFlag kAllowed[] = {
 };
 
 const RefusedFlags kRefused[] = {
-    {{"--host", "--port", "--uds", "--root-path", "--grpc-port", "--ssl*", "--allow-credentials", "--allowed-origins", "--allowed-methods",
-      "--allowed-headers"},
+    {{"--host", "--port", "--uds", "--root-path", "--grpc-port", "--ssl*", "--allow-credentials", "--allowed-origins",
+      "--allowed-methods", "--allowed-headers"},
      "Gantry gives each engine a port of 127.0.0.1 and is the door to it itself"},
     {{"--api-key"}, "each engine has a key of its own, and a command line can be read by every user of the machine"},
-    {{"--model", "--served-model-name", "--tokenizer", "--revision", "--code-revision", "--tokenizer-revision", "--hf-config-path",
-      "--hf-token"},
+    {{"--model", "--served-model-name", "--tokenizer", "--revision", "--code-revision", "--tokenizer-revision",
+      "--hf-config-path", "--hf-token"},
      "the model is the deployment's source, its name the deployment's"},
     {{"--max-model-len"}, "set context_tokens"},
     {{"--max-num-seqs"}, "set max_sequences"},
     {{"--kv-cache-dtype"}, "set kv_type"},
-    {{"--gpu-memory-utilization", "--device-memory-utilization", "--kv-cache-memory-bytes", "--num-gpu-blocks-override", "--swap-space",
-      "--cpu-offload*", "--kv-offloading*", "--offload*"},
+    {{"--gpu-memory-utilization", "--device-memory-utilization", "--kv-cache-memory-bytes", "--num-gpu-blocks-override",
+      "--swap-space", "--cpu-offload*", "--kv-offloading*", "--offload*"},
      "memory is computed from what the model needs and booked; change context_tokens, max_sequences or kv_type"},
-    {{"-tp", "--tensor-parallel-size", "-pp", "--pipeline-parallel-size", "-dp", "--data-parallel*", "--distributed-executor-backend",
-      "--nnodes", "--node-rank", "--master-addr", "--master-port", "--device", "--device-ids", "--numa-bind*"},
+    {{"-tp", "--tensor-parallel-size", "-pp", "--pipeline-parallel-size", "-dp", "--data-parallel*",
+      "--distributed-executor-backend", "--nnodes", "--node-rank", "--master-addr", "--master-port", "--device", "--device-ids",
+      "--numa-bind*"},
      "how many devices, and which, is placement's: set placement.device_count or placement.devices; for more engines, replicas"},
     {{"--trust-remote-code"},
-     "it runs programs from the model's folder; where you trust them, start vLLM by the backend \"custom\": vllm serve {{model}} --port {{port}} ..."},
-    {{"--tool-parser-plugin", "--reasoning-parser-plugin", "--logits-processors", "--worker-cls", "--worker-extension-cls", "--scheduler-cls",
-      "--middleware", "--io-processor-plugin", "--model-class-overrides", "--plugins", "--model-impl"},
+     "it runs programs from the model's folder; where you trust them, start vLLM by the backend \"custom\": "
+     "vllm serve {{model}} --port {{port}} ..."},
+    {{"--tool-parser-plugin", "--reasoning-parser-plugin", "--logits-processors", "--worker-cls", "--worker-extension-cls",
+      "--scheduler-cls", "--middleware", "--io-processor-plugin", "--model-class-overrides", "--plugins", "--model-impl"},
      "it loads code into the engine; where you trust it, use the backend \"custom\""},
     {{"--config", "--allowed-local-media-path", "--allowed-media-domains", "--download-dir", "--lora-modules", "--log-config-file",
       "--model-loader-extra-config"},
@@ -112,19 +119,22 @@ const RefusedFlags kRefused[] = {
 
 const FlagRules kRules{"vLLM", kAllowed, kRefused};
 
-// A drafter that is another model needs memory that nobody booked, and a path or a name that nobody checked.
-Status check_speculation(const std::vector<GivenFlag>& flags) {
+constexpr std::string_view kDrafting[] = {"method", "num_speculative_tokens", "prompt_lookup_max", "prompt_lookup_min"};
+constexpr std::string_view kFormats[] = {"safetensors", "fastsafetensors", "bitsandbytes", "mistral", "dummy"};
+
+// Values that say more than their kind. A drafter that is another model needs memory that nobody booked, and a path or a name
+// that nobody checked.
+Status check_values(const std::vector<GivenFlag>& flags) {
     for (const GivenFlag& flag : flags) {
-        if (flag.name == "--load-format" && flag.value != "auto" && flag.value != "safetensors" && flag.value != "fastsafetensors" &&
-            flag.value != "bitsandbytes" && flag.value != "mistral" && flag.value != "dummy") {
-            return invalid_argument("--load-format takes auto, safetensors, fastsafetensors, bitsandbytes, mistral or dummy: the others read "
-                                    "pickled files, which are programs, or fetch from elsewhere",
+        if (flag.name == "--load-format" && std::find(std::begin(kFormats), std::end(kFormats), flag.value) == std::end(kFormats)) {
+            return invalid_argument("--load-format takes safetensors, fastsafetensors, bitsandbytes, mistral or dummy: the others "
+                                    "read pickled files, which are programs, or fetch from elsewhere",
                                     param_of("options.extra_args", flag.index));
         }
         if (flag.name != "--speculative-config") continue;
         const Result<json::value> config = parse_json(flag.value);
         for (const auto& [key, value] : config->as_object()) {
-            if (key != "method" && key != "num_speculative_tokens" && key != "prompt_lookup_max" && key != "prompt_lookup_min") {
+            if (std::find(std::begin(kDrafting), std::end(kDrafting), std::string_view(key)) == std::end(kDrafting)) {
                 return invalid_argument("--speculative-config takes method, num_speculative_tokens, prompt_lookup_max and "
                                         "prompt_lookup_min: a drafter that is a model of its own is not supported here",
                                         param_of("options.extra_args", flag.index));
@@ -137,7 +147,7 @@ Status check_speculation(const std::vector<GivenFlag>& flags) {
 Result<std::vector<GivenFlag>> checked_flags(const BackendOptions& options) {
     Result<std::vector<GivenFlag>> flags = read_flags(options, kRules);
     if (!flags.ok()) return flags;
-    if (const Status status = check_speculation(*flags); !status.ok()) return status.error();
+    if (const Status status = check_values(*flags); !status.ok()) return status.error();
     return flags;
 }
 
@@ -192,15 +202,15 @@ class VllmBackend final : public Backend {
 public:
     std::optional<Refusal> refuses_model(const ModelMeta& meta) const override {
         if (meta.format == "gguf") {
-            return Refusal{"vLLM reads folders of safetensors; its reader of GGUF files is experimental and converts each at every start: "
-                           "use the backend \"engine\" or \"llama-server\", or a safetensors version of the model"};
+            return Refusal{"vLLM reads folders of safetensors; its reader of GGUF files is experimental and converts each at every "
+                           "start: use the backend \"engine\" or \"llama-server\", or a safetensors version of the model"};
         }
         if (meta.modality == "image" || meta.modality == "speech") {
             return Refusal{"vLLM makes text, embeddings, scores and transcriptions, not " + meta.modality};
         }
         if (!meta.architecture.empty() && !vllm_knows(meta.architecture)) {
-            return Refusal{"vLLM has no code for " + meta.architecture + " (its list of release 0.32.0 was looked at); where yours has, start "
-                           "it by the backend \"custom\""};
+            return Refusal{"vLLM has no code for " + meta.architecture + " (its list of release 0.32.0 was looked at); where yours "
+                           "has, start it by the backend \"custom\""};
         }
         return std::nullopt;
     }
@@ -212,8 +222,8 @@ public:
         if (device.vendor == "amd") return refuses_amd(device);
         if (device.vendor == "ascend") return refuses_ascend(device);
         if (device.vendor == "apple") return Refusal{"vLLM does not compute on Apple's GPUs; use GGUF models with llama-server"};
-        return Refusal{"vLLM is started here on NVIDIA, AMD and Ascend devices and on CPUs; a vendor's own build of it for " + device.vendor +
-                       " can be started by the backend \"custom\""};
+        return Refusal{"vLLM is started here on NVIDIA, AMD and Ascend devices and on CPUs; a vendor's own build of it for " +
+                       device.vendor + " can be started by the backend \"custom\""};
     }
 
     std::optional<Refusal> program_refuses(const BackendOptions& options, const Device& device) const override {
@@ -223,7 +233,7 @@ public:
         const bool for_cpu = built.find("cpu") != std::string::npos;
         if (device.vendor == "ascend") {
             if (distribution_version(*path, "vllm_ascend").empty()) {
-                return Refusal{"vllm-ascend is not installed beside this vLLM (" + built + "), which can't use Ascend devices without it"};
+                return Refusal{"vllm-ascend is not installed beside this vLLM (" + built + "), which can't use Ascend without it"};
             }
         } else if (device.vendor != "cpu" && for_cpu) {
             return Refusal{"this vLLM is its CPU build (" + built + "); install the one for " + device.vendor};
@@ -253,7 +263,8 @@ public:
         for (const char* name : {"VLLM_API_KEY", "VLLM_HOST_IP", "VLLM_PORT", "VLLM_CPU_KVCACHE_SPACE"}) {
             GANTRY_TRY(check_env_prefix(options, name, "Gantry sets it"));
         }
-        for (const char* name : {"VLLM_PLUGINS", "VLLM_ALLOW_RUNTIME_LORA_UPDATING", "VLLM_ALLOW_INSECURE_SERIALIZATION", "VLLM_SERVER_DEV_MODE"}) {
+        for (const char* name : {"VLLM_PLUGINS", "VLLM_ALLOW_RUNTIME_LORA_UPDATING", "VLLM_ALLOW_INSECURE_SERIALIZATION",
+                                 "VLLM_SERVER_DEV_MODE"}) {
             GANTRY_TRY(check_env_prefix(options, name, "it would load code into the engine, or open doors in it"));
         }
         const Result<std::string> found = program(options);
@@ -274,7 +285,7 @@ public:
         };
         const BackendOptions& options = input.options;
         add("--max-model-len", std::to_string(options.context_tokens != 0 ? options.context_tokens : input.placement.context_tokens));
-        add("--max-num-seqs", std::to_string(options.max_sequences != 0 ? options.max_sequences : input.placement.sequences));
+        add("--max-num-seqs", std::to_string(options.max_sequences));
         add("--kv-cache-dtype", kv_dtype(options.kv_type));
         if (claims.size() > 1) add("--tensor-parallel-size", std::to_string(claims.size()));
         add("--gpu-memory-utilization", share_text(claims));
@@ -292,7 +303,8 @@ private:
     static std::optional<Refusal> refuses_cpu(const std::string& arch, const Device& device) {
         if (arch == "aarch64" || arch == "arm64") return std::nullopt;
         if (arch != "x86_64" && !arch.empty()) return Refusal{"vLLM's CPU build is for x86_64 and aarch64, not " + arch};
-        // Its x86 libraries are built for AVX2 and for AVX-512, chosen when it starts (0.32); before 0.19 there was AVX-512 alone.
+        // Its x86 libraries are built for AVX2 and for AVX-512, chosen when it starts (0.32); before 0.19 there was AVX-512
+        // alone.
         if (!device.details.empty() && device.details.find("AVX2") == std::string::npos) {
             return Refusal{"vLLM's CPU build needs AVX2, better AVX-512; this CPU has " + device.details};
         }
@@ -308,25 +320,28 @@ private:
 
     // The same page of 0.14 and later.
     static std::optional<Refusal> refuses_amd(const Device& device) {
-        constexpr std::string_view kChips[] = {"gfx90a",  "gfx942",  "gfx950",  "gfx1100", "gfx1101",
+        constexpr std::string_view kChips[] = {"",        "gfx90a",  "gfx942",  "gfx950",  "gfx1100", "gfx1101",
                                                "gfx1150", "gfx1151", "gfx1200", "gfx1201", "gfx1250"};
-        if (device.chip.empty() || std::find(std::begin(kChips), std::end(kChips), device.chip) != std::end(kChips)) return std::nullopt;
-        return Refusal{"vLLM supports AMD's gfx90a, gfx942, gfx950, gfx1100, gfx1101, gfx115x, gfx120x and gfx1250, and this is " + device.chip};
+        if (std::find(std::begin(kChips), std::end(kChips), device.chip) != std::end(kChips)) return std::nullopt;
+        return Refusal{"vLLM supports AMD's gfx90a, gfx942, gfx950, gfx1100, gfx1101, gfx115x, gfx120x and gfx1250, and this is " +
+                       device.chip};
     }
 
-    // vllm-ascend's docs/source/faqs.md ("What devices are currently supported?", 0.23): Atlas A2 (910B), A3 (910C), Ascend 950; "310B" and
-    // "910" are unplanned. 310P: experimental in 0.9.2rc1 and 0.10.0rc1, gone, back in 0.14.0rc1, "first time support" in 0.18.0
-    // (2026-04-30) as a build of its own (SOC_VERSION=ascend310p1, images "-310p"), in float16 only.
+    // vllm-ascend's docs/source/faqs.md ("What devices are currently supported?", 0.23): Atlas A2 (910B), A3 (910C), Ascend
+    // 950; "310B" and "910" are unplanned. 310P: experimental in 0.9.2rc1 and 0.10.0rc1, gone, back in 0.14.0rc1, "first
+    // time support" in 0.18.0 (2026-04-30) as a build of its own (SOC_VERSION=ascend310p1, images "-310p"), in float16
+    // only.
     static std::optional<Refusal> refuses_ascend(const Device& device) {
-        const std::string& chip = device.chip;
-        if (chip.empty() || chip.starts_with("910B") || chip.starts_with("910C") || chip.starts_with("910_93") || chip.starts_with("950")) {
-            return std::nullopt;
+        if (device.chip.empty()) return std::nullopt;
+        for (const char* chip : {"910B", "910C", "910_93", "950"}) {
+            if (device.chip.starts_with(chip)) return std::nullopt;
         }
-        if (chip.starts_with("310P")) {
-            return Refusal{"vLLM does not run on Ascend 310P: vllm-ascend's builds are for 910B, 910C and 950, and before 0.18 there was none for the "
-                           "310P but experiments; use MindIE, or start vllm-ascend's separate 310P build (float16 only) by the backend \"custom\""};
+        if (device.chip.starts_with("310P")) {
+            return Refusal{"vLLM does not run on Ascend 310P: vllm-ascend's builds are for 910B, 910C and 950, and before 0.18 there was "
+                           "none for the 310P but experiments; use MindIE, or start vllm-ascend's separate 310P build (float16 only) by "
+                           "the backend \"custom\""};
         }
-        return Refusal{"vllm-ascend supports Ascend 910B, 910C and 950, and this is " + chip};
+        return Refusal{"vllm-ascend supports Ascend 910B, 910C and 950, and this is " + device.chip};
     }
 
     Status check_program(const LaunchInput& input, const std::vector<DeviceClaim>& claims) const {

@@ -4,10 +4,10 @@
 #include <iterator>
 #include <string>
 
-// Data: the architectures in vLLM's registry (vllm/model_executor/models/registry.py of release 0.32.0): text generation, pooling,
-// classification, multimodal, and those that it runs by Transformers' own code. Without drafts for speculative decoding, which serve
-// nothing alone. Then those that the same file lists as supported until an earlier release: an older vLLM may be installed.
-// To renew: the keys of the file's tables.
+// Data: the architectures in vLLM's registry (vllm/model_executor/models/registry.py of release 0.32.0): text generation,
+// pooling, classification, multimodal, and those that it runs by Transformers' own code. Without drafts for speculative
+// decoding, which serve nothing alone. Then those that the same file lists as supported until an earlier release: an older
+// vLLM may be installed. To renew: the keys of the file's tables.
 
 namespace gantry::backends {
 namespace {
@@ -112,8 +112,8 @@ constexpr std::string_view kEarlier[] = {
     "XverseForCausalLM",
 };
 
-// A model of another task with the same trunk is converted: Qwen3ForSequenceClassification runs as Qwen3ForCausalLM (the same release's
-// registry, which replaces one of these endings by another).
+// A model of another task with the same trunk is converted: Qwen3ForSequenceClassification runs as Qwen3ForCausalLM (the
+// same release's registry, which replaces one of these endings by another).
 constexpr std::string_view kEndings[] = {"ForCausalLM",           "ForConditionalGeneration",  "ChatModel",
                                          "LMHeadModel",           "ForTextEncoding",           "EmbeddingModel",
                                          "ForSequenceClassification", "ForTokenClassification", "ClassificationModel",

@@ -1,0 +1,60 @@
+#include "backends/visible_devices.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "backends/backends_for_test.h"
+
+namespace gantry::backends {
+namespace {
+
+using testing::ElementsAre;
+using testing::IsEmpty;
+using testing::Pair;
+
+TEST(VisibleDevices, EachVendorHasItsVariable) {
+    const std::pair<const char*, const char*> cases[] = {
+        {"amd", "HIP_VISIBLE_DEVICES"},     {"ascend", "ASCEND_RT_VISIBLE_DEVICES"}, {"hygon", "HIP_VISIBLE_DEVICES"},
+        {"mthreads", "MUSA_VISIBLE_DEVICES"}, {"iluvatar", "CUDA_VISIBLE_DEVICES"},   {"cambricon", "MLU_VISIBLE_DEVICES"},
+        {"metax", "CUDA_VISIBLE_DEVICES"},
+    };
+    for (const auto& [vendor, variable] : cases) {
+        EXPECT_THAT(visible_devices(placed({claim_of(vendor, 3, 1), claim_of(vendor, 0, 1), claim_of("cpu", 0, 1)}), {}),
+                    ElementsAre(Pair(variable, "3,0")))
+            << vendor;
+    }
+    EXPECT_THAT(visible_devices(placed({claim_of("nvidia", 1, 1)}), {}),
+                ElementsAre(Pair("CUDA_DEVICE_ORDER", "PCI_BUS_ID"), Pair("CUDA_VISIBLE_DEVICES", "1")));
+    EXPECT_THAT(visible_devices(placed({claim_of("apple", 0, 1)}), {}), IsEmpty());
+    EXPECT_THAT(visible_devices(placed({claim_of("cpu", 0, 1)}), {}), IsEmpty());
+    EXPECT_THAT(visible_devices({}, {}), IsEmpty());
+}
+
+TEST(VisibleDevices, PartsOfANvidiaDeviceAreNamedByUuid) {
+    Device whole = device_of("nvidia", 0, "sm_80");
+    whole.uuid = "GPU-5f3c";
+    Device part = device_of("nvidia", 1, "sm_80");
+    part.uuid = "MIG-9a1b";
+    part.partition = "GPU-77aa 1g.10gb";
+    EXPECT_EQ(device_list(placed({claim_of("nvidia", 0, 1)}), {whole, part}), "0");
+    EXPECT_EQ(device_list(placed({claim_of("nvidia", 1, 1)}), {whole, part}), "MIG-9a1b");
+}
+
+TEST(VisibleDevices, OnlyTheLeadingWorkersCount) {
+    Placement placement = placed({claim_of("nvidia", 0, 1), claim_of("nvidia", 1, 1)});
+    placement.claims[1].worker_id = WorkerId("wrk_2");
+    EXPECT_EQ(device_list(placement, {}), "0");
+    EXPECT_EQ(check_one_worker(placement).error().param, "placement.across_workers");
+    EXPECT_TRUE(check_one_worker(placed({claim_of("nvidia", 0, 1)})).ok());
+    EXPECT_TRUE(check_one_worker({}).ok());
+}
+
+TEST(VisibleDevices, MayNotBeSetByHand) {
+    for (const char* name : {"CUDA_VISIBLE_DEVICES", "ROCR_VISIBLE_DEVICES", "ASCEND_RT_VISIBLE_DEVICES", "CUDA_DEVICE_ORDER"}) {
+        EXPECT_EQ(check_visible_devices(with_env({}, name)).error().param, std::string("options.env.") + name);
+    }
+    EXPECT_TRUE(check_visible_devices(with_env({}, "OMP_NUM_THREADS")).ok());
+}
+
+}  // namespace
+}  // namespace gantry::backends
