@@ -182,7 +182,7 @@ Result<ModelMeta> read_pipeline(const std::string& folder) {
     size_t components = 0;
     for (const auto& [component, value] : *index) {
         if (component.starts_with('_') || !value.is_array()) continue;
-        if (!plain_name(component) || ++components > 64) {
+        if (!plain_name(std::string(component)) || ++components > 64) {
             return invalid_model(fmt::format("model_index.json: '{}' is no component's name", shown(component)));
         }
         const std::string inner = folder + "/" + std::string(component);
