@@ -50,10 +50,10 @@ TEST(Config, CountsParametersAsPublished) {
                           {"google__gemma-2-2b-it", 2'614'341'888}, {"google__gemma-3-1b-it", 999'885'952},
                           {"microsoft__Phi-3-mini-4k-instruct", 3'821'079'552},
                           {"deepseek-ai__DeepSeek-V2-Lite-Chat", 15'706'484'224},
-                          {"deepseek-ai__DeepSeek-V3", 671'000'000'000, 0.0005},   // the paper's number, without the guessing layer
+                          {"deepseek-ai__DeepSeek-V3", 671'000'000'000, 0.0005},   // the paper's, less the guessing layer
                           {"openai__gpt-oss-20b", 20'914'757'184}, {"BAAI__bge-reranker-v2-m3", 567'755'777},
                           {"synthetic-bge-m3", 567'754'752},
-                          {"snowflake__snowflake-arctic-embed-m", 108'891'648, 0.006}}) {   // its files lack BERT's pooler
+                          {"snowflake__snowflake-arctic-embed-m", 108'891'648, 0.006}}) {   // its files lack the pooler
         const ModelMeta meta = recorded(c.name);
         EXPECT_NEAR(static_cast<double>(meta.parameter_count), static_cast<double>(c.published),
                     static_cast<double>(c.published) * c.within)
@@ -94,8 +94,8 @@ TEST(Config, KnowsWindows) {
     EXPECT_EQ(recorded("openai__gpt-oss-20b").layer_memory.substr(0, 4), "wfwf");
     EXPECT_EQ(recorded("microsoft__Phi-3-mini-4k-instruct").layer_memory, std::string(32, 'w'));
     EXPECT_EQ(recorded("mistralai__Mistral-7B-Instruct-v0.3").layer_memory, "");
-    const std::string qwen = R"({"model_type":"qwen2","num_hidden_layers":4,"max_position_embeddings":32768,"sliding_window":4096,)"
-                             R"("max_window_layers":2,"use_sliding_window":)";
+    const std::string qwen = R"({"model_type":"qwen2","num_hidden_layers":4,"max_position_embeddings":32768,
+        "sliding_window":4096,"max_window_layers":2,"use_sliding_window":)";
     EXPECT_EQ(parsed(qwen + "true}")->layer_memory, "ffww");
     EXPECT_EQ(parsed(qwen + "false}")->layer_memory, "");
     EXPECT_EQ(parsed(R"({"model_type":"mistral","num_hidden_layers":2,"max_position_embeddings":4096,"sliding_window":4096})")
@@ -129,7 +129,8 @@ TEST(Config, KnowsStates) {
     const auto nemotron = parsed(R"({"model_type":"nemotron_h","num_hidden_layers":4,"hybrid_override_pattern":"M-*M"})");
     EXPECT_EQ(nemotron->layer_memory, "s-fs");
     const auto granite = parsed(R"({"model_type":"granitemoehybrid","num_hidden_layers":3,"hidden_size":64,
-        "layer_types":["mamba","attention","mamba"],"mamba_n_heads":4,"mamba_d_head":32,"mamba_d_state":16,"mamba_n_groups":2,"mamba_d_conv":4})");
+        "layer_types":["mamba","attention","mamba"],"mamba_n_heads":4,"mamba_d_head":32,"mamba_d_state":16,
+        "mamba_n_groups":2,"mamba_d_conv":4})");
     EXPECT_EQ(granite->layer_memory, "sfs");
     EXPECT_EQ(granite->state_bytes, (3 * (128 + 2 * 2 * 16) + 16 * 128) * 4u);
 }
@@ -208,7 +209,8 @@ TEST(Config, RefusesAbsurdNumbers) {
     EXPECT_THAT(refused(R"({"num_attention_heads":4,"num_key_value_heads":8})"), HasSubstr("more key-value heads"));
     EXPECT_THAT(refused(R"({"num_attention_heads":4,"hidden_size":2})"), HasSubstr("do not fit"));
     EXPECT_THAT(refused(R"({"model_type":"mixtral","num_hidden_layers":4096,"hidden_size":4194304,"intermediate_size":4194304,
-        "num_attention_heads":65536,"num_key_value_heads":65536,"head_dim":4194304,"vocab_size":16777216,"num_local_experts":65536})"),
+        "num_attention_heads":65536,"num_key_value_heads":65536,"head_dim":4194304,"vocab_size":16777216,
+        "num_local_experts":65536})"),
                 HasSubstr("more parameters"));
     EXPECT_EQ(refused("{}"), "") << "nothing is known, and nothing wrong";
     EXPECT_EQ(refused(R"({"num_hidden_layers":0,"hidden_size":null,"num_attention_heads":32.0})"), "");

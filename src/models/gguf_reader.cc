@@ -163,7 +163,8 @@ Result<ModelMeta> read_gguf(const ByteSource& source, const OpenPart& open_part)
         return invalid_model(fmt::format("it is part {} of {} of a split model; give the path of the first", place + 1, parts));
     }
     if (parts > 1 && (!open_part || parts > kPartsMax)) {
-        return invalid_model(fmt::format("it is one part of {} of a split model; join them with llama-gguf-split --merge", parts));
+        return invalid_model(
+            fmt::format("it is one part of {} of a split model; join them with llama-gguf-split --merge", parts));
     }
     if (!read_meta(cursor, values, meta)) return invalid_model(cursor.problem());
     if (parts > 1) {
@@ -187,7 +188,8 @@ Result<ModelMeta> read_gguf_file(const std::string& path) {
             return invalid_model(fmt::format("it is the first of {} parts of a split model, and its name must end in {}", count,
                                              ending));
         }
-        const std::string other = fmt::format("{}-{:05}-of-{:05}.gguf", path.substr(0, path.size() - ending.size()), number, count);
+        const std::string stem = path.substr(0, path.size() - ending.size());
+        const std::string other = fmt::format("{}-{:05}-of-{:05}.gguf", stem, number, count);
         auto opened = open_model_file(other);
         if (opened) return opened;
         const std::string name = shown(other.substr(other.rfind('/') + 1));

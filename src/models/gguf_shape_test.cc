@@ -186,7 +186,8 @@ TEST(GgufShape, KnowsStatesAndTheirBytes) {
     EXPECT_EQ(lfm.meta().layer_memory, "sfs");
     EXPECT_EQ(lfm.meta().state_bytes, 2 * 64 * 4u);
 
-    Keys kimi = model_of("kimi-linear", 2).number("kda.head_dim", 16).number("attention.head_count", 4).number("ssm.conv_kernel", 4);
+    Keys kimi = model_of("kimi-linear", 2).number("kda.head_dim", 16).number("attention.head_count", 4);
+    kimi.number("ssm.conv_kernel", 4);
     kimi.numbers("attention.head_count_kv", {0, 1}).number("attention.kv_lora_rank", 32);
     kimi.number("attention.key_length_mla", 24).number("attention.value_length_mla", 16);
     EXPECT_EQ(kimi.meta().layer_memory, "sl");

@@ -48,7 +48,8 @@ protected:
 
 TEST_F(ReadModel, SumsTheFilesThatAnIndexNames) {
     write("config.json", kConfig);
-    index(R"({"model.embed_tokens.weight":"a.safetensors","model.layers.0.x":"b.safetensors","model.layers.1.x":"b.safetensors"})");
+    index(R"({"model.embed_tokens.weight":"a.safetensors","model.layers.0.x":"b.safetensors",
+        "model.layers.1.x":"b.safetensors"})");
     write("a.safetensors", tensor_file("model.embed_tokens.weight", 80));
     write("b.safetensors", tensor_file("model.layers.1.x", 24));
     write("not-named.safetensors", tensor_file("model.layers.0.y", 1000));
@@ -56,7 +57,8 @@ TEST_F(ReadModel, SumsTheFilesThatAnIndexNames) {
     EXPECT_EQ(read.architecture, "LlamaForCausalLM");
     EXPECT_EQ(read.weights.embedding, 80u);
     EXPECT_THAT(read.weights.layers, ElementsAre(0, 24));
-    EXPECT_EQ(read.file_bytes, std::filesystem::file_size(folder_ / "a.safetensors") + std::filesystem::file_size(folder_ / "b.safetensors"));
+    const auto size = [&](const char* name) { return std::filesystem::file_size(folder_ / name); };
+    EXPECT_EQ(read.file_bytes, size("a.safetensors") + size("b.safetensors"));
     EXPECT_FALSE(read.has_chat_template);
 
     std::filesystem::remove(folder_ / "a.safetensors");
@@ -195,7 +197,8 @@ TEST_F(ReadModel, BoundsFoldersAndConfigurations) {
 
 TEST(ReadRealModel, ReadsAFolderOfTransformers) {
     const char* home = std::getenv("HOME");
-    const std::string folder = std::string(home != nullptr ? home : "") + "/.cache/gantry/rivals/dequantized/SmolLM2-135M-Instruct.Q4_1";
+    const std::string folder =
+        std::string(home != nullptr ? home : "") + "/.cache/gantry/rivals/dequantized/SmolLM2-135M-Instruct.Q4_1";
     if (!std::filesystem::exists(folder)) GTEST_SKIP() << "no dequantized model: ./dev bench makes one to compare engines";
     const auto meta = read_model(folder);
     ASSERT_TRUE(meta.ok()) << meta.error().message;
