@@ -15,11 +15,12 @@ class Fields {
 public:
     using Names = std::initializer_list<const char*>;
     // `object` and `around` must outlive it; `around` may be null.
-    explicit Fields(const json::object& object, const json::object* around = nullptr) : object_(object), around_(around) {}
+    explicit Fields(const json::object& object, const json::object* around = nullptr)
+        : object_(object), around_(around) {}
 
     const json::value* find(const char* name) const;
     bool has(const char* name) const { return find(name) != nullptr; }
-    // The first of these fields that there is, a whole number up to `most`, or of a list of them the largest. Absent: `otherwise`.
+    // The first of these fields that is there: a whole number up to `most`, or the largest of a list. Absent: `otherwise`.
     uint64_t number(Names names, uint64_t most, uint64_t otherwise = 0);
     // As `number`, into a variable that stays as it is where the field is absent.
     void take(Names names, uint64_t most, uint32_t& out) { out = static_cast<uint32_t>(number(names, most, out)); }

@@ -26,7 +26,8 @@ char memory_of(std::string_view type) {
 
 // Of which layers, where there is no list of them.
 char window_rule(Fields& fields, const std::string& type, uint32_t layer) {
-    static const std::set<std::string_view> kEvery = {"mistral", "mixtral", "ministral", "phi3", "phimoe", "starcoder2", "phi3_v"};
+    static const std::set<std::string_view> kEvery = {"mistral", "mixtral", "ministral", "phi3",
+                                                      "phi3_v",  "phimoe",  "starcoder2"};
     static const std::map<std::string_view, uint64_t> kGroups = {   // all but the last of each group
         {"gemma2", 2}, {"gemma3", 6}, {"gemma3_text", 6}, {"gemma3n_text", 5}, {"cohere2", 4}, {"gpt_oss", 2},
         {"exaone4", 4}, {"olmo3", 4},  {"llama4_text", 4}, {"llama4", 4}};
@@ -69,11 +70,13 @@ uint64_t state_bytes(Fields& fields, const std::string& type, const ModelMeta& m
     uint64_t state = 0;
     uint64_t kernel = 0;
     if (type.starts_with("qwen3_next") || type.starts_with("qwen3_5")) {
-        const uint64_t keys = fields.number({"linear_num_key_heads"}, kHeadsMax) * fields.number({"linear_key_head_dim"}, kWidthMax);
-        const uint64_t values = fields.number({"linear_num_value_heads"}, kHeadsMax) * fields.number({"linear_value_head_dim"}, kWidthMax);
+        const uint64_t key = fields.number({"linear_key_head_dim"}, kWidthMax);
+        const uint64_t keys = fields.number({"linear_num_key_heads"}, kHeadsMax) * key;
+        const uint64_t values =
+            fields.number({"linear_num_value_heads"}, kHeadsMax) * fields.number({"linear_value_head_dim"}, kWidthMax);
         kernel = fields.number({"linear_conv_kernel_dim"}, kKernelMax);
         channels = 2 * keys + values;
-        state = values * fields.number({"linear_key_head_dim"}, kWidthMax);
+        state = values * key;
     } else if (type == "lfm2" || type == "lfm2_moe") {
         kernel = fields.number({"conv_L_cache"}, kKernelMax);
         channels = width;

@@ -83,7 +83,8 @@ public:
     uint64_t embedding() {
         const uint64_t words = uint64_t{meta_.vocabulary} * width_;
         if (!family_.bert) return words;
-        const uint64_t others = fields_.number({"max_position_embeddings"}, kContextMax) + fields_.number({"type_vocab_size"}, kHeadsMax, 2);
+        const uint64_t others =
+            fields_.number({"max_position_embeddings"}, kContextMax) + fields_.number({"type_vocab_size"}, kHeadsMax, 2);
         return words + others * width_ + 2 * width_;
     }
     uint64_t output(bool headless) {
@@ -188,7 +189,8 @@ void compute_parameters(Fields& fields, const std::string& name, const Quantizat
         const uint64_t small = quantization.method.empty()   ? 0
                                : quantization.experts_only   ? layer.experts
                                                              : layer.attention + layer.forward + layer.experts;
-        const uint64_t small_bytes = small / 8000 * quantization.thousandth_bits + small % 8000 * quantization.thousandth_bits / 8000;
+        const uint64_t bits = quantization.thousandth_bits;
+        const uint64_t small_bytes = small / 8000 * bits + small % 8000 * bits / 8000;
         weights.layers.push_back((all - small) * width + small_bytes);
         plain += all - small;
         quantized_bytes += small_bytes;

@@ -8,11 +8,6 @@
 namespace gantry::models {
 namespace {
 
-std::string lower(std::string text) {
-    std::transform(text.begin(), text.end(), text.begin(), [](char c) { return c >= 'A' && c <= 'Z' ? char(c - 'A' + 'a') : c; });
-    return text;
-}
-
 // Of compressed-tensors: the weights of its first group.
 const json::object* weights_of(const Fields& quantization) {
     const json::object* const groups = quantization.object("config_groups");
@@ -21,6 +16,11 @@ const json::object* weights_of(const Fields& quantization) {
 }
 
 }  // namespace
+
+std::string lower(std::string text) {
+    std::transform(text.begin(), text.end(), text.begin(), [](char c) { return c >= 'A' && c <= 'Z' ? char(c - 'A' + 'a') : c; });
+    return text;
+}
 
 Quantization quantization_of(Fields& fields) {
     Quantization out;

@@ -51,8 +51,10 @@ void read_sizes(Fields& fields, const std::string& model_type, ModelMeta& meta) 
     take({"hidden_size", "n_embd", "d_model"}, kWidthMax, otherwise.hidden, meta.embedding_length);
     take({"intermediate_size", "ffn_hidden_size", "n_inner", "ffn_dim", "decoder_ffn_dim", "d_ff"}, kWidthMax, otherwise.forward,
          meta.feed_forward_length);
-    take({"num_attention_heads", "n_head", "n_heads", "decoder_attention_heads", "num_heads"}, kHeadsMax, otherwise.heads, meta.heads);
-    take({"num_key_value_heads", "multi_query_group_num", "num_kv_heads", "n_head_kv"}, kHeadsMax, otherwise.heads_kv, meta.heads_kv);
+    take({"num_attention_heads", "n_head", "n_heads", "decoder_attention_heads", "num_heads"}, kHeadsMax, otherwise.heads,
+         meta.heads);
+    take({"num_key_value_heads", "multi_query_group_num", "num_kv_heads", "n_head_kv"}, kHeadsMax, otherwise.heads_kv,
+         meta.heads_kv);
     take({"head_dim", "kv_channels", "attention_head_dim"}, kWidthMax, otherwise.head_length, meta.key_length);
     take({"vocab_size", "padded_vocab_size"}, kVocabularyMax, otherwise.vocabulary, meta.vocabulary);
     take({"max_position_embeddings", "n_positions", "seq_length", "max_sequence_length", "max_seq_len", "n_ctx",
@@ -85,7 +87,7 @@ std::string modality_of(const Fields& top, const std::string& architecture, cons
     static const std::set<std::string_view> kSpeech = {"vits", "speecht5", "bark", "parler_tts", "csm", "dia", "qwen3_tts",
                                                        "kokoro", "cosyvoice", "cosyvoice2", "chatterbox", "xtts"};
     if (architecture.find("ForSequenceClassification") != std::string::npos) return "rerank";
-    if (kTranscription.contains(model_type) || ends_with_any(architecture, {"ForCTC", "ForSpeechSeq2Seq"})) return "transcription";
+    if (kTranscription.contains(model_type) || architecture.ends_with("ForCTC")) return "transcription";
     if (kSpeech.contains(model_type) || architecture.find("TTS") != std::string::npos ||
         architecture.find("TextToSpeech") != std::string::npos) {
         return "speech";
@@ -95,7 +97,8 @@ std::string modality_of(const Fields& top, const std::string& architecture, cons
         return "vision";
     }
     // A model without a head has no use but its hidden states; the names of ChatGLM's and GPT-2's say otherwise than they are.
-    const bool headless = architecture.ends_with("Model") && !ends_with_any(architecture, {"ChatGLMModel", "ChatModel", "LMHeadModel"});
+    const bool headless =
+        architecture.ends_with("Model") && !ends_with_any(architecture, {"ChatGLMModel", "ChatModel", "LMHeadModel"});
     return is_encoder(model_type) || headless ? "embedding" : "text";
 }
 
@@ -153,7 +156,10 @@ Result<Config> read_config(const json::object& config) {
     meta.dtype = dtype_of(fields);
     meta.modality = modality_of(top, meta.architecture, top.text("model_type"));
     // What engines take where no module says: encoders are used by the mean, others by the last token.
-    meta.pooling = meta.modality == "rerank" ? "rank" : meta.modality != "embedding" ? "" : is_encoder(model_type) ? "mean" : "last";
+    meta.pooling = meta.modality == "rerank"      ? "rank"
+                   : meta.modality != "embedding" ? ""
+                   : is_encoder(model_type)       ? "mean"
+                                                  : "last";
     meta.vision_heads = vision_heads_of(top);
     read_sizes(fields, model_type, meta);
     const Quantization quantization = quantization_of(fields);

@@ -3,8 +3,8 @@
 // noted and never run. Threads: plain functions.
 //
 // - Of a model of text and pictures the text model's shape is read (text_config, llm_config, ...).
-// - The context is max_position_embeddings. A rope_scaling beside it does not lengthen it: files whose makers count the scaling in
-//   say the longer number there (DeepSeek-V3), and where they don't (Qwen2.5), engines take the shorter one by default as well.
+// - The context is max_position_embeddings. A rope_scaling beside it does not lengthen it: makers who count the scaling in write
+//   the longer number there (DeepSeek-V3), and where they don't (Qwen2.5), engines take the shorter one by default as well.
 // - A window is read only where the model's code uses it: Qwen's `use_sliding_window` off is none, a window no shorter than the
 //   context is none.
 // - Parameters and bytes of the weights are computed from the shape for the families in config_parameters.h; they are 0, unknown,

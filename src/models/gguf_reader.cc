@@ -156,18 +156,18 @@ Result<ModelMeta> read_gguf(const ByteSource& source, const OpenPart& open_part)
     Cursor cursor(source);
     Values values;
     GgufTensors tensors;
-    if (!read_part(cursor, source.size, values, tensors) || !read_meta(cursor, values, meta)) {
-        return invalid_model(cursor.problem());
-    }
+    if (!read_part(cursor, source.size, values, tensors)) return invalid_model(cursor.problem());
     const uint64_t parts = number_of(values, "split.count").value_or(1);
+    const uint64_t place = number_of(values, "split.no").value_or(0);
+    if (parts > 1 && place != 0) {
+        return invalid_model(fmt::format("it is part {} of {} of a split model; give the path of the first", place + 1, parts));
+    }
+    if (parts > 1 && (!open_part || parts > kPartsMax)) {
+        return invalid_model(
+            fmt::format("it is one part of {} of a split model; join them with llama-gguf-split --merge", parts));
+    }
+    if (!read_meta(cursor, values, meta)) return invalid_model(cursor.problem());
     if (parts > 1) {
-        const uint64_t place = number_of(values, "split.no").value_or(0);
-        if (place != 0) {
-            return invalid_model(fmt::format("it is part {} of {} of a split model; give the path of the first", place + 1, parts));
-        }
-        if (!open_part || parts > kPartsMax) {
-            return invalid_model(fmt::format("it is one part of {} of a split model; join them with llama-gguf-split --merge", parts));
-        }
         GANTRY_TRY(read_other_parts(static_cast<uint32_t>(parts), open_part, tensors, meta));
         const auto expected = number_of(values, "split.tensors.count");
         if (expected && *expected != tensors.names.size()) {
@@ -188,7 +188,8 @@ Result<ModelMeta> read_gguf_file(const std::string& path) {
             return invalid_model(fmt::format("it is the first of {} parts of a split model, and its name must end in {}", count,
                                              ending));
         }
-        const std::string other = fmt::format("{}-{:05}-of-{:05}.gguf", path.substr(0, path.size() - ending.size()), number, count);
+        const std::string stem = path.substr(0, path.size() - ending.size());
+        const std::string other = fmt::format("{}-{:05}-of-{:05}.gguf", stem, number, count);
         auto opened = open_model_file(other);
         if (opened) return opened;
         const std::string name = shown(other.substr(other.rfind('/') + 1));

@@ -92,7 +92,7 @@ Error in_file(const std::string& name, Error error) {
 
 Result<ByteSource> open_model_file(const std::string& path) {
     if (path.empty() || path.find('\0') != std::string::npos) return invalid_model("its path is empty or holds a NUL");
-    // Shared because a ByteSource is copied with its function. O_NONBLOCK: a FIFO must not hold us up before we know that it is one.
+    // Shared because a ByteSource is copied with its function. O_NONBLOCK: a FIFO must not hold us up before we know it for one.
     const auto file = std::make_shared<const File>(
         ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY));
     if (file->descriptor < 0) return not_openable(errno);

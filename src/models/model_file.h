@@ -35,7 +35,7 @@ Result<ByteSource> open_model_file(const std::string& path);
 // A whole JSON file of at most `bytes_max`: an object.
 Result<json::object> read_json_file(const std::string& path, uint64_t bytes_max);
 
-// The names in a folder, sorted, without "." and "..". kInvalidArgument where it holds more than `most`: a model's folder doesn't.
+// The names in a folder, sorted, without "." and "..". kInvalidArgument where it holds more than `most`: a model's holds few.
 Result<std::vector<std::string>> list_model_folder(const std::string& path, size_t most);
 
 // True of a plain name that stays in its folder: no separator, not "." or "..", no control characters, at most 255 bytes.

@@ -11,7 +11,7 @@
 #include <utility>
 #include <vector>
 
-#include "models/config_fields.h"
+#include "models/config_parts.h"
 #include "models/config_reader.h"
 #include "models/gguf_reader.h"
 #include "models/limits.h"
@@ -138,7 +138,7 @@ Status take_description(const std::string& folder, const Names& names, Config& c
         const auto description = json_of(folder, name, kIndexBytesMax);
         if (!description) return description.error();
         std::string type = Fields(*description).text("model_quant_type");
-        std::transform(type.begin(), type.end(), type.begin(), [](char c) { return c >= 'A' && c <= 'Z' ? char(c - 'A' + 'a') : c; });
+        type = lower(std::move(type));
         if (type.empty() || type.size() > 32 || type == "float") return Ok{};
         config.meta.quantization = type;
         config.rules.packed_bits = type.starts_with("w4") ? 4 : 8;
@@ -182,7 +182,7 @@ Result<ModelMeta> read_pipeline(const std::string& folder) {
     size_t components = 0;
     for (const auto& [component, value] : *index) {
         if (component.starts_with('_') || !value.is_array()) continue;
-        if (!plain_name(component) || ++components > 64) {
+        if (!plain_name(std::string(component)) || ++components > 64) {
             return invalid_model(fmt::format("model_index.json: '{}' is no component's name", shown(component)));
         }
         const std::string inner = folder + "/" + std::string(component);
@@ -222,10 +222,13 @@ Result<ModelMeta> read_gguf_folder(const std::string& folder, Names models) {
     Names towers;
     std::copy_if(models.begin(), models.end(), std::back_inserter(towers), is_tower);
     std::erase_if(models, is_tower);
-    if (models.empty()) return invalid_model("its folder holds no whole model: the first part, or the file beside mmproj, is missing");
+    if (models.empty()) {
+        return invalid_model("its folder holds no whole model: the first part, or the file beside mmproj, is missing");
+    }
     for (const Names& several : {models, towers}) {
         if (several.size() > 1) {
-            return invalid_model(fmt::format("its folder holds several models: {}; give the path of one of them", listed(several)));
+            return invalid_model(
+                fmt::format("its folder holds several models: {}; give the path of one of them", listed(several)));
         }
     }
     auto meta = read_gguf_file(folder + "/" + models[0]);

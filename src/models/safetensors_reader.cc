@@ -97,7 +97,8 @@ Status check_cover(std::vector<Tensor>& tensors, uint64_t data_bytes) {
     uint64_t at = 0;
     for (const Tensor& tensor : tensors) {
         if (tensor.begin != at) {
-            return invalid_model(fmt::format("tensor '{}' begins at {} of the data, {} expected", shown(tensor.name), tensor.begin, at));
+            return invalid_model(
+                fmt::format("tensor '{}' begins at {} of the data, {} expected", shown(tensor.name), tensor.begin, at));
         }
         at = tensor.end;
     }
@@ -130,9 +131,9 @@ Result<json::object> read_header(const ByteSource& source, uint64_t& data_bytes)
 
 TensorPlace place_of_weight(std::string_view name, const WeightRules& rules) {
     static const std::set<std::string_view> kApart = {
-        "visual", "vision_tower", "vision_model", "vision_encoder", "vision_embed_tokens", "vision_embedder", "multi_modal_projector",
-        "mm_projector", "mlp1", "image_newline", "img_processor", "audio_tower", "audio_model", "embed_audio", "embed_vision",
-        "aligner", "connector", "projector"};
+        "visual", "vision_tower", "vision_model", "vision_encoder", "vision_embed_tokens", "vision_embedder",
+        "multi_modal_projector", "mm_projector", "mlp1", "image_newline", "img_processor", "audio_tower", "audio_model",
+        "embed_audio", "embed_vision", "aligner", "connector", "projector"};
     static const std::set<std::string_view> kLayers = {"layers", "layer", "h", "block", "blocks"};
     static const std::set<std::string_view> kInput = {
         "embed_tokens", "wte", "wpe", "word_embeddings", "position_embeddings", "token_type_embeddings", "embeddings",
@@ -155,8 +156,9 @@ TensorPlace place_of_weight(std::string_view name, const WeightRules& rules) {
     for (size_t i = 0; i + 1 < parts.size(); ++i) {
         uint32_t layer = 0;
         const std::string_view next = parts[i + 1];
-        const auto [after, problem] = std::from_chars(next.data(), next.data() + next.size(), layer);
-        if (kLayers.contains(parts[i]) && problem == std::errc() && after == next.data() + next.size()) return {Place::kLayer, layer};
+        const char* const end = next.data() + next.size();
+        const auto [after, problem] = std::from_chars(next.data(), end, layer);
+        if (kLayers.contains(parts[i]) && problem == std::errc() && after == end) return {Place::kLayer, layer};
     }
     if (any(kInput)) return {Place::kEmbedding};
     return {any(kOutput) ? Place::kOutput : Place::kOther};

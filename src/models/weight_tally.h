@@ -26,8 +26,8 @@ public:
     uint32_t layers_seen() const;                       // the highest layer and one
     WeightBytes by_place(uint32_t layers) const;        // layers beyond count as "other"
     const std::map<std::string, uint64_t>& bytes_of_type() const { return bytes_; }
-    std::string most_parameters() const;                // the type that most of the values have; of two as many, the first by name
-    std::string most_floats() const;                    // "bfloat16", "float16", "float32": the float type of most bytes; "": none
+    std::string most_parameters() const;                // the type of most values; of two as many, the first by name
+    std::string most_floats() const;                    // "bfloat16", "float16", "float32": the one of most bytes; "": none
 
 private:
     WeightBytes fixed_;                                 // without its layers
