@@ -18,18 +18,24 @@ constexpr size_t kWorkersMax = 1000;
 constexpr size_t kDevicesMax = 256;   // of a worker
 constexpr size_t kTextMax = 256;      // bytes
 
+json::object shown(const Term& term);
+json::object shown(const DeviceVerdict& verdict);
+json::object shown(const ScorePart& part);
+json::object shown(const WorkerVerdict& verdict);
+json::object shown(const Suggestion& suggestion);
+
 template <class T>
 json::array list_of(const std::vector<T>& items) {
     json::array out;
-    for (const T& item : items) out.emplace_back(to_json(item));
+    for (const T& item : items) out.emplace_back(shown(item));
     return out;
 }
 
-json::object to_json(const Term& term) {
+json::object shown(const Term& term) {
     return {{"name", term.name}, {"where", gantry::to_string(term.where)}, {"bytes", term.bytes}, {"formula", term.formula}};
 }
 
-json::object to_json(const Estimate& e) {
+json::object shown(const Estimate& e) {
     return {{"total_bytes", e.total()},
             {"memory_bytes", e.memory_bytes},
             {"rank_bytes", json::array(e.rank_bytes.begin(), e.rank_bytes.end())},
@@ -38,7 +44,7 @@ json::object to_json(const Estimate& e) {
             {"unknown", json::array(e.unknown.begin(), e.unknown.end())}};
 }
 
-json::object to_json(const DeviceVerdict& d) {
+json::object shown(const DeviceVerdict& d) {
     return {{"device", gantry::to_string(d.device)},
             {"name", d.name},
             {"allocatable_bytes", d.allocatable_bytes},
@@ -48,11 +54,11 @@ json::object to_json(const DeviceVerdict& d) {
             {"reason", d.reason}};
 }
 
-json::object to_json(const ScorePart& s) {
+json::object shown(const ScorePart& s) {
     return {{"scorer", s.scorer}, {"score", s.score}, {"weight", s.weight}, {"reason", s.reason}};
 }
 
-json::object to_json(const WorkerVerdict& w) {
+json::object shown(const WorkerVerdict& w) {
     return {{"worker_id", w.worker_id.text},
             {"worker_name", w.name},
             {"rule", w.rule},
@@ -125,7 +131,7 @@ Worker worker_from(const json::object& object, size_t number) {
     return w;
 }
 
-json::object to_json(const Suggestion& s) { return {{"change", s.change}, {"value", s.value}, {"text", s.text}}; }
+json::object shown(const Suggestion& s) { return {{"change", s.change}, {"value", s.value}, {"text", s.text}}; }
 
 std::optional<std::vector<Worker>> read_workers(FieldReader& reader) {
     const json::array* list = reader.array("workers");
@@ -188,7 +194,7 @@ json::object to_json(const Decision& d) {
     return {{"verdict", gantry::to_string(d.verdict)},
             {"reason", d.reason},
             {"placement", d.placement ? json::value(to_json(*d.placement)) : json::value()},
-            {"estimate", to_json(d.estimate)},
+            {"estimate", shown(d.estimate)},
             {"correction", {{"factor", d.correction.factor}, {"runs", d.correction.runs}}},
             {"workers", list_of(d.workers)},
             {"suggestions", list_of(d.suggestions)}};
