@@ -51,6 +51,7 @@ enum class PlacementStrategy {
     kBinpack,   // to the devices with the least room that suffices: large devices stay free for large models
 };
 const char* to_string(PlacementStrategy strategy);
+bool from_text(const std::string& text, PlacementStrategy& strategy);   // false: there is none of that name
 
 // What a deployment says about where its instances may go. Empty: anywhere.
 struct PlacementOptions {

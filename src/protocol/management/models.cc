@@ -39,6 +39,7 @@ json::object to_json(const ModelMeta& meta) {
             {"sliding_window", meta.sliding_window},
             {"kv_lora_rank", meta.kv_lora_rank},
             {"has_chat_template", meta.has_chat_template},
+            {"brings_code", meta.brings_code},
             {"pooling", meta.pooling}};
 }
 
