@@ -3,16 +3,11 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <numeric>
 
 #include "base/assert.h"
 #include "placement/estimates/sum.h"
 
 namespace gantry::placement {
-
-uint64_t Estimate::total() const {
-    return std::accumulate(terms.begin(), terms.end(), uint64_t{0}, [](uint64_t sum, const Term& term) { return sum + term.bytes; });
-}
 
 Estimate estimate(const ModelMeta& meta, const Shape& shape) {
     switch (shape.backend) {
