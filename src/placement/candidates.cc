@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <iterator>
 #include <map>
 #include <numeric>
 #include <tuple>
@@ -14,10 +15,6 @@ using Slots = std::vector<Slot>;
 
 constexpr uint64_t kVocabularyPadding = 64;   // vLLM's VocabParallelEmbedding, and SGLang's
 
-bool roomier(const Slot& a, const Slot& b) {
-    return std::tuple(b.room, a.instances, a.worker->id, a.name()) < std::tuple(a.room, b.instances, b.worker->id, b.name());
-}
-
 // Chips that compute as one: the same chip of the same size. Of a chip that nobody knows the name says it.
 std::map<std::tuple<std::string, std::string, std::string>, Slots> by_chip(const Slots& slots) {
     std::map<std::tuple<std::string, std::string, std::string>, Slots> groups;
@@ -27,18 +24,6 @@ std::map<std::tuple<std::string, std::string, std::string>, Slots> by_chip(const
 
 bool has_unified(const Slots& slots) {
     return std::any_of(slots.begin(), slots.end(), [](const Slot& slot) { return slot.device->unified_memory; });
-}
-
-// How many devices to try, the fewest first.
-std::vector<uint32_t> counts(size_t available, const View& view, const Asked& asked, const Needs& needs) {
-    uint32_t forced = asked.deployment.placement.device_count;
-    if (forced == 0 && !asked.by_hand.empty()) forced = static_cast<uint32_t>(view.accelerators.size());   // exactly those
-    std::vector<uint32_t> tried;
-    for (uint32_t n = forced != 0 ? forced : 1; n <= (forced != 0 ? forced : available) && n <= available; ++n) {
-        if (!refuse_ranks(asked.meta, needs.shares_cells(), n)) tried.push_back(n);
-        if (!needs.known() && !tried.empty()) break;
-    }
-    return tried;
 }
 
 // Ranks that all take the same, on equal chips.
@@ -83,7 +68,7 @@ uint32_t layers_for(const Slot& slot, Needs& needs, Length length) {
     uint32_t low = 0, high = needs.layers();
     while (low < high) {
         const uint32_t middle = (low + high + 1) / 2;
-        if (needs.of(slot.device->vendor, 1, middle, length).rank_bytes <= slot.room) {
+        if (bytes_of_layers(slot.device->vendor, needs, middle, length) <= slot.room) {
             low = middle;
         } else {
             high = middle - 1;
@@ -123,9 +108,10 @@ std::optional<Candidate> by_layers(const View& view, const Slots& slots, Needs& 
     if (layers == 0 || (sum < layers) != partly) return std::nullopt;
     Candidate made{.kind = partly ? Kind::kPartly : Kind::kDevices, .good = length == needs.good(), .slots = slots, .layers = split(slots, most, std::min(sum, layers)),
                    .tried = length, .equal = by_chip(slots).size() == 1, .views = {view}};
-    uint64_t memory = needs.of(slots.front().device->vendor, 1, made.layers_on_devices(), length).memory_bytes;
+    const std::string& vendor = slots.front().device->vendor;
+    uint64_t memory = needs.of(vendor, static_cast<uint32_t>(slots.size()), made.layers_on_devices(), length).memory_bytes;
     for (size_t i = 0; i < slots.size(); ++i) {
-        if (slots[i].device->unified_memory) memory += needs.of(slots[i].device->vendor, 1, made.layers[i], length).rank_bytes;
+        if (slots[i].device->unified_memory) memory += bytes_of_layers(vendor, needs, made.layers[i], length);
     }
     if (memory > view.memory_room || std::count(made.layers.begin(), made.layers.end(), 0u) > 0) return std::nullopt;
     return made;
@@ -137,19 +123,24 @@ std::map<std::string, Slots> by_vendor(const Slots& slots) {
     return groups;
 }
 
-void unequal_chips(const View& view, const Asked& asked, Needs& needs, std::vector<Candidate>& out) {
+// Devices of unequal chips or room, where no fewer equal ones do.
+void unequal_devices(const View& view, const Asked& asked, Needs& needs, std::vector<Candidate>& out) {
+    std::vector<Candidate> found;
     for (const auto& [vendor, slots] : by_vendor(view.accelerators)) {
-        if (by_chip(slots).size() == 1) continue;
         std::optional<Candidate> last;
         for (const uint32_t n : counts(slots.size(), view, asked, needs)) {
-            if (n == 1) continue;
+            const bool better = std::any_of(out.begin(), out.end(), [n](const Candidate& c) { return c.good && c.slots.size() <= n; });
+            if (n == 1 || better) continue;
             const Slots roomiest(slots.begin(), slots.begin() + n);
-            if (by_chip(roomiest).size() == 1) continue;
-            if ((last = by_layers(view, roomiest, needs, needs.good(), false))) break;
-            if (auto found = by_layers(view, roomiest, needs, needs.least(), false)) last = std::move(found);
+            if (auto good = by_layers(view, roomiest, needs, needs.good(), false)) {
+                last = std::move(good);
+                break;
+            }
+            if (auto least = by_layers(view, roomiest, needs, needs.least(), false)) last = std::move(least);
         }
-        if (last) out.push_back(*std::move(last));
+        if (last) found.push_back(*std::move(last));
     }
+    std::move(found.begin(), found.end(), std::back_inserter(out));
 }
 
 // Of those with the most layers on devices the one with the fewest devices.
@@ -180,6 +171,21 @@ void memory_alone(const View& view, const Asked& asked, Needs& needs, std::vecto
 
 }  // namespace
 
+std::vector<uint32_t> counts(size_t available, const View& view, const Asked& asked, const Needs& needs) {
+    uint32_t forced = asked.deployment.placement.device_count;
+    if (forced == 0 && !asked.by_hand.empty()) forced = static_cast<uint32_t>(view.accelerators.size());   // exactly those
+    std::vector<uint32_t> tried;
+    for (uint32_t n = forced != 0 ? forced : 1; n <= (forced != 0 ? forced : available) && n <= available; ++n) {
+        if (!refuse_ranks(asked.meta, needs.shares_cells(), n)) tried.push_back(n);
+        if (!needs.known() && !tried.empty()) break;
+    }
+    return tried;
+}
+
+bool roomier(const Slot& a, const Slot& b) {
+    return std::tuple(b.room, a.instances, a.worker->id, a.name()) < std::tuple(a.room, b.instances, b.worker->id, b.name());
+}
+
 uint32_t Candidate::layers_on_devices() const { return std::accumulate(layers.begin(), layers.end(), 0u); }
 
 Reason refuse_ranks(const ModelMeta* meta, bool by_layers, uint32_t ranks) {
@@ -199,6 +205,10 @@ Reason refuse_ranks(const ModelMeta* meta, bool by_layers, uint32_t ranks) {
     return std::nullopt;
 }
 
+uint64_t bytes_of_layers(const std::string& vendor, Needs& needs, uint32_t layers, Length length) {
+    return needs.of(vendor, 1, std::min(layers + 1, needs.layers()), length).rank_bytes;
+}
+
 uint64_t share_bytes(const Needs& needs, uint64_t rank_bytes, const Device& device) {
     if (!needs.takes_fraction() || !needs.known()) return rank_bytes;
     const double fraction = vllm_memory_fraction(rank_bytes, device.memory_total_bytes);
@@ -212,7 +222,7 @@ std::vector<Candidate> candidates(const View& view, const Asked& asked, Needs& n
         if (auto found = even.fewest(slots, counts(slots.size(), view, asked, needs))) out.push_back(*std::move(found));
     }
     if (needs.layers() > 0 && needs.known()) {
-        unequal_chips(view, asked, needs, out);
+        unequal_devices(view, asked, needs, out);
         if (out.empty()) partly_in_memory(view, asked, needs, out);
     }
     if (out.empty()) memory_alone(view, asked, needs, out);

@@ -18,6 +18,8 @@ struct Slot {
     DeviceName name() const { return {device->vendor, device->index}; }
 };
 
+bool roomier(const Slot& a, const Slot& b);   // more room, then fewer instances, then by name
+
 // A worker as candidates are made from it.
 struct View {
     const Worker* worker = nullptr;
@@ -45,8 +47,14 @@ std::vector<Candidate> candidates(const View& view, const Asked& asked, Needs& n
 // With ranks on several workers; empty where the backend or the deployment does not want that.
 std::vector<Candidate> candidates_of_several(const std::vector<View>& views, const Asked& asked, Needs& needs);
 
+// How many devices to try on a worker, the fewest first: those that were forced, or all numbers that the model can be split over.
+std::vector<uint32_t> counts(size_t available, const View& view, const Asked& asked, const Needs& needs);
 // How many devices may compute together: of tensor-parallel backends each must get whole heads.
 Reason refuse_ranks(const ModelMeta* meta, bool by_layers, uint32_t ranks);
+
+// What a device takes that gets so many layers of several devices' split, whichever they are: the output matrix counts on each, since
+// one of them has it (llama.cpp counts it as a layer).
+uint64_t bytes_of_layers(const std::string& vendor, Needs& needs, uint32_t layers, Length length);
 
 // What a device of that size loses to a rank that takes so much: more, where a backend is told its share as a part of the whole.
 uint64_t share_bytes(const Needs& needs, uint64_t rank_bytes, const Device& device);

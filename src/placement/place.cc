@@ -37,7 +37,7 @@ private:
     const Need& need_of(Length length) {
         if (candidate_.kind == Kind::kMemory) return needs_.of("cpu", 1, 0, length);
         if (candidate_.layers.empty()) return needs_.of(vendor_, ranks_, needs_.layers(), length);
-        return needs_.of(vendor_, 1, candidate_.layers_on_devices(), length);
+        return needs_.of(vendor_, ranks_, candidate_.layers_on_devices(), length);
     }
 
     bool fits(Length length) {
@@ -72,7 +72,7 @@ private:
         const bool even = candidate_.layers.empty();
         for (uint32_t rank = 0; rank < ranks_; ++rank) {
             const Slot& slot = candidate_.slots[rank];
-            const uint64_t bytes = even ? need.rank_bytes : needs_.of(vendor_, 1, candidate_.layers[rank], length).rank_bytes;
+            const uint64_t bytes = even ? need.rank_bytes : bytes_of_layers(vendor_, needs_, candidate_.layers[rank], length);
             const uint64_t share = share_bytes(needs_, bytes, *slot.device);
             DeviceClaim claim{.worker_id = slot.worker->id, .device = slot.name(), .bytes = bounded(share, slot.room)};
             if (needs_.layers() > 0) claim.layers = even ? needs_.layers() / ranks_ + (rank < needs_.layers() % ranks_ ? 1 : 0) : candidate_.layers[rank];
