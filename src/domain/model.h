@@ -14,7 +14,7 @@ namespace gantry {
 
 // Bytes of the weights by the place that they have in the model, as stored in the files.
 struct WeightBytes {
-    uint64_t embedding = 0;             // the table of token embeddings
+    uint64_t embedding = 0;             // the table of token embeddings, and whatever else stands before the first layer
     uint64_t output = 0;                // output norm and head; where they are tied the head is the embedding, and this the norm's alone
     std::vector<uint64_t> layers{};     // of each repeated layer, experts included; its length is ModelMeta::layers
     uint64_t other = 0;                 // vision tower, projector, encoder and whatever belongs to no layer
@@ -29,6 +29,7 @@ enum class LayerMemory : char {
     kWindow = 'w',      // keys and values of the last `sliding_window` tokens
     kLatent = 'l',      // a compressed latent of every token (MLA): kv_lora_rank + rope_head_length values
     kState = 's',       // a state of fixed size a sequence (Mamba, RWKV, linear attention): state_bytes
+    kFullAndState = 'b',  // both: keys and values of every token, and a state (Falcon-H1)
     kNone = '-',        // nothing of its own: shares another layer's, or is no attention
 };
 
@@ -64,10 +65,14 @@ struct ModelMeta {
     WeightBytes weights{};
     std::map<std::string, uint64_t> bytes_of_type{};   // of the weights, by tensor type: {"Q4_K": ..., "F32": ...}
     bool has_chat_template = false;
+    bool brings_code = false;       // names Python code of its own (auto_map), which an engine may need; Gantry never runs it
     std::string pooling;            // "mean", "cls", "last": makes embeddings so; "rank": ranks; empty: generates text
 
     bool operator==(const ModelMeta&) const = default;
 };
+
+// One line for a person: "qwen2, 494M parameters, Q4_K_M, 24 layers, context 32,768, GGUF". What is unknown is left out.
+std::string describe(const ModelMeta& meta);
 
 struct Model {
     ModelId id;
