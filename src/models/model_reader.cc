@@ -131,17 +131,20 @@ bool has_chat_template(const std::string& folder, const Names& names) {
     return tokenizer && Fields(*tokenizer).has("chat_template");   // a hint: a file that can't be read says no
 }
 
-// "w8a8" of {"model_quant_type": "W8A8", ...}, as the tools for Ascend write it beside the weights.
+// Beside the weights of Ascend's tools: "w8a8" of {"model_quant_type": "W8A8", ...}; of NVIDIA's: "nvfp4" of
+// {"quantization": {"quant_algo": "NVFP4"}}.
 Status take_description(const std::string& folder, const Names& names, Config& config) {
     for (const std::string& name : names) {
-        if (!name.starts_with("quant_model_description") || !name.ends_with(".json")) continue;
+        const bool ascend = name.starts_with("quant_model_description") && name.ends_with(".json");
+        if (!ascend && name != "hf_quant_config.json") continue;
         const auto description = json_of(folder, name, kIndexBytesMax);
         if (!description) return description.error();
-        std::string type = Fields(*description).text("model_quant_type");
-        type = lower(std::move(type));
-        if (type.empty() || type.size() > 32 || type == "float") return Ok{};
+        const json::object* const inner = ascend ? &*description : Fields(*description).object("quantization");
+        if (inner == nullptr) continue;
+        const std::string type = lower(Fields(*inner).text(ascend ? "model_quant_type" : "quant_algo"));
+        if (type.empty() || type.size() > 32 || type == "float") continue;
         config.meta.quantization = type;
-        config.rules.packed_bits = type.starts_with("w4") ? 4 : 8;
+        config.rules.packed_bits = type.find('4') != std::string::npos ? 4 : 8;
         return Ok{};
     }
     return Ok{};

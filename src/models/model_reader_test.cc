@@ -111,6 +111,9 @@ TEST_F(ReadModel, ReadsWhatLiesBeside) {
     EXPECT_EQ(read.modality, "embedding");
     EXPECT_EQ(read.pooling, "last");
     EXPECT_EQ(read.quantization, "w8a8");
+    std::filesystem::remove(folder_ / "quant_model_description_w8a8.json");
+    write("hf_quant_config.json", R"({"producer":{"name":"modelopt"},"quantization":{"quant_algo":"NVFP4","group_size":16}})");
+    EXPECT_EQ(meta().quantization, "nvfp4");
     write("1_Pooling/config.json", "[");
     EXPECT_THAT(problem(), HasSubstr("1_Pooling/config.json"));
 }

@@ -178,7 +178,7 @@ TEST(Safetensors, ReadsARealFile) {
     EXPECT_EQ(meta->dtype, "float32");
     EXPECT_EQ(meta->file_bytes, std::filesystem::file_size(path));
     EXPECT_EQ(meta->parameter_count, 22'713'216u);
-    EXPECT_EQ(meta->weights.embedding, (30522 + 512 + 2 + 2) * 384 * 4u + 512 * 8) << "words, places, kinds, a norm; the places' numbers";
+    EXPECT_EQ(meta->weights.embedding, (30522 + 512 + 2 + 2) * 384 * 4u + 512 * 8) << "with its places' numbers";
 }
 
 }  // namespace
