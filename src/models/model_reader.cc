@@ -157,6 +157,8 @@ Result<ModelMeta> read_transformers(const std::string& folder, const Names& name
     if (!config) return config.error();
     ModelMeta& meta = config->meta;
     if (holds(names, "1_Pooling")) {
+        const auto inner = list_model_folder(folder + "/1_Pooling", kNamesMax);   // a folder, and no link to one elsewhere
+        if (!inner) return in_file("1_Pooling", inner.error());
         const auto pooling = json_of(folder, "1_Pooling/config.json", kConfigBytesMax);
         if (!pooling) return pooling.error();
         const std::string mode = pooling_of_module(*pooling);
@@ -190,7 +192,8 @@ Result<ModelMeta> read_pipeline(const std::string& folder) {
         }
         const std::string inner = folder + "/" + std::string(component);
         const auto names = list_model_folder(inner, kNamesMax);
-        if (!names) continue;   // the safety checker is often left out
+        if (!names && names.error().code == ErrorCode::kNotFound) continue;   // the safety checker is often left out
+        if (!names) return in_file(shown(component), names.error());
         auto files = weight_files(inner, *names);
         if (!files) return in_file(shown(component), files.error());
         // Where several precisions lie side by side, the one without a name of its own is taken.

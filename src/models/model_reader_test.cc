@@ -184,6 +184,19 @@ TEST_F(ReadModel, OpensNoLinksAndNoPipes) {
     EXPECT_THAT(problem(), HasSubstr("model.safetensors: its path is a symbolic link"));
 }
 
+TEST_F(ReadModel, FollowsNoLinksToFoldersElsewhere) {
+    write("elsewhere/config.json", R"({"pooling_mode_cls_token":true})");
+    write("model/config.json", kConfig);
+    std::filesystem::create_directory_symlink(folder_ / "elsewhere", folder_ / "model" / "1_Pooling");
+    EXPECT_THAT(read_model(folder_ / "model").error().message, HasSubstr("1_Pooling: its path is a symbolic link"));
+    write("pipeline/model_index.json", R"({"unet":["diffusers","UNet2DConditionModel"]})");
+    std::filesystem::create_directory_symlink(folder_ / "elsewhere", folder_ / "pipeline" / "unet");
+    EXPECT_THAT(read_model(folder_ / "pipeline").error().message, HasSubstr("unet: its path is a symbolic link"));
+    std::filesystem::remove(folder_ / "pipeline" / "unet");
+    write("pipeline/unet", "a file");
+    EXPECT_THAT(read_model(folder_ / "pipeline").error().message, HasSubstr("unet: it is no folder"));
+}
+
 TEST_F(ReadModel, BoundsFoldersAndConfigurations) {
     write("config.json", std::string(5 << 20, ' ') + kConfig);
     EXPECT_THAT(problem(), HasSubstr("larger than 4096 KiB"));
