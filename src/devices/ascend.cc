@@ -1,10 +1,11 @@
 // Huawei Ascend, as `npu-smi info`, `npu-smi info -m` and `npu-smi info -t topo` show it. What npu-smi calls an NPU is a card of one
 // chip or two; a device here is a chip. ASCEND_RT_VISIBLE_DEVICES takes the chip's logic id, which only -m tells: it is the index.
 // The table differs by driver (20 to 26) and by chip, so cells are read by the names in its two header lines:
-//   910A, 910B   | NPU   Name | Health | Power(W) Temp(C) Hugepages-Usage(page)|    | Chip        | Bus-Id | AICore(%) Memory-Usage(MB) HBM-Usage(MB) |
-//   910C         two chips a card, both named "Ascend910"                           | Chip Phy-ID | …
-//   310, 310P    one or more chips a card, no HBM                                   | Chip Device | Bus-Id | AICore(%) Memory-Usage(MB) |
-//   950          | NPU ID | Name | Health | …                                       |      |      | Bus-Id | NPU Util(%) …
+//   910A, 910B   | NPU   Name | Health | Power(W) Temp(C) Hugepages-Usage(page) |
+//                | Chip       | Bus-Id | AICore(%) Memory-Usage(MB) HBM-Usage(MB) |
+//   910C         | Chip Phy-ID | …        two chips a card, both named "Ascend910"
+//   310, 310P    | Chip Device | Bus-Id | AICore(%) Memory-Usage(MB) |      one or more chips a card, no HBM
+//   950          | NPU ID | Name | Health | …   and below   |    |    | Bus-Id | NPU Util(%) Memory-Usage(MB) …
 // The words of Health and the ret codes: https://gitcode.com/Ascend/driver, npu_smi and dcmi_interface_api.h.
 
 #include <fmt/format.h>

@@ -57,7 +57,7 @@ TEST(Ascend, BothDiesOfA910CAreDevices) {
     ASSERT_EQ(second.processes.size(), 1u);
     EXPECT_EQ(second.processes[0].pid, 930242);
     EXPECT_EQ(second.details, "npu-smi: NPU 1, chip 1");
-    // npu-smi lists at most eight processes of a chip, and left the one out that holds it.
+    // npu-smi left the process out that holds most of it.
     EXPECT_EQ(finding.devices[0].processes.size(), 8u);
     EXPECT_THAT(finding.devices[0].details, HasSubstr("59.1 GiB of its memory are held by what npu-smi does not list here: another container"));
 }
@@ -101,12 +101,13 @@ TEST(Ascend, TheLogicIdIsTheIndexAndTheControllerIsNoDevice) {
         }
     }
     RecordedCase tools("ascend/910a-idle");   // -m may know another order than the table
-    tools.outputs()["npu-smi_info_-m"].text = "NPU ID    Chip ID    Chip Logic ID    Chip Name\n0    0    1    Ascend 910A\n1    0    0    Ascend 910A\n";
+    const std::string head = "NPU ID    Chip ID    Chip Logic ID    Chip Name\n0    0    1    Ascend 910A\n";
+    tools.outputs()["npu-smi_info_-m"].text = head + "1    0    0    Ascend 910A\n";
     const Finding finding = kAscend.probe(tools);
     ASSERT_EQ(finding.devices.size(), 2u);
     EXPECT_EQ(finding.devices[0].index, 0u);
     EXPECT_EQ(finding.devices[0].bus_address, "0000:db:00.0");
-    tools.outputs()["npu-smi_info_-m"].text = "NPU ID    Chip ID    Chip Logic ID    Chip Name\n0    0    1    Ascend 910A\n1    0    1    Ascend 910A\n";
+    tools.outputs()["npu-smi_info_-m"].text = head + "1    0    1    Ascend 910A\n";
     EXPECT_EQ(kAscend.probe(tools).devices[0].bus_address, "0000:61:00.0") << "two of one number: counted instead";
 }
 

@@ -63,7 +63,7 @@ TEST_P(RecordedProber, AnswersWhateverBytesStandInItsToolsAnswer) {
 
 INSTANTIATE_TEST_SUITE_P(Vendors, RecordedProber,
                          testing::Values(&kAscend, &kHygon, &kMthreads, &kIluvatar, &kCambricon, &kMetax),
-                         [](const auto& info) { return std::string(info.param->vendor); });
+                         [](const auto& one) { return std::string(one.param->vendor); });
 
 }  // namespace
 }  // namespace gantry::devices

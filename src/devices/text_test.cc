@@ -92,7 +92,9 @@ TEST(Text, ReadsProcessesOfSeveralWords) {
         add_process(devices, wrong);
     }
     ASSERT_EQ(devices[1].processes.size(), 2u);   // "1 1 1" names none
-    EXPECT_EQ(devices[1].processes[0], (DeviceProcess{.pid = 48121, .name = "python3 serve.py", .memory_bytes = 20400 * kMebibyte, .instance_id = {}}));
+    EXPECT_EQ(devices[1].processes[0].pid, 48121);
+    EXPECT_EQ(devices[1].processes[0].name, "python3 serve.py");
+    EXPECT_EQ(devices[1].processes[0].memory_bytes, 20400 * kMebibyte);
     ASSERT_EQ(devices[0].processes.size(), 1u);
     EXPECT_EQ(devices[0].processes[0].memory_bytes, 60032 * kMebibyte);
 }
