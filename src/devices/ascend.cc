@@ -35,6 +35,7 @@ struct Chip {
 
 struct Report {
     std::string version;
+    std::string warning;             // npu-smi's own, below the tables
     bool has_physical_ids = false;   // only printed for the 910C, whose chips have no name of their own
     std::vector<Chip> chips;
 };
@@ -111,6 +112,8 @@ public:
             const std::vector<std::string_view> parts = cells(line);
             if (report_.version.empty() && contains(line, "npu-smi") && contains(line, "Version:")) {
                 report_.version = readable(word_after(line, "Version:"), 64);
+            } else if (line.substr(0, 9) == "[WARNING]") {
+                report_.warning = "npu-smi warns: " + readable(line.substr(9));
             } else if (contains(line, "Process id")) {
                 finish_chip();
                 processes_ = true;
@@ -397,6 +400,7 @@ Finding probe(Tools& tools) {
     const std::string driver = report.version.empty() ? driver_version(tools) : report.version;
     const std::string runtime = cann_version(tools);
     Finding finding;
+    finding.note = report.warning;
     for (size_t i = 0; i < report.chips.size(); ++i) {
         const Chip& chip = report.chips[i];
         std::string name = bare_name(field(chip.first, "Name"));

@@ -119,6 +119,8 @@ TEST(Ascend, InAContainer) {
     RecordedCase tools("ascend/910b4-in-container");
     std::string& text = tools.outputs()["npu-smi_info"].text;
     text.replace(text.find("2773 /"), 6, "29773/");
+    text += "[WARNING]The driver package may not be completely installed, which may cause function abnormal. Please reinstall it.\n";
+    EXPECT_THAT(kAscend.probe(tools).note, HasSubstr("npu-smi warns: The driver package may not be completely installed"));
     EXPECT_THAT(kAscend.probe(tools).devices[0].details, HasSubstr("; 29.1 GiB of its memory are held by what npu-smi does not list here"));
 }
 

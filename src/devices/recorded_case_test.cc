@@ -49,7 +49,7 @@ TEST_P(RecordedProber, AnswersWhateverBytesStandInItsToolsAnswer) {
         RecordedCase tools(name);
         for (auto& [file, output] : tools.outputs()) {
             const std::string text = output.text;
-            for (size_t at = 0; at < text.size(); at += 3) {
+            for (size_t at = 0; at < text.size(); at += 7) {
                 for (const char byte : {'\0', '|', '9', '\n', '\xff'}) {
                     output.text[at] = byte;
                     const Finding finding = prober.probe(tools);
