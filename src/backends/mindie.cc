@@ -47,7 +47,7 @@ constexpr char kConfigFile[] = "config.json";
 constexpr size_t kConfigPathMax = 256;   // MAX_ENV_LENGTH in src/utils/env_util.cpp
 constexpr std::streamsize kModelConfigBytesMax = 1 << 20;
 
-bool exists(const fs::path& path) {
+bool is_there(const fs::path& path) {
     std::error_code error;
     return fs::exists(path, error);
 }
@@ -55,7 +55,7 @@ bool exists(const fs::path& path) {
 Result<std::string> program(const BackendOptions& options) {
     Result<std::string> found = program_of(options, {"mindieservice_daemon", "mindie_llm_server"}, "MindIE",
                                            "Huawei's image, or its .run package");
-    if (!found.ok() && options.binary.empty() && exists(kInstalled)) return std::string(kInstalled);
+    if (!found.ok() && options.binary.empty() && is_there(kInstalled)) return std::string(kInstalled);
     return found;
 }
 
@@ -104,7 +104,7 @@ void add_library_paths(std::map<std::string, std::string>& env, const std::strin
     const fs::path mindie = fs::path(home).parent_path();   // .../mindie/latest
     const std::string models = "/usr/local/Ascend/atb-models";
     const auto libraries = [&env](const fs::path& folder) {
-        if (exists(folder)) prepend(env, "LD_LIBRARY_PATH", folder.string());
+        if (is_there(folder)) prepend(env, "LD_LIBRARY_PATH", folder.string());
     };
     if (!torch.empty()) {
         libraries(fs::path(torch).parent_path() / "torch_npu" / "lib");
@@ -112,13 +112,13 @@ void add_library_paths(std::map<std::string, std::string>& env, const std::strin
         libraries(fs::path(torch) / "lib");
     }
     const std::string atb_llm = package_folder(program, "atb_llm");
-    if (const std::string speed = atb_llm.empty() ? models : atb_llm; exists(speed)) {
+    if (const std::string speed = atb_llm.empty() ? models : atb_llm; is_there(speed)) {
         env["ATB_SPEED_HOME_PATH"] = speed;
         libraries(fs::path(speed) / "lib");
         prepend(env, "PYTHONPATH", speed);
     }
     for (const fs::path& package : {mindie / "mindie-llm", fs::path(home)}) {
-        if (!exists(package / "lib")) continue;
+        if (!is_there(package / "lib")) continue;
         libraries(package / "lib" / "grpc");
         libraries(package / "lib");
         prepend(env, "PYTHONPATH", (package / "lib").string());
@@ -132,7 +132,7 @@ std::map<std::string, std::string> environment(const LaunchInput& input, const s
     add_library_paths(env, program, home);
     const fs::path llm = fs::path(home).parent_path() / "mindie-llm";
     env["MIES_INSTALL_PATH"] = home;
-    env["MINDIE_LLM_HOME_PATH"] = exists(llm) ? llm.string() : home;
+    env["MINDIE_LLM_HOME_PATH"] = is_there(llm) ? llm.string() : home;
     env["OMP_NUM_THREADS"] = std::to_string(std::max(1u, input.options.threads));   // more make loading slow
     for (const auto& [name, value] : std::initializer_list<std::pair<const char*, const char*>>{
              {"MIES_SERVICE_MONITOR_MODE", "1"},            // /metrics answers

@@ -64,7 +64,7 @@ TEST(Mindie, WhatItWouldStart) {
     EXPECT_EQ(deploy["maxInputTokenLen"], 16384);
     json::object& model = deploy["ModelConfig"].as_array().at(0).as_object();
     EXPECT_EQ(model["modelName"], "DeepSeek-R1-Distill-Qwen-32B");
-    EXPECT_EQ(model["modelWeightPath"], install.folder.path("model"));
+    EXPECT_EQ(model["modelWeightPath"], json::value(install.folder.path("model")));
     EXPECT_EQ(model["worldSize"], 2);
     EXPECT_EQ(model["npuMemSize"], -1);
     EXPECT_EQ(model["trustRemoteCode"], false);

@@ -148,7 +148,9 @@ TEST(Vllm, Devices) {
     for (const DeviceCase& tested : cases) {
         const auto refusal = vllm().refuses_device(tested.os, tested.arch, device_of(tested.vendor, 0, tested.chip));
         ASSERT_EQ(refusal.has_value(), tested.reason != nullptr) << tested.vendor << tested.chip << tested.os << tested.arch;
-        if (refusal) EXPECT_THAT(refusal->reason, HasSubstr(tested.reason));
+        if (refusal) {
+            EXPECT_THAT(refusal->reason, HasSubstr(tested.reason));
+        }
     }
     Device old = device_of("cpu", 0);
     old.details = "AVX";
