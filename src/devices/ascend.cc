@@ -1,10 +1,11 @@
 // Huawei Ascend, as `npu-smi info`, `npu-smi info -m` and `npu-smi info -t topo` show it. What npu-smi calls an NPU is a card of one
 // chip or two; a device here is a chip. ASCEND_RT_VISIBLE_DEVICES takes the chip's logic id, which only -m tells: it is the index.
 // The table differs by driver (20 to 26) and by chip, so cells are read by the names in its two header lines:
-//   910A, 910B   | NPU   Name | Health | Power(W) Temp(C) Hugepages-Usage(page)|    | Chip        | Bus-Id | AICore(%) Memory-Usage(MB) HBM-Usage(MB) |
-//   910C         two chips a card, both named "Ascend910"                           | Chip Phy-ID | …
-//   310, 310P    one or more chips a card, no HBM                                   | Chip Device | Bus-Id | AICore(%) Memory-Usage(MB) |
-//   950          | NPU ID | Name | Health | …                                       |      |      | Bus-Id | NPU Util(%) …
+//   910A, 910B   | NPU   Name | Health | Power(W) Temp(C) Hugepages-Usage(page) |
+//                | Chip       | Bus-Id | AICore(%) Memory-Usage(MB) HBM-Usage(MB) |
+//   910C         | Chip Phy-ID | …        two chips a card, both named "Ascend910"
+//   310, 310P    | Chip Device | Bus-Id | AICore(%) Memory-Usage(MB) |      one or more chips a card, no HBM
+//   950          | NPU ID | Name | Health | …   and below   |    |    | Bus-Id | NPU Util(%) Memory-Usage(MB) …
 // The words of Health and the ret codes: https://gitcode.com/Ascend/driver, npu_smi and dcmi_interface_api.h.
 
 #include <fmt/format.h>
@@ -34,6 +35,7 @@ struct Chip {
 
 struct Report {
     std::string version;
+    std::string warning;             // npu-smi's own, below the tables
     bool has_physical_ids = false;   // only printed for the 910C, whose chips have no name of their own
     std::vector<Chip> chips;
 };
@@ -110,6 +112,8 @@ public:
             const std::vector<std::string_view> parts = cells(line);
             if (report_.version.empty() && contains(line, "npu-smi") && contains(line, "Version:")) {
                 report_.version = readable(word_after(line, "Version:"), 64);
+            } else if (line.substr(0, 9) == "[WARNING]") {
+                report_.warning = "npu-smi warns: " + readable(line.substr(9));
             } else if (contains(line, "Process id")) {
                 finish_chip();
                 processes_ = true;
@@ -396,6 +400,7 @@ Finding probe(Tools& tools) {
     const std::string driver = report.version.empty() ? driver_version(tools) : report.version;
     const std::string runtime = cann_version(tools);
     Finding finding;
+    finding.note = report.warning;
     for (size_t i = 0; i < report.chips.size(); ++i) {
         const Chip& chip = report.chips[i];
         std::string name = bare_name(field(chip.first, "Name"));

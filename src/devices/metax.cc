@@ -50,10 +50,10 @@ public:
 private:
     void read_header(const std::vector<std::string_view>& parts) {
         bus_cell_ = 0;
-        while (bus_cell_ < parts.size() && !contains(parts[bus_cell_], "Bus-id")) {
-            ++bus_cell_;
+        for (size_t cell = 1; cell < parts.size(); ++cell) {
+            bus_cell_ = contains(parts[cell], "Bus-id") ? cell : bus_cell_;
         }
-        persistence_ = contains(parts[0], "ersist");
+        persistence_ = bus_cell_ > 0 && contains(parts[0], "ersist");
     }
 
     void read_row(const std::vector<std::string_view>& parts) {

@@ -102,12 +102,11 @@ std::vector<std::string_view> columns(std::string_view line) {
 std::vector<std::string_view> cells(std::string_view line) {
     std::vector<std::string_view> found;
     line = trimmed(line);
-    if (!contains(line, "|")) {
+    const bool framed = !line.empty() && line.front() == '|';
+    if (!contains(line, "|") || (framed && (line.size() == 1 || line.back() != '|'))) {
         return found;
     }
-    if (line.front() == '|') {
-        line.remove_prefix(1);
-    }
+    line.remove_prefix(framed ? 1 : 0);
     while (!line.empty()) {   // what stands behind the last '|' is a cell if it is anything
         const size_t end = std::min(line.find('|'), line.size());
         found.push_back(trimmed(line.substr(0, end)));
@@ -160,7 +159,6 @@ std::string_view word_after(std::string_view text, std::string_view label) {
 }
 
 std::optional<MemoryUsage> memory_usage(std::string_view text, uint64_t unit_bytes) {
-    MemoryUsage usage;
     const std::string_view behind = text.substr(0, text.find_last_not_of(") \t") + 1);
     // The unit may stand behind the second figure only: "858/65536 MiB".
     if (behind.size() >= 3 && behind.substr(behind.size() - 3) == "GiB") {
@@ -170,14 +168,13 @@ std::optional<MemoryUsage> memory_usage(std::string_view text, uint64_t unit_byt
     if (!used || text.empty() || (text.front() != '/' && text.front() != '(')) {
         return std::nullopt;
     }
+    const bool in_brackets = text.front() == '(';
     text.remove_prefix(1);
     const std::optional<uint64_t> total = take_bytes(text, unit_bytes);
-    if (!total) {
+    if (!total || text != (in_brackets ? ")" : "")) {
         return std::nullopt;
     }
-    usage.used_bytes = *used;
-    usage.total_bytes = *total;
-    return usage;
+    return MemoryUsage{.used_bytes = *used, .total_bytes = *total};
 }
 
 void set_memory(Device& device, const std::optional<MemoryUsage>& usage, std::string_view tool) {

@@ -21,7 +21,7 @@ std::string_view trimmed(std::string_view text);
 bool contains(std::string_view text, std::string_view part);
 std::vector<std::string_view> words(std::string_view text);     // separated by white space
 std::vector<std::string_view> columns(std::string_view line);   // separated by two spaces or more, or a tab: "NPU ID    Chip ID"
-std::vector<std::string_view> cells(std::string_view line);     // between '|', trimmed; none where there is no '|'
+std::vector<std::string_view> cells(std::string_view line);     // between '|', trimmed; none where a line that starts with '|' is cut off
 std::vector<std::string> fields(std::string_view text);         // words, but "65099/ 65536" and "0    / 0" are one: "65099/65536"
 
 std::optional<uint64_t> whole_number(std::string_view text);    // digits only, below 10^15

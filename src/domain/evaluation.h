@@ -15,10 +15,10 @@ enum class Where { kDevice, kMemory };   // an accelerator's memory (each rank's
 const char* to_string(Where where);      // "device", "memory"
 
 struct Term {
-    std::string name;      // "weights", "kv_cache", "compute", "output", "runtime"
+    std::string name{};      // "weights", "kv_cache", "compute", "output", "runtime"
     Where where = Where::kMemory;
     uint64_t bytes = 0;    // over all ranks
-    std::string formula;   // "28 layers x 4 KV heads x (128 + 128) x 2 B x 8,192 tokens"
+    std::string formula{};   // "28 layers x 4 KV heads x (128 + 128) x 2 B x 8,192 tokens"
 };
 
 struct Estimate {
@@ -37,27 +37,27 @@ struct Correction {
 
 struct DeviceVerdict {
     DeviceName device;
-    std::string name;                     // "Ascend 910B3"
+    std::string name{};                     // "Ascend 910B3"
     uint64_t allocatable_bytes = 0;
     uint64_t needed_bytes = 0;            // of this device, were it chosen; 0: never got that far
     bool chosen = false;
-    std::string rule;                     // the filter that refused it, or "capacity"; empty: it would do
-    std::string reason;
+    std::string rule{};                     // the filter that refused it, or "capacity"; empty: it would do
+    std::string reason{};
 };
 struct ScorePart {
-    std::string scorer;                   // "room", "locality", "same_deployment"
+    std::string scorer{};                   // "room", "locality", "same_deployment"
     double score = 0;                     // 0..100, before the weight
     double weight = 0;
-    std::string reason;
+    std::string reason{};
 };
 struct WorkerVerdict {
     WorkerId worker_id;
-    std::string name;
-    std::string rule;                     // the filter that refused it; empty: none did
-    std::string reason;
-    std::vector<DeviceVerdict> devices;
+    std::string name{};
+    std::string rule{};                     // the filter that refused it; empty: none did
+    std::string reason{};
+    std::vector<DeviceVerdict> devices{};
     std::optional<Placement> candidate;   // the best of this worker
-    std::vector<ScorePart> scores;
+    std::vector<ScorePart> scores{};
     double total = 0;
 };
 
@@ -71,9 +71,9 @@ const char* to_string(Verdict verdict);   // "fits", "does_not_fit", "incompatib
 
 // A change that makes it fit, tried and found true.
 struct Suggestion {
-    std::string change;      // "context_tokens", "max_sequences", "kv_type", "cpu_offload", "device_count", "quantization", "stop", "backend"
-    std::string value;       // "8192"
-    std::string text;        // for a person
+    std::string change{};      // "context_tokens", "max_sequences", "kv_type", "cpu_offload", "device_count", "quantization", "stop", "backend"
+    std::string value{};       // "8192"
+    std::string text{};        // for a person
 };
 
 struct Decision {
@@ -81,9 +81,9 @@ struct Decision {
     std::optional<Placement> placement;
     Estimate estimate;                     // of the placement; where there is none, of the smallest shape asked for
     Correction correction;
-    std::vector<WorkerVerdict> workers;    // all, in the snapshot's order; only where asked for
-    std::vector<Suggestion> suggestions;   // only where asked for, and nothing fits
-    std::string reason;                    // one line: why it goes there, or why nowhere
+    std::vector<WorkerVerdict> workers{};    // all, in the snapshot's order; only where asked for
+    std::vector<Suggestion> suggestions{};   // only where asked for, and nothing fits
+    std::string reason{};                    // one line: why it goes there, or why nowhere
 };
 
 }  // namespace gantry

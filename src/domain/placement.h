@@ -13,7 +13,7 @@ namespace gantry {
 
 // Which device, as people write it: "nvidia/0", "cpu/0".
 struct DeviceName {
-    std::string vendor;
+    std::string vendor{};
     uint32_t index = 0;
 
     auto operator<=>(const DeviceName&) const = default;

@@ -51,7 +51,8 @@ TEST(Config, CountsParametersAsPublished) {
                           {"microsoft__Phi-3-mini-4k-instruct", 3'821'079'552},
                           {"deepseek-ai__DeepSeek-V2-Lite-Chat", 15'706'484'224},
                           {"deepseek-ai__DeepSeek-V3", 671'000'000'000, 0.0005},   // the paper's, less the guessing layer
-                          {"openai__gpt-oss-20b", 20'914'757'184}, {"BAAI__bge-reranker-v2-m3", 567'755'777},
+                          {"openai__gpt-oss-20b", 20'914'757'184}, {"THUDM__glm-4-9b", 9'399'951'360},
+                          {"internlm__internlm2-7b", 7'737'708'544}, {"BAAI__bge-reranker-v2-m3", 567'755'777},
                           {"synthetic-bge-m3", 567'754'752},
                           {"snowflake__snowflake-arctic-embed-m", 108'891'648, 0.006}}) {   // its files lack the pooler
         const ModelMeta meta = recorded(c.name);

@@ -129,8 +129,8 @@ uint64_t state_bytes(Hyperparameters& numbers, const ModelMeta& meta) {
     } else if (const uint64_t kda = numbers.number("kda.head_dim", kWidthMax); kda > 0) {
         values = 3 * (kernel > 0 ? steps : 3) * meta.heads * kda + kda * kda * meta.heads;
     } else if (meta.architecture == "minimax-01") {
-        const uint64_t head = meta.key_length > 0 ? meta.key_length : meta.heads > 0 ? width / meta.heads : 0;
-        values = head * head * meta.heads;
+        const uint64_t linear = meta.key_length > 0 ? meta.key_length : meta.heads > 0 ? width / meta.heads : 0;
+        values = linear * linear * meta.heads;
     } else {
         values = steps * (inner + 2 * groups * state) + state * inner;
     }

@@ -123,12 +123,15 @@ Result<json::object> read_json_file(const std::string& path, uint64_t bytes_max)
 }
 
 Result<std::vector<std::string>> list_model_folder(const std::string& path, size_t most) {
-    const int opened = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_DIRECTORY);
+    // Without O_DIRECTORY, with which a symbolic link would look like something that is not there.
+    const int opened = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY);
     if (opened < 0) return not_openable(errno);
     DIR* const folder = ::fdopendir(opened);
     if (folder == nullptr) {
+        const int error_number = errno;
         ::close(opened);
-        return error_from_errno("the model's folder cannot be listed", errno);
+        return error_number == ENOTDIR ? invalid_model("it is no folder")
+                                       : error_from_errno("the model's folder cannot be listed", error_number);
     }
     std::vector<std::string> names;
     bool too_many = false;

@@ -131,17 +131,20 @@ bool has_chat_template(const std::string& folder, const Names& names) {
     return tokenizer && Fields(*tokenizer).has("chat_template");   // a hint: a file that can't be read says no
 }
 
-// "w8a8" of {"model_quant_type": "W8A8", ...}, as the tools for Ascend write it beside the weights.
+// Beside the weights of Ascend's tools: "w8a8" of {"model_quant_type": "W8A8", ...}; of NVIDIA's: "nvfp4" of
+// {"quantization": {"quant_algo": "NVFP4"}}.
 Status take_description(const std::string& folder, const Names& names, Config& config) {
     for (const std::string& name : names) {
-        if (!name.starts_with("quant_model_description") || !name.ends_with(".json")) continue;
+        const bool ascend = name.starts_with("quant_model_description") && name.ends_with(".json");
+        if (!ascend && name != "hf_quant_config.json") continue;
         const auto description = json_of(folder, name, kIndexBytesMax);
         if (!description) return description.error();
-        std::string type = Fields(*description).text("model_quant_type");
-        type = lower(std::move(type));
-        if (type.empty() || type.size() > 32 || type == "float") return Ok{};
+        const json::object* const inner = ascend ? &*description : Fields(*description).object("quantization");
+        if (inner == nullptr) continue;
+        const std::string type = lower(Fields(*inner).text(ascend ? "model_quant_type" : "quant_algo"));
+        if (type.empty() || type.size() > 32 || type == "float") continue;
         config.meta.quantization = type;
-        config.rules.packed_bits = type.starts_with("w4") ? 4 : 8;
+        config.rules.packed_bits = type.find('4') != std::string::npos ? 4 : 8;
         return Ok{};
     }
     return Ok{};
@@ -154,6 +157,8 @@ Result<ModelMeta> read_transformers(const std::string& folder, const Names& name
     if (!config) return config.error();
     ModelMeta& meta = config->meta;
     if (holds(names, "1_Pooling")) {
+        const auto inner = list_model_folder(folder + "/1_Pooling", kNamesMax);   // a folder, and no link to one elsewhere
+        if (!inner) return in_file("1_Pooling", inner.error());
         const auto pooling = json_of(folder, "1_Pooling/config.json", kConfigBytesMax);
         if (!pooling) return pooling.error();
         const std::string mode = pooling_of_module(*pooling);
@@ -187,7 +192,8 @@ Result<ModelMeta> read_pipeline(const std::string& folder) {
         }
         const std::string inner = folder + "/" + std::string(component);
         const auto names = list_model_folder(inner, kNamesMax);
-        if (!names) continue;   // the safety checker is often left out
+        if (!names && names.error().code == ErrorCode::kNotFound) continue;   // the safety checker is often left out
+        if (!names) return in_file(shown(component), names.error());
         auto files = weight_files(inner, *names);
         if (!files) return in_file(shown(component), files.error());
         // Where several precisions lie side by side, the one without a name of its own is taken.

@@ -111,6 +111,9 @@ TEST_F(ReadModel, ReadsWhatLiesBeside) {
     EXPECT_EQ(read.modality, "embedding");
     EXPECT_EQ(read.pooling, "last");
     EXPECT_EQ(read.quantization, "w8a8");
+    std::filesystem::remove(folder_ / "quant_model_description_w8a8.json");
+    write("hf_quant_config.json", R"({"producer":{"name":"modelopt"},"quantization":{"quant_algo":"NVFP4","group_size":16}})");
+    EXPECT_EQ(meta().quantization, "nvfp4");
     write("1_Pooling/config.json", "[");
     EXPECT_THAT(problem(), HasSubstr("1_Pooling/config.json"));
 }
@@ -179,6 +182,19 @@ TEST_F(ReadModel, OpensNoLinksAndNoPipes) {
     write("config.json", kConfig);
     std::filesystem::create_symlink("/dev/zero", folder_ / "model.safetensors");
     EXPECT_THAT(problem(), HasSubstr("model.safetensors: its path is a symbolic link"));
+}
+
+TEST_F(ReadModel, FollowsNoLinksToFoldersElsewhere) {
+    write("elsewhere/config.json", R"({"pooling_mode_cls_token":true})");
+    write("model/config.json", kConfig);
+    std::filesystem::create_directory_symlink(folder_ / "elsewhere", folder_ / "model" / "1_Pooling");
+    EXPECT_THAT(read_model(folder_ / "model").error().message, HasSubstr("1_Pooling: its path is a symbolic link"));
+    write("pipeline/model_index.json", R"({"unet":["diffusers","UNet2DConditionModel"]})");
+    std::filesystem::create_directory_symlink(folder_ / "elsewhere", folder_ / "pipeline" / "unet");
+    EXPECT_THAT(read_model(folder_ / "pipeline").error().message, HasSubstr("unet: its path is a symbolic link"));
+    std::filesystem::remove(folder_ / "pipeline" / "unet");
+    write("pipeline/unet", "a file");
+    EXPECT_THAT(read_model(folder_ / "pipeline").error().message, HasSubstr("unet: it is no folder"));
 }
 
 TEST_F(ReadModel, BoundsFoldersAndConfigurations) {

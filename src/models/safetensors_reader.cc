@@ -74,8 +74,10 @@ std::string read_entry(const json::value& value, Tensor& tensor) {
     return {};
 }
 
-// How many of the model's own values a tensor stands for: more where they are packed, none where it scales others.
+// How many of the model's own values a tensor stands for: more where they are packed, none where it scales others or, as numbers
+// of 64 bits always do, counts something.
 uint64_t parameters_of(const Tensor& tensor, const WeightRules& rules) {
+    if (tensor.type == "I64" || tensor.type == "U64") return 0;
     if (rules.packed_bits == 0) return tensor.elements;
     constexpr std::array<std::string_view, 20> kScales = {
         ".scales", ".qzeros", ".g_idx", ".weight_scale", ".weight_scale_inv", ".weight_scale_2", ".weight_zero_point",
