@@ -127,6 +127,15 @@ void Room::change(const Placement& placement, bool booked) {
     }
 }
 
+Room Room::part(const std::vector<Worker>& workers) const {
+    Room some;
+    for (const Worker& worker : workers) {
+        const auto entries = workers_.find(worker.id);
+        if (entries != workers_.end()) some.workers_.insert(*entries);
+    }
+    return some;
+}
+
 void Room::book(const Placement& placement) { change(placement, true); }
 void Room::release(const Placement& placement) { change(placement, false); }
 

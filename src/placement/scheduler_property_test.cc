@@ -35,7 +35,7 @@ private:
 World random_world(Random& random, size_t workers_max = 5) {
     const bool gguf = random.chance(0.5);
     const BackendKind kind = gguf ? random.one<BackendKind>({BackendKind::kLlamaServer, BackendKind::kEngine}) : random.one<BackendKind>({BackendKind::kVllm, BackendKind::kMindie});
-    World world(kind, gguf ? decoder("gguf", static_cast<double>(random.of(1, 72)), 4.8, static_cast<uint32_t>(random.of(16, 80)))
+    World world(kind, gguf ? decoder("gguf", static_cast<double>(random.of(1, 140)), 4.8, static_cast<uint32_t>(random.of(16, 80)))
                            : decoder("safetensors", static_cast<double>(random.of(1, 40)), 16, static_cast<uint32_t>(random.of(16, 64))));
     const size_t workers = random.of(1, workers_max);
     for (size_t w = 0; w < workers; ++w) {
