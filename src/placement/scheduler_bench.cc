@@ -68,7 +68,7 @@ BENCHMARK(plan_nowhere)->Unit(benchmark::kMillisecond);
 
 void evaluate(benchmark::State& state, BackendKind backend, size_t cards, double billions) {
     const World world = fleet(backend, 200, cards, billions);
-    for (auto _ : state) benchmark::DoNotOptimize(decide(world.deployment, world.snapshot, world.knowledge, Room(world.snapshot), Detail::kExplained));
+    for (auto _ : state) benchmark::DoNotOptimize(world.decide());
     state.counters["workers"] = 200;
     state.counters["devices"] = static_cast<double>(200 * cards);
 }

@@ -169,7 +169,8 @@ private:
         });
         for (const Holder& holder : holders) {
             if (!makes_room(holder.instances)) continue;
-            return say("stop", holder.deployment->name, fmt::format("\"{}\" stopped, which frees {}", holder.deployment->name, size_text(holder.bytes)));
+            const std::string& name = holder.deployment->name;
+            return say("stop", name, fmt::format("\"{}\" stopped, which frees {}", name, size_text(holder.bytes)));
         }
     }
 
@@ -188,8 +189,8 @@ private:
     }
 
     void other_backend() {
-        for (const BackendKind kind : {BackendKind::kEngine, BackendKind::kVllm, BackendKind::kLlamaServer, BackendKind::kMindie, BackendKind::kSglang}) {
-            if (kind == wanted_.backend) continue;
+        for (const BackendKind kind : kBackendKinds) {
+            if (kind == wanted_.backend || kind == BackendKind::kCustom) continue;
             Deployment d = wanted_;
             d.backend = kind;
             d.options.extra_args.clear();
