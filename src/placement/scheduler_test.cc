@@ -425,8 +425,9 @@ TEST(candidates, of_several_workers) {
 
 TEST(candidates, ranks_get_whole_heads) {
     ModelMeta meta = decoder("safetensors", 7.6, 16);
-    for (const auto& [ranks, passes] : {std::pair{1u, true}, {2u, true}, {3u, false}, {4u, true}, {7u, false}, {28u, true}}) {
-        EXPECT_EQ(!refuse_ranks(&meta, false, ranks), passes) << ranks;   // 28 heads, 4 KV heads: on 28 ranks each is there 7 times
+    meta.heads = 32;   // and 4 KV heads: on 8 ranks each is there twice
+    for (const auto& [ranks, passes] : {std::pair{1u, true}, {2u, true}, {3u, false}, {4u, true}, {8u, true}, {64u, false}}) {
+        EXPECT_EQ(!refuse_ranks(&meta, false, ranks), passes) << ranks;
     }
     meta.vision_heads = 18;
     EXPECT_NE(refuse_ranks(&meta, false, 4), std::nullopt);

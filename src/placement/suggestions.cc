@@ -167,6 +167,9 @@ private:
         std::sort(holders.begin(), holders.end(), [](const Holder& a, const Holder& b) {
             return std::tie(a.bytes, a.deployment->name) < std::tie(b.bytes, b.deployment->name);
         });
+        std::vector<const Instance*> all;
+        for (const Holder& holder : holders) all.insert(all.end(), holder.instances.begin(), holder.instances.end());
+        if (holders.size() > 1 && !makes_room(all)) return;   // not even together
         for (const Holder& holder : holders) {
             if (!makes_room(holder.instances)) continue;
             const std::string& name = holder.deployment->name;
