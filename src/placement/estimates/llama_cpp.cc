@@ -134,14 +134,19 @@ uint64_t packed_bytes(const ModelMeta& meta, bool engine) {
 
 struct Compute {
     uint64_t inputs = 0, layer = 0, output = 0;
-    uint64_t bytes() const { return inputs + std::max(layer, output); }
     std::string formula;
+    // A graph's own inputs stay to its end; what is copied to a device for a layer goes with it, unless a pipeline keeps several.
+    uint64_t in_memory() const { return inputs + std::max(layer, output); }
+    uint64_t on_device(uint64_t copies) const { return copies > 1 ? copies * inputs + std::max(layer, output) : std::max(inputs + layer, output); }
 };
 
+// Multiples of an activation's bytes, as ggml-alloc packs them: read off the sizes that llama-server logs for five shapes on a CPU, which
+// they give to 0.1 MiB, and fitting those that others logged for devices (tests/data/placement/published.json).
 Compute compute_of(const ModelMeta& meta, const Plan& plan, uint64_t output_rows, bool with_output) {
-    const uint64_t width = meta.embedding_length, n = plan.rows, heads = meta.heads;
-    const uint64_t attention = 4 * n * (2 * width + 2 * heads * key_length(meta) + uint64_t{meta.heads_kv} * (key_length(meta) + value_length(meta)));
-    const uint64_t forward = 4 * n * (2 * width + 2 * uint64_t{meta.feed_forward_length});
+    const uint64_t width = meta.embedding_length, n = plan.rows, heads = meta.heads, k = key_length(meta);
+    const uint64_t attention = 4 * n * (2 * width + 2 * heads * k);
+    const uint64_t experts = meta.experts > 0 ? 2 * uint64_t{meta.experts_used} * width : 0;   // their answers before and after they are weighed
+    const uint64_t forward = 4 * n * (3 * width + 3 * uint64_t{meta.feed_forward_length} + experts);
     const uint64_t scores = plan.flash ? 0 : 4 * n * plan.cells * heads;
     Compute compute;
     compute.inputs = n * plan.cells * (plan.flash ? 2 : 4) + 4 * n * width;
@@ -173,10 +178,10 @@ void in_memory(const ModelMeta& meta, const Shape& shape, const Plan& plan, cons
     sum.memory("weights_packed", packed, "quantised matrices once more, in the order in which the kernels read them");
     sum.memory("kv_cache", kv.total(), kv.formula);
     const Compute compute = compute_of(meta, plan, plan.sequences, true);
-    sum.memory("compute", compute.bytes(), compute.formula);
+    sum.memory("compute", compute.in_memory(), compute.formula);
     const uint64_t logits = 4 * plan.sequences * meta.vocabulary;
     sum.memory("output", logits, fmt::format("{} sequences x {} tokens of vocabulary x 4 B", plan.sequences, grouped(meta.vocabulary)));
-    const uint64_t later = kv.total() + compute.bytes() + logits + kCellBookBytes * plan.cells;
+    const uint64_t later = kv.total() + compute.in_memory() + logits + kCellBookBytes * plan.cells;
     if (gone > later) {
         sum.memory("loading", gone - later, fmt::format("while it loads the output matrix, {}, counts twice, and the terms of the context not yet", mib(gone)));
     }
@@ -227,7 +232,7 @@ void on_devices(const ModelMeta& meta, const Shape& shape, const Plan& plan, con
     std::string formula;
     for (uint32_t rank = 0; rank < ranks; ++rank) {
         const Compute compute = compute_of(meta, plan, plan.sequences, rank + 1 == ranks);
-        computes.push_back(compute.bytes() + (pipeline ? (kPipelineCopies - 1) * compute.inputs : 0));
+        computes.push_back(compute.on_device(pipeline ? kPipelineCopies : 1));
         formula = compute.formula;
     }
     sum.devices("compute", computes, pipeline ? fmt::format("{}; inputs {} times, for a pipeline", formula, kPipelineCopies) : formula);
@@ -238,7 +243,7 @@ void on_devices(const ModelMeta& meta, const Shape& shape, const Plan& plan, con
     const uint64_t inputs = compute_of(meta, plan, 0, false).inputs;
     const bool part = shape.layers_on_devices < meta.layers;
     const Compute here = compute_of(meta, plan, 0, false);
-    sum.memory("compute", part ? here.bytes() : inputs, part ? here.formula : "the graph's inputs");
+    sum.memory("compute", part ? here.in_memory() : inputs, part ? here.formula : "the graph's inputs");
     sum.memory("output", 4 * plan.sequences * meta.vocabulary,
                fmt::format("{} sequences x {} tokens of vocabulary x 4 B", plan.sequences, grouped(meta.vocabulary)));
     sum.memory("runtime", kProcessBytes + kVocabularyTokenBytes * meta.vocabulary + kCellBookBytes * plan.cells + overhead.host_bytes,
