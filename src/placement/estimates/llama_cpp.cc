@@ -13,7 +13,8 @@
 //   sequences' in the embedded engine) are never touched.
 // - llama-server's --cache-ram: ended prompts in memory beside the cells, as many MiB as it is told.
 // On devices: -ngl counts the output matrix as the last layer: with all layers it is there too, with fewer it takes the place of one. They
-// are spread evenly over ranks (llama-model.cpp, i_gpu_start); each layer's KV beside it; a compute buffer each; the table of embeddings stays in memory.
+// are spread evenly over ranks (llama-model.cpp, i_gpu_start); each layer's KV beside it; a compute buffer each; the table of embeddings
+// stays in memory.
 
 #include <fmt/format.h>
 
@@ -208,7 +209,9 @@ Split split_over(const ModelMeta& meta, const Shape& shape, const LayerKv& kv) {
     const uint32_t ranks = std::max(shape.ranks, 1u), wanted = shape.layers_on_devices;
     const uint32_t on_devices = wanted >= meta.layers ? meta.layers : wanted > 0 ? wanted - 1 : 0;
     const std::vector<uint64_t> weights = layer_weights(meta);
-    Split split{.weights = std::vector<uint64_t>(ranks), .kv = std::vector<uint64_t>(ranks), .host_weights = 0, .host_kv = 0, .host_layers = 0, .layers = {}};
+    Split split;
+    split.weights.resize(ranks);
+    split.kv.resize(ranks);
     std::vector<uint32_t> counts(ranks);
     const uint32_t first = meta.layers - on_devices;
     for (uint32_t layer = 0; layer < meta.layers; ++layer) {
