@@ -62,6 +62,16 @@ TEST(Ascend, BothDiesOfA910CAreDevices) {
     EXPECT_THAT(finding.devices[0].details, HasSubstr("59.1 GiB of its memory are held by what npu-smi does not list here: another container"));
 }
 
+TEST(Ascend, TheWidthOfAColumnDoesNotMatter) {
+    const Finding finding = probe("910c-wide-table");
+    ASSERT_EQ(finding.devices.size(), 2u);
+    EXPECT_EQ(finding.devices[1].chip, "910C");
+    EXPECT_EQ(finding.devices[1].driver_version, "26.0.rc2");
+    EXPECT_EQ(finding.devices[1].temperature_celsius, 34);
+    EXPECT_EQ(finding.devices[1].memory_free_bytes, (65536 - 2874) * kMebibyte);
+    EXPECT_EQ(finding.devices[1].details, "npu-smi: NPU 0, chip 1");
+}
+
 TEST(Ascend, ChipsOf310PHaveNoHbm) {
     const Finding finding = probe("310p3-critical");
     ASSERT_EQ(finding.devices.size(), 8u);
