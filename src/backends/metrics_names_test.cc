@@ -44,8 +44,9 @@ TEST(MetricsNames, OfVllmAndLlamaServerAsRecorded) {
     }
     EXPECT_THAT(vllm, Not(HasSubstr("vllm:")));
     const std::string llama = common_metrics(BackendKind::kLlamaServer, recorded("llama-server-metrics.txt"));
-    for (const char* name : {"sequences_running", "sequences_waiting", "prompt_tokens_total", "generated_tokens_total"}) {
-        EXPECT_THAT(llama, HasSubstr("\ngantry_engine_" + std::string(name) + " "));
+    for (const char* sample : {"sequences_running 0", "sequences_waiting 0", "prompt_tokens_total 34", "generated_tokens_total 32",
+                               "cached_tokens_total 32"}) {
+        EXPECT_THAT(llama, HasSubstr("\ngantry_engine_" + std::string(sample) + "\n"));
     }
 }
 
