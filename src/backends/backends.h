@@ -29,7 +29,6 @@ struct LaunchInput {
     BackendOptions options;
     Placement placement{};          // what was decided; empty: nothing, the backend's own defaults
     std::vector<Device> devices{};  // of this worker: names and chips of what `placement` claims
-    uint64_t kv_bytes = 0;          // of keys and values, among what `placement` claims, all ranks together; 0: nobody counted them
 };
 
 struct LaunchPlan {

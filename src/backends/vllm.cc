@@ -170,7 +170,7 @@ uint64_t weight_bytes(const std::string& folder) {
 // Whole GiB for keys and values in the machine's memory; 0: nothing is booked.
 uint64_t cpu_kv_gib(const LaunchInput& input) {
     if (input.placement.empty()) return 0;
-    uint64_t bytes = input.kv_bytes;
+    uint64_t bytes = input.placement.kv_bytes;
     if (bytes == 0) {
         const uint64_t rest = weight_bytes(input.model_path) + kCpuRuntimeBytes;
         const uint64_t claimed = input.placement.claims.front().bytes;

@@ -21,12 +21,12 @@ namespace {
 using AddVerb = void (*)(CLI::App&, Context&);
 constexpr AddVerb kVerbs[] = {
     add_serve, add_worker, add_engine,                                        // roles
-    add_run, add_deploy, add_ps, add_ls, add_logs, add_requests,              // everyday
+    add_run, add_evaluate, add_deploy, add_ps, add_ls, add_logs, add_requests,   // everyday
     add_start, add_stop, add_scale, add_rm,                                   //
     add_compare, add_bench,                                                   // measuring
     add_routes,                                                               //
     add_providers,                                                            //
-    add_devices, add_workers, add_keys, add_users, add_usage, add_audit, add_reset_password,
+    add_devices, add_probe, add_workers, add_keys, add_users, add_usage, add_audit, add_reset_password,
     add_backup, add_restore,                                                  // running a server
     add_version, add_completion,
 };

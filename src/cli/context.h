@@ -67,6 +67,8 @@ void add_scale(CLI::App& app, Context& context);
 void add_rm(CLI::App& app, Context& context);
 void add_logs(CLI::App& app, Context& context);
 void add_devices(CLI::App& app, Context& context);
+void add_probe(CLI::App& app, Context& context);
+void add_evaluate(CLI::App& app, Context& context);
 void add_workers(CLI::App& app, Context& context);
 void add_compare(CLI::App& app, Context& context);
 void add_bench(CLI::App& app, Context& context);

@@ -27,6 +27,15 @@ std::string state_of(const json::object& object) {
     return loading && progress > 0 ? fmt::format("{} {:.0f} %", state, progress * 100) : state;
 }
 
+// "host nvidia/0 nvidia/1": the worker, and what is booked there.
+std::string devices_of(const json::object& instance) {
+    std::string text = text_at(instance, "worker_name");
+    for (const json::value& claim : array_at(object_at(instance, "placement"), "claims")) {
+        text += " " + text_at(claim.as_object(), "device");
+    }
+    return text;
+}
+
 void add_rows(Table& table, const json::object& deployment, const json::array& instances) {
     const json::object& status = object_at(deployment, "status");
     uint64_t memory = 0;
@@ -42,6 +51,7 @@ void add_rows(Table& table, const json::object& deployment, const json::array& i
     table.add({text_at(deployment, "name"), text_at(deployment, "backend"),
                {state_of(status), colour_of_state(text_at(status, "state"))},
                {fmt::format("{}/{}", number_at(status, "ready_replicas"), number_at(deployment, "replicas")), Colour::kNone, true},
+               "",
                {memory > 0 ? human_bytes(memory) : "", Colour::kNone, true},
                {oldest != nullptr ? since(*oldest, "state_since") : "", Colour::kNone, true},
                text_at(status, "reason")});
@@ -58,6 +68,7 @@ void add_rows(Table& table, const json::object& deployment, const json::array& i
                    {pid > 0 ? fmt::format("pid {}", pid) : "", Colour::kDim},
                    {state_of(instance), colour_of_state(text_at(instance, "state"))},
                    "",
+                   {devices_of(instance), Colour::kDim},
                    {bytes > 0 ? human_bytes(bytes) : "", Colour::kNone, true},
                    {since(instance, "state_since"), Colour::kNone, true},
                    reason});
@@ -74,7 +85,7 @@ int list_deployments(const Context& context) {
     if (!deployments || !instances) {
         return fail(deployments ? instances.error() : deployments.error());
     }
-    Table table({"NAME", "BACKEND", "STATE", "READY", "MEMORY", "UPTIME", "REASON"});
+    Table table({"NAME", "BACKEND", "STATE", "READY", "DEVICES", "MEMORY", "UPTIME", "REASON"});
     for (json::value& item : *deployments) {
         json::object& deployment = item.as_object();
         json::array own;

@@ -30,6 +30,7 @@ public:
                .publisher = publisher_,
                .secrets = secrets_,
                .observed = observed_,
+               .knowledge = knowledge_,
                .reconciler = reconciler_,
                .started_at = clock.wall()} {}
 
@@ -75,6 +76,7 @@ public:
         add_log_routes(router, api_);
         add_worker_routes(router, api_);
         add_device_routes(router, api_);
+        add_evaluation_routes(router, api_);
         add_model_routes(router, api_);
         add_route_routes(router, api_);
         add_provider_routes(router, api_);
@@ -114,10 +116,12 @@ private:
     Publisher publisher_;
     Observed observed_;
     Heartbeat heartbeat_{store_, publisher_, observed_, clock_, [this] { reconciler_.notify(); }};
+    KnowledgeSource knowledge_{store_};
     Reconciler reconciler_{{.store = store_,
                             .publisher = publisher_,
                             .observed = observed_,
                             .heartbeat = heartbeat_,
+                            .knowledge = knowledge_,
                             .clock = clock_,
                             .random = random_,
                             .poke_workers = [this] { api_.poke_workers(); }}};

@@ -99,6 +99,52 @@ TEST_F(ControlTest, no_worker_takes_it_while_cordoned) {
     ASSERT_TRUE(plane_.work_until([&] { return targets("m") == 1; }));
 }
 
+TEST_F(ControlTest, a_decision_is_kept_with_its_instance_and_labels_choose) {
+    plane_.report();
+    EXPECT_EQ(plane_.ask("POST", "/api/v1/deployments",
+                          R"({"name":"m","source":"file:/m","placement":{"worker_labels":{"room":"lab"}}})").status, 201);
+    std::string instance;
+    ASSERT_TRUE(eventually([&] {
+        const Reply list = plane_.get("/api/v1/instances");
+        if (list.body.at("items").as_array().empty()) return false;
+        instance = list.string("/items/0/id");
+        return !list.string("/items/0/reason").empty();
+    }));
+    EXPECT_THAT(plane_.get("/api/v1/instances").string("/items/0/reason"), HasSubstr("room=lab"));
+    const Reply waiting = plane_.get("/api/v1/instances/" + instance + "/decision");
+    EXPECT_EQ(waiting.status, 200) << waiting.text;
+    EXPECT_EQ(waiting.body.at("placement"), json::value());
+    EXPECT_THAT(waiting.string("/workers/0/reason"), HasSubstr("room=lab"));
+
+    EXPECT_EQ(plane_.ask("PATCH", "/api/v1/workers/machine", R"({"labels":{"room":"lab"}})").status, 200);
+    EXPECT_TRUE(plane_.work_until([&] { return plane_.deployment_state("m") == "running"; }));
+    const Reply placed = plane_.get("/api/v1/instances/" + instance + "/decision");
+    EXPECT_EQ(placed.status, 200) << placed.text;
+    EXPECT_EQ(placed.string("/workers/0/worker_name"), "machine");
+    EXPECT_TRUE(placed.body.at("workers").at(0).at("devices").at(0).at("chosen").as_bool());
+    EXPECT_EQ(placed.number("/workers_left_out"), 0);
+    EXPECT_EQ(plane_.get("/api/v1/instances/" + instance).string("/placement/claims/0/device"), "cpu/0");
+    EXPECT_EQ(plane_.get("/api/v1/instances/ins_none/decision").status, 404);
+    EXPECT_EQ(plane_.get("/api/v1/instances/" + instance + "/decision", plane_.key_of("u", "user")).status, 403);
+}
+
+TEST_F(ControlTest, an_evaluation_starts_nothing) {
+    plane_.report();
+    const Reply reply = plane_.ask("POST", "/api/v1/evaluations", R"({"source":"file:/no/such.gguf"})");
+    EXPECT_EQ(reply.status, 200) << reply.text;
+    EXPECT_EQ(reply.string("/verdict"), "unknown");
+    EXPECT_THAT(reply.string("/reason"), HasSubstr("/no/such.gguf"));
+    EXPECT_EQ(plane_.ask("POST", "/api/v1/evaluations", R"({"source":"file:/m","options":{"kv_type":"f64"}})").status, 400);
+    EXPECT_EQ(plane_.ask("POST", "/api/v1/evaluations", R"({"source":"file:/m"})", plane_.key_of("u", "user")).status, 403);
+    // Elsewhere than here.
+    const Reply fleet = plane_.ask("POST", "/api/v1/evaluations",
+                                    R"({"source":"file:/m","workers":[{"name":"far","devices":[{"vendor":"cpu","index":0,"memory_total_bytes":1}]}]})");
+    EXPECT_EQ(fleet.status, 200) << fleet.text;
+    EXPECT_EQ(fleet.string("/workers/0/worker_name"), "far");
+    EXPECT_EQ(plane_.get("/api/v1/instances").body.at("items").as_array().size(), 0u);
+    EXPECT_EQ(plane_.get("/api/v1/audit?kind=evaluation").body.at("items").as_array().size(), 0u);
+}
+
 TEST_F(ControlTest, workers_are_deleted_only_when_silent_and_empty) {
     plane_.report();
     EXPECT_EQ(plane_.ask("DELETE", "/api/v1/workers/machine").status, 409);

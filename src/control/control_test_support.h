@@ -146,10 +146,13 @@ public:
         r.name = "machine";
         r.address = "embedded";
         r.version = "0";
+        r.os = "linux";
+        r.arch = "x86_64";
         Device cpu;
         cpu.vendor = "cpu";
         cpu.name = "a cpu";
-        cpu.memory_total_bytes = 1 << 30;
+        cpu.memory_total_bytes = 16ull << 30;
+        cpu.memory_free_bytes = 12ull << 30;
         r.devices = {cpu};
         r.instances = std::move(instances);
         return control_->exchange(r).run;

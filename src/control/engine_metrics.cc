@@ -5,6 +5,7 @@
 #include <map>
 #include <string_view>
 
+#include "backends/metrics_names.h"
 #include "http/http.h"
 
 namespace gantry::control {
@@ -80,7 +81,7 @@ std::string engine_metrics(const gateway::RouteTable& routes) {
     const auto end = std::chrono::steady_clock::now() + kPatienceWithAll;
     std::vector<EngineText> engines;
     for (const auto& [name, model] : routes.models) {
-        if (model.backend != BackendKind::kEngine || model.outside) continue;
+        if (model.backend == BackendKind::kCustom || model.outside) continue;
         for (const gateway::Target& target : model.targets) {
             if (std::chrono::steady_clock::now() > end) break;
             http::Client::Call call;
@@ -90,7 +91,7 @@ std::string engine_metrics(const gateway::RouteTable& routes) {
             options.connect_timeout = options.header_timeout = options.idle_timeout = kPatience;
             options.body_bytes = kTextBytesMax;
             auto answer = http::fetch(target.endpoint, call, options);
-            if (answer && answer->status == 200) engines.push_back({name, target.instance_id, std::move(answer->body)});
+            if (answer && answer->status == 200) engines.push_back({name, target.instance_id, backends::common_metrics(model.backend, answer->body)});
         }
     }
     return merge_engine_metrics(engines);

@@ -19,7 +19,7 @@ struct EngineText {
 // Their gantry_engine_* families, each once, the samples of all with the labels `model` and `engine`. Pure.
 std::string merge_engine_metrics(const std::vector<EngineText>& engines);
 
-// Asks every running embedded engine; one that does not answer soon is left out. Blocks.
+// Asks every running engine but custom ones, whose names are not known; one that does not answer soon is left out. Blocks.
 std::string engine_metrics(const gateway::RouteTable& routes);
 
 }  // namespace gantry::control

@@ -41,6 +41,34 @@ protocol::Assignment Heartbeat::exchange(const protocol::WorkerReport& report) {
     return observed_.assign(report.worker_id, *publisher_.rows());
 }
 
+namespace {
+
+// Of instances in memory alone: what an accelerator was asked for is not among a process's figures.
+std::vector<MeasuredRun> measured_runs(const Snapshot& rows, const std::vector<Instance>& instances) {
+    std::vector<MeasuredRun> runs;
+    for (const Instance& i : instances) {
+        const std::vector<DeviceClaim>& claims = i.placement.claims;
+        const bool in_memory = claims.size() == 1 && claims[0].device.vendor == "cpu";
+        if (!in_memory || i.state != InstanceState::kRunning || i.memory_peak_bytes == 0 || i.placement.estimate_bytes == 0) continue;
+        const auto deployment = std::find_if(rows.deployments.begin(), rows.deployments.end(),
+                                             [&i](const Deployment& d) { return d.id == i.deployment_id; });
+        if (deployment == rows.deployments.end()) continue;
+        const auto model = std::find_if(rows.models.begin(), rows.models.end(),
+                                        [&](const Model& m) { return m.source == deployment->source; });
+        runs.push_back({.instance_id = i.id,
+                        .deployment = deployment->name,
+                        .backend = deployment->backend,
+                        .architecture = model == rows.models.end() ? "" : model->meta.architecture,
+                        .source = deployment->source,
+                        .vendor = "cpu",
+                        .estimate_bytes = i.placement.estimate_bytes,
+                        .peak_bytes = i.memory_peak_bytes});
+    }
+    return runs;
+}
+
+}  // namespace
+
 void Heartbeat::write(const WorkerId& id) {
     std::lock_guard one_at_a_time(write_mutex_);
     const auto rows = publisher_.rows();
@@ -51,6 +79,7 @@ void Heartbeat::write(const WorkerId& id) {
         instances.push_back(std::move(i));
     }
     Status written = instances.empty() ? Status(Ok{}) : store_.observe_instances(instances);
+    if (written) written = store_.add_measured_runs(measured_runs(*rows, instances), clock_.wall());
     for (Worker w : rows->workers) {
         if (w.id != id || !written) continue;
         observed_.overlay(w);

@@ -46,7 +46,16 @@ double fraction(double value) { return std::isfinite(value) ? std::clamp(value, 
 std::vector<Device> bounded(const std::vector<Device>& devices) {
     std::vector<Device> out(devices.begin(), devices.begin() + static_cast<long>(std::min(devices.size(), kDevicesMax)));
     for (Device& device : out) {
-        for (std::string* text : {&device.vendor, &device.name, &device.details, &device.problem}) *text = cut(*text);
+        for (std::string* text : {&device.vendor, &device.name, &device.uuid, &device.chip, &device.driver_version,
+                                  &device.runtime_version, &device.bus_address, &device.partition, &device.details,
+                                  &device.problem}) {
+            *text = cut(*text);
+        }
+        if (device.links.size() > kDevicesMax) device.links.resize(kDevicesMax);
+        for (DeviceLink& link : device.links) link.kind = cut(link.kind);
+        if (device.processes.size() > kDevicesMax) device.processes.resize(kDevicesMax);
+        for (DeviceProcess& process : device.processes) process.name = cut(process.name);
+        if (device.temperature_celsius && !std::isfinite(*device.temperature_celsius)) device.temperature_celsius.reset();
         device.utilization = fraction(device.utilization);
     }
     return out;
@@ -78,6 +87,8 @@ Observed::Change Observed::apply_instance(const protocol::InstanceReport& report
     now.pid = report.pid;
     now.restarts = report.restarts;
     now.memory_bytes = report.memory_bytes;
+    now.memory_private_bytes = report.memory_private_bytes;
+    now.memory_peak_bytes = report.memory_peak_bytes;
     Change change;
     change.state = fresh || now.state != before.state || now.endpoint != before.endpoint || now.api_key != before.api_key ||
                    now.pid != before.pid || now.restarts != before.restarts;
@@ -95,7 +106,13 @@ Observed::Change Observed::apply(const protocol::WorkerReport& report, const Sna
     seen.fields.address = cut(report.address);
     seen.fields.version = cut(report.version);
     seen.fields.last_report_at = wall;
+    seen.fields.os = cut(report.os);
+    seen.fields.arch = cut(report.arch);
     seen.fields.devices = bounded(report.devices);
+    seen.fields.device_notes.clear();
+    for (const std::string& note : report.device_notes) {
+        if (seen.fields.device_notes.size() < kDevicesMax) seen.fields.device_notes.push_back(cut(note));
+    }
     seen.last_report = now;
 
     std::unordered_map<InstanceId, const protocol::InstanceReport*> reported;
@@ -127,7 +144,8 @@ protocol::Assignment Observed::assign(const WorkerId& worker, const Snapshot& ro
         const Deployment& d = *found->second;
         // After an edit an instance of the old generation goes on as it is until the reconciler replaces it: a worker uses a
         // spec only to start a process, and should it have to before that, the new options are the better ones.
-        assignment.run.push_back({i.id, d.id, d.name, i.index, i.generation, d.source, d.backend, d.options});
+        assignment.run.push_back({i.id, d.id, d.name, i.index, i.generation, d.source, d.backend, d.options,
+                                  i.placement});
         assigned.insert(i.id);
     }
     std::lock_guard lock(mutex_);
@@ -158,7 +176,10 @@ void Observed::overlay_locked(Worker& worker) const {
         if (!seen.address.empty()) worker.address = seen.address;
         if (!seen.version.empty()) worker.version = seen.version;
         worker.last_report_at = seen.last_report_at;
+        worker.os = seen.os;
+        worker.arch = seen.arch;
         worker.devices = seen.devices;
+        worker.device_notes = seen.device_notes;
     }
     if (worker.state == WorkerState::kReady && worker.cordoned) worker.state = WorkerState::kDraining;
     if (worker.state == WorkerState::kDraining && !worker.cordoned) worker.state = WorkerState::kReady;
@@ -177,6 +198,8 @@ void Observed::overlay_locked(Instance& i) const {
         i.pid = seen.pid;
         i.restarts = seen.restarts;
         i.memory_bytes = seen.memory_bytes;
+        i.memory_private_bytes = seen.memory_private_bytes;
+        i.memory_peak_bytes = seen.memory_peak_bytes;
     }
     // No new requests from the moment it is no longer wanted, not from the worker's next report.
     if (i.stopping) i.state = InstanceState::kStopping;

@@ -1,6 +1,8 @@
 #include "control/plan_apply.h"
 
+#include "base/json.h"
 #include "base/log.h"
+#include "protocol/management/objects.h"
 
 namespace gantry::control {
 namespace {
@@ -39,10 +41,16 @@ struct Applier {
     Result<Outcome> operator()(const PlaceInstance& action) {
         const Result<Instance> i = store.instance(action.id);
         if (!i) return failed(i.error());
-        const Result<Worker> w = store.worker(action.worker_id);
-        if (!w) return failed(w.error());
-        if (i->stopping || !i->worker_id.empty() || w->cordoned) return Outcome::kOutdated;
-        return outcome(store.place_instance(action.id, action.worker_id, "", clock.wall()));
+        const Placement& placement = *action.decision.placement;
+        for (const DeviceClaim& claim : placement.claims) {
+            const Result<Worker> w = store.worker(claim.worker_id);
+            if (!w) return failed(w.error());
+            if (w->cordoned) return Outcome::kOutdated;
+        }
+        if (i->stopping || !i->worker_id.empty()) return Outcome::kOutdated;
+        log::info("{} is placed: {}", action.id.text, action.decision.reason);
+        const std::string kept = json::serialize(protocol::management::to_json_kept(action.decision));
+        return outcome(store.place_instance(action.id, placement, kept, clock.wall()));
     }
 
     Result<Outcome> operator()(const ExplainInstance& action) {

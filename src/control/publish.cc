@@ -132,6 +132,9 @@ gateway::RouteTable make_routes(const Snapshot& view, Secrets& secrets) {
         for (const Instance* i : own) {
             if (i->stopping || i->state != InstanceState::kRunning || i->endpoint.empty() || entry.stopped) continue;
             entry.targets.push_back({i->id, i->endpoint, i->api_key, i->state_since});
+            if (d.options.context_tokens == 0 && i->placement.context_tokens > 0) {
+                entry.context_length = i->placement.context_tokens;   // the model's, cut to what fits
+            }
         }
         if (entry.targets.empty()) entry.not_ready_reason = not_ready_reason(deployment_status(d, own));
         routes.models[d.name] = std::move(entry);

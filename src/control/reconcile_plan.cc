@@ -3,10 +3,10 @@
 #include <algorithm>
 #include <iterator>
 #include <map>
+#include <optional>
 #include <tuple>
 #include <unordered_map>
 
-#include "placement/placement.h"
 
 namespace gantry::control {
 namespace {
@@ -145,17 +145,24 @@ private:
     void place_pending() {
         std::unordered_map<DeploymentId, const Deployment*> deployments;
         for (const Deployment& d : snapshot_.deployments) deployments[d.id] = &d;
-        Snapshot working = snapshot_;  // what this plan placed counts as load for the next
-        for (size_t k = 0; k < working.instances.size(); ++k) {
-            const Instance instance = working.instances[k];
+        Snapshot working = snapshot_;  // what this plan placed counts for the next
+        std::optional<placement::Room> room;
+        for (Instance& instance : working.instances) {
             const auto deployment = deployments.find(instance.deployment_id);
             if (!stays(instance) || !instance.worker_id.empty() || deployment == deployments.end()) continue;
-            const placement::Decision decision = placement::place(instance, *deployment->second, working);
-            if (!decision.worker_id.empty()) {
-                working.instances[k].worker_id = decision.worker_id;
-                actions_.push_back(PlaceInstance{instance.id, decision.worker_id});
-            } else if (std::string reason = placement::explain(decision); reason != instance.reason) {
-                actions_.push_back(ExplainInstance{instance.id, std::move(reason)});
+            if (!room) room.emplace(working);
+            const auto decide = [&](placement::Detail detail) {
+                return placement::decide(*deployment->second, working, input_.knowledge, *room, detail);
+            };
+            Decision decision = decide(placement::Detail::kDecision);
+            if (decision.placement) {
+                decision = decide(placement::Detail::kExplained);
+                instance.placement = *decision.placement;
+                instance.worker_id = decision.placement->leader();
+                room->book(*decision.placement);
+                actions_.push_back(PlaceInstance{instance.id, std::move(decision)});
+            } else if (decision.reason != instance.reason) {
+                actions_.push_back(ExplainInstance{instance.id, std::move(decision.reason)});
             }
         }
     }

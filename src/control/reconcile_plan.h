@@ -8,7 +8,9 @@
 #include <variant>
 #include <vector>
 
+#include "domain/evaluation.h"
 #include "domain/snapshot.h"
+#include "placement/scheduler.h"
 
 namespace gantry::control {
 
@@ -20,7 +22,7 @@ struct CreateInstance {
 };
 struct PlaceInstance {
     InstanceId id;
-    WorkerId worker_id;
+    Decision decision;                // with a placement; explained, to be kept with the instance
 };
 struct ExplainInstance {              // nowhere to place it; the reason changed
     InstanceId id;
@@ -37,6 +39,7 @@ using Action = std::variant<CreateInstance, PlaceInstance, ExplainInstance, Stop
 
 struct PlanInput {
     Snapshot snapshot;                // with what was observed
+    placement::Knowledge knowledge;   // of the models that wait for a place
     std::set<InstanceId> gone;        // stopping, and their worker confirmed that they are no more (heartbeat.h)
 };
 

@@ -18,6 +18,12 @@ struct World {
         w.id = WorkerId("w1");
         w.name = "w1";
         w.state = WorkerState::kReady;
+        w.os = "linux";
+        w.arch = "x86_64";
+        Device cpu;
+        cpu.vendor = "cpu";
+        cpu.memory_total_bytes = cpu.memory_free_bytes = 64ull << 30;
+        w.devices = {cpu};
         input.snapshot.workers.push_back(w);
         Deployment d;
         d.id = DeploymentId("d");
@@ -40,7 +46,7 @@ struct World {
     std::string planned() const {
         struct Name {
             std::string operator()(const CreateInstance& a) { return fmt::format("create:{}@{}", a.index, a.generation); }
-            std::string operator()(const PlaceInstance& a) { return "place:" + a.id.text + ">" + a.worker_id.text; }
+            std::string operator()(const PlaceInstance& a) { return "place:" + a.id.text + ">" + a.decision.placement->leader().text; }
             std::string operator()(const ExplainInstance& a) { return "explain:" + a.id.text; }
             std::string operator()(const StopInstance& a) { return "stop:" + a.id.text; }
             std::string operator()(const DeleteInstance& a) { return "delete:" + a.id.text; }
@@ -271,7 +277,8 @@ TEST(plan, converges_from_anywhere) {
                     world.add(fmt::format("n{}", fresh++), create->index, InstanceState::kPending, "").generation =
                         create->generation;
                 } else if (const auto* place = std::get_if<PlaceInstance>(&action)) {
-                    by_id(place->id)->worker_id = place->worker_id;
+                    by_id(place->id)->placement = *place->decision.placement;
+                    by_id(place->id)->worker_id = place->decision.placement->leader();
                     by_id(place->id)->state = InstanceState::kRunning;
                 } else if (const auto* stop = std::get_if<StopInstance>(&action)) {
                     by_id(stop->id)->stopping = true;

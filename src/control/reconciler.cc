@@ -89,7 +89,8 @@ Result<size_t> Reconciler::run_once() {
     for (int round = 0; round < kRoundsMax; ++round) {
         if (Status status = parts_.publisher.refresh(); !status) return status.error();
         parts_.observed.forget_missing(*parts_.publisher.rows());
-        const PlanInput input{*parts_.publisher.view(), parts_.observed.gone()};
+        const auto view = parts_.publisher.view();
+        const PlanInput input{*view, parts_.knowledge.of_waiting(*view), parts_.observed.gone()};
         const Applied applied = apply(plan(input), parts_.store, parts_.clock, parts_.random);
         done += applied.done;
         if (applied.error) return *applied.error;

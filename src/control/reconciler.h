@@ -11,6 +11,7 @@
 
 #include "base/metrics.h"
 #include "control/heartbeat.h"
+#include "control/knowledge.h"
 #include "control/observed.h"
 #include "control/publish.h"
 
@@ -28,6 +29,7 @@ public:
         Publisher& publisher;
         Observed& observed;
         Heartbeat& heartbeat;
+        KnowledgeSource& knowledge;
         const Clock& clock;
         RandomSource& random;
         std::function<void()> poke_workers;   // their assignment may have changed

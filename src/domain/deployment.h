@@ -25,22 +25,22 @@ struct BackendOptions {
     uint32_t context_tokens = 0;
     uint32_t max_sequences = 0;
     uint32_t threads = 0;
-    std::vector<std::string> extra_args;         // appended to the command; never through a shell
-    std::map<std::string, std::string> env;      // added to a minimal environment
-    std::string kv_type;                         // of the KV cache: "f16", "q8_0", "fp8"; empty: the backend's default
+    std::vector<std::string> extra_args{};         // appended to the command; never through a shell
+    std::map<std::string, std::string> env{};      // added to a minimal environment
+    std::string kv_type{};                         // of the KV cache: "f16", "q8_0", "fp8"; empty: the backend's default
     // llama-server, vllm, sglang, mindie: the program; empty: found in PATH.
-    std::string binary;
+    std::string binary{};
     // custom: argv, with {{model}}, {{port}}, {{name}}, {{devices}} replaced inside each word.
-    std::vector<std::string> command;
-    std::string health_path;                     // custom; empty: "/health"
+    std::vector<std::string> command{};
+    std::string health_path{};                     // custom; empty: "/health"
 
     bool operator==(const BackendOptions&) const = default;
 };
 
 struct Deployment {
     DeploymentId id;
-    std::string name;                 // unique; the public model name on /v1
-    std::string source;               // "file:/abs/path.gguf"
+    std::string name{};                 // unique; the public model name on /v1
+    std::string source{};               // "file:/abs/path.gguf"
     BackendKind backend = BackendKind::kEngine;
     BackendOptions options;
     PlacementOptions placement{};

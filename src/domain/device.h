@@ -14,7 +14,7 @@ namespace gantry {
 // A process that holds memory of a device, as far as the vendor's tool tells.
 struct DeviceProcess {
     int64_t pid = 0;                 // on the machine; a process of another container may have a number that is unknown here
-    std::string name;                // empty: the tool does not say
+    std::string name{};                // empty: the tool does not say
     uint64_t memory_bytes = 0;
     InstanceId instance_id;          // ours: the instance that it belongs to; empty: somebody else's
 
@@ -24,32 +24,32 @@ struct DeviceProcess {
 // How two devices of a worker reach each other.
 struct DeviceLink {
     uint32_t to = 0;                 // index of a device of the same vendor on the same worker
-    std::string kind;                // the vendor's word: "NV12", "HCCS", "XGMI", "PIX", "PHB", "SYS"
+    std::string kind{};                // the vendor's word: "NV12", "HCCS", "XGMI", "PIX", "PHB", "SYS"
 
     bool operator==(const DeviceLink&) const = default;
 };
 
 struct Device {
-    std::string vendor;                 // "cpu", "nvidia", "amd", "apple", "ascend", "hygon", "mthreads", "iluvatar", "cambricon", "metax"
+    std::string vendor{};                 // "cpu", "nvidia", "amd", "apple", "ascend", "hygon", "mthreads", "iluvatar", "cambricon", "metax"
     uint32_t index = 0;                 // among the worker's devices of this vendor: what the vendor's *_VISIBLE_DEVICES takes
-    std::string name;                   // "AMD EPYC 9755", "NVIDIA A100-SXM4-80GB", "Ascend 910B3"
-    std::string uuid;                   // the vendor's own lasting id; empty: it has none
-    std::string chip;                   // what backends decide by: "sm_80", "gfx942", "910B", "310P"; empty: unknown
+    std::string name{};                   // "AMD EPYC 9755", "NVIDIA A100-SXM4-80GB", "Ascend 910B3"
+    std::string uuid{};                   // the vendor's own lasting id; empty: it has none
+    std::string chip{};                   // what backends decide by: "sm_80", "gfx942", "910B", "310P"; empty: unknown
     uint64_t memory_total_bytes = 0;    // CPU: the machine's, or the cgroup's limit where that is smaller
     uint64_t memory_free_bytes = 0;     // available now
     bool unified_memory = false;        // its memory is the machine's: what it takes is missing there
     uint32_t cores = 0;                 // CPU: usable by this process (affinity and cgroup quota)
     double utilization = 0;             // 0..1, over the time since the last report
     std::optional<double> temperature_celsius{};
-    std::string driver_version;         // empty: the tool does not say; the same below
-    std::string runtime_version;        // "CUDA 12.4", "CANN 8.0.RC2", "ROCm 6.2"
-    std::string bus_address;            // PCI: "0000:c1:00.0"
+    std::string driver_version{};         // empty: the tool does not say; the same below
+    std::string runtime_version{};        // "CUDA 12.4", "CANN 8.0.RC2", "ROCm 6.2"
+    std::string bus_address{};            // PCI: "0000:c1:00.0"
     std::optional<uint32_t> numa_node{};
-    std::string partition;              // of a shared-out device: what it is a part of and which: "GPU-5f3c… 1g.10gb"
+    std::string partition{};              // of a shared-out device: what it is a part of and which: "GPU-5f3c… 1g.10gb"
     std::vector<DeviceLink> links{};
     std::vector<DeviceProcess> processes{};
-    std::string details;                // instruction sets, NUMA nodes; for a person
-    std::string problem;                // empty: healthy; else nothing new is placed on it
+    std::string details{};                // instruction sets, NUMA nodes; for a person
+    std::string problem{};                // empty: healthy; else nothing new is placed on it
 
     bool operator==(const Device&) const = default;
 };

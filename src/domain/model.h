@@ -14,7 +14,7 @@ namespace gantry {
 
 // Bytes of the weights by the place that they have in the model, as stored in the files.
 struct WeightBytes {
-    uint64_t embedding = 0;             // the table of token embeddings
+    uint64_t embedding = 0;             // the table of token embeddings, and whatever else stands before the first layer
     uint64_t output = 0;                // output norm and head; where they are tied the head is the embedding, and this the norm's alone
     std::vector<uint64_t> layers{};     // of each repeated layer, experts included; its length is ModelMeta::layers
     uint64_t other = 0;                 // vision tower, projector, encoder and whatever belongs to no layer
@@ -29,18 +29,19 @@ enum class LayerMemory : char {
     kWindow = 'w',      // keys and values of the last `sliding_window` tokens
     kLatent = 'l',      // a compressed latent of every token (MLA): kv_lora_rank + rope_head_length values
     kState = 's',       // a state of fixed size a sequence (Mamba, RWKV, linear attention): state_bytes
+    kFullAndState = 'b',  // both: keys and values of every token, and a state (Falcon-H1)
     kNone = '-',        // nothing of its own: shares another layer's, or is no attention
 };
 
 // Read from the files' headers by our own bounded readers (models/gguf_reader.h, models/safetensors_reader.h). 0 or empty: the
 // files do not say.
 struct ModelMeta {
-    std::string format;             // "gguf", "safetensors"
-    std::string architecture;       // GGUF: "llama", "qwen2", ...; config.json: "Qwen2ForCausalLM", ...
-    std::string name;               // the file's own
-    std::string quantization;       // GGUF: "Q4_1", "Q4_K_M", by the type most weights have; else "awq", "gptq", "fp8", "w8a8", ...
-    std::string dtype;              // of what is not quantized: "bfloat16", "float16", "float32"
-    std::string modality;           // "text", "vision" (text from text and pictures), "embedding", "rerank", "transcription", "speech", "image"
+    std::string format{};             // "gguf", "safetensors"
+    std::string architecture{};       // GGUF: "llama", "qwen2", ...; config.json: "Qwen2ForCausalLM", ...
+    std::string name{};               // the file's own
+    std::string quantization{};       // GGUF: "Q4_1", "Q4_K_M", by the type most weights have; else "awq", "gptq", "fp8", "w8a8", ...
+    std::string dtype{};              // of what is not quantized: "bfloat16", "float16", "float32"
+    std::string modality{};           // "text", "vision" (text from text and pictures), "embedding", "rerank", "transcription", "speech", "image"
     uint64_t parameter_count = 0;
     uint64_t file_bytes = 0;        // of all the weights' files
     uint32_t layers = 0;
@@ -59,21 +60,25 @@ struct ModelMeta {
     uint32_t rope_head_length = 0;  // MLA: values of the shared rotary key
     uint64_t state_bytes = 0;       // of one layer of kState, a sequence, in 32-bit values as llama.cpp keeps them
     uint32_t vision_heads = 0;
-    std::string layer_memory;       // a LayerMemory each layer; empty: kFull throughout
+    std::string layer_memory{};       // a LayerMemory each layer; empty: kFull throughout
     std::vector<uint32_t> layer_heads_kv{};   // where layers differ; empty: heads_kv throughout
     WeightBytes weights{};
     std::map<std::string, uint64_t> bytes_of_type{};   // of the weights, by tensor type: {"Q4_K": ..., "F32": ...}
     bool has_chat_template = false;
-    std::string pooling;            // "mean", "cls", "last": makes embeddings so; "rank": ranks; empty: generates text
+    bool brings_code = false;       // names Python code of its own (auto_map), which an engine may need; Gantry never runs it
+    std::string pooling{};            // "mean", "cls", "last": makes embeddings so; "rank": ranks; empty: generates text
 
     bool operator==(const ModelMeta&) const = default;
 };
 
+// One line for a person: "qwen2, 494M parameters, Q4_K_M, 24 layers, context 32,768, GGUF". What is unknown is left out.
+std::string describe(const ModelMeta& meta);
+
 struct Model {
     ModelId id;
-    std::string name;      // unique, what `gantry run NAME` takes: "smollm2-135m-instruct.q4_1"
-    std::string source;    // "file:/abs/path.gguf", or a folder; other kinds of source come with their readers
-    std::string path;      // the absolute path on the worker
+    std::string name{};      // unique, what `gantry run NAME` takes: "smollm2-135m-instruct.q4_1"
+    std::string source{};    // "file:/abs/path.gguf", or a folder; other kinds of source come with their readers
+    std::string path{};      // the absolute path on the worker
     ModelMeta meta;
     int64_t version = 1;   // grows with every change; an edit names the one it saw
     WallTime created_at{};

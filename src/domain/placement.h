@@ -13,7 +13,7 @@ namespace gantry {
 
 // Which device, as people write it: "nvidia/0", "cpu/0".
 struct DeviceName {
-    std::string vendor;
+    std::string vendor{};
     uint32_t index = 0;
 
     auto operator<=>(const DeviceName&) const = default;
@@ -38,6 +38,7 @@ struct Placement {
     uint32_t sequences = 0;              // for which there is room at that length; 0: the backend decides
     uint32_t layers = 0;                 // of the model
     uint32_t layers_on_devices = 0;      // less than `layers`: the rest stays in memory (partial offload); 0 on a CPU
+    uint64_t kv_bytes = 0;               // of the claims, what is for keys and values, all ranks together; 0: nobody counted them
     uint64_t estimate_bytes = 0;         // before calibration and rounding, over all devices: what measured peaks are held against
 
     bool empty() const { return claims.empty(); }
@@ -50,6 +51,7 @@ enum class PlacementStrategy {
     kBinpack,   // to the devices with the least room that suffices: large devices stay free for large models
 };
 const char* to_string(PlacementStrategy strategy);
+bool from_text(const std::string& text, PlacementStrategy& strategy);   // false: there is none of that name
 
 // What a deployment says about where its instances may go. Empty: anywhere.
 struct PlacementOptions {

@@ -23,9 +23,9 @@ std::optional<WorkerState> worker_state_from(const std::string& text);
 
 struct Worker {
     WorkerId id;
-    std::string name;              // host name unless set
-    std::string address;           // "embedded" for the server's own
-    std::string version;           // of its gantry
+    std::string name{};              // host name unless set
+    std::string address{};           // "embedded" for the server's own
+    std::string version{};           // of its gantry
     std::map<std::string, std::string> labels{};   // desired: what deployments choose workers by
     bool cordoned = false;         // desired: takes no new instances
     int64_t version_number = 1;    // for optimistic edits
@@ -33,9 +33,9 @@ struct Worker {
     // Observed: written by heartbeat only.
     WorkerState state = WorkerState::kPending;
     WallTime last_report_at{};
-    std::string os;                          // "linux"
-    std::string arch;                        // "x86_64", "aarch64"
-    std::vector<Device> devices;
+    std::string os{};                          // "linux"
+    std::string arch{};                        // "x86_64", "aarch64"
+    std::vector<Device> devices{};
     std::vector<std::string> device_notes{}; // why a vendor's devices were not found: "ascend: npu-smi is not in PATH"
 };
 

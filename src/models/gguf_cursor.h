@@ -5,17 +5,11 @@
 #include <cstdint>
 #include <cstring>
 #include <string>
-#include <string_view>
 #include <vector>
 
 #include "models/gguf_reader.h"
 
 namespace gantry::models {
-
-inline constexpr size_t kTextBytesKept = 256;
-
-// Text of the file's as others may show it: valid UTF-8 without control characters, cut at `limit` bytes.
-std::string shown(std::string_view text, size_t limit = kTextBytesKept);
 
 // Walks the header front to back through one buffer. After the first failure every read fails and `problem()` says why.
 class Cursor {

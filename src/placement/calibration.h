@@ -5,25 +5,11 @@
 #include <string>
 #include <vector>
 
-#include "base/clock.h"
-#include "domain/deployment.h"
+#include "domain/evaluation.h"
+#include "domain/measured_run.h"
 
 namespace gantry::placement {
 
-// One finished or running instance: what was estimated for it and the most it took.
-struct MeasuredRun {
-    BackendKind backend = BackendKind::kEngine;
-    std::string architecture;
-    std::string source;            // of the model
-    std::string vendor = "cpu";    // of its devices
-    uint64_t estimate_bytes = 0;   // uncorrected
-    uint64_t peak_bytes = 0;
-};
-
-struct Correction {
-    double factor = 1;             // what an estimate is multiplied with
-    size_t runs = 0;               // that it rests on; 0: none, the factor is 1
-};
 // From runs of the same backend, architecture and vendor, of other models than `source`; where there are fewer than kRunsMin of the
 // same architecture, of that backend and vendor whatever the architecture. The upper quartile of measured over estimated, since too
 // little is worse than too much, within [kFactorMin, kFactorMax].

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "domain/deployment.h"
+#include "domain/evaluation.h"
 #include "domain/model.h"
 
 namespace gantry::placement {
@@ -25,23 +26,6 @@ struct Shape {
     uint32_t sequences = 1;            // at once
 };
 
-enum class Where { kDevice, kMemory };   // an accelerator's memory (each rank's share), the machine's
-
-struct Term {
-    std::string name;      // "weights", "kv_cache", "compute", "output", "runtime"
-    Where where = Where::kMemory;
-    uint64_t bytes = 0;    // over all ranks
-    std::string formula;   // "28 layers x 4 KV heads x (128 + 128) x 2 B x 8,192 tokens"
-};
-
-struct Estimate {
-    std::vector<Term> terms;
-    std::vector<std::string> unknown;      // what the files do not say and the sum needs: "layers", "KV heads"
-    uint64_t memory_bytes = 0;             // of the machine, all ranks of one worker together
-    std::vector<uint64_t> rank_bytes;      // of each rank's device; empty on a CPU
-    uint64_t bytes_per_token = 0;          // KV of one more token of context, over all ranks, where it is linear
-    uint64_t total() const;
-};
 Estimate estimate(const ModelMeta& meta, const Shape& shape);
 
 // Bytes of keys and values (and states) of `sequences` sequences of `tokens` each, by each layer's kind; `type` as in

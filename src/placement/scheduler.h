@@ -14,6 +14,7 @@
 #include <string>
 #include <vector>
 
+#include "domain/evaluation.h"
 #include "domain/placement.h"
 #include "domain/snapshot.h"
 #include "placement/calibration.h"
@@ -45,57 +46,6 @@ public:
 
 private:
     std::map<WorkerId, std::map<DeviceName, OfDevice>> devices_;
-};
-
-struct DeviceVerdict {
-    DeviceName device;
-    std::string name;                     // "Ascend 910B3"
-    uint64_t allocatable_bytes = 0;
-    uint64_t needed_bytes = 0;            // of this device, were it chosen; 0: never got that far
-    bool chosen = false;
-    std::string rule;                     // the filter that refused it, or "capacity"; empty: it would do
-    std::string reason;
-};
-struct ScorePart {
-    std::string scorer;                   // "room", "locality", "same_deployment"
-    double score = 0;                     // 0..100, before the weight
-    double weight = 0;
-    std::string reason;
-};
-struct WorkerVerdict {
-    WorkerId worker_id;
-    std::string name;
-    std::string rule;                     // the filter that refused it; empty: none did
-    std::string reason;
-    std::vector<DeviceVerdict> devices;
-    std::optional<Placement> candidate;   // the best of this worker
-    std::vector<ScorePart> scores;
-    double total = 0;
-};
-
-enum class Verdict {
-    kFits,
-    kDoesNotFit,      // no device has the room now; `suggestions` say what would help
-    kIncompatible,    // no backend, file format, system or chip of any worker goes together, whatever the room
-    kUnknown,         // the model's files do not say enough (or can't be read) to know
-};
-const char* to_string(Verdict verdict);   // "fits", "does_not_fit", "incompatible", "unknown"
-
-// A change that makes it fit, tried and found true.
-struct Suggestion {
-    std::string change;      // "context_tokens", "max_sequences", "kv_type", "cpu_offload", "device_count", "quantization", "stop", "backend"
-    std::string value;       // "8192"
-    std::string text;        // for a person
-};
-
-struct Decision {
-    Verdict verdict = Verdict::kUnknown;
-    std::optional<Placement> placement;
-    Estimate estimate;                     // of the placement; where there is none, of the smallest shape asked for
-    Correction correction;
-    std::vector<WorkerVerdict> workers;    // all, in the snapshot's order; only where asked for
-    std::vector<Suggestion> suggestions;   // only where asked for, and nothing fits
-    std::string reason;                    // one line: why it goes there, or why nowhere
 };
 
 enum class Detail { kDecision, kExplained };

@@ -11,13 +11,13 @@ namespace gantry::store {
 namespace {
 
 constexpr char kSelect[] =
-    "SELECT id, name, source, backend, options, replicas, stopped, version, generation, created_at, updated_at "
-    "FROM deployments";
+    "SELECT id, name, source, backend, options, replicas, stopped, version, generation, created_at, updated_at, "
+    "placement FROM deployments";
 constexpr ListSource kList{"deployment", kSelect, "created_at", "id", "instr(lower(name), lower(?3)) > 0"};
 
 void read(Columns& columns, Deployment& d) {
     columns >> d.id >> d.name >> d.source >> d.backend >> d.options >> d.replicas >> d.stopped >> d.version >>
-        d.generation >> d.created_at >> d.updated_at;
+        d.generation >> d.created_at >> d.updated_at >> d.placement;
 }
 
 Error explain_name(Error error, const Deployment& deployment) {
@@ -32,11 +32,14 @@ Status SqliteStore::create_deployment(const Deployment& deployment) {
     const Deployment& d = deployment;
     auto options = to_json_text(d.options);
     if (!options) return std::move(options).error();
+    auto placement = to_json_text(d.placement);
+    if (!placement) return std::move(placement).error();
     return change([&](Connection& db) -> Status {
         GANTRY_TRY(check_no_route(db, d.name));
         GANTRY_TRY(check_no_provider(db, d.name));
-        auto done = db.run("INSERT INTO deployments VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", d.id, d.name, d.source,
-                           d.backend, *options, d.replicas, d.stopped, d.version, d.generation, d.created_at, d.updated_at);
+        auto done = db.run("INSERT INTO deployments VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", d.id, d.name, d.source,
+                           d.backend, *options, d.replicas, d.stopped, d.version, d.generation, d.created_at, d.updated_at,
+                           *placement);
         if (!done) return explain_name(std::move(done).error(), d);
         return Ok{};
     });
@@ -46,12 +49,14 @@ Status SqliteStore::update_deployment(const Deployment& deployment, int64_t expe
     const Deployment& d = deployment;
     auto options = to_json_text(d.options);
     if (!options) return std::move(options).error();
+    auto placement = to_json_text(d.placement);
+    if (!placement) return std::move(placement).error();
     return change([&](Connection& db) -> Status {
         auto changed = db.run(
             "UPDATE deployments SET name = ?, source = ?, backend = ?, options = ?, replicas = ?, stopped = ?, version = ?, "
-            "generation = ?, updated_at = ? WHERE id = ? AND version = ?",
-            d.name, d.source, d.backend, *options, d.replicas, d.stopped, d.version, d.generation, d.updated_at, d.id,
-            expected_version);
+            "generation = ?, updated_at = ?, placement = ? WHERE id = ? AND version = ?",
+            d.name, d.source, d.backend, *options, d.replicas, d.stopped, d.version, d.generation, d.updated_at,
+            *placement, d.id, expected_version);
         if (!changed) return explain_name(std::move(changed).error(), d);
         if (*changed == 1) return Ok{};
         return missing_or_stale(db, "SELECT version FROM deployments WHERE id = ?", "deployment", d.id.text,

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include "store/json_columns.h"
 #include "store/rows.h"
 #include "store/sqlite_store.h"
 #include "store/tables.h"
@@ -11,7 +12,8 @@ namespace {
 
 constexpr char kSelect[] =
     "SELECT id, deployment_id, replica_index, generation, ifnull(worker_id, ''), stopping, created_at, state, reason, "
-    "state_since, progress, endpoint, api_key, pid, restarts, memory_bytes FROM instances";
+    "state_since, progress, endpoint, api_key, pid, restarts, memory_bytes, placement, memory_private_bytes, memory_peak_bytes "
+    "FROM instances";
 // An instance has no name: the filter looks at its id and at its deployment's name.
 constexpr ListSource kList{"instance",
                            kSelect,
@@ -23,7 +25,8 @@ constexpr ListSource kList{"instance",
 
 void read(Columns& columns, Instance& i) {
     columns >> i.id >> i.deployment_id >> i.index >> i.generation >> i.worker_id >> i.stopping >> i.created_at >> i.state >>
-        i.reason >> i.state_since >> i.progress >> i.endpoint >> i.api_key >> i.pid >> i.restarts >> i.memory_bytes;
+        i.reason >> i.state_since >> i.progress >> i.endpoint >> i.api_key >> i.pid >> i.restarts >> i.memory_bytes >> i.placement >>
+        i.memory_private_bytes >> i.memory_peak_bytes;
 }
 
 Error explain_worker(Error error, const WorkerId& worker) {
@@ -47,9 +50,13 @@ Status create(Connection& db, const Instance& i) {
     auto row = exists.step();
     if (!row) return std::move(row).error();
     if (!*row) return no_such("deployment", i.deployment_id.text);
-    auto done = db.run("INSERT INTO instances VALUES (?, ?, ?, ?, nullif(?, ''), ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", i.id,
-                       i.deployment_id, i.index, i.generation, i.worker_id, i.stopping, i.created_at, i.state, i.reason,
-                       i.state_since, i.progress, i.endpoint, i.api_key, i.pid, i.restarts, i.memory_bytes);
+    auto placement = to_json_text(i.placement);
+    if (!placement) return placement.error();
+    auto done = db.run(
+        "INSERT INTO instances VALUES (?, ?, ?, ?, nullif(?, ''), ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, '', ?, ?)", i.id,
+        i.deployment_id, i.index, i.generation, i.worker_id, i.stopping, i.created_at, i.state, i.reason, i.state_since,
+        i.progress, i.endpoint, i.api_key, i.pid, i.restarts, i.memory_bytes, *placement, i.memory_private_bytes,
+        i.memory_peak_bytes);
     if (!done) return explain_worker(std::move(done).error(), i.worker_id);
     return Ok{};
 }
@@ -60,13 +67,15 @@ Status SqliteStore::create_instance(const Instance& instance) {
     return change([&](Connection& db) { return create(db, instance); });
 }
 
-Status SqliteStore::place_instance(const InstanceId& id, const WorkerId& worker, const std::string& reason, WallTime now) {
+Status SqliteStore::place_instance(const InstanceId& id, const Placement& placement, const std::string& decision, WallTime now) {
+    auto text = to_json_text(placement);
+    if (!text) return text.error();
     return change([&](Connection& db) -> Status {
         auto changed = db.run(
-            "UPDATE instances SET worker_id = ?, state = ?, reason = ?, state_since = ? "
+            "UPDATE instances SET worker_id = ?, placement = ?, decision = ?, state = ?, reason = '', state_since = ? "
             "WHERE id = ? AND worker_id IS NULL AND stopping = 0",
-            worker, InstanceState::kScheduled, reason, now, id);
-        if (!changed) return explain_worker(std::move(changed).error(), worker);
+            placement.leader(), *text, decision, InstanceState::kScheduled, now, id);
+        if (!changed) return explain_worker(std::move(changed).error(), placement.leader());
         if (*changed == 1) return Ok{};
         return not_pending(db, id);
     });
@@ -111,9 +120,10 @@ Status SqliteStore::observe_instances(const std::vector<Instance>& instances) {
                 "UPDATE instances SET "
                 "state = iif(stopping AND ?1 NOT IN ('error', 'unreachable'), 'stopping', ?1), "
                 "state_since = iif(stopping AND state = 'stopping' AND ?1 NOT IN ('error', 'unreachable'), state_since, ?2), "
-                "reason = ?3, progress = ?4, endpoint = ?5, api_key = ?6, pid = ?7, restarts = ?8, memory_bytes = ?9 "
-                "WHERE id = ?10",
-                i.state, i.state_since, i.reason, i.progress, i.endpoint, i.api_key, i.pid, i.restarts, i.memory_bytes, i.id);
+                "reason = ?3, progress = ?4, endpoint = ?5, api_key = ?6, pid = ?7, restarts = ?8, memory_bytes = ?9, "
+                "memory_private_bytes = ?10, memory_peak_bytes = ?11 WHERE id = ?12",
+                i.state, i.state_since, i.reason, i.progress, i.endpoint, i.api_key, i.pid, i.restarts, i.memory_bytes,
+                i.memory_private_bytes, i.memory_peak_bytes, i.id);
             if (!changed) return std::move(changed).error();
         }
         return Ok{};
@@ -123,6 +133,16 @@ Status SqliteStore::observe_instances(const std::vector<Instance>& instances) {
 Result<Instance> SqliteStore::instance(const InstanceId& id) {
     return control_->read([&](Connection& db) {
         return read_one<Instance>(db, db.query(std::string(kSelect) + " WHERE id = ?", id), "instance", id.text, read);
+    });
+}
+
+Result<std::string> SqliteStore::instance_decision(const InstanceId& id) {
+    return control_->read([&](Connection& db) -> Result<std::string> {
+        Statement statement = db.query("SELECT decision FROM instances WHERE id = ?", id);
+        auto row = statement.step();
+        if (!row) return std::move(row).error();
+        if (!*row) return no_such("instance", id.text);
+        return statement.text(0);
     });
 }
 

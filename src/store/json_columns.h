@@ -1,8 +1,9 @@
 #pragma once
-// Columns that hold JSON texts: a deployment's options, a route's targets, a worker's devices, a model's meta, limits, lists of
-// names, what an audit event changed. Keys that are missing keep their default and unknown ones are passed over, so that a field
+// Columns that hold JSON texts: a deployment's options, an instance's placement, a route's targets, a worker's devices and labels, a
+// model's meta, limits, lists of names, what an audit event changed. Keys that are missing keep their default and unknown ones are passed over, so that a field
 // may come or go without a migration.
 
+#include <map>
 #include <string>
 #include <vector>
 
@@ -19,11 +20,14 @@ namespace gantry::store {
 
 // kInvalidArgument for text that is no UTF-8, which JSON could not give back.
 Result<std::string> to_json_text(const BackendOptions& options);
+Result<std::string> to_json_text(const PlacementOptions& options);
+Result<std::string> to_json_text(const Placement& placement);
 Result<std::string> to_json_text(const std::vector<Device>& devices);
 Result<std::string> to_json_text(const ModelMeta& meta);
 Result<std::string> to_json_text(const std::vector<RouteTarget>& targets);
 Result<std::string> to_json_text(const Limits& limits);
 Result<std::string> to_json_text(const std::vector<std::string>& names);
+Result<std::string> to_json_text(const std::map<std::string, std::string>& labels);
 Result<std::string> to_json_text(const std::vector<AuditChange>& changes);
 
 // The columns that keys and users share.
@@ -40,11 +44,14 @@ Result<UseTexts> use_texts(const KeyOrUser& of) {
 }
 
 Columns& operator>>(Columns& columns, BackendOptions& out);
+Columns& operator>>(Columns& columns, PlacementOptions& out);
+Columns& operator>>(Columns& columns, Placement& out);
 Columns& operator>>(Columns& columns, std::vector<Device>& out);
 Columns& operator>>(Columns& columns, ModelMeta& out);
 Columns& operator>>(Columns& columns, std::vector<RouteTarget>& out);
 Columns& operator>>(Columns& columns, Limits& out);
 Columns& operator>>(Columns& columns, std::vector<std::string>& out);
+Columns& operator>>(Columns& columns, std::map<std::string, std::string>& out);
 Columns& operator>>(Columns& columns, std::vector<AuditChange>& out);
 
 }  // namespace gantry::store

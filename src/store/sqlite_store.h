@@ -31,7 +31,8 @@ public:
     Result<Page<Deployment>> deployments(const PageRequest& page) override;
 
     Status create_instance(const Instance& instance) override;
-    Status place_instance(const InstanceId& id, const WorkerId& worker, const std::string& reason, WallTime now) override;
+    Status place_instance(const InstanceId& id, const Placement& placement, const std::string& decision, WallTime now) override;
+    Result<std::string> instance_decision(const InstanceId& id) override;
     Status set_instance_reason(const InstanceId& id, const std::string& reason) override;
     Status mark_instance_stopping(const InstanceId& id, WallTime now) override;
     Status delete_instance(const InstanceId& id) override;
@@ -39,6 +40,8 @@ public:
     Result<Instance> instance(const InstanceId& id) override;
     Result<Page<Instance>> instances(const PageRequest& page, const DeploymentId& of) override;
 
+    Status add_measured_runs(const std::vector<MeasuredRun>& runs, WallTime now) override;
+    Result<std::vector<MeasuredRun>> measured_runs() override;
     Status create_worker(const Worker& worker) override;
     Status update_worker(const Worker& worker, int64_t expected_version) override;
     Status delete_worker(const WorkerId& id) override;

@@ -27,11 +27,14 @@
 #include "base/clock.h"
 #include "base/result.h"
 #include "domain/audit.h"
+#include "domain/measured_run.h"
 #include "domain/snapshot.h"
 #include "domain/usage.h"
 #include "domain/user.h"
 
 namespace gantry::store {
+
+inline constexpr int64_t kMeasuredRunsMax = 2'000;
 
 // A page of a list: rows after `cursor` (opaque; empty: from the start), at most `limit`, by creation time then id.
 struct PageRequest {
@@ -97,26 +100,32 @@ public:
     virtual Result<Deployment> deployment_by_name(const std::string& name) = 0;
     virtual Result<Page<Deployment>> deployments(const PageRequest& page) = 0;
 
-    // Instances. create: kNotFound where the deployment is gone (deleted while the reconciler planned). place: once;
-    // kConflict where it is placed or stopping already, kNotFound where the worker is gone.
+    // Instances. create: kNotFound where the deployment is gone (deleted while the reconciler planned). place: once, with the
+    // decision as JSON; kConflict where it is placed or stopping already, kNotFound where the leading worker is gone.
     virtual Status create_instance(const Instance& instance) = 0;
-    virtual Status place_instance(const InstanceId& id, const WorkerId& worker, const std::string& reason, WallTime now) = 0;
+    virtual Status place_instance(const InstanceId& id, const Placement& placement, const std::string& decision, WallTime now) = 0;
+    virtual Result<std::string> instance_decision(const InstanceId& id) = 0;   // empty: not placed, or by an older gantry
     virtual Status set_instance_reason(const InstanceId& id, const std::string& reason) = 0;   // of a pending one
     // Sets the flag and, unless the state is kError or kUnreachable, the state. Repeating it is fine.
     virtual Status mark_instance_stopping(const InstanceId& id, WallTime now) = 0;
     virtual Status delete_instance(const InstanceId& id) = 0;
-    // State, reason, state_since, progress, endpoint, api_key, pid, restarts, memory; ids that are gone are passed over. Of an
+    // State, reason, state_since, progress, endpoint, api_key, pid, restarts, memory_*; ids that are gone are passed over. Of an
     // instance marked stopping only kError and kUnreachable change the state: a late report never makes it run again.
     virtual Status observe_instances(const std::vector<Instance>& instances) = 0;
     virtual Result<Instance> instance(const InstanceId& id) = 0;
     // name_contains looks at the id and at the deployment's name.
     virtual Result<Page<Instance>> instances(const PageRequest& page, const DeploymentId& of = {}) = 0;
 
+    // What instances took of memory, against what was estimated. Of one instance the highest peak stays; rows outlive instances, the
+    // newest kMeasuredRunsMax of them.
+    virtual Status add_measured_runs(const std::vector<MeasuredRun>& runs, WallTime now) = 0;
+    virtual Result<std::vector<MeasuredRun>> measured_runs() = 0;   // newest first
+
     // Workers.
     virtual Status create_worker(const Worker& worker) = 0;
-    virtual Status update_worker(const Worker& worker, int64_t expected_version) = 0;  // name, cordoned
+    virtual Status update_worker(const Worker& worker, int64_t expected_version) = 0;  // name, cordoned, labels
     virtual Status delete_worker(const WorkerId& id) = 0;           // kConflict while instances are placed on it
-    virtual Status observe_worker(const Worker& worker) = 0;        // state, address, version, last_report_at, devices
+    virtual Status observe_worker(const Worker& worker) = 0;        // state, address, version, last_report_at, os, arch, devices, device_notes
     virtual Result<Worker> worker(const WorkerId& id) = 0;
     virtual Result<Page<Worker>> workers(const PageRequest& page) = 0;
 

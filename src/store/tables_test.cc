@@ -128,6 +128,31 @@ TEST_F(Tables, DeletedDeploymentLeavesStoppingInstances) {
     EXPECT_CODE(store_->create_instance(an_instance("4", d)), ErrorCode::kNotFound);
 }
 
+Placement on(const char* worker) {
+    Placement placement;
+    placement.claims = {{.worker_id = WorkerId(worker), .device = {"cpu", 0}, .bytes = 1u << 30, .layers = 0, .memory_fraction = 0.25}};
+    placement.context_tokens = 4096;
+    placement.estimate_bytes = 123;
+    return placement;
+}
+
+TEST_F(Tables, MeasuredRunsKeepThePeakAndOutliveTheirInstances) {
+    MeasuredRun run{.instance_id = InstanceId("ins_1"), .deployment = "a", .backend = BackendKind::kEngine, .architecture = "llama",
+                    .source = "file:/m.gguf", .vendor = "cpu", .estimate_bytes = 100, .peak_bytes = 90};
+    EXPECT_OK(store_->add_measured_runs({run}, at(1)));
+    run.peak_bytes = 95;
+    EXPECT_OK(store_->add_measured_runs({run}, at(2)));
+    run.peak_bytes = 50;   // restarted: the peak before stays
+    EXPECT_OK(store_->add_measured_runs({run}, at(3)));
+    run.instance_id = InstanceId("ins_2");
+    EXPECT_OK(store_->add_measured_runs({run}, at(4)));
+    const auto runs = store_->measured_runs();
+    ASSERT_EQ(runs->size(), 2u);
+    EXPECT_EQ((*runs)[0].instance_id, InstanceId("ins_2"));
+    EXPECT_EQ((*runs)[1].peak_bytes, 95u);
+    EXPECT_EQ((*runs)[1].architecture, "llama");
+}
+
 TEST_F(Tables, InstanceIsPlacedOnce) {
     const Deployment d = a_deployment("a");
     EXPECT_OK(store_->create_deployment(d));
@@ -138,16 +163,18 @@ TEST_F(Tables, InstanceIsPlacedOnce) {
     EXPECT_OK(store_->set_instance_reason(i.id, "no worker has room"));
     EXPECT_OK(store_->set_instance_reason(i.id, "no worker has room"));
     EXPECT_EQ(store_->instance(i.id)->reason, "no worker has room");
-    EXPECT_CODE(store_->place_instance(i.id, WorkerId("wrk_gone"), "", at(1)), ErrorCode::kNotFound);
-    EXPECT_OK(store_->place_instance(i.id, WorkerId("wrk_w"), "most free memory", at(2)));
+    EXPECT_CODE(store_->place_instance(i.id, on("wrk_gone"), "", at(1)), ErrorCode::kNotFound);
+    EXPECT_OK(store_->place_instance(i.id, on("wrk_w"), R"({"reason":"most room"})", at(2)));
     const auto placed = store_->instance(i.id);
     EXPECT_EQ(placed->worker_id, WorkerId("wrk_w"));
     EXPECT_EQ(placed->state, InstanceState::kScheduled);
-    EXPECT_EQ(placed->reason, "most free memory");
+    EXPECT_EQ(placed->reason, "");
+    EXPECT_EQ(placed->placement, on("wrk_w"));
+    EXPECT_EQ(*store_->instance_decision(i.id), R"({"reason":"most room"})");
     EXPECT_EQ(placed->state_since, at(2));
-    EXPECT_CODE(store_->place_instance(i.id, WorkerId("wrk_x"), "", at(3)), ErrorCode::kConflict);
+    EXPECT_CODE(store_->place_instance(i.id, on("wrk_x"), "", at(3)), ErrorCode::kConflict);
     EXPECT_CODE(store_->set_instance_reason(i.id, "late"), ErrorCode::kConflict);
-    EXPECT_CODE(store_->place_instance(InstanceId("ins_gone"), WorkerId("wrk_x"), "", at(3)), ErrorCode::kNotFound);
+    EXPECT_CODE(store_->place_instance(InstanceId("ins_gone"), on("wrk_x"), "", at(3)), ErrorCode::kNotFound);
 }
 
 TEST_F(Tables, ObservationKeepsEveryFieldAndNoDesiredOne) {

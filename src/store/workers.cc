@@ -1,4 +1,4 @@
-// The table of workers. The API writes name and cordoned; heartbeat observes the rest.
+// The table of workers. The API writes name, cordoned and labels; heartbeat observes the rest.
 
 #include <fmt/format.h>
 
@@ -11,12 +11,26 @@ namespace gantry::store {
 namespace {
 
 constexpr char kSelect[] =
-    "SELECT id, name, address, gantry_version, cordoned, version, created_at, state, last_report_at, devices FROM workers";
+    "SELECT id, name, address, gantry_version, cordoned, version, created_at, state, last_report_at, devices, "
+    "labels, os, arch, device_notes FROM workers";
 constexpr ListSource kList{"worker", kSelect, "created_at", "id", "instr(lower(name), lower(?3)) > 0"};
 
 void read(Columns& columns, Worker& w) {
     columns >> w.id >> w.name >> w.address >> w.version >> w.cordoned >> w.version_number >> w.created_at >> w.state >>
-        w.last_report_at >> w.devices;
+        w.last_report_at >> w.devices >> w.labels >> w.os >> w.arch >> w.device_notes;
+}
+
+struct WorkerTexts {
+    std::string devices, labels, device_notes;
+};
+Result<WorkerTexts> texts_of(const Worker& w) {
+    auto devices = to_json_text(w.devices);
+    if (!devices) return devices.error();
+    auto labels = to_json_text(w.labels);
+    if (!labels) return labels.error();
+    auto notes = to_json_text(w.device_notes);
+    if (!notes) return notes.error();
+    return WorkerTexts{*std::move(devices), *std::move(labels), *std::move(notes)};
 }
 
 Error explain_name(Error error, const Worker& worker) {
@@ -29,11 +43,12 @@ Error explain_name(Error error, const Worker& worker) {
 
 Status SqliteStore::create_worker(const Worker& worker) {
     const Worker& w = worker;
-    auto devices = to_json_text(w.devices);
-    if (!devices) return std::move(devices).error();
+    const auto texts = texts_of(w);
+    if (!texts) return texts.error();
     return change([&](Connection& db) -> Status {
-        auto done = db.run("INSERT INTO workers VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", w.id, w.name, w.address, w.version,
-                           w.cordoned, w.version_number, w.created_at, w.state, w.last_report_at, *devices);
+        auto done = db.run("INSERT INTO workers VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", w.id, w.name, w.address,
+                           w.version, w.cordoned, w.version_number, w.created_at, w.state, w.last_report_at, texts->devices,
+                           texts->labels, w.os, w.arch, texts->device_notes);
         if (!done) return explain_name(std::move(done).error(), w);
         return Ok{};
     });
@@ -41,9 +56,11 @@ Status SqliteStore::create_worker(const Worker& worker) {
 
 Status SqliteStore::update_worker(const Worker& worker, int64_t expected_version) {
     const Worker& w = worker;
+    const auto texts = texts_of(w);
+    if (!texts) return texts.error();
     return change([&](Connection& db) -> Status {
-        auto changed = db.run("UPDATE workers SET name = ?, cordoned = ?, version = ? WHERE id = ? AND version = ?", w.name,
-                              w.cordoned, w.version_number, w.id, expected_version);
+        auto changed = db.run("UPDATE workers SET name = ?, cordoned = ?, labels = ?, version = ? WHERE id = ? AND version = ?",
+                              w.name, w.cordoned, texts->labels, w.version_number, w.id, expected_version);
         if (!changed) return explain_name(std::move(changed).error(), w);
         if (*changed == 1) return Ok{};
         return missing_or_stale(db, "SELECT version FROM workers WHERE id = ?", "worker", w.id.text, expected_version);
@@ -65,12 +82,13 @@ Status SqliteStore::delete_worker(const WorkerId& id) {
 
 Status SqliteStore::observe_worker(const Worker& worker) {
     const Worker& w = worker;
-    auto devices = to_json_text(w.devices);
-    if (!devices) return std::move(devices).error();
+    const auto texts = texts_of(w);
+    if (!texts) return texts.error();
     return control_->write(Database::Synchronous::kNormal, [&](Connection& db) -> Status {
         auto changed = db.run(
-            "UPDATE workers SET state = ?, address = ?, gantry_version = ?, last_report_at = ?, devices = ? WHERE id = ?",
-            w.state, w.address, w.version, w.last_report_at, *devices, w.id);
+            "UPDATE workers SET state = ?, address = ?, gantry_version = ?, last_report_at = ?, devices = ?, os = ?, arch = ?, "
+            "device_notes = ? WHERE id = ?",
+            w.state, w.address, w.version, w.last_report_at, texts->devices, w.os, w.arch, texts->device_notes, w.id);
         return one_row(changed, "worker", w.id.text);
     });
 }

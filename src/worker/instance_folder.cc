@@ -80,6 +80,14 @@ std::string spec_hash(const protocol::InstanceSpec& spec) {
     words.emplace_back(std::move(command));
     words.emplace_back(options.binary);
     words.emplace_back(options.health_path);
+    words.emplace_back(options.kv_type);
+    const Placement& placement = spec.placement;
+    words.emplace_back(json::array{placement.ranks, placement.context_tokens, placement.sequences, placement.layers_on_devices});
+    json::array claims;
+    for (const DeviceClaim& claim : placement.claims) {
+        claims.emplace_back(json::array{claim.worker_id.text, to_string(claim.device), claim.bytes, claim.layers});
+    }
+    words.emplace_back(std::move(claims));
     return digest(json::serialize(words));
 }
 

@@ -142,11 +142,11 @@ TEST(Launch, ModelSources) {
     spec.backend = BackendKind::kCustom;
     EXPECT_TRUE(check_model(spec).ok()) << "a custom program knows itself";
     const std::string path = folder / "model.gguf";
-    const std::string before = file_identity(path);
-    EXPECT_EQ(file_identity(path), before);
+    const std::string before = platform::file_identity(path);
+    EXPECT_EQ(platform::file_identity(path), before);
     write_text(path, "longer or shorter");
-    EXPECT_NE(file_identity(path), before);
-    EXPECT_EQ(file_identity(folder / "none"), "absent");
+    EXPECT_NE(platform::file_identity(path), before);
+    EXPECT_EQ(platform::file_identity(folder / "none"), "absent");
 }
 
 }  // namespace

@@ -1,7 +1,6 @@
 #include "worker/launch.h"
 
 #include <fmt/format.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cstdlib>
@@ -9,7 +8,7 @@
 #include "backends/backends.h"
 #include "base/log.h"
 #include "base/platform/file_lock.h"
-#include "models/gguf_reader.h"
+#include "models/model_reader.h"
 
 namespace gantry::worker {
 namespace {
@@ -51,7 +50,10 @@ Result<backends::LaunchPlan> plan_launch(const LaunchContext& context, const pro
     input.port = *port;
     input.api_key = context.random.token(kKeyLength);
     input.exit_file = folder.exit_path();
+    input.work_folder = folder.path();
     input.options = spec.options;
+    input.placement = spec.placement;
+    input.devices = context.devices;
     if (!platform::socket_path_fits(input.socket_path)) {
         return invalid_argument("the path of the engine's socket is too long; start the server with a shorter --data-dir");
     }
@@ -65,14 +67,6 @@ std::string model_path_of(const protocol::InstanceSpec& spec) {
     return spec.source.starts_with(kFilePrefix) ? spec.source.substr(sizeof kFilePrefix - 1) : spec.source;
 }
 
-std::string file_identity(const std::string& path) {
-    struct stat info {};
-    if (::stat(path.c_str(), &info) != 0) {
-        return "absent";
-    }
-    return fmt::format("{} {} {} {}.{}", info.st_dev, info.st_ino, info.st_size, info.st_mtim.tv_sec, info.st_mtim.tv_nsec);
-}
-
 Status check_model(const protocol::InstanceSpec& spec) {
     if (spec.backend == BackendKind::kCustom) {
         return Ok{};   // whatever it is, the program knows
@@ -80,9 +74,10 @@ Status check_model(const protocol::InstanceSpec& spec) {
     if (!spec.source.starts_with(kFilePrefix) || !model_path_of(spec).starts_with('/')) {
         return invalid_argument("invalid model file: the source must be file: and an absolute path");
     }
-    const Result<ModelMeta> meta = models::read_gguf_file(model_path_of(spec));
+    const Result<ModelMeta> meta = models::read_model(model_path_of(spec));
     if (meta.ok()) {
-        return Ok{};
+        const auto refused = backends::backend(spec.backend).refuses_model(*meta);
+        return refused ? Status(invalid_argument(refused->reason)) : Status(Ok{});
     }
     Error error = meta.error();
     if (!error.message.starts_with("invalid model file")) {
@@ -118,6 +113,9 @@ Result<Launched> launch_engine(const LaunchContext& context, const protocol::Ins
     GANTRY_TRY(folder.write_record(record));
     point(context.policy, "record_committed");
 
+    for (const auto& [name, text] : plan->files) {
+        GANTRY_TRY(platform::write_file_atomic(folder.path() + "/" + name, text, 0600));
+    }
     platform::SpawnRequest request;
     request.argv = plan->argv;
     request.env = engine_environment(*plan, record.nonce);

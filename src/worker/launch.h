@@ -19,6 +19,7 @@ struct LaunchContext {
     std::string gantry_binary;
     RandomSource& random;
     const SupervisionPolicy& policy;
+    const std::vector<Device>& devices;   // as last probed
 };
 
 struct Launched {
@@ -29,9 +30,8 @@ struct Launched {
 Result<Launched> launch_engine(const LaunchContext& context, const protocol::InstanceSpec& spec, const InstanceFolder& folder,
                                uint32_t restarts);
 
-// Which file a model's source names, and how the file looks now: another text says that it changed.
+// Which file or folder a model's source names.
 std::string model_path_of(const protocol::InstanceSpec& spec);
-std::string file_identity(const std::string& path);
 
 // Reads the model file's header, where the backend needs one. The error's text is what the user sees. May take long (disk).
 Status check_model(const protocol::InstanceSpec& spec);

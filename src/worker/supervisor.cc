@@ -6,6 +6,7 @@
 
 #include <algorithm>
 
+#include "backends/progress.h"
 #include "base/log.h"
 #include "base/platform/file_lock.h"
 #include "base/platform/memory.h"
@@ -20,6 +21,7 @@ constexpr milliseconds kClearingInterval{20};
 constexpr milliseconds kClearingMax{10'000};
 constexpr milliseconds kLogCheckInterval{10'000};
 constexpr size_t kLastWordsMax = 200;
+constexpr size_t kProgressTail = 32 * 1024;   // of the log: engines that tell their progress there do it in its last lines
 constexpr char kUnixPrefix[] = "unix:";
 
 // Nothing holds the lock: no process of the instance is left.
@@ -124,7 +126,7 @@ void Supervisor::on_time() {
             }
             return;
         case Phase::kRefused:
-            if (file_identity(model_path_of(*spec_)) != file_identity_) {
+            if (platform::file_identity(model_path_of(*spec_)) != file_identity_) {
                 begin_check();
             } else {
                 wake_ = now + policy_.model_poll;
@@ -233,6 +235,7 @@ void Supervisor::begin_run(InstanceRecord record, platform::UniqueFd watch, bool
     probes_answered_ = 0;
     misses_ = 0;
     progress_ = 0;
+    memory_peak_bytes_ = 0;
     next_probe_ = adopted ? now : now + policy_.start_probe_interval;
     enter(Phase::kStarting, InstanceState::kStarting,
           last_failure_.empty() ? (adopted ? "found again after a restart of the worker" : "") : "after: " + last_failure_);
@@ -270,7 +273,7 @@ void Supervisor::on_ended(uint64_t run) {
         platform::signal_group(record_.process.pid, platform::ProcessSignal::kKill);
     }
     const std::string why = why_ended();
-    memory_bytes_ = 0;
+    memory_bytes_ = memory_private_bytes_ = 0;   // the peak stays to be told
     progress_ = 0;
     if (stopping_) {
         clearing_since_ = context_.clock.steady();
@@ -355,8 +358,10 @@ void Supervisor::answered_starting(const HealthAnswer& answer) {
         }
         return;
     }
-    if (answer.kind == HealthAnswer::Kind::kLoading && answer.progress > progress_) {
-        progress_ = answer.progress;
+    const double told = answer.kind == HealthAnswer::Kind::kLoading ? answer.progress : 0;
+    const double logged = spec_ ? backends::progress_of(spec_->backend, platform::read_tail(folder_.log_path(), kProgressTail)) : 0;
+    if (const double progress = std::max(told, logged); progress > progress_) {
+        progress_ = progress;
         context_.host.progressed();
     }
     next_probe_ = now + start_probe_delay();
@@ -378,6 +383,12 @@ milliseconds Supervisor::start_probe_delay() const {
         return policy_.liveness_interval;
     }
     return age < policy_.start_probe_interval * 100 ? policy_.start_probe_interval : policy_.start_probe_interval * 10;
+}
+
+void Supervisor::set_memory(const platform::GroupMemory& memory) {
+    memory_bytes_ = memory.resident_bytes;
+    memory_private_bytes_ = memory.private_bytes;
+    memory_peak_bytes_ = std::max(memory_peak_bytes_, memory.peak_bytes);
 }
 
 void Supervisor::check_log_size(SteadyTime now) {
@@ -446,7 +457,9 @@ protocol::InstanceReport Supervisor::report() const {
         report.api_key = record_.api_key;
         report.pid = record_.process.pid;
         report.memory_bytes = memory_bytes_;
+        report.memory_private_bytes = memory_private_bytes_;
     }
+    report.memory_peak_bytes = memory_peak_bytes_;
     return report;
 }
 

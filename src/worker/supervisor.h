@@ -57,11 +57,12 @@ public:
     // It should not run. `keep_folder`: this worker ends, the instance does not. `kill_at`: SIGKILL then, if not earlier.
     void stop(bool keep_folder, SteadyTime kill_at = SteadyTime::max());
 
+    const InstanceId& id() const { return id_; }
     bool gone() const { return phase_ == Phase::kGone; }
     bool awaits_first_answer() const { return adopted_ && phase_ == Phase::kStarting && probes_answered_ == 0; }
     int64_t pid() const { return has_process() ? record_.process.pid : 0; }
     const InstanceFolder& folder() const { return folder_; }
-    void set_memory_bytes(uint64_t bytes) { memory_bytes_ = bytes; }
+    void set_memory(const platform::GroupMemory& memory);
     protocol::InstanceReport report() const;
 
     // When on_time() has something to do; max: not before something else happens.
@@ -140,6 +141,8 @@ private:
     double progress_ = 0;
     uint32_t restarts_ = 0;
     uint64_t memory_bytes_ = 0;
+    uint64_t memory_private_bytes_ = 0;
+    uint64_t memory_peak_bytes_ = 0;               // of this run
 };
 
 }  // namespace gantry::worker

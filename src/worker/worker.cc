@@ -68,7 +68,7 @@ private:
 
     void await_end(const InstanceId& id, uint64_t run);
     SupervisorContext context() {
-        return SupervisorContext{*this, clock_, LaunchContext{run_dir_, options_.gantry_binary, random_, options_.policy},
+        return SupervisorContext{*this, clock_, LaunchContext{run_dir_, options_.gantry_binary, random_, options_.policy, devices_.devices},
                                  out_of_memory_};
     }
     void adopt_all();
@@ -112,7 +112,8 @@ private:
     SteadyTime next_exchange_{};
     SteadyTime next_devices_{};
     SteadyTime next_memory_{};
-    std::vector<Device> devices_;
+    devices::ProbeOutcome devices_;
+    std::map<int64_t, InstanceId> owners_;   // of the processes of our engines, as of the last look
     bool ending_ = false;             // stop() with engines: no more exchanges
     SteadyTime end_by_ = SteadyTime::max();
 
@@ -236,7 +237,7 @@ void WorkerLoop::probe(const InstanceId& id, const std::string& endpoint, const 
 
 void WorkerLoop::check(const InstanceId& id, const protocol::InstanceSpec& spec, uint64_t run) {
     asio::post(background_, [this, id, spec, run] {
-        const std::string identity = file_identity(model_path_of(spec));   // before the read: a change during it counts
+        const std::string identity = platform::file_identity(model_path_of(spec));   // before the read: a change during it counts
         Status outcome = check_model(spec);
         asio::post(io_, [this, id, run, identity, outcome] {
             with(id, [&](Supervisor& supervisor) { supervisor.on_checked(run, outcome, identity); });
@@ -253,6 +254,7 @@ void WorkerLoop::rotate_log(const InstanceFolder& folder) {
 }
 
 void WorkerLoop::changed() {
+    next_memory_ = {};   // an engine came, went, or is loaded now: what was measured before is out of date
     if (!exchange_posted_ && !ending_) {
         exchange_posted_ = true;
         asio::post(io_, [this] {
@@ -294,14 +296,23 @@ protocol::WorkerReport WorkerLoop::make_report() {
     const SteadyTime now = clock_.steady();
     if (now >= next_devices_) {
         next_devices_ = now + kDeviceInterval;
-        devices_ = devices::probe().devices;
+        devices_ = devices::probe();
     }
     protocol::WorkerReport report;
     report.worker_id = options_.id;
     report.name = options_.name;
     report.address = options_.address;
     report.version = kVersion;
-    report.devices = devices_;
+    report.os = platform::system_name();
+    report.arch = platform::machine_name();
+    report.devices = devices_.devices;
+    for (Device& device : report.devices) {
+        for (DeviceProcess& process : device.processes) {
+            const auto owner = owners_.find(process.pid);
+            process.instance_id = owner == owners_.end() ? InstanceId{} : owner->second;
+        }
+    }
+    report.device_notes = devices_.notes;
     for (const auto& [id, supervisor] : supervisors_) {
         report.instances.push_back(supervisor->report());
     }
@@ -321,9 +332,13 @@ void WorkerLoop::sample_memory(SteadyTime now) {
         }
     }
     next_memory_ = now + options_.policy.memory_interval;
-    const std::vector<uint64_t> bytes = platform::group_resident_bytes(groups);
+    const std::vector<platform::GroupMemory> memory = platform::group_memory(groups);
+    owners_.clear();
     for (size_t i = 0; i < running.size(); ++i) {
-        running[i]->set_memory_bytes(bytes[i]);
+        running[i]->set_memory(memory[i]);
+        for (const int64_t pid : memory[i].pids) {
+            owners_[pid] = running[i]->id();
+        }
     }
 }
 
@@ -370,6 +385,7 @@ void WorkerLoop::remove_dormant() {
 void WorkerLoop::sweep() {
     for (auto place = supervisors_.begin(); place != supervisors_.end();) {
         if (place->second->gone()) {
+            next_devices_ = {};   // what it held is free: the report that says so shows it
             watches_.erase(place->first);
             place = supervisors_.erase(place);
         } else {

@@ -92,6 +92,7 @@ class Server:
         self.port = free_port()
         self.process = None
         self.key = None
+        self.environment_more = {}
 
     def start(self, wait=True):
         self.output = open(self.data_dir.parent / f"{self.data_dir.name}.out", "ab")
@@ -117,7 +118,7 @@ class Server:
 
     def environment(self):
         kept = {k: v for k, v in os.environ.items() if not k.startswith("GANTRY_")}
-        return {**kept, "GANTRY_DATA_DIR": str(self.data_dir), "NO_COLOR": "1"}
+        return {**kept, "GANTRY_DATA_DIR": str(self.data_dir), "NO_COLOR": "1", **self.environment_more}
 
     @property
     def url(self):

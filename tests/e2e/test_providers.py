@@ -5,6 +5,7 @@ import openai
 import pytest
 
 from conftest import Server, until
+from test_tls import Authority, TlsServer
 
 PROMPT = [{"role": "user", "content": "Complete the sentence: The capital of France is"}]
 
@@ -108,3 +109,30 @@ def test_a_database_without_its_secrets_key_says_so(server, provider):
     assert chat(server, "out/smollm2").model == "out/smollm2"
     with sqlite3.connect(f"file:{server.data_dir}/gantry.db?mode=ro", uri=True) as db:
         assert db.execute("SELECT count(*) FROM providers WHERE sealed_key != ''").fetchone() == (1,)
+
+
+def test_a_provider_over_https_is_called_only_if_its_certificate_is_trusted(tmp_path):
+    authority = Authority(tmp_path / "ca")
+    far = TlsServer(tmp_path / "far", authority).start()
+    near = Server(tmp_path / "near")
+    stranger = Server(tmp_path / "stranger").start()
+    near.environment_more = {"SSL_CERT_FILE": str(authority.ca)}   # how a process is told of an authority of one's own
+    near.start()
+    try:
+        far.deploy("smollm2", "--ctx", "1024")
+        for server in (near, stranger):
+            server.cli("providers", "create", "far", "--base-url", f"{far.url}/v1", "--model", "smollm2", "--api-key-file", "-",
+                       "--quiet", stdin=far.key + "\n")
+        assert near.api("POST", "/api/v1/providers/far/test").json()["models"] == ["smollm2"]
+        whole = chat(near, "far/smollm2")
+        assert whole.choices[0].message.content
+        with chat(near, "far/smollm2", stream=True) as events:
+            assert "".join(e.choices[0].delta.content or "" for e in events if e.choices) == whole.choices[0].message.content
+        tested = stranger.api("POST", "/api/v1/providers/far/test").json()
+        assert not tested["reachable"] and "certificate" in tested["error"], tested
+        with pytest.raises(openai.APIStatusError) as refused:
+            chat(stranger, "far/smollm2")
+        assert refused.value.status_code in (502, 503) and far.key not in str(refused.value.body)
+    finally:
+        for server in (near, stranger, far):
+            server.stop()

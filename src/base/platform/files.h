@@ -40,6 +40,8 @@ private:
 
 // The whole file, at most `limit` bytes (kTooLarge beyond). kNotFound, kPermissionDenied.
 Result<std::string> read_file(const std::string& path, size_t limit = 1u << 20);
+// How a file (or folder) looks now: another text says that it changed. "absent": there is none.
+std::string file_identity(const std::string& path);
 // The last `limit` bytes of a file; empty when it can't be read.
 std::string read_tail(const std::string& path, size_t limit);
 // Replaces `path`: a reader, or a machine that lost its power, sees the old text or the new one whole. When this returns,

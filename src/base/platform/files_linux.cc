@@ -69,6 +69,19 @@ Result<std::string> read_file(const std::string& path, size_t limit) {
     }
 }
 
+std::string file_identity(const std::string& path) {
+    struct stat info {};
+    if (::stat(path.c_str(), &info) != 0) {
+        return "absent";
+    }
+    std::string text;
+    for (const int64_t number : {static_cast<int64_t>(info.st_dev), static_cast<int64_t>(info.st_ino), static_cast<int64_t>(info.st_size),
+                                 static_cast<int64_t>(info.st_mtim.tv_sec), static_cast<int64_t>(info.st_mtim.tv_nsec)}) {
+        text += std::to_string(number) + ' ';
+    }
+    return text;
+}
+
 std::string read_tail(const std::string& path, size_t limit) {
     const UniqueFd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY | O_NOFOLLOW));
     struct stat info {};

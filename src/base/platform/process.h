@@ -72,8 +72,17 @@ std::vector<ProcessId> find_by_open_file(const std::string& path);
 bool is_group_leader(int64_t pid);
 // SIGKILL to this very process; nothing when the pid is another's by now.
 void kill_process(const ProcessId& id);
-// Resident bytes of each group, in the order given; shared pages count for each process. One pass over all processes.
-std::vector<uint64_t> group_resident_bytes(const std::vector<int64_t>& groups);
+// Memory of each group, in the order given; pages that processes of a group share count for each. One pass over all processes.
+struct GroupMemory {
+    uint64_t resident_bytes = 0;
+    uint64_t private_bytes = 0;   // of these, what no file on disk backs: malloc's, and shared memory
+    uint64_t peak_bytes = 0;      // the sum of the most that each of its living processes had resident
+    std::vector<int64_t> pids{};
+};
+std::vector<GroupMemory> group_memory(const std::vector<int64_t>& groups);
+// "linux"; "x86_64", "aarch64".
+std::string system_name();
+std::string machine_name();
 
 // Absolute path of a program: itself when it holds a slash, else the first in PATH that may be run. kNotFound.
 Result<std::string> find_program(const std::string& name);

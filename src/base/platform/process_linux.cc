@@ -9,6 +9,7 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/utsname.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -34,7 +35,6 @@ struct ProcStat {
     int64_t group = 0;
     int64_t session = 0;
     uint64_t start_ticks = 0;
-    uint64_t resident_pages = 0;
 };
 
 // Field numbers as in proc(5): the name in brackets is the second and may itself hold spaces and brackets.
@@ -59,7 +59,7 @@ std::optional<ProcStat> read_stat(int64_t pid) {
         rest.remove_prefix(end);
     }
     constexpr size_t kFirst = 3;  // fields[0] is the third field
-    if (fields.size() <= 24 - kFirst) {
+    if (fields.size() <= 22 - kFirst) {
         return std::nullopt;
     }
     const auto number = [&fields](size_t nth) {
@@ -68,7 +68,7 @@ std::optional<ProcStat> read_stat(int64_t pid) {
         std::from_chars(word.data(), word.data() + word.size(), value);
         return value;
     };
-    return ProcStat{fields[0][0], static_cast<int64_t>(number(5)), static_cast<int64_t>(number(6)), number(22), number(24)};
+    return ProcStat{fields[0][0], static_cast<int64_t>(number(5)), static_cast<int64_t>(number(6)), number(22)};
 }
 
 bool ended(const ProcStat& stat) { return stat.state == 'Z' || stat.state == 'X' || stat.state == 'x'; }
@@ -349,23 +349,53 @@ void kill_process(const ProcessId& id) {
     }
 }
 
-std::vector<uint64_t> group_resident_bytes(const std::vector<int64_t>& wanted) {
-    std::vector<uint64_t> bytes(wanted.size(), 0);
-    if (wanted.empty()) {
-        return bytes;
+namespace {
+
+// A line "VmHWM:     1234 kB" of /proc/PID/status; 0 where there is none.
+uint64_t status_bytes(std::string_view status, std::string_view key) {
+    size_t at = status.find(key);
+    if (at == std::string_view::npos) {
+        return 0;
     }
-    static const uint64_t page = static_cast<uint64_t>(::sysconf(_SC_PAGESIZE));
+    at = status.find_first_of("0123456789", at + key.size());
+    uint64_t kilobytes = 0;
+    if (at != std::string_view::npos) {
+        std::from_chars(status.data() + at, status.data() + status.size(), kilobytes);
+    }
+    return kilobytes * 1024;
+}
+
+}  // namespace
+
+std::vector<GroupMemory> group_memory(const std::vector<int64_t>& wanted) {
+    std::vector<GroupMemory> out(wanted.size());
+    if (wanted.empty()) {
+        return out;
+    }
     for_each_process([&](int64_t pid) {
         const pid_t group = ::getpgid(static_cast<pid_t>(pid));
         const auto at = std::find(wanted.begin(), wanted.end(), group);
         if (at == wanted.end()) {
             return;
         }
-        if (const std::optional<ProcStat> stat = read_stat(pid)) {
-            bytes[static_cast<size_t>(at - wanted.begin())] += stat->resident_pages * page;
+        GroupMemory& memory = out[static_cast<size_t>(at - wanted.begin())];
+        memory.pids.push_back(pid);
+        const Result<std::string> status = read_file(proc_path(pid, "status"), 64 * 1024);
+        if (!status.ok()) {
+            return;   // ended meanwhile
         }
+        memory.resident_bytes += status_bytes(*status, "VmRSS:");
+        memory.private_bytes += status_bytes(*status, "RssAnon:") + status_bytes(*status, "RssShmem:");
+        memory.peak_bytes += status_bytes(*status, "VmHWM:");
     });
-    return bytes;
+    return out;
+}
+
+std::string system_name() { return "linux"; }
+
+std::string machine_name() {
+    utsname name{};
+    return ::uname(&name) == 0 ? name.machine : "";
 }
 
 Result<std::string> find_program(const std::string& name) {

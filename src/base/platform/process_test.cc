@@ -188,7 +188,11 @@ TEST_F(ProcessTest, APidTakenByAnotherIsNotMistaken) {
 TEST_F(ProcessTest, GroupsAreSignalledAndMeasuredWhole) {
     const auto spawned = spawn(shell("sleep 1000 & exec sleep 1000"));
     ASSERT_TRUE(spawned.ok());
-    ASSERT_TRUE(eventually([&] { return group_resident_bytes({spawned->id.pid})[0] > 0; }));
+    ASSERT_TRUE(eventually([&] { return group_memory({spawned->id.pid})[0].pids.size() == 2; }));
+    const GroupMemory memory = group_memory({spawned->id.pid})[0];
+    EXPECT_GT(memory.private_bytes, 0u);
+    EXPECT_LT(memory.private_bytes, memory.resident_bytes) << "the program itself is a file's";
+    EXPECT_GE(memory.peak_bytes, memory.resident_bytes);
     EXPECT_TRUE(is_group_leader(spawned->id.pid));
     ::kill(static_cast<pid_t>(spawned->id.pid), SIGSTOP);
     EXPECT_TRUE(signal_group(spawned->id.pid, ProcessSignal::kTerminate));

@@ -19,6 +19,7 @@
 #include "control/auth/login_throttle.h"
 #include "control/auth/passwords.h"
 #include "control/control.h"
+#include "control/knowledge.h"
 #include "control/observed.h"
 #include "control/publish.h"
 #include "control/reconciler.h"
@@ -40,6 +41,7 @@ struct ApiContext {
     Publisher& publisher;
     Secrets& secrets;
     Observed& observed;
+    KnowledgeSource& knowledge;
     Reconciler& reconciler;
     LoginThrottle throttle{clock};
     HashGate hash_gate{io};
@@ -167,6 +169,7 @@ void add_instance_routes(http::Router& router, ApiContext& api);
 void add_log_routes(http::Router& router, ApiContext& api);
 void add_worker_routes(http::Router& router, ApiContext& api);
 void add_device_routes(http::Router& router, ApiContext& api);
+void add_evaluation_routes(http::Router& router, ApiContext& api);
 void add_model_routes(http::Router& router, ApiContext& api);
 void add_route_routes(http::Router& router, ApiContext& api);
 void add_provider_routes(http::Router& router, ApiContext& api);

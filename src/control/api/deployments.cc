@@ -76,7 +76,7 @@ Result<Answer> patch(ApiContext& api, const Call& call) {
             input->apply_to(d);
             const bool other_options = before.backend != d.backend || before.options != d.options;
             if (other_options) GANTRY_TRY(check_options(d));   // an older one with bad options can still be stopped
-            const bool runs_other = other_options || before.source != d.source;
+            const bool runs_other = other_options || before.source != d.source || before.placement != d.placement;
             if (runs_other) ++d.generation;
             ++d.version;
             d.updated_at = api.clock.wall();

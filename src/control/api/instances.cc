@@ -1,6 +1,7 @@
 // /api/v1/instances; their logs are in logs.cc.
 #include "base/log.h"
 #include "control/api/api.h"
+#include "control/api/evaluate.h"
 #include "control/api/lookup.h"
 #include "protocol/management/objects.h"
 
@@ -41,6 +42,23 @@ Result<Answer> get(ApiContext& api, const Call& call) {
     return json_answer(200, shown(api, *std::move(i), call.admin()));
 }
 
+// Why it is where it is; of one that waits for a place, why it does.
+Result<Answer> decision(ApiContext& api, const Call& call) {
+    const auto i = api.store.instance(InstanceId(call.param("id")));
+    if (!i) return i.error();
+    if (!i->worker_id.empty()) {
+        const auto kept = api.store.instance_decision(i->id);
+        if (!kept) return kept.error();
+        if (kept->empty()) return not_found("it was placed by an older gantry, which kept no decisions");
+        const auto value = parse_json(*kept);
+        if (!value) return value.error();
+        return json_answer(200, *value);
+    }
+    const auto d = api.store.deployment(i->deployment_id);
+    if (!d) return d.error();
+    return json_answer(200, protocol::management::to_json_kept(evaluate(api, *d, *api.publisher.view()).decision));
+}
+
 // A restart: this one stops, and the reconciler makes another.
 Result<Answer> remove(ApiContext& api, const Call& call) {
     const auto i = api.store.instance(InstanceId(call.param("id")));
@@ -57,6 +75,7 @@ void add_instance_routes(http::Router& router, ApiContext& api) {
     add_routes(router, api,
                {{"GET", "/api/v1/instances", gateway::kUser, list},
                 {"GET", "/api/v1/instances/{id}", gateway::kUser, get},
+                {"GET", "/api/v1/instances/{id}/decision", gateway::kAdmin, decision},
                 {"DELETE", "/api/v1/instances/{id}", gateway::kAdmin, remove}});
 }
 

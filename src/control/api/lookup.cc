@@ -6,7 +6,7 @@
 #include <cctype>
 
 #include "base/log.h"
-#include "models/gguf_reader.h"
+#include "models/model_reader.h"
 #include "protocol/management/objects.h"
 
 namespace gantry::control {
@@ -88,7 +88,7 @@ void add_model_of(ApiContext& api, const std::string& source) {
     if (known || !is_not_found(known.error())) return;
     const auto path = protocol::management::file_of_source(source);
     if (!path) return;
-    auto meta = models::read_gguf_file(*path);
+    auto meta = models::read_model(*path);
     if (!meta) return;
     Model model;
     model.id = new_id<ModelId>(api.random, "mdl");

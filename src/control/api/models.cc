@@ -3,7 +3,7 @@
 
 #include "control/api/api.h"
 #include "control/api/lookup.h"
-#include "models/gguf_reader.h"
+#include "models/model_reader.h"
 #include "protocol/management/objects.h"
 
 namespace gantry::control {
@@ -35,7 +35,7 @@ Result<Answer> create(ApiContext& api, const Call& call) {
     if (!input) return input.error();
     const auto path = management::file_of_source(*input->source);
     if (!path) return path.error();
-    auto meta = models::read_gguf_file(*path);
+    auto meta = models::read_model(*path);
     if (!meta) {
         // Whatever is wrong with the file, it is the request that named it.
         Error error = std::move(meta).error();

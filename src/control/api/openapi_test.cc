@@ -79,11 +79,31 @@ TEST(openapi, objects_have_exactly_the_schemas_fields) {
     const json::object route = management::to_json(with_target);
     AuditEvent event;
     event.changes.resize(1);
+    Placement placement;
+    placement.claims.resize(1);
+    Decision decision;
+    decision.estimate.terms.resize(1);
+    decision.workers.resize(1);
+    decision.workers[0].devices.resize(1);
+    decision.workers[0].scores.resize(1);
+    decision.suggestions.resize(1);
+    const json::object kept = management::to_json_kept(decision);
     const std::map<std::string, json::object> objects = {
         {"Deployment", deployment},
         {"DeploymentStatus", deployment.at("status").as_object()},
         {"BackendOptions", deployment.at("options").as_object()},
+        {"PlacementOptions", deployment.at("placement").as_object()},
         {"Instance", management::to_json(Instance{}, "", "")},
+        {"Placement", management::to_json(placement)},
+        {"DeviceClaim", management::to_json(placement).at("claims").at(0).as_object()},
+        {"Decision", kept},
+        {"Estimate", kept.at("estimate").as_object()},
+        {"EstimateTerm", kept.at("estimate").at("terms").at(0).as_object()},
+        {"WorkerVerdict", kept.at("workers").at(0).as_object()},
+        {"DeviceVerdict", kept.at("workers").at(0).at("devices").at(0).as_object()},
+        {"ScorePart", kept.at("workers").at(0).at("scores").at(0).as_object()},
+        {"Suggestion", kept.at("suggestions").at(0).as_object()},
+        {"Evaluation", management::to_json(management::Evaluation{})},
         {"Worker", management::to_json(Worker{})},
         {"Device", management::to_json(WorkerId{}, "", Device{})},
         {"Model", management::to_json(Model{})},
@@ -118,6 +138,7 @@ json::value example(const std::string& name, const json::value& property) {
         {"password", "12345678"}, {"new_password", "12345678"}, {"expires_at", "2030-01-01T00:00:00Z"}, {"health_path", "/h"},
         {"scopes", json::array{"inference"}}, {"requests_per_minute", 1}, {"tokens_per_minute", 1}, {"concurrent_requests", 1},
         {"tokens_per_month", nullptr}, {"targets", json::array{json::object{{"model", "a"}}}}, {"fallback", nullptr},
+        {"strategy", "binpack"}, {"kv_type", "q8_0"},
         {"base_url", "https://x/v1"}, {"api_key", "k"}, {"models", json::array{"m"}}};
     if (const auto found = known.find(name); found != known.end()) return found->second;
     const auto& fields = property.as_object();
@@ -136,6 +157,9 @@ TEST(openapi, bodies_take_exactly_the_schemas_fields) {
     const std::map<std::string, Parse> bodies = {
         {"DeploymentCreate", [&](std::string_view b) { return outcome(management::parse_deployment_create(b)); }},
         {"DeploymentPatch", [&](std::string_view b) { return outcome(management::parse_deployment_patch(b)); }},
+        {"EvaluationCreate", [&](std::string_view b) { return outcome(management::parse_evaluation(b)); }},
+        {"PlacementOptionsInput",
+         [&](std::string_view b) { return outcome(management::parse_deployment_patch(R"({"placement":)" + std::string(b) + "}")); }},
         {"WorkerCreate", [&](std::string_view b) { return outcome(management::parse_worker_create(b)); }},
         {"WorkerPatch", [&](std::string_view b) { return outcome(management::parse_worker_patch(b)); }},
         {"ModelCreate", [&](std::string_view b) { return outcome(management::parse_model_create(b)); }},

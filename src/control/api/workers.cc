@@ -47,6 +47,7 @@ Result<Answer> create(ApiContext& api, const Call& call) {
     w.name = *input->name;
     w.address = input->address.value_or("");
     w.cordoned = input->cordoned.value_or(false);
+    w.labels = input->labels.value_or(std::map<std::string, std::string>{});
     w.created_at = api.clock.wall();
     if (name_is_taken(api, w.name, w.id)) return name_taken(w.name);
     GANTRY_TRY(api.store.create_worker(w));
@@ -63,6 +64,7 @@ Result<Answer> patch(ApiContext& api, const Call& call) {
         [&](Worker& w, int64_t seen) -> Status {
             if (input->name) w.name = *input->name;
             if (input->cordoned) w.cordoned = *input->cordoned;
+            if (input->labels) w.labels = *input->labels;
             if (name_is_taken(api, w.name, w.id)) return name_taken(w.name);
             ++w.version_number;
             return api.store.update_worker(w, seen);

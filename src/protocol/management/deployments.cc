@@ -15,6 +15,8 @@ constexpr int64_t kThreadsMax = 4096;
 constexpr size_t kWordsMax = 256;
 constexpr size_t kWordBytesMax = 8192;
 constexpr size_t kSourceBytesMax = 4096 + 16;
+constexpr size_t kDevicesMax = 256;       // of one instance
+constexpr size_t kDeviceBytesMax = 256;   // of a device's or a worker's name
 
 json::array to_array(const std::vector<std::string>& words) {
     json::array out;
@@ -27,8 +29,18 @@ json::object to_json(const BackendOptions& options) {
     for (const auto& [name, value] : options.env) env[name] = value;
     return {{"context_tokens", options.context_tokens}, {"max_sequences", options.max_sequences},
             {"threads", options.threads},               {"extra_args", to_array(options.extra_args)},
-            {"env", std::move(env)},                    {"binary", options.binary},
-            {"command", to_array(options.command)},     {"health_path", options.health_path}};
+            {"env", std::move(env)},                    {"kv_type", options.kv_type},
+            {"binary", options.binary},                 {"command", to_array(options.command)},
+            {"health_path", options.health_path}};
+}
+
+json::object to_json(const PlacementOptions& options) {
+    json::object labels;
+    for (const auto& [name, value] : options.worker_labels) labels[name] = value;
+    return {{"strategy", gantry::to_string(options.strategy)}, {"devices", to_array(options.devices)},
+            {"device_count", options.device_count},            {"device_types", to_array(options.device_types)},
+            {"worker_labels", std::move(labels)},              {"cpu_offload", options.cpu_offload},
+            {"across_workers", options.across_workers}};
 }
 
 std::optional<uint32_t> count(FieldReader& reader, std::string_view name, int64_t max) {
@@ -47,6 +59,7 @@ OptionsInput read_options(FieldReader& outer) {
     input.threads = count(reader, "threads", kThreadsMax);
     input.extra_args = reader.strings("extra_args", kWordsMax, kWordBytesMax);
     input.env = reader.string_map("env", kWordsMax, kWordBytesMax);
+    input.kv_type = reader.string("kv_type", 16);
     input.binary = reader.string("binary", 4096);
     input.command = reader.strings("command", kWordsMax, kWordBytesMax);
     input.health_path = reader.string("health_path", 1024);
@@ -57,7 +70,29 @@ OptionsInput read_options(FieldReader& outer) {
     return input;
 }
 
-// The fields that creating and editing share.
+PlacementInput read_placement(FieldReader& outer) {
+    PlacementInput input;
+    const json::object* object = outer.object("placement");
+    if (object == nullptr) return input;
+    FieldReader reader(*object, "placement.");
+    if (const auto strategy = reader.string("strategy", 64)) {
+        if (*strategy != "spread" && *strategy != "binpack") {
+            reader.fail("strategy", "\"placement.strategy\" must be \"spread\" or \"binpack\"");
+        }
+        input.strategy = *strategy == "binpack" ? PlacementStrategy::kBinpack : PlacementStrategy::kSpread;
+    }
+    input.devices = reader.strings("devices", kDevicesMax, kDeviceBytesMax);
+    input.device_count = count(reader, "device_count", kDevicesMax);
+    input.device_types = reader.strings("device_types", kDevicesMax, kDeviceBytesMax);
+    input.worker_labels = reader.string_map("worker_labels", kLabelsMax, kLabelBytesMax);
+    input.cpu_offload = reader.boolean("cpu_offload");
+    input.across_workers = reader.boolean("across_workers");
+    if (Status status = reader.finish(); !status) outer.fail(status.error());
+    return input;
+}
+
+}  // namespace
+
 DeploymentInput read_deployment(FieldReader& reader) {
     DeploymentInput input;
     input.source = reader.string("source", kSourceBytesMax);
@@ -66,15 +101,17 @@ DeploymentInput read_deployment(FieldReader& reader) {
     }
     if (const auto backend = reader.string("backend", 64)) {
         input.backend = backend_kind_from(*backend);
-        if (!input.backend) reader.fail("backend", "\"backend\" must be \"engine\", \"llama-server\" or \"custom\"");
+        if (!input.backend) {
+            reader.fail("backend", "\"backend\" must be \"engine\", \"llama-server\", \"vllm\", \"sglang\", \"mindie\" or \"custom\"");
+        }
     }
     input.options = read_options(reader);
+    input.placement = read_placement(reader);
     input.replicas = count(reader, "replicas", kReplicasMax);
     input.stopped = reader.boolean("stopped");
     return input;
 }
 
-}  // namespace
 
 json::object to_json(const Deployment& d, const DeploymentStatus& status) {
     return {{"id", d.id.text},
@@ -82,6 +119,7 @@ json::object to_json(const Deployment& d, const DeploymentStatus& status) {
             {"source", d.source},
             {"backend", gantry::to_string(d.backend)},
             {"options", to_json(d.options)},
+            {"placement", to_json(d.placement)},
             {"replicas", d.replicas},
             {"stopped", d.stopped},
             {"version", d.version},
@@ -112,6 +150,9 @@ json::object to_json(const Instance& i, const std::string& deployment_name, cons
             {"pid", i.pid},
             {"restarts", i.restarts},
             {"memory_bytes", i.memory_bytes},
+            {"memory_private_bytes", i.memory_private_bytes},
+            {"memory_peak_bytes", i.memory_peak_bytes},
+            {"placement", to_json(i.placement)},
             {"created_at", to_rfc3339(i.created_at)}};
 }
 
@@ -135,6 +176,7 @@ void hide_from_users(Deployment& deployment) {
     shown.context_tokens = deployment.options.context_tokens;
     shown.max_sequences = deployment.options.max_sequences;
     shown.threads = deployment.options.threads;
+    shown.kv_type = deployment.options.kv_type;
     deployment.options = std::move(shown);
 }
 
@@ -173,9 +215,20 @@ void OptionsInput::apply_to(BackendOptions& options) const {
     if (threads) options.threads = *threads;
     if (extra_args) options.extra_args = *extra_args;
     if (env) options.env = *env;
+    if (kv_type) options.kv_type = *kv_type;
     if (binary) options.binary = *binary;
     if (command) options.command = *command;
     if (health_path) options.health_path = *health_path;
+}
+
+void PlacementInput::apply_to(PlacementOptions& options) const {
+    if (strategy) options.strategy = *strategy;
+    if (devices) options.devices = *devices;
+    if (device_count) options.device_count = *device_count;
+    if (device_types) options.device_types = *device_types;
+    if (worker_labels) options.worker_labels = *worker_labels;
+    if (cpu_offload) options.cpu_offload = *cpu_offload;
+    if (across_workers) options.across_workers = *across_workers;
 }
 
 void DeploymentInput::apply_to(Deployment& deployment) const {
@@ -183,6 +236,7 @@ void DeploymentInput::apply_to(Deployment& deployment) const {
     if (source) deployment.source = *source;
     if (backend) deployment.backend = *backend;
     options.apply_to(deployment.options);
+    placement.apply_to(deployment.placement);
     if (replicas) deployment.replicas = *replicas;
     if (stopped) deployment.stopped = *stopped;
 }

@@ -15,6 +15,9 @@
 
 namespace gantry::protocol::management {
 
+inline constexpr size_t kLabelsMax = 64;        // of a worker
+inline constexpr size_t kLabelBytesMax = 256;   // name or value
+
 class FieldReader {
 public:
     // `prefix` goes before each field's name in errors: "options.".
@@ -50,6 +53,10 @@ private:
 
 // Strict: UTC ("Z") only, four-digit year, optional fraction.
 std::optional<WallTime> parse_rfc3339(const std::string& text);
+
+// The fields that creating a deployment, editing and evaluating one share (deployments.cc).
+struct DeploymentInput;
+DeploymentInput read_deployment(FieldReader& reader);
 
 // A body that must be one JSON object. An empty body is kInvalidArgument, too.
 Result<json::object> parse_object(std::string_view body);

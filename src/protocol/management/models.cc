@@ -14,26 +14,34 @@ std::optional<std::string> model_name(FieldReader& reader) {
     return name;
 }
 
+}  // namespace
+
 json::object to_json(const ModelMeta& meta) {
     return {{"format", meta.format},
             {"architecture", meta.architecture},
             {"name", meta.name},
             {"quantization", meta.quantization},
+            {"dtype", meta.dtype},
+            {"modality", meta.modality},
             {"parameter_count", meta.parameter_count},
             {"file_bytes", meta.file_bytes},
             {"layers", meta.layers},
             {"context_length", meta.context_length},
             {"embedding_length", meta.embedding_length},
+            {"feed_forward_length", meta.feed_forward_length},
             {"heads", meta.heads},
             {"heads_kv", meta.heads_kv},
             {"key_length", meta.key_length},
             {"value_length", meta.value_length},
             {"vocabulary", meta.vocabulary},
+            {"experts", meta.experts},
+            {"experts_used", meta.experts_used},
+            {"sliding_window", meta.sliding_window},
+            {"kv_lora_rank", meta.kv_lora_rank},
             {"has_chat_template", meta.has_chat_template},
+            {"brings_code", meta.brings_code},
             {"pooling", meta.pooling}};
 }
-
-}  // namespace
 
 json::object to_json(const Model& m) {
     return {{"id", m.id.text},

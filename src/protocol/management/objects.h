@@ -11,6 +11,7 @@
 #include "base/json.h"
 #include "domain/audit.h"
 #include "domain/deployment.h"
+#include "domain/evaluation.h"
 #include "domain/instance.h"
 #include "domain/model.h"
 #include "domain/provider.h"
@@ -34,6 +35,19 @@ json::object to_json(const Instance& instance, const std::string& deployment_nam
 json::object to_json(const Worker& worker);
 json::object to_json(const WorkerId& worker, const std::string& worker_name, const Device& device);
 json::object to_json(const Model& model);
+json::object to_json(const ModelMeta& meta);
+json::object to_json(const Placement& placement);
+json::object to_json(const Decision& decision);
+// The same for keeping: of many workers only the best.
+json::object to_json_kept(const Decision& decision);
+// A dry run.
+struct Evaluation {
+    std::string source;
+    BackendKind backend = BackendKind::kEngine;
+    std::optional<ModelMeta> meta;         // nothing: it can't be read, the decision says why
+    Decision decision;
+};
+json::object to_json(const Evaluation& evaluation);
 json::object to_json(const Route& route);
 json::object to_json(const Provider& provider);
 json::object to_json(const User& user);
@@ -86,13 +100,22 @@ struct OptionsInput {
     std::optional<uint32_t> context_tokens, max_sequences, threads;
     std::optional<std::vector<std::string>> extra_args, command;
     std::optional<std::map<std::string, std::string>> env;
-    std::optional<std::string> binary, health_path;
+    std::optional<std::string> kv_type, binary, health_path;
     void apply_to(BackendOptions& options) const;
+};
+struct PlacementInput {
+    std::optional<PlacementStrategy> strategy;
+    std::optional<std::vector<std::string>> devices, device_types;
+    std::optional<uint32_t> device_count;
+    std::optional<std::map<std::string, std::string>> worker_labels;
+    std::optional<bool> cpu_offload, across_workers;
+    void apply_to(PlacementOptions& options) const;
 };
 struct DeploymentInput {
     std::optional<std::string> name, source;
     std::optional<BackendKind> backend;
     OptionsInput options;
+    PlacementInput placement;
     std::optional<uint32_t> replicas;
     std::optional<bool> stopped;
     std::optional<int64_t> version;        // the one that the edit saw
@@ -100,12 +123,20 @@ struct DeploymentInput {
 };
 Result<DeploymentInput> parse_deployment_create(std::string_view body);
 Result<DeploymentInput> parse_deployment_patch(std::string_view body);
+// A dry run: a deployment without a name, on the workers that there are, or on others that the body describes as a list of workers
+// shows them (only what placement looks at is read: name, os, arch, labels, devices).
+struct EvaluationInput {
+    DeploymentInput deployment;
+    std::optional<std::vector<Worker>> workers;
+};
+Result<EvaluationInput> parse_evaluation(std::string_view body);
 // "file:/abs/path" only, for now; the error says what else there will be.
 Result<std::string> file_of_source(const std::string& source);
 
 struct WorkerInput {
     std::optional<std::string> name, address;
     std::optional<bool> cordoned;
+    std::optional<std::map<std::string, std::string>> labels;
     std::optional<int64_t> version;
 };
 Result<WorkerInput> parse_worker_create(std::string_view body);

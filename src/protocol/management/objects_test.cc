@@ -12,8 +12,9 @@ using testing::HasSubstr;
 
 TEST(deployment_input, reads_every_field) {
     const auto input = parse_deployment_create(R"({"name":"a/b","source":"file:/m.gguf","backend":"custom","replicas":3,
-        "stopped":true,"options":{"context_tokens":1,"max_sequences":2,"threads":3,"extra_args":["-x"],"env":{"A":"b"},
-        "binary":"/b","command":["c","{{port}}"],"health_path":"/h"}})");
+        "stopped":true,"options":{"context_tokens":1,"max_sequences":2,"threads":3,"extra_args":["-x"],"env":{"A":"b"},"kv_type":"q8_0",
+        "binary":"/b","command":["c","{{port}}"],"health_path":"/h"},"placement":{"strategy":"binpack","devices":["w1/nvidia/0"],"device_count":2,
+        "device_types":["910B"],"worker_labels":{"room":"lab"},"cpu_offload":false,"across_workers":true}})");
     ASSERT_TRUE(input.ok()) << input.error().message;
     Deployment d;
     input->apply_to(d);
@@ -22,7 +23,8 @@ TEST(deployment_input, reads_every_field) {
     EXPECT_EQ(d.backend, BackendKind::kCustom);
     EXPECT_EQ(d.replicas, 3u);
     EXPECT_TRUE(d.stopped);
-    EXPECT_EQ(d.options, (BackendOptions{1, 2, 3, {"-x"}, {{"A", "b"}}, "/b", {"c", "{{port}}"}, "/h"}));
+    EXPECT_EQ(d.options, (BackendOptions{1, 2, 3, {"-x"}, {{"A", "b"}}, "q8_0", "/b", {"c", "{{port}}"}, "/h"}));
+    EXPECT_EQ(d.placement, (PlacementOptions{PlacementStrategy::kBinpack, {"w1/nvidia/0"}, 2, {"910B"}, {{"room", "lab"}}, false, true}));
 }
 
 TEST(deployment_input, patch_merges_only_what_is_there) {
@@ -246,6 +248,46 @@ TEST(objects, the_public_part_of_a_reason) {
         {"did not become ready within 60 s: HTTP 500: said", "did not become ready within 60 s"},
     };
     for (const auto& [reason, shown] : cases) EXPECT_EQ(public_reason(reason), shown) << reason;
+}
+
+TEST(evaluation_input, reads_workers_as_a_list_shows_them) {
+    Worker worker;
+    worker.name = "npu-1";
+    worker.os = "linux";
+    worker.arch = "aarch64";
+    worker.labels = {{"room", "lab"}};
+    Device npu;
+    npu.vendor = "ascend";
+    npu.index = 3;
+    npu.name = "Ascend 910B3";
+    npu.chip = "910B";
+    npu.memory_total_bytes = 64ull << 30;
+    npu.memory_free_bytes = 60ull << 30;
+    npu.temperature_celsius = 40;
+    worker.devices = {npu};
+    const std::string body = R"({"source":"file:/m","backend":"mindie","workers":[)" + json::serialize(to_json(worker)) + "]}";
+    const auto input = parse_evaluation(body);
+    ASSERT_TRUE(input.ok()) << input.error().message;
+    ASSERT_EQ(input->workers->size(), 1u);
+    const Worker& read = input->workers->front();
+    EXPECT_EQ(read.name, "npu-1");
+    EXPECT_EQ(read.state, WorkerState::kReady);
+    EXPECT_EQ(read.arch, "aarch64");
+    EXPECT_EQ(read.labels, worker.labels);
+    ASSERT_EQ(read.devices.size(), 1u);
+    npu.temperature_celsius.reset();   // nothing that placement looks at
+    EXPECT_EQ(read.devices[0], npu);
+}
+
+TEST(evaluation_input, refuses_what_is_no_fleet) {
+    for (const char* workers : {"1", "[1]", R"([{"name":"a"},{"name":"a"}])", R"([{"devices":[{"index":1}]}])",
+                                R"([{"devices":[{"vendor":"cpu"},{"vendor":"cpu"}]}])"}) {
+        const auto input = parse_evaluation(R"({"source":"file:/m","workers":)" + std::string(workers) + "}");
+        ASSERT_FALSE(input.ok()) << workers;
+        EXPECT_EQ(input.error().param, "workers") << workers;
+    }
+    // Nonsense in a field that is passed over does no harm.
+    EXPECT_TRUE(parse_evaluation(R"({"source":"file:/m","workers":[{"devices":[{"vendor":"cpu","index":0,"cores":-1,"links":7}]}]})").ok());
 }
 
 }  // namespace

@@ -20,9 +20,29 @@ std::optional<std::string> worker_name(FieldReader& reader) {
 }
 
 json::object device_fields(const Device& d) {
+    json::array links;
+    for (const DeviceLink& link : d.links) links.emplace_back(json::object{{"to", link.to}, {"kind", link.kind}});
+    json::array processes;
+    for (const DeviceProcess& process : d.processes) {
+        processes.emplace_back(json::object{{"pid", process.pid},
+                                            {"name", process.name},
+                                            {"memory_bytes", process.memory_bytes},
+                                            {"instance_id", process.instance_id.text}});
+    }
     return {{"vendor", d.vendor},
             {"index", d.index},
             {"name", d.name},
+            {"uuid", d.uuid},
+            {"chip", d.chip},
+            {"unified_memory", d.unified_memory},
+            {"temperature_celsius", d.temperature_celsius ? json::value(*d.temperature_celsius) : json::value()},
+            {"driver_version", d.driver_version},
+            {"runtime_version", d.runtime_version},
+            {"bus_address", d.bus_address},
+            {"numa_node", d.numa_node ? json::value(*d.numa_node) : json::value()},
+            {"partition", d.partition},
+            {"links", std::move(links)},
+            {"processes", std::move(processes)},
             {"memory_total_bytes", d.memory_total_bytes},
             {"memory_free_bytes", d.memory_free_bytes},
             {"cores", d.cores},
@@ -44,6 +64,8 @@ json::object to_json(const WorkerId& worker, const std::string& name, const Devi
 json::object to_json(const Worker& w) {
     json::array devices;
     for (const Device& device : w.devices) devices.emplace_back(to_json(w.id, w.name, device));
+    json::object labels;
+    for (const auto& [name, value] : w.labels) labels[name] = value;
     json::value last_report;
     if (w.last_report_at != WallTime{}) last_report = to_rfc3339(w.last_report_at);
     return {{"id", w.id.text},
@@ -53,7 +75,11 @@ json::object to_json(const Worker& w) {
             {"cordoned", w.cordoned},
             {"state", gantry::to_string(w.state)},
             {"last_report_at", std::move(last_report)},
+            {"os", w.os},
+            {"arch", w.arch},
+            {"labels", std::move(labels)},
             {"devices", std::move(devices)},
+            {"device_notes", json::array(w.device_notes.begin(), w.device_notes.end())},
             {"version", w.version_number},
             {"created_at", to_rfc3339(w.created_at)}};
 }
@@ -76,6 +102,7 @@ Result<WorkerInput> parse_worker_create(std::string_view body) {
     WorkerInput input;
     input.name = worker_name(reader);
     input.address = reader.string("address", 512);
+    input.labels = reader.string_map("labels", kLabelsMax, kLabelBytesMax);
     input.cordoned = reader.boolean("cordoned");
     if (Status status = reader.finish(); !status) return status.error();
     return input;
@@ -88,6 +115,7 @@ Result<WorkerInput> parse_worker_patch(std::string_view body) {
     WorkerInput input;
     input.name = worker_name(reader);
     input.cordoned = reader.boolean("cordoned");
+    input.labels = reader.string_map("labels", kLabelsMax, kLabelBytesMax);
     input.version = reader.integer("version", 1, INT64_MAX);
     if (Status status = reader.finish(); !status) return status.error();
     return input;

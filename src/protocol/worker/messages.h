@@ -22,6 +22,7 @@ struct InstanceSpec {
     std::string source;              // "file:/abs/path.gguf"
     BackendKind backend = BackendKind::kEngine;
     BackendOptions options;
+    Placement placement;             // claims of all its workers; a worker looks at its own
 };
 
 struct Assignment {
@@ -39,7 +40,9 @@ struct InstanceReport {
     std::string api_key;
     int64_t pid = 0;
     uint32_t restarts = 0;
-    uint64_t memory_bytes = 0;
+    uint64_t memory_bytes = 0;           // as in domain/instance.h, all three
+    uint64_t memory_private_bytes = 0;
+    uint64_t memory_peak_bytes = 0;
 };
 
 struct WorkerReport {
@@ -47,7 +50,9 @@ struct WorkerReport {
     std::string name;
     std::string address;
     std::string version;
+    std::string os, arch;
     std::vector<Device> devices;
+    std::vector<std::string> device_notes;
     std::vector<InstanceReport> instances;
 };
 

@@ -1,0 +1,22 @@
+#pragma once
+// The real machine behind Tools (prober.h): programs run as children without a shell, with a deadline.
+
+#include <chrono>
+
+#include "devices/prober.h"
+
+namespace gantry::devices {
+
+class MachineTools final : public Tools {
+public:
+    explicit MachineTools(std::chrono::milliseconds deadline = std::chrono::seconds(5)) : deadline_(deadline) {}
+    Result<Output> run(const std::vector<std::string>& argv) override;
+    Result<std::string> read(const std::string& path) override;
+    std::vector<std::string> list(const std::string& folder) override;
+    bool has_program(const std::string& name) override;
+
+private:
+    const std::chrono::milliseconds deadline_;   // of each program
+};
+
+}  // namespace gantry::devices

@@ -1,0 +1,44 @@
+#pragma once
+// Opening and reading the files of a model, which are as hostile as the network. Threads: plain functions.
+
+#include <cstdint>
+#include <functional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/json.h"
+#include "base/result.h"
+
+namespace gantry::models {
+
+// Reads [offset, offset+size) of the file into `out`; false at the end of the file or on error. Memory, file or range reads.
+struct ByteSource {
+    uint64_t size = 0;
+    std::function<bool(uint64_t offset, char* out, size_t length)> read;
+};
+
+inline constexpr size_t kTextBytesKept = 256;
+
+// Text of a file's as others may show it: valid UTF-8 without control characters, cut at `limit` bytes.
+std::string shown(std::string_view text, size_t limit = kTextBytesKept);
+
+// "invalid model file: <what>", reason "invalid_model_file".
+Error invalid_model(const std::string& what);
+// The same error with the file named: "model-00002-of-00004.safetensors: <what>". Other errors stay as they are.
+Error in_file(const std::string& name, Error error);
+
+// A regular file only: no symbolic link, FIFO, device or file of /proc or /sys; it stays open as long as the source lives.
+// kNotFound, kPermissionDenied, kInvalidArgument.
+Result<ByteSource> open_model_file(const std::string& path);
+
+// A whole JSON file of at most `bytes_max`: an object.
+Result<json::object> read_json_file(const std::string& path, uint64_t bytes_max);
+
+// The names in a folder, sorted, without "." and "..". kInvalidArgument where it holds more than `most`: a model's holds few.
+Result<std::vector<std::string>> list_model_folder(const std::string& path, size_t most);
+
+// True of a plain name that stays in its folder: no separator, not "." or "..", no control characters, at most 255 bytes.
+bool plain_name(const std::string& name);
+
+}  // namespace gantry::models

@@ -1,0 +1,22 @@
+#pragma once
+// What a model's files on this machine say of it, whatever their format. Reads headers and configurations only, bounded; never
+// runs code that comes with them. Threads: plain functions.
+
+#include <string>
+
+#include "base/result.h"
+#include "domain/model.h"
+
+namespace gantry::models {
+
+// `path` is one of
+// - a .gguf file, the first of a split model among them (gguf_reader.h);
+// - a .safetensors file, of which only the tensors are known;
+// - a folder with config.json, and model.safetensors.index.json with the files that it names, or *.safetensors, or no weights:
+//   then parameters and bytes are computed where that is possible (config_reader.h);
+// - a folder with model_index.json (diffusers): its components' weights are summed;
+// - a folder with one GGUF model, beside it perhaps a tower for pictures (mmproj).
+// A folder's names count at most 20,000. kNotFound, kPermissionDenied, kInvalidArgument "invalid model file: <what, where>".
+Result<ModelMeta> read_model(const std::string& path);
+
+}  // namespace gantry::models
