@@ -69,6 +69,7 @@ constexpr Row kLlamaServer[] = {
     {"llamacpp:kv_cache_usage_ratio", &kKvUsage},   // until b5800; newer ones tell none
     {"llamacpp:prompt_tokens_total", &kPrompt},
     {"llamacpp:tokens_predicted_total", &kGenerated},
+    {"llamacpp:prompt_tokens_cached_total", &kCached},
 };
 constexpr Row kMindie[] = {
     {"num_requests_running", &kRunning},
