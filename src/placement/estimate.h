@@ -37,4 +37,8 @@ struct KvBytes {
 };
 KvBytes kv_bytes(const ModelMeta& meta, uint64_t tokens, uint64_t sequences, const std::string& type);
 
+// What vLLM gets as --gpu-memory-utilization (SGLang as --mem-fraction-static, MindIE as NPU_MEMORY_FRACTION) on a device of
+// `device_total` bytes: `rank_bytes` and 2 % of room for another run's profile, rounded up to a hundredth; 1 at most, 0 where the total is unknown.
+double vllm_memory_fraction(uint64_t rank_bytes, uint64_t device_total);
+
 }  // namespace gantry::placement

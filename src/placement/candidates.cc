@@ -1,0 +1,264 @@
+#include "placement/candidates.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <iterator>
+#include <map>
+#include <numeric>
+#include <tuple>
+
+namespace gantry::placement {
+namespace {
+
+using Slots = std::vector<Slot>;
+
+constexpr uint64_t kVocabularyPadding = 64;   // vLLM's VocabParallelEmbedding, and SGLang's
+
+// Chips that compute as one: the same chip of the same size. Of a chip that nobody knows the name says it.
+std::map<std::tuple<std::string, std::string, std::string>, Slots> by_chip(const Slots& slots) {
+    std::map<std::tuple<std::string, std::string, std::string>, Slots> groups;
+    for (const Slot& slot : slots) groups[{slot.device->vendor, slot.device->chip, slot.device->name}].push_back(slot);
+    return groups;
+}
+
+bool has_unified(const Slots& slots) {
+    return std::any_of(slots.begin(), slots.end(), [](const Slot& slot) { return slot.device->unified_memory; });
+}
+
+// Ranks that all take the same, on equal chips.
+class Even {
+public:
+    Even(const View& view, const Asked& asked, Needs& needs, Kind kind) : view_(view), asked_(asked), needs_(needs), kind_(kind) {}
+
+    // `slots`: equal chips, the roomiest first.
+    std::optional<Candidate> of(const Slots& slots, uint32_t ranks, Length length) {
+        const Need& need = needs_.of(slots.front().device->vendor, ranks, needs_.layers(), length);
+        const uint64_t share = share_bytes(needs_, need.rank_bytes, *slots.front().device);
+        const auto enough = std::find_if(slots.begin(), slots.end(), [&](const Slot& slot) { return slot.room < share; });
+        const auto fitting = needs_.known() ? static_cast<size_t>(enough - slots.begin()) : slots.size();
+        if (fitting < ranks) return std::nullopt;
+        const uint64_t beside = has_unified(slots) ? share * ranks : 0;
+        if (needs_.known() && need.memory_bytes + beside > view_.memory_room) return std::nullopt;
+        const bool tight = needs_.known() && asked_.deployment.placement.strategy == PlacementStrategy::kBinpack;
+        const auto from = slots.begin() + static_cast<std::ptrdiff_t>(tight ? fitting - ranks : 0);
+        return Candidate{.kind = kind_, .good = length == needs_.good(), .slots = Slots(from, from + ranks), .tried = length, .views = {view_}};
+    }
+
+    // The fewest that have room for a good length; where none have, all that have for the least.
+    std::optional<Candidate> fewest(const Slots& slots, const std::vector<uint32_t>& tried) {
+        std::optional<Candidate> last;
+        for (const uint32_t n : tried) {
+            if (n > slots.size()) break;
+            if (auto found = of(slots, n, needs_.good())) return found;
+            if (auto found = of(slots, n, needs_.least())) last = std::move(found);
+        }
+        return last;
+    }
+
+private:
+    const View& view_;
+    const Asked& asked_;
+    Needs& needs_;
+    const Kind kind_;
+};
+
+// The most layers for which a device has room beside what an instance takes anyway; 0: not even one.
+uint32_t layers_for(const Slot& slot, Needs& needs, Length length) {
+    uint32_t low = 0, high = needs.layers();
+    while (low < high) {
+        const uint32_t middle = (low + high + 1) / 2;
+        if (bytes_of_layers(slot.device->vendor, needs, middle, length) <= slot.room) {
+            low = middle;
+        } else {
+            high = middle - 1;
+        }
+    }
+    return low;
+}
+
+// As many layers as `wanted` over devices that have room for `most` each, in proportion to their room.
+std::vector<uint32_t> split(const Slots& slots, const std::vector<uint32_t>& most, uint32_t wanted) {
+    double all = 0;
+    for (const Slot& slot : slots) all += static_cast<double>(slot.room);
+    std::vector<uint32_t> parts;
+    uint32_t left = wanted;
+    for (size_t i = 0; i < slots.size(); ++i) {
+        const auto fair = static_cast<uint32_t>(wanted * (static_cast<double>(slots[i].room) / std::max(all, 1.0)));
+        parts.push_back(std::min({fair, most[i], left}));
+        left -= parts.back();
+    }
+    for (size_t i = 0; left > 0 && i < slots.size(); ++i) {
+        const uint32_t more = std::min(left, most[i] - parts[i]);
+        parts[i] += more;
+        left -= more;
+    }
+    return parts;
+}
+
+// Of one vendor's devices, equal or not, by layers: all layers, or as many as there is room for and the rest in memory.
+std::optional<Candidate> by_layers(const View& view, const Slots& slots, Needs& needs, Length length, bool partly) {
+    std::vector<uint32_t> most;
+    for (const Slot& slot : slots) {
+        most.push_back(layers_for(slot, needs, length));
+        if (most.back() == 0) return std::nullopt;
+    }
+    const uint32_t layers = needs.layers();
+    const uint32_t sum = std::accumulate(most.begin(), most.end(), 0u);
+    if (layers == 0 || (sum < layers) != partly) return std::nullopt;
+    Candidate made{.kind = partly ? Kind::kPartly : Kind::kDevices, .good = length == needs.good(), .slots = slots, .layers = split(slots, most, std::min(sum, layers)),
+                   .tried = length, .equal = by_chip(slots).size() == 1, .views = {view}};
+    const std::string& vendor = slots.front().device->vendor;
+    uint64_t memory = needs.of(vendor, static_cast<uint32_t>(slots.size()), made.layers_on_devices(), length).memory_bytes;
+    for (size_t i = 0; i < slots.size(); ++i) {
+        if (slots[i].device->unified_memory) memory += bytes_of_layers(vendor, needs, made.layers[i], length);
+    }
+    if (memory > view.memory_room || std::count(made.layers.begin(), made.layers.end(), 0u) > 0) return std::nullopt;
+    return made;
+}
+
+std::map<std::string, Slots> by_vendor(const Slots& slots) {
+    std::map<std::string, Slots> groups;
+    for (const Slot& slot : slots) groups[slot.device->vendor].push_back(slot);
+    return groups;
+}
+
+// Devices of unequal chips or room, where no fewer equal ones do.
+void unequal_devices(const View& view, const Asked& asked, Needs& needs, std::vector<Candidate>& out) {
+    std::vector<Candidate> found;
+    for (const auto& [vendor, slots] : by_vendor(view.accelerators)) {
+        std::optional<Candidate> last;
+        for (const uint32_t n : counts(slots.size(), view, asked, needs)) {
+            const bool better = std::any_of(out.begin(), out.end(), [n](const Candidate& c) { return c.good && c.slots.size() <= n; });
+            if (n == 1 || better) continue;
+            const Slots roomiest(slots.begin(), slots.begin() + n);
+            if (auto good = by_layers(view, roomiest, needs, needs.good(), false)) {
+                last = std::move(good);
+                break;
+            }
+            if (auto least = by_layers(view, roomiest, needs, needs.least(), false)) last = std::move(least);
+        }
+        if (last) found.push_back(*std::move(last));
+    }
+    std::move(found.begin(), found.end(), std::back_inserter(out));
+}
+
+// Of those with the most layers on devices the one with the fewest devices.
+void partly_in_memory(const View& view, const Asked& asked, Needs& needs, std::vector<Candidate>& out) {
+    if (!asked.backend.can_offload() || !asked.deployment.placement.cpu_offload || !view.tells_memory) return;
+    for (const auto& [vendor, slots] : by_vendor(view.accelerators)) {
+        for (const Length length : {needs.good(), needs.least()}) {
+            std::optional<Candidate> most;
+            for (const uint32_t n : counts(slots.size(), view, asked, needs)) {
+                auto found = by_layers(view, Slots(slots.begin(), slots.begin() + n), needs, length, true);
+                if (found && (!most || found->layers_on_devices() > most->layers_on_devices())) most = std::move(found);
+            }
+            if (!most) continue;
+            out.push_back(*std::move(most));
+            break;
+        }
+    }
+}
+
+void memory_alone(const View& view, const Asked& asked, Needs& needs, std::vector<Candidate>& out) {
+    if (!view.memory || asked.deployment.placement.device_count > 1) return;
+    for (const Length length : {needs.good(), needs.least()}) {
+        if (needs.known() && needs.of("cpu", 1, 0, length).memory_bytes > view.memory->room) continue;
+        out.push_back({.kind = Kind::kMemory, .good = length == needs.good(), .slots = {*view.memory}, .tried = length, .views = {view}});
+        return;
+    }
+}
+
+}  // namespace
+
+std::vector<uint32_t> counts(size_t available, const View& view, const Asked& asked, const Needs& needs) {
+    uint32_t forced = asked.deployment.placement.device_count;
+    if (forced == 0 && !asked.by_hand.empty()) forced = static_cast<uint32_t>(view.accelerators.size());   // exactly those
+    std::vector<uint32_t> tried;
+    for (uint32_t n = forced != 0 ? forced : 1; n <= (forced != 0 ? forced : available) && n <= available; ++n) {
+        if (!refuse_ranks(asked.meta, needs.shares_cells(), n)) tried.push_back(n);
+        if (!needs.known() && !tried.empty()) break;
+    }
+    return tried;
+}
+
+bool roomier(const Slot& a, const Slot& b) {
+    return std::tuple(b.room, a.instances, a.worker->id, a.name()) < std::tuple(a.room, b.instances, b.worker->id, b.name());
+}
+
+uint32_t Candidate::layers_on_devices() const { return std::accumulate(layers.begin(), layers.end(), 0u); }
+
+Reason refuse_ranks(const ModelMeta* meta, bool by_layers, uint32_t ranks) {
+    if (ranks <= 1 || meta == nullptr) return std::nullopt;
+    if (by_layers) {
+        if (meta->layers == 0 || ranks <= meta->layers) return std::nullopt;
+        return fmt::format("{} layers can't be split over {} devices", meta->layers, ranks);
+    }
+    const auto cannot = [&](uint64_t number, const char* what) { return fmt::format("{} {} can't be split over {} devices", number, what, ranks); };
+    if (meta->heads % ranks != 0) return cannot(meta->heads, "attention heads");
+    // Fewer KV heads than ranks: each is kept on several.
+    const bool whole = meta->heads_kv >= ranks ? meta->heads_kv % ranks == 0 : meta->heads_kv == 0 || ranks % meta->heads_kv == 0;
+    if (!whole && meta->kv_lora_rank == 0) return cannot(meta->heads_kv, "KV heads");
+    if (meta->vision_heads % ranks != 0) return cannot(meta->vision_heads, "heads of the vision tower");
+    const uint64_t vocabulary = (meta->vocabulary + kVocabularyPadding - 1) / kVocabularyPadding * kVocabularyPadding;
+    if (vocabulary % ranks != 0) return cannot(vocabulary, "rows of the vocabulary (padded)");
+    return std::nullopt;
+}
+
+uint64_t bytes_of_layers(const std::string& vendor, Needs& needs, uint32_t layers, Length length) {
+    return needs.of(vendor, 1, std::min(layers + 1, needs.layers()), length).rank_bytes;
+}
+
+uint64_t share_bytes(const Needs& needs, uint64_t rank_bytes, const Device& device) {
+    if (!needs.takes_fraction() || !needs.known()) return rank_bytes;
+    const double fraction = vllm_memory_fraction(rank_bytes, device.memory_total_bytes);
+    return std::max(rank_bytes, static_cast<uint64_t>(fraction * static_cast<double>(device.memory_total_bytes)));
+}
+
+std::vector<Candidate> candidates(const View& view, const Asked& asked, Needs& needs) {
+    std::vector<Candidate> out;
+    Even even(view, asked, needs, Kind::kDevices);
+    for (const auto& [chip, slots] : by_chip(view.accelerators)) {
+        if (auto found = even.fewest(slots, counts(slots.size(), view, asked, needs))) out.push_back(*std::move(found));
+    }
+    if (needs.layers() > 0 && needs.known()) {
+        unequal_devices(view, asked, needs, out);
+        if (out.empty()) partly_in_memory(view, asked, needs, out);
+    }
+    if (out.empty()) memory_alone(view, asked, needs, out);
+    return out;
+}
+
+std::vector<Candidate> candidates_of_several(const std::vector<View>& views, const Asked& asked, Needs& needs) {
+    std::vector<Candidate> out;
+    if (!asked.deployment.placement.across_workers || !asked.backend.can_span_workers()) return out;
+    Slots all;
+    std::map<WorkerId, const View*> view_of;
+    for (const View& view : views) {
+        view_of[view.worker->id] = &view;
+        all.insert(all.end(), view.accelerators.begin(), view.accelerators.end());
+    }
+    View together{.worker = nullptr, .accelerators = all};
+    for (auto& [chip, slots] : by_chip(all)) {
+        std::sort(slots.begin(), slots.end(), roomier);
+        Even even(together, asked, needs, Kind::kSeveralWorkers);
+        auto found = even.fewest(slots, counts(slots.size(), together, asked, needs));
+        if (!found) continue;
+        // Ranks of one worker side by side; each worker must have room for its ranks' share of the memory.
+        std::stable_sort(found->slots.begin(), found->slots.end(), [](const Slot& a, const Slot& b) { return a.worker->id < b.worker->id; });
+        const uint64_t each = needs.of(std::get<0>(chip), static_cast<uint32_t>(found->slots.size()), needs.layers(), found->tried).memory_bytes / found->slots.size();
+        found->views.clear();
+        bool fits = true;
+        for (const Slot& slot : found->slots) {
+            const View& view = *view_of[slot.worker->id];
+            if (!found->views.empty() && found->views.back().worker == view.worker) continue;
+            const auto ranks = std::count_if(found->slots.begin(), found->slots.end(), [&](const Slot& s) { return s.worker == view.worker; });
+            fits = fits && each * static_cast<uint64_t>(ranks) <= view.memory_room;
+            found->views.push_back(view);
+        }
+        if (fits) out.push_back(*std::move(found));
+    }
+    return out;
+}
+
+}  // namespace gantry::placement

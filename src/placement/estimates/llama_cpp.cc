@@ -1,0 +1,292 @@
+// The embedded engine and llama-server: what llama.cpp allocates. Places below are in the tree pinned by third_party/sources.txt.
+//
+// On a CPU:
+// - The file is mapped and read ahead whole (llama-mmap.cpp, MAP_POPULATE). Quantised matrices of products are packed anew into memory
+//   of their own while it is mapped: by the embedded engine's kernels (engine/kernels/matmul.h), by ggml's repack.cpp in llama-server.
+//   Their originals stay mapped as long as anything before and behind them in the file is used (llama-model-loader.cpp,
+//   unmap_fragment), so both count, except for an output matrix of its own: it stands at an end of the file. Until loading ends it
+//   counts as well; that is the peak of a short context.
+// - KV: llama-kv-cache.cpp; cells are shared by all sequences (kv_unified), padded to 256. The embedded engine keeps windows whole
+//   (swa_full), llama-server keeps window x sequences + a batch.
+// - Compute: ggml-alloc reuses what is no longer read, so the largest phase of a layer counts, and the mask beside it.
+// - Logits: one row of 4 bytes x vocabulary a running sequence, in the graph and copied out of it. Rows that are reserved beyond (256
+//   sequences' in the embedded engine) are never touched.
+// On devices: -ngl counts the output matrix as the last layer: with all layers it is there too, with fewer it takes the place of one.
+// They are spread evenly over ranks (llama-model.cpp, i_gpu_start); each layer's KV beside it; a compute buffer each; the table of embeddings stays in memory.
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <map>
+#include <numeric>
+
+#include "placement/estimates/overheads.h"
+#include "placement/estimates/sum.h"
+
+namespace gantry::placement {
+namespace {
+
+constexpr uint64_t kCellsPadding = 256;
+constexpr uint64_t kEngineSequences = 64, kEngineSlots = 256;   // engine/llama_context_plan.cc
+constexpr uint64_t kBatchRows = 512;                            // the embedded engine's, and llama-server's -ub
+constexpr uint64_t kPipelineCopies = 4;                         // of a graph's inputs, with several devices (ggml-backend.cpp)
+// Measured, docs/perf/placement.md: the program and its threads; what a token of the vocabulary takes in the tokenizer's tables;
+// what a cell takes beside its keys and values (llama-kv-cells.h: 40 bytes and a node of the positions' map; the engine's own books).
+constexpr uint64_t kProcessBytes = 24ull << 20;
+constexpr uint64_t kVocabularyTokenBytes = 320;
+constexpr uint64_t kCellBookBytes = 128;
+
+bool is_engine(const Shape& shape) { return shape.backend == BackendKind::kEngine; }
+
+uint64_t number_of(const BackendOptions& options, std::initializer_list<const char*> flags, uint64_t otherwise) {
+    for (size_t i = 0; i + 1 < options.extra_args.size(); ++i) {
+        if (std::find(flags.begin(), flags.end(), options.extra_args[i]) != flags.end()) {
+            return std::strtoull(options.extra_args[i + 1].c_str(), nullptr, 10);
+        }
+    }
+    return otherwise;
+}
+
+std::string text_of(const BackendOptions& options, std::initializer_list<const char*> flags, const std::string& otherwise) {
+    for (size_t i = 0; i + 1 < options.extra_args.size(); ++i) {
+        if (std::find(flags.begin(), flags.end(), options.extra_args[i]) != flags.end()) {
+            return options.extra_args[i + 1];
+        }
+    }
+    return otherwise;
+}
+
+struct Plan {
+    uint64_t cells = 0, sequences = 0, rows = 0;
+    uint64_t window_cells = 0, states = 0;
+    bool flash = true;
+    std::string kv_type;
+};
+
+Plan plan_of(const ModelMeta& meta, const Shape& shape) {
+    Plan plan;
+    plan.cells = (shape.context_tokens + kCellsPadding - 1) / kCellsPadding * kCellsPadding;
+    plan.sequences = std::max<uint64_t>(shape.sequences ? shape.sequences : is_engine(shape) ? kEngineSequences : 1, 1);
+    const uint64_t rows = is_engine(shape) ? std::max(kBatchRows, plan.sequences) : number_of(shape.options, {"-ub", "--ubatch-size"}, kBatchRows);
+    plan.rows = std::min(rows, std::max<uint64_t>(plan.cells, 1));
+    plan.window_cells = plan.cells;
+    if (!is_engine(shape) && meta.sliding_window > 0) {
+        const uint64_t least = (meta.sliding_window * plan.sequences + plan.rows + kCellsPadding - 1) / kCellsPadding * kCellsPadding;
+        plan.window_cells = std::min(plan.cells, least);
+    }
+    plan.states = is_engine(shape) && !is_state_model(meta) ? kEngineSlots : plan.sequences;
+    plan.flash = text_of(shape.options, {"--flash-attention", "-fa", "--flash-attn"}, "auto") != "off";
+    plan.kv_type = shape.options.kv_type.empty() ? text_of(shape.options, {"--kv-type", "--cache-type-k", "-ctk"}, "f16") : shape.options.kv_type;
+    return plan;
+}
+
+// --- weights ------------------------------------------------------------------------------------------------------------
+
+// Bytes of a packed matrix over those in the file, as bits of 256 values; 0: not packed. The engine: 4, 5 or 8 bits and a scale (and a
+// minimum) of 16 bits for 32 values. ggml's repack for x86: the same size.
+struct Packed {
+    double stored = 0, packed = 0;
+};
+std::optional<Packed> packing(const std::string& type, bool engine) {
+    static const std::map<std::string, Packed> ours = {{"Q4_0", {4.5, 4.5}}, {"Q4_1", {5, 5}},     {"Q5_0", {5.5, 5.5}},   {"Q5_1", {6, 6}},
+                                                       {"Q8_0", {8.5, 8.5}}, {"Q4_K", {4.5, 5}},   {"Q5_K", {5.5, 6}},     {"Q6_K", {6.5625, 8.5}}};
+    static const std::map<std::string, Packed> ggml = {{"Q4_0", {1, 1}}, {"Q4_K", {1, 1}}, {"Q2_K", {1, 1}}, {"IQ4_NL", {1, 1}}, {"MXFP4", {1, 1}}};
+    const auto& table = engine ? ours : ggml;
+    const auto found = table.find(type);
+    return found != table.end() ? std::optional(found->second) : !engine ? std::nullopt : ggml.contains(type) ? std::optional(Packed{1, 1}) : std::nullopt;
+}
+
+bool has_own_output(const ModelMeta& meta) {
+    return meta.weights.output > meta.weights.embedding / 8;   // else it is the norm alone, and the embeddings are used twice
+}
+
+// The type of the table of embeddings, which nothing says: of those there are, the one that its size fits.
+std::string embedding_type(const ModelMeta& meta) {
+    static const std::map<std::string, double> bits = {{"F32", 32},  {"F16", 16},    {"BF16", 16}, {"Q8_0", 8.5}, {"Q6_K", 6.5625}, {"Q5_K", 5.5},
+                                                       {"Q5_0", 5.5}, {"Q5_1", 6}, {"Q4_K", 4.5}, {"Q4_0", 4.5}, {"Q4_1", 5},      {"Q3_K", 3.4375},
+                                                       {"Q2_K", 2.625}, {"IQ4_NL", 4.5}};
+    const double values = static_cast<double>(meta.vocabulary) * meta.embedding_length;
+    for (const auto& [type, bytes] : meta.bytes_of_type) {
+        const auto found = bits.find(type);
+        const auto embedding = static_cast<double>(meta.weights.embedding);
+        if (found != bits.end() && bytes >= meta.weights.embedding * 9 / 10 && values > 0 &&
+            std::abs(embedding * 8 / values - found->second) < 0.2) {
+            return type;
+        }
+    }
+    return {};
+}
+
+// What is packed of the whole model when all of it is in memory.
+uint64_t packed_bytes(const ModelMeta& meta, bool engine) {
+    const std::string looked_up = has_own_output(meta) ? embedding_type(meta) : "";   // rows are looked up in it: never packed
+    double sum = 0;
+    for (const auto& [type, bytes] : meta.bytes_of_type) {
+        if (const std::optional<Packed> packed = packing(type, engine)) {
+            const uint64_t products = bytes - (type == looked_up ? std::min(bytes, meta.weights.embedding) : 0);
+            sum += static_cast<double>(products) * packed->packed / packed->stored;
+        }
+    }
+    return static_cast<uint64_t>(sum);
+}
+
+// --- compute ------------------------------------------------------------------------------------------------------------
+
+struct Compute {
+    uint64_t inputs = 0, layer = 0, output = 0;
+    uint64_t bytes() const { return inputs + std::max(layer, output); }
+    std::string formula;
+};
+
+Compute compute_of(const ModelMeta& meta, const Plan& plan, uint64_t output_rows, bool with_output) {
+    const uint64_t width = meta.embedding_length, n = plan.rows, heads = meta.heads;
+    const uint64_t attention = 4 * n * (2 * width + 2 * heads * key_length(meta) + uint64_t{meta.heads_kv} * (key_length(meta) + value_length(meta)));
+    const uint64_t forward = 4 * n * (2 * width + 2 * uint64_t{meta.feed_forward_length});
+    const uint64_t scores = plan.flash ? 0 : 4 * n * plan.cells * heads;
+    Compute compute;
+    compute.inputs = n * plan.cells * (plan.flash ? 2 : 4) + 4 * n * width;
+    compute.layer = std::max(attention + scores, forward);
+    compute.output = with_output ? 4 * output_rows * (uint64_t{meta.vocabulary} + width) : 0;
+    compute.formula = fmt::format("{} rows: mask {} x {} B, activations {}", grouped(n), grouped(plan.cells), plan.flash ? 2 : 4, mib(compute.layer));
+    if (scores > 0) {
+        compute.formula += fmt::format(" (scores {} heads x {} x {} x 4 B)", heads, grouped(n), grouped(plan.cells));
+    }
+    if (with_output) {
+        compute.formula += fmt::format(", or {} rows of logits {}", grouped(output_rows), mib(compute.output));
+    }
+    return compute;
+}
+
+// --- the whole ----------------------------------------------------------------------------------------------------------
+
+void add_process(const ModelMeta& meta, const Plan& plan, Sum& sum) {
+    sum.memory("runtime", kProcessBytes + kVocabularyTokenBytes * meta.vocabulary + kCellBookBytes * plan.cells,
+               fmt::format("{} + {} tokens of vocabulary x {} B + {} cells x {} B", mib(kProcessBytes), grouped(meta.vocabulary),
+                           kVocabularyTokenBytes, grouped(plan.cells), kCellBookBytes));
+}
+
+void in_memory(const ModelMeta& meta, const Shape& shape, const Plan& plan, const LayerKv& kv, Sum& sum) {
+    const uint64_t packed = packed_bytes(meta, is_engine(shape));
+    const uint64_t gone = packed > 0 && has_own_output(meta) ? std::min(meta.weights.output, meta.file_bytes) : 0;
+    sum.memory("weights", meta.file_bytes - gone,
+               gone > 0 ? fmt::format("the file, {}, without the output matrix, {}", mib(meta.file_bytes), mib(gone)) : "the file, mapped");
+    sum.memory("weights_packed", packed, "quantised matrices once more, in the order in which the kernels read them");
+    sum.memory("kv_cache", kv.total(), kv.formula);
+    const Compute compute = compute_of(meta, plan, plan.sequences, true);
+    sum.memory("compute", compute.bytes(), compute.formula);
+    const uint64_t logits = 4 * plan.sequences * meta.vocabulary;
+    sum.memory("output", logits, fmt::format("{} sequences x {} tokens of vocabulary x 4 B", plan.sequences, grouped(meta.vocabulary)));
+    const uint64_t later = kv.total() + compute.bytes() + logits + kCellBookBytes * plan.cells;
+    if (gone > later) {
+        sum.memory("loading", gone - later, fmt::format("while it loads the output matrix, {}, counts twice, and the terms of the context not yet", mib(gone)));
+    }
+    add_process(meta, plan, sum);
+}
+
+struct Split {
+    std::vector<uint64_t> weights, kv;
+    uint64_t host_weights = 0, host_kv = 0;
+    std::string layers;     // "17 + 16"
+};
+
+Split split_over(const ModelMeta& meta, const Shape& shape, const LayerKv& kv) {
+    const uint32_t ranks = std::max(shape.ranks, 1u), wanted = shape.layers_on_devices;
+    const uint32_t on_devices = wanted >= meta.layers ? meta.layers : wanted > 0 ? wanted - 1 : 0;
+    const std::vector<uint64_t> weights = layer_weights(meta);
+    Split split{.weights = std::vector<uint64_t>(ranks), .kv = std::vector<uint64_t>(ranks), .host_weights = 0, .host_kv = 0, .layers = {}};
+    std::vector<uint32_t> counts(ranks);
+    const uint32_t first = meta.layers - on_devices;
+    for (uint32_t layer = 0; layer < meta.layers; ++layer) {
+        const uint64_t cells = layer < kv.layers.size() ? kv.layers[layer] : 0;
+        if (layer < first) {
+            split.host_weights += weights[layer];
+            split.host_kv += cells;
+            continue;
+        }
+        const uint32_t rank = (layer - first) * ranks / (on_devices + 1);
+        split.weights[rank] += weights[layer];
+        split.kv[rank] += cells;
+        ++counts[rank];
+    }
+    const uint64_t head = has_own_output(meta) ? meta.weights.output : meta.weights.output + meta.weights.embedding;
+    (wanted > 0 ? split.weights.back() : split.host_weights) += head + meta.weights.other;
+    split.host_weights += meta.weights.embedding;
+    for (uint32_t count : counts) {
+        split.layers += (split.layers.empty() ? "" : " + ") + std::to_string(count);
+    }
+    return split;
+}
+
+void on_devices(const ModelMeta& meta, const Shape& shape, const Plan& plan, const LayerKv& kv, Sum& sum) {
+    const Split split = split_over(meta, shape, kv);
+    const uint32_t ranks = std::max(shape.ranks, 1u);
+    sum.devices("weights", split.weights, fmt::format("{} of {} layers, and the output", split.layers, meta.layers));
+    sum.devices("kv_cache", split.kv, kv.formula + fmt::format(", of {} of {} layers", split.layers, meta.layers));
+    const bool pipeline = ranks > 1 && shape.layers_on_devices >= meta.layers;
+    std::vector<uint64_t> computes;
+    std::string formula;
+    for (uint32_t rank = 0; rank < ranks; ++rank) {
+        const Compute compute = compute_of(meta, plan, plan.sequences, rank + 1 == ranks);
+        computes.push_back(compute.bytes() + (pipeline ? (kPipelineCopies - 1) * compute.inputs : 0));
+        formula = compute.formula;
+    }
+    sum.devices("compute", computes, pipeline ? fmt::format("{}; inputs {} times, for a pipeline", formula, kPipelineCopies) : formula);
+    const DeviceOverhead& overhead = device_overhead(shape.vendor);
+    sum.each_device("runtime", overhead.context_bytes, "the driver's context and libraries");
+    sum.memory("weights", split.host_weights, split.host_kv > 0 || shape.layers_on_devices < meta.layers ? "embeddings and the layers that stay here" : "embeddings");
+    sum.memory("kv_cache", split.host_kv, split.host_kv > 0 ? "of the layers that stay here" : "");
+    const uint64_t inputs = compute_of(meta, plan, 0, false).inputs;
+    const bool part = shape.layers_on_devices < meta.layers;
+    const Compute here = compute_of(meta, plan, 0, false);
+    sum.memory("compute", part ? here.bytes() : inputs, part ? here.formula : "the graph's inputs");
+    sum.memory("output", 4 * plan.sequences * meta.vocabulary,
+               fmt::format("{} sequences x {} tokens of vocabulary x 4 B", plan.sequences, grouped(meta.vocabulary)));
+    sum.memory("runtime", kProcessBytes + kVocabularyTokenBytes * meta.vocabulary + kCellBookBytes * plan.cells + overhead.host_bytes,
+               fmt::format("process, vocabulary, cells' books; {} of the vendor's libraries", mib(overhead.host_bytes)));
+}
+
+// --- embeddings and rankings: no sequence outlives its forward (engine/llama_embedding_runner.cc) -------------------------
+
+bool makes_vectors(const ModelMeta& meta, const Shape& shape) {
+    return is_engine(shape) && (!meta.pooling.empty() || meta.modality == "embedding" || meta.modality == "rerank");
+}
+
+void vectors_in_memory(const ModelMeta& meta, const Shape& shape, Sum& sum) {
+    constexpr uint64_t kInputTokensMax = 8192;
+    const uint64_t limit = shape.context_tokens > 0 ? shape.context_tokens : std::min<uint64_t>(meta.context_length ? meta.context_length : kBatchRows, kInputTokensMax);
+    const uint64_t rows = std::max(limit, kBatchRows);
+    const bool decoder = meta.layer_memory.empty() || meta.layer_memory.find_first_not_of('-') != std::string::npos;
+    sum.memory("weights", meta.file_bytes, "the file, mapped");
+    sum.memory("weights_packed", packed_bytes(meta, true), "quantised matrices once more, in the order in which the kernels read them");
+    if (decoder) {
+        const LayerKv kv = layer_kv(meta, {.cells = rows, .window_cells = rows, .states = 1, .type = "f16"});
+        sum.memory("kv_cache", kv.total(), kv.formula);
+    }
+    const uint64_t width = meta.embedding_length, heads = meta.heads;
+    sum.memory("compute", rows * (4 * width * 6 + 8 * uint64_t{meta.feed_forward_length} + rows * heads * 4),
+               fmt::format("{0} rows x (6 x {1} x 4 B + 2 x {2} x 4 B + scores {0} x {3} heads x 4 B)", grouped(rows), width,
+                           meta.feed_forward_length, heads));
+    sum.memory("runtime", kProcessBytes + kVocabularyTokenBytes * meta.vocabulary,
+               fmt::format("{} + {} tokens of vocabulary x {} B", mib(kProcessBytes), grouped(meta.vocabulary), kVocabularyTokenBytes));
+}
+
+}  // namespace
+
+Estimate estimate_llama_cpp(const ModelMeta& meta, const Shape& shape) {
+    const bool devices = shape.vendor != "cpu";
+    Sum sum(shape.ranks, devices);
+    note_unknown(meta, sum);
+    if (makes_vectors(meta, shape) && !devices) {
+        vectors_in_memory(meta, shape, sum);
+        return sum.done(0);
+    }
+    const Plan plan = plan_of(meta, shape);
+    const LayerKv kv = layer_kv(meta, {.cells = plan.cells, .window_cells = plan.window_cells, .states = plan.states, .type = plan.kv_type});
+    for (const std::string& what : kv.unknown) {
+        sum.unknown(what);
+    }
+    devices ? on_devices(meta, shape, plan, kv, sum) : in_memory(meta, shape, plan, kv, sum);
+    return sum.done(kv_token_bytes(meta, plan.kv_type) + plan.rows * (plan.flash ? 2 : 4 + 4 * uint64_t{meta.heads}) + kCellBookBytes);
+}
+
+}  // namespace gantry::placement

@@ -1,0 +1,57 @@
+#include "placement/estimates/parallel.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+namespace gantry::placement {
+namespace {
+
+constexpr uint64_t kValueBytes = 2;   // of what is not quantized
+
+// What every rank has whole: norms of each layer, and the projections down to a latent.
+uint64_t replicated_bytes(const ModelMeta& meta) {
+    const uint64_t norms = (2 * uint64_t{meta.layers} + 1) * meta.embedding_length;
+    const auto latents = static_cast<uint64_t>(std::count(meta.layer_memory.begin(), meta.layer_memory.end(), 'l'));
+    const uint64_t down = latents * meta.embedding_length * (uint64_t{meta.kv_lora_rank} + meta.rope_head_length);
+    return (norms + down) * kValueBytes;
+}
+
+// Projections to KV heads that several ranks hold, since there are fewer heads than ranks: of one rank.
+uint64_t doubled_heads_bytes(const ModelMeta& meta, uint32_t ranks) {
+    if (meta.heads_kv == 0 || ranks <= meta.heads_kv) {
+        return 0;
+    }
+    const uint64_t head = uint64_t{meta.layers} * meta.embedding_length * (key_length(meta) + value_length(meta)) * kValueBytes;
+    return head - head * meta.heads_kv / ranks;
+}
+
+}  // namespace
+
+RankShare weights_of_rank(const ModelMeta& meta, uint32_t ranks) {
+    const uint64_t each = std::max(ranks, 1u);
+    if (each == 1) {
+        return {meta.file_bytes, "the files"};
+    }
+    const uint64_t whole = std::min(meta.file_bytes, meta.weights.other + replicated_bytes(meta));
+    const uint64_t doubled = doubled_heads_bytes(meta, ranks);
+    std::string formula = fmt::format("{} / {} + {} on every rank", mib(meta.file_bytes - whole), each, mib(whole));
+    if (doubled > 0) {
+        formula += fmt::format(" + {} of KV heads that ranks share", mib(doubled));
+    }
+    return {(meta.file_bytes - whole + each - 1) / each + whole + doubled, formula};
+}
+
+RankShare kv_of_rank(const ModelMeta& meta, const KvBytes& kv, uint32_t ranks) {
+    const uint64_t each = std::max(ranks, 1u);
+    if (each == 1) {
+        return {kv.total, kv.formula};
+    }
+    if (meta.layer_memory.find('l') != std::string::npos) {
+        return {kv.total, kv.formula + ", whole on every rank"};
+    }
+    const uint64_t parts = meta.heads_kv > 0 ? std::min<uint64_t>(each, meta.heads_kv) : each;
+    return {(kv.total + parts - 1) / parts, fmt::format("({}) / {}{}", kv.formula, parts, parts < each ? ", the number of KV heads" : "")};
+}
+
+}  // namespace gantry::placement

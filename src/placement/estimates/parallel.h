@@ -1,0 +1,15 @@
+#pragma once
+// Shares of a rank where tensors are cut across ranks (vLLM, SGLang, MindIE).
+
+#include "placement/estimates/sum.h"
+
+namespace gantry::placement {
+
+struct RankShare {
+    uint64_t bytes = 0;
+    std::string formula;
+};
+RankShare weights_of_rank(const ModelMeta& meta, uint32_t ranks);
+RankShare kv_of_rank(const ModelMeta& meta, const KvBytes& kv, uint32_t ranks);
+
+}  // namespace gantry::placement

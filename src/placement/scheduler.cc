@@ -1,0 +1,185 @@
+#include "placement/scheduler.h"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <algorithm>
+#include <set>
+
+#include "placement/device_filters/device_filters.h"
+#include "placement/suggestions.h"
+#include "placement/survey.h"
+#include "placement/texts.h"
+
+namespace gantry::placement {
+namespace {
+
+// What is wrong with the devices chosen by hand; empty: nothing.
+std::string misnamed(Asked& asked, const Snapshot& snapshot) {
+    for (const std::string& text : asked.deployment.placement.devices) {
+        const std::optional<Chosen> chosen = parse_chosen(text);
+        if (!chosen) return fmt::format("\"{}\" is no device: write VENDOR/INDEX, or WORKER/VENDOR/INDEX", text);
+        const bool known = std::any_of(snapshot.workers.begin(), snapshot.workers.end(), [&](const Worker& worker) {
+            return std::any_of(worker.devices.begin(), worker.devices.end(), [&](const Device& d) { return chosen->is(worker, {d.vendor, d.index}); });
+        });
+        asked.by_hand.push_back(*chosen);
+        if (known) continue;
+        constexpr size_t kShown = 16;
+        std::vector<std::string> there;
+        size_t all = 0;
+        for (const Worker& worker : snapshot.workers) {
+            for (const Device& d : worker.devices) {
+                if (++all <= kShown) there.push_back(fmt::format("{}/{}/{}", worker.name, d.vendor, d.index));
+            }
+        }
+        if (all > kShown) there.push_back(fmt::format("and {} more", all - kShown));
+        return fmt::format("there is no device \"{}\"; there {}", text, there.empty() ? "are none" : fmt::format("are: {}", fmt::join(there, ", ")));
+    }
+    return {};
+}
+
+Standing standing_of(const Deployment& deployment, const Snapshot& snapshot) {
+    Standing standing{.strategy = deployment.placement.strategy};
+    std::set<DeploymentId> same_source;
+    for (const Deployment& d : snapshot.deployments) {
+        if (d.source == deployment.source) same_source.insert(d.id);
+    }
+    for (const Instance& i : snapshot.instances) {
+        if (i.worker_id.empty()) continue;
+        if (i.deployment_id == deployment.id && !i.stopping) ++standing.replicas[i.worker_id];
+        if (same_source.contains(i.deployment_id)) standing.has_files.insert(i.worker_id);
+    }
+    return standing;
+}
+
+double total_of(const Candidate& candidate, const Standing& standing, std::vector<ScorePart>* parts) {
+    double total = 0;
+    for (const Scorer& scorer : kScorers) {
+        ScorePart part = scorer.score(candidate, standing);
+        part.weight = standing.strategy == PlacementStrategy::kBinpack ? scorer.binpack : scorer.spread;
+        total += part.score * part.weight;
+        if (parts != nullptr) parts->push_back(std::move(part));
+    }
+    return total;
+}
+
+struct Best {
+    const Candidate* candidate = nullptr;
+    double score = 0;
+    size_t rivals = 0;    // others that would do
+};
+
+// Ranks each worker's candidates, and finds the best of all.
+Best rank(std::vector<Surveyed>& workers, const std::vector<Candidate>& several, Standing& standing) {
+    for (const Surveyed& on : workers) {
+        for (const Candidate& c : on.candidates) standing.largest_room = std::max(standing.largest_room, mean_room(c));
+    }
+    for (const Candidate& c : several) standing.largest_room = std::max(standing.largest_room, mean_room(c));
+    Best best;
+    const auto consider = [&](const Candidate& c, double score) {
+        ++best.rivals;
+        if (best.candidate != nullptr && !better(c, score, *best.candidate, best.score)) return;
+        best.candidate = &c;
+        best.score = score;
+    };
+    for (Surveyed& on : workers) {
+        if (on.candidates.empty()) continue;
+        std::stable_sort(on.candidates.begin(), on.candidates.end(), [&](const Candidate& a, const Candidate& b) {
+            return better(a, total_of(a, standing, nullptr), b, total_of(b, standing, nullptr));
+        });
+        on.total = total_of(on.candidates.front(), standing, standing.explain ? &on.scores : nullptr);
+        consider(on.candidates.front(), on.total);
+    }
+    for (const Candidate& c : several) consider(c, total_of(c, standing, nullptr));
+    return best;
+}
+
+// That nothing goes together, whatever the room: of all devices that somebody asked for each is refused by the backend.
+std::string incompatible(const std::vector<Surveyed>& workers) {
+    std::vector<std::string> reasons;
+    for (const Surveyed& on : workers) {
+        if (*on.rule != '\0') continue;
+        for (const SurveyedDevice& device : on.devices) {
+            const std::string_view rule = device.rule;
+            if (rule == kDeviceFilters[0].rule || rule == kDeviceFilters[1].rule) continue;
+            if (rule != kSupported) return {};
+            if (std::find(reasons.begin(), reasons.end(), device.reason) == reasons.end()) reasons.push_back(device.reason);
+        }
+    }
+    return fmt::format("{}", fmt::join(reasons, "; "));
+}
+
+class Deciding {
+public:
+    Deciding(const Deployment& deployment, const Snapshot& snapshot, const Knowledge& knowledge, const Room& room, bool explain)
+        : snapshot_(snapshot), room_(room), explain_(explain), asked_{.deployment = deployment, .backend = backends::backend(deployment.backend)} {
+        const auto meta = knowledge.metas.find(deployment.source);
+        if (meta != knowledge.metas.end()) asked_.meta = &meta->second;
+        needs_.emplace(asked_, knowledge);
+    }
+
+    Decision run() {
+        Decision decision;
+        decision.estimate = needs_->of("cpu", 1, 0, needs_->least()).estimate;
+        decision.verdict = Verdict::kDoesNotFit;
+        std::vector<Surveyed> workers;
+        if (std::string wrong = misnamed(asked_, snapshot_); !wrong.empty()) {
+            decision.reason = std::move(wrong);
+            asked_.by_hand.clear();
+            workers = explain_ ? survey(asked_, snapshot_, room_, true) : std::vector<Surveyed>{};
+        } else if (const auto refusal = asked_.meta == nullptr ? std::nullopt : asked_.backend.refuses_model(*asked_.meta)) {
+            decision.verdict = Verdict::kIncompatible;
+            decision.reason = fmt::format("{} can't run it: {}", gantry::to_string(asked_.deployment.backend), refusal->reason);
+            workers = explain_ ? survey(asked_, snapshot_, room_, true) : std::vector<Surveyed>{};
+        } else {
+            workers = survey(asked_, snapshot_, room_, explain_);
+            choose(workers, decision);
+        }
+        if (explain_) decision.workers = explained(workers, decision.placement, asked_, *needs_, snapshot_);
+        return decision;
+    }
+
+private:
+    void choose(std::vector<Surveyed>& workers, Decision& decision) {
+        std::vector<View> views;
+        for (Surveyed& on : workers) {
+            if (*on.rule != '\0') continue;
+            on.candidates = candidates(on.view, asked_, *needs_);
+            if (asked_.deployment.placement.across_workers) views.push_back(on.view);
+        }
+        const std::vector<Candidate> several = candidates_of_several(views, asked_, *needs_);
+        Standing standing = standing_of(asked_.deployment, snapshot_);
+        standing.explain = explain_;
+        const Best best = rank(workers, several, standing);
+        if (best.candidate != nullptr) {
+            decision.placement = place(*best.candidate, asked_, *needs_, &decision.estimate);
+            decision.correction = needs_->correction(best.candidate->slots.front().device->vendor);
+            decision.verdict = needs_->known() ? Verdict::kFits : Verdict::kUnknown;
+            decision.reason = why_there(*decision.placement, *best.candidate, asked_, *needs_, best.rivals);
+            return;
+        }
+        const std::string never = incompatible(workers);
+        if (!never.empty()) {
+            decision.verdict = Verdict::kIncompatible;
+            decision.reason = never;
+        } else {
+            decision.reason = why_nowhere(workers, asked_, *needs_, snapshot_);
+        }
+    }
+
+    const Snapshot& snapshot_;
+    const Room& room_;
+    const bool explain_;
+    Asked asked_;
+    std::optional<Needs> needs_;
+};
+
+}  // namespace
+
+Decision decide(const Deployment& deployment, const Snapshot& snapshot, const Knowledge& knowledge, const Room& room, Detail detail) {
+    Decision decision = Deciding(deployment, snapshot, knowledge, room, detail == Detail::kExplained).run();
+    if (detail == Detail::kExplained && !decision.placement) decision.suggestions = suggestions(deployment, snapshot, knowledge, room);
+    return decision;
+}
+
+}  // namespace gantry::placement
