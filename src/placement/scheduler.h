@@ -78,7 +78,7 @@ private:
         uint64_t free = 0;
         uint64_t untaken = 0;      // booked and not yet used
         bool shared = false;       // is the machine's memory, or has it for its own
-        OfDevice shown;
+        OfDevice shown{};
     };
     using Entries = std::vector<Entry>;
     static Entry* find(Entries& entries, const DeviceName& device);
