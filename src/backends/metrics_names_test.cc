@@ -81,6 +81,14 @@ TEST(MetricsNames, NonsenseSaysNothing) {
                              "vllm:num_requests_running{a=\"\\"}) {
         EXPECT_EQ(common_metrics(BackendKind::kVllm, text), "") << text;
     }
+    std::string many;
+    for (int i = 0; i < 1000; ++i) many += "vllm:time_to_first_token_seconds_bucket{le=\"" + std::to_string(i) + "\"} 1\n";
+    many += "vllm:time_to_first_token_seconds_bucket{le=\"1\\\"} evil\"} 1\nvllm:time_to_first_token_seconds_bucket{le=\"x\"} 1\n";
+    const std::string few = common_metrics(BackendKind::kVllm, many);
+    EXPECT_THAT(few, HasSubstr("{le=\"99\"}"));
+    EXPECT_THAT(few, Not(HasSubstr("{le=\"100\"}")));
+    EXPECT_EQ(common_metrics(BackendKind::kVllm, "vllm:time_to_first_token_seconds_bucket{le=\"1\\\"} evil\"} 1\n").find("evil"),
+              std::string::npos);
     EXPECT_EQ(common_metrics(BackendKind::kCustom, "vllm:num_requests_running 1\n"), "");
     EXPECT_EQ(common_metrics(BackendKind::kEngine, "gantry_engine_steps_total 7\n"), "gantry_engine_steps_total 7\n");
 }

@@ -212,8 +212,9 @@ public:
             return Refusal{"vLLM makes text, embeddings, scores and transcriptions, not " + meta.modality};
         }
         if (!meta.architecture.empty() && !vllm_knows(meta.architecture)) {
-            return Refusal{"vLLM has no code for " + meta.architecture + " (its list of release 0.32.0 was looked at); where yours "
-                           "has, start it by the backend \"custom\""};
+            const char* code = meta.brings_code ? "; the code that the model brings is not run here" : "";
+            return Refusal{"vLLM has no code for " + meta.architecture + " (its list of release 0.32.0 was looked at)" + code +
+                           "; where yours has, start it by the backend \"custom\""};
         }
         return std::nullopt;
     }
