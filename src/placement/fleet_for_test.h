@@ -3,6 +3,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <string>
 
 #include "placement/scheduler.h"
@@ -40,6 +41,12 @@ inline Worker machine(const std::string& name, std::vector<Device> devices) {
     w.arch = "x86_64";
     w.devices = std::move(devices);
     return w;
+}
+
+// Takes memory of a device, and is none of ours.
+inline void add_foreign(Device& device, int64_t pid, const std::string& name, uint64_t gib) {
+    device.memory_free_bytes -= std::min(device.memory_free_bytes, gib * kGiB);
+    device.processes.push_back({.pid = pid, .name = name, .memory_bytes = gib * kGiB, .instance_id = {}});
 }
 
 // A decoder of that many billion parameters and bits a weight, shaped as Qwen2.5's are.

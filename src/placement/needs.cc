@@ -31,8 +31,12 @@ std::string Needs::why_unknown(const Knowledge& knowledge) {
         const auto problem = knowledge.meta_problems.find(asked_.deployment.source);
         return problem == knowledge.meta_problems.end() ? "the model was not read yet" : problem->second;
     }
-    const Need& need = of("cpu", 1, 0, least());
+    const Need& need = of(usual_vendor(), 1, 0, least());
     return need.estimate.unknown.empty() ? "" : fmt::format("the model's files do not say: {}", fmt::join(need.estimate.unknown, ", "));
+}
+
+const char* Needs::usual_vendor() const {
+    return shares_cells_ ? "cpu" : asked_.deployment.backend == BackendKind::kMindie ? "ascend" : "nvidia";
 }
 
 uint32_t Needs::layers() const { return shares_cells_ && asked_.meta != nullptr ? asked_.meta->layers : 0; }

@@ -34,6 +34,7 @@ public:
     const std::string& missing() const { return missing_; }   // why it is not known, for a person
     bool shares_cells() const { return shares_cells_; }       // all sequences share context_tokens cells: llama.cpp's backends
     bool takes_fraction() const { return takes_fraction_; }   // its share of a device is told to it as a part of the whole
+    const char* usual_vendor() const;                         // of devices that the backend is for
     uint32_t layers() const;                                  // to be put on devices by layers; 0: the backend does not split so
 
     Length least() const;   // what must find room at least

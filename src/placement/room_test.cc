@@ -44,9 +44,7 @@ TEST(room, of_others_processes_is_missing_and_named_as_foreign) {
     World world;
     world.snapshot.workers = {machine("w1", {card("ascend", 0, 64)})};
     world.add("first", {.claims = {claim("w1", "ascend", 0, 20)}});
-    Device& npu = world.snapshot.workers[0].devices[0];
-    npu.memory_free_bytes -= 14 * kGiB;
-    npu.processes.push_back({.pid = 99, .name = "python", .memory_bytes = 14 * kGiB});
+    add_foreign(world.snapshot.workers[0].devices[0], 99, "python", 14);
     const Room::OfDevice left = Room(world.snapshot).of(WorkerId("wrk_w1"), {"ascend", 0});
     EXPECT_EQ(left.allocatable_bytes / kGiB, 30u);
     EXPECT_EQ(left.foreign_bytes / kGiB, 14u);

@@ -120,7 +120,6 @@ public:
 
     Decision run() {
         Decision decision;
-        decision.estimate = needs_->of("cpu", 1, 0, needs_->least()).estimate;
         decision.verdict = Verdict::kDoesNotFit;
         std::vector<Surveyed> workers;
         if (std::string wrong = misnamed(asked_, snapshot_); !wrong.empty()) {
@@ -135,11 +134,25 @@ public:
             workers = survey(asked_, snapshot_, room_, explain_);
             choose(workers, decision);
         }
+        if (!decision.placement) decision.estimate = smallest(workers);
         if (explain_) decision.workers = explained(workers, decision.placement, asked_, *needs_, snapshot_);
         return decision;
     }
 
 private:
+    // What the least takes, where nothing takes it: on the devices that there are, or that the backend is for.
+    Estimate smallest(const std::vector<Surveyed>& workers) {
+        std::string vendor = needs_->usual_vendor();
+        for (const Surveyed& on : workers) {
+            if (on.view.memory) vendor = "cpu";
+            if (on.view.accelerators.empty()) continue;
+            vendor = on.view.accelerators.front().device->vendor;
+            break;
+        }
+        const bool memory = vendor == "cpu";
+        return needs_->of(vendor, memory ? 1 : std::max(1u, asked_.deployment.placement.device_count), memory ? 0 : needs_->layers(), needs_->least()).estimate;
+    }
+
     void choose(std::vector<Surveyed>& workers, Decision& decision) {
         std::vector<View> views;
         for (Surveyed& on : workers) {

@@ -155,7 +155,7 @@ std::vector<WorkerVerdict> explained(const std::vector<Surveyed>& workers, const
     std::vector<WorkerVerdict> verdicts;
     verdicts.reserve(workers.size());
     for (const Surveyed& on : workers) {
-        WorkerVerdict verdict{.worker_id = on.worker->id, .name = on.worker->name, .rule = on.rule, .reason = on.reason, .scores = on.scores, .total = on.total};
+        WorkerVerdict verdict{.worker_id = on.worker->id, .name = on.worker->name, .rule = on.rule, .reason = on.reason, .devices = {}, .candidate = {}, .scores = on.scores, .total = on.total};
         if (!on.candidates.empty()) verdict.candidate = place(on.candidates.front(), asked, needs, nullptr);
         for (const SurveyedDevice& d : on.devices) {
             DeviceVerdict line{.device = d.name, .name = d.device->name, .allocatable_bytes = d.room.allocatable_bytes, .rule = d.rule, .reason = d.reason};

@@ -1,0 +1,74 @@
+// Plan one instance over 1,000 devices; evaluate one model on 200 workers. `./dev bench placement` runs it and writes the report.
+
+#include <benchmark/benchmark.h>
+
+#include "placement/fleet_for_test.h"
+
+namespace gantry::placement {
+namespace {
+
+// Every device has its own room, so that nothing is answered from an earlier answer; half of them run something already.
+World fleet(BackendKind backend, size_t workers, size_t cards, double billions) {
+    const bool gguf = backend == BackendKind::kLlamaServer || backend == BackendKind::kEngine;
+    World world(backend, decoder(gguf ? "gguf" : "safetensors", billions, gguf ? 4.8 : 16, 64, 131072));
+    for (size_t w = 0; w < workers; ++w) {
+        std::vector<Device> devices{memory_device(512)};
+        devices[0].memory_free_bytes -= w * 77'000'000;
+        for (size_t d = 0; d < cards; ++d) {
+            devices.push_back(card("nvidia", static_cast<uint32_t>(d), 80, "sm_80", "NVIDIA A100-SXM4-80GB"));
+            devices.back().memory_free_bytes -= (w * cards + d) * 13'000'000;
+        }
+        world.snapshot.workers.push_back(machine("worker-" + std::to_string(1000 + w), std::move(devices)));
+    }
+    for (size_t i = 0; i < workers * cards / 2; ++i) {
+        const std::string on = "worker-" + std::to_string(1000 + i % workers);
+        Placement placement{.claims = {claim(on, "nvidia", static_cast<uint32_t>(i / workers), 20)}};
+        Instance instance;
+        instance.id = InstanceId("ins_" + std::to_string(i));
+        instance.deployment_id = DeploymentId("dep_" + std::to_string(i % 50));
+        instance.worker_id = placement.leader();
+        instance.placement = std::move(placement);
+        world.snapshot.instances.push_back(std::move(instance));
+    }
+    return world;
+}
+
+void plan(benchmark::State& state, BackendKind backend, double billions, bool with_room) {
+    const World world = fleet(backend, 125, 8, billions);
+    const Room room(world.snapshot);
+    Decision decision;
+    for (auto _ : state) {
+        decision = with_room ? decide(world.deployment, world.snapshot, world.knowledge, Room(world.snapshot), Detail::kDecision)
+                             : decide(world.deployment, world.snapshot, world.knowledge, room, Detail::kDecision);
+        benchmark::DoNotOptimize(decision);
+    }
+    if (!decision.placement) state.SkipWithError(decision.reason.c_str());
+    state.counters["devices"] = 1000;
+    state.counters["ranks"] = decision.placement ? decision.placement->ranks : 0;
+}
+BENCHMARK_CAPTURE(plan, vllm_one_device, BackendKind::kVllm, 7.6, false)->Unit(benchmark::kMillisecond);
+BENCHMARK_CAPTURE(plan, vllm_one_device_and_room, BackendKind::kVllm, 7.6, true)->Unit(benchmark::kMillisecond);
+BENCHMARK_CAPTURE(plan, vllm_several_devices, BackendKind::kVllm, 72, false)->Unit(benchmark::kMillisecond);
+BENCHMARK_CAPTURE(plan, llama_server, BackendKind::kLlamaServer, 7.6, false)->Unit(benchmark::kMillisecond);
+BENCHMARK_CAPTURE(plan, engine, BackendKind::kEngine, 7.6, false)->Unit(benchmark::kMillisecond);
+
+void plan_nowhere(benchmark::State& state) {
+    const World world = fleet(BackendKind::kVllm, 125, 8, 700);
+    const Room room(world.snapshot);
+    for (auto _ : state) benchmark::DoNotOptimize(decide(world.deployment, world.snapshot, world.knowledge, room, Detail::kDecision));
+    state.counters["devices"] = 1000;
+}
+BENCHMARK(plan_nowhere)->Unit(benchmark::kMillisecond);
+
+void evaluate(benchmark::State& state, BackendKind backend, size_t cards, double billions) {
+    const World world = fleet(backend, 200, cards, billions);
+    for (auto _ : state) benchmark::DoNotOptimize(decide(world.deployment, world.snapshot, world.knowledge, Room(world.snapshot), Detail::kExplained));
+    state.counters["workers"] = 200;
+    state.counters["devices"] = static_cast<double>(200 * cards);
+}
+BENCHMARK_CAPTURE(evaluate, vllm_8_cards_each, BackendKind::kVllm, 8, 7.6)->Unit(benchmark::kMillisecond);
+BENCHMARK_CAPTURE(evaluate, llama_server_2_cards_each, BackendKind::kLlamaServer, 2, 7.6)->Unit(benchmark::kMillisecond);
+BENCHMARK_CAPTURE(evaluate, engine_no_cards, BackendKind::kEngine, 0, 7.6)->Unit(benchmark::kMillisecond);
+
+}  // namespace
+}  // namespace gantry::placement
