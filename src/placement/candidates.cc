@@ -42,7 +42,9 @@ public:
         if (needs_.known() && need.memory_bytes + beside > view_.memory_room) return std::nullopt;
         const bool tight = needs_.known() && asked_.deployment.placement.strategy == PlacementStrategy::kBinpack;
         const auto from = slots.begin() + static_cast<std::ptrdiff_t>(tight ? fitting - ranks : 0);
-        return Candidate{.kind = kind_, .good = length == needs_.good(), .slots = Slots(from, from + ranks), .tried = length, .views = {view_}};
+        Slots taken(from, from + ranks);
+        std::sort(taken.begin(), taken.end(), [](const Slot& a, const Slot& b) { return std::tuple(a.worker->id, a.name()) < std::tuple(b.worker->id, b.name()); });
+        return Candidate{.kind = kind_, .good = length == needs_.good(), .slots = std::move(taken), .tried = length, .views = {view_}};
     }
 
     // The fewest that have room for a good length; where none have, all that have for the least.
@@ -244,8 +246,7 @@ std::vector<Candidate> candidates_of_several(const std::vector<View>& views, con
         Even even(together, asked, needs, Kind::kSeveralWorkers);
         auto found = even.fewest(slots, counts(slots.size(), together, asked, needs));
         if (!found) continue;
-        // Ranks of one worker side by side; each worker must have room for its ranks' share of the memory.
-        std::stable_sort(found->slots.begin(), found->slots.end(), [](const Slot& a, const Slot& b) { return a.worker->id < b.worker->id; });
+        // Each worker must have room for its ranks' share of the memory.
         const uint64_t each = needs.of(std::get<0>(chip), static_cast<uint32_t>(found->slots.size()), needs.layers(), found->tried).memory_bytes / found->slots.size();
         found->views.clear();
         bool fits = true;

@@ -69,8 +69,9 @@ const Worker* worker_of(const World& world, const WorkerId& id) {
 
 const Device* device_of(const World& world, const DeviceClaim& claim) {
     const Worker* worker = worker_of(world, claim.worker_id);
-    for (const Device& d : worker == nullptr ? std::vector<Device>{} : worker->devices) {
-        if (DeviceName{d.vendor, d.index} == claim.device) return &worker->devices[static_cast<size_t>(&d - &worker->devices[0])];
+    if (worker == nullptr) return nullptr;
+    for (const Device& d : worker->devices) {
+        if (DeviceName{d.vendor, d.index} == claim.device) return &d;
     }
     return nullptr;
 }

@@ -53,7 +53,7 @@ TEST(decide, tensor_parallel_backends) {
             {"equal: by id and number", [](World& w) { w.snapshot.workers = {gpu_machine("w2", {80}), gpu_machine("w1", {80, 80})}; }, "w1: nvidia/0 cpu/0"},
             {"more only where one does not do", [](World& w) { w.snapshot.workers = {gpu_machine("w1", {16, 16, 16, 16})}; }, "w1: nvidia/0 nvidia/1 cpu/0"},
             {"one elsewhere before two here", [](World& w) { w.snapshot.workers = {gpu_machine("w1", {16, 16}), gpu_machine("w2", {40})}; }, "w2: nvidia/0 cpu/0"},
-            {"never unequal ones", [](World& w) { w.snapshot.workers = {gpu_machine("w1", {16, 18})}; }, "nowhere"},
+            {"never unequal ones", [](World& w) { w.snapshot.workers = {gpu_machine("w1", {12, 14})}; }, "nowhere"},
             {"two were asked for",
              [](World& w) {
                  w.snapshot.workers = {gpu_machine("w1", {80, 80, 80})};
@@ -132,7 +132,7 @@ TEST(decide, layers_over_devices_and_memory) {
                  w.snapshot.workers = {gpu_machine("w1", {24}, 16)};
                  w.deployment.placement.cpu_offload = false;
              }, "nowhere"},
-            {"wholly on devices before partly", [](World& w) { w.snapshot.workers = {gpu_machine("w1", {40}), gpu_machine("w2", {24, 24, 24})}; }, "w2: nvidia/0 nvidia/1 nvidia/2 cpu/0"},
+            {"wholly on devices before partly", [](World& w) { w.snapshot.workers = {gpu_machine("w1", {40}), gpu_machine("w2", {24, 24, 24})}; }, "w2: nvidia/0 nvidia/1 cpu/0"},
         },
         BackendKind::kLlamaServer, decoder("gguf", 72, 4.8, 80));
 }
@@ -171,7 +171,7 @@ TEST(decide, the_embedded_engine_of_this_build_computes_in_memory) {
 
 TEST(decide, context_is_cut_so_that_a_second_sequence_would_fit) {
     World world(BackendKind::kEngine, decoder("gguf", 7.6, 4.8));
-    world.snapshot.workers = {gpu_machine("w1", {}, 14)};
+    world.snapshot.workers = {gpu_machine("w1", {}, 12)};
     const Decision cut = world.decide();
     ASSERT_EQ(cut.verdict, Verdict::kFits) << cut.reason;
     const uint32_t context = cut.placement->context_tokens;
@@ -255,7 +255,8 @@ TEST(decide, suggestions_are_true) {
     ASSERT_EQ(decision.verdict, Verdict::kDoesNotFit);
     const Suggestion* smaller = suggestion(decision, "quantization");
     ASSERT_NE(smaller, nullptr);
-    EXPECT_EQ(smaller->value, "Q6_K");
+    EXPECT_EQ(smaller->value, "Q8_0");
+    world.snapshot.workers = {gpu_machine("w1", {30, 30}, 32)};
     world.deployment.placement.device_count = 1;
     world.meta() = decoder("gguf", 72, 4.8, 80);
     const Decision forced = world.decide();
@@ -334,7 +335,7 @@ TEST(decide, an_unknown_need_is_placed_and_said) {
     custom.deployment.placement.devices = {};
     custom.deployment.placement.device_count = 2;
     custom.snapshot.workers[0].devices[1].name = custom.snapshot.workers[0].devices[2].name;
-    EXPECT_EQ(where(custom.decide().placement), "w1: nvidia/1 nvidia/0");
+    EXPECT_EQ(where(custom.decide().placement), "w1: nvidia/0 nvidia/1");
 }
 
 TEST(decide, nowhere_to_go) {
