@@ -11,8 +11,10 @@
 // - Compute: ggml-alloc reuses what is no longer read, so the largest phase of a layer counts, and the mask beside it.
 // - Logits: one row of 4 bytes x vocabulary a running sequence, in the graph and copied out of it. Rows that are reserved beyond (256
 //   sequences' in the embedded engine) are never touched.
-// On devices: -ngl counts the output matrix as the last layer: with all layers it is there too, with fewer it takes the place of one.
-// They are spread evenly over ranks (llama-model.cpp, i_gpu_start); each layer's KV beside it; a compute buffer each; the table of embeddings stays in memory.
+// - llama-server's --cache-ram: ended prompts in memory beside the cells, as many MiB as it is told.
+// On devices: -ngl counts the output matrix as the last layer: with all layers it is there too, with fewer it takes the place of one. They
+// are spread evenly over ranks (llama-model.cpp, i_gpu_start); each layer's KV beside it; a compute buffer each; the table of embeddings
+// stays in memory.
 
 #include <fmt/format.h>
 
@@ -34,6 +36,7 @@ constexpr uint64_t kPipelineCopies = 4;                         // of a graph's 
 // what a cell takes beside its keys and values (llama-kv-cells.h: 40 bytes and a node of the positions' map; the engine's own books).
 constexpr uint64_t kProcessBytes = 24ull << 20;
 constexpr uint64_t kVocabularyTokenBytes = 320;
+constexpr uint64_t kPlainTokenBytes = 64;      // of an encoder's, which has no merges
 constexpr uint64_t kCellBookBytes = 128;
 
 bool is_engine(const Shape& shape) { return shape.backend == BackendKind::kEngine; }
@@ -90,10 +93,14 @@ struct Packed {
 std::optional<Packed> packing(const std::string& type, bool engine) {
     static const std::map<std::string, Packed> ours = {{"Q4_0", {4.5, 4.5}}, {"Q4_1", {5, 5}},     {"Q5_0", {5.5, 5.5}},   {"Q5_1", {6, 6}},
                                                        {"Q8_0", {8.5, 8.5}}, {"Q4_K", {4.5, 5}},   {"Q5_K", {5.5, 6}},     {"Q6_K", {6.5625, 8.5}}};
-    static const std::map<std::string, Packed> ggml = {{"Q4_0", {1, 1}}, {"Q4_K", {1, 1}}, {"Q2_K", {1, 1}}, {"IQ4_NL", {1, 1}}, {"MXFP4", {1, 1}}};
+    static const std::map<std::string, Packed> ggml = {
+        {"Q4_0", {1, 1}}, {"Q4_K", {1, 1}}, {"Q2_K", {1, 1}}, {"IQ4_NL", {1, 1}}, {"MXFP4", {1, 1}}};
     const auto& table = engine ? ours : ggml;
     const auto found = table.find(type);
-    return found != table.end() ? std::optional(found->second) : !engine ? std::nullopt : ggml.contains(type) ? std::optional(Packed{1, 1}) : std::nullopt;
+    if (found != table.end()) {
+        return found->second;
+    }
+    return ggml.contains(type) ? std::optional(Packed{1, 1}) : std::nullopt;   // what ours leaves is ggml's
 }
 
 bool has_own_output(const ModelMeta& meta) {
@@ -134,20 +141,26 @@ uint64_t packed_bytes(const ModelMeta& meta, bool engine) {
 
 struct Compute {
     uint64_t inputs = 0, layer = 0, output = 0;
-    uint64_t bytes() const { return inputs + std::max(layer, output); }
     std::string formula;
+    // A graph's own inputs stay to its end; what is copied to a device for a layer goes with it, unless a pipeline keeps several.
+    uint64_t in_memory() const { return inputs + std::max(layer, output); }
+    uint64_t on_device(uint64_t copies) const { return copies > 1 ? copies * inputs + std::max(layer, output) : std::max(inputs + layer, output); }
 };
 
+// Multiples of an activation's bytes, as ggml-alloc packs them: read off the sizes that llama-server logs for five shapes on a CPU, which
+// they give to 0.1 MiB, and fitting those that others logged for devices (tests/data/placement/published.json).
 Compute compute_of(const ModelMeta& meta, const Plan& plan, uint64_t output_rows, bool with_output) {
-    const uint64_t width = meta.embedding_length, n = plan.rows, heads = meta.heads;
-    const uint64_t attention = 4 * n * (2 * width + 2 * heads * key_length(meta) + uint64_t{meta.heads_kv} * (key_length(meta) + value_length(meta)));
-    const uint64_t forward = 4 * n * (2 * width + 2 * uint64_t{meta.feed_forward_length});
+    const uint64_t width = meta.embedding_length, n = plan.rows, heads = meta.heads, k = key_length(meta);
+    const uint64_t attention = 4 * n * (2 * width + 2 * heads * k);
+    const uint64_t experts = meta.experts > 0 ? 2 * uint64_t{meta.experts_used} * width : 0;   // their answers before and after they are weighed
+    const uint64_t forward = 4 * n * (3 * width + 3 * uint64_t{meta.feed_forward_length} + experts);
     const uint64_t scores = plan.flash ? 0 : 4 * n * plan.cells * heads;
     Compute compute;
     compute.inputs = n * plan.cells * (plan.flash ? 2 : 4) + 4 * n * width;
     compute.layer = std::max(attention + scores, forward);
     compute.output = with_output ? 4 * output_rows * (uint64_t{meta.vocabulary} + width) : 0;
-    compute.formula = fmt::format("{} rows: mask {} x {} B, activations {}", grouped(n), grouped(plan.cells), plan.flash ? 2 : 4, mib(compute.layer));
+    compute.formula = fmt::format("{} rows: mask {} x {} B, activations {}", grouped(n), grouped(plan.cells), plan.flash ? 2 : 4,
+                                  mib(compute.layer));
     if (scores > 0) {
         compute.formula += fmt::format(" (scores {} heads x {} x {} x 4 B)", heads, grouped(n), grouped(plan.cells));
     }
@@ -173,19 +186,22 @@ void in_memory(const ModelMeta& meta, const Shape& shape, const Plan& plan, cons
     sum.memory("weights_packed", packed, "quantised matrices once more, in the order in which the kernels read them");
     sum.memory("kv_cache", kv.total(), kv.formula);
     const Compute compute = compute_of(meta, plan, plan.sequences, true);
-    sum.memory("compute", compute.bytes(), compute.formula);
+    sum.memory("compute", compute.in_memory(), compute.formula);
     const uint64_t logits = 4 * plan.sequences * meta.vocabulary;
     sum.memory("output", logits, fmt::format("{} sequences x {} tokens of vocabulary x 4 B", plan.sequences, grouped(meta.vocabulary)));
-    const uint64_t later = kv.total() + compute.bytes() + logits + kCellBookBytes * plan.cells;
+    const uint64_t later = kv.total() + compute.in_memory() + logits + kCellBookBytes * plan.cells;
     if (gone > later) {
-        sum.memory("loading", gone - later, fmt::format("while it loads the output matrix, {}, counts twice, and the terms of the context not yet", mib(gone)));
+        sum.memory("loading", gone - later,
+                   fmt::format("while it loads the output matrix, {}, counts twice, and the context not yet", mib(gone)));
     }
+    sum.memory("prompt_cache", is_engine(shape) ? 0 : number_of(shape.options, {"-cram", "--cache-ram"}, 0) << 20, "what --cache-ram says");
     add_process(meta, plan, sum);
 }
 
 struct Split {
     std::vector<uint64_t> weights, kv;
     uint64_t host_weights = 0, host_kv = 0;
+    uint32_t host_layers = 0;
     std::string layers;     // "17 + 16"
 };
 
@@ -193,13 +209,16 @@ Split split_over(const ModelMeta& meta, const Shape& shape, const LayerKv& kv) {
     const uint32_t ranks = std::max(shape.ranks, 1u), wanted = shape.layers_on_devices;
     const uint32_t on_devices = wanted >= meta.layers ? meta.layers : wanted > 0 ? wanted - 1 : 0;
     const std::vector<uint64_t> weights = layer_weights(meta);
-    Split split{.weights = std::vector<uint64_t>(ranks), .kv = std::vector<uint64_t>(ranks), .host_weights = 0, .host_kv = 0, .layers = {}};
+    Split split;
+    split.weights.resize(ranks);
+    split.kv.resize(ranks);
     std::vector<uint32_t> counts(ranks);
     const uint32_t first = meta.layers - on_devices;
     for (uint32_t layer = 0; layer < meta.layers; ++layer) {
         const uint64_t cells = layer < kv.layers.size() ? kv.layers[layer] : 0;
         if (layer < first) {
             split.host_weights += weights[layer];
+            ++split.host_layers;
             split.host_kv += cells;
             continue;
         }
@@ -223,22 +242,24 @@ void on_devices(const ModelMeta& meta, const Shape& shape, const Plan& plan, con
     sum.devices("weights", split.weights, fmt::format("{} of {} layers, and the output", split.layers, meta.layers));
     sum.devices("kv_cache", split.kv, kv.formula + fmt::format(", of {} of {} layers", split.layers, meta.layers));
     const bool pipeline = ranks > 1 && shape.layers_on_devices >= meta.layers;
+    // Long batches of the layers that stay in memory are computed on a device, to which a matrix at a time is copied (op_offload).
+    const uint64_t lent = split.host_layers > 0 && shape.layers_on_devices > 0 ? split.host_weights / split.host_layers / 3 : 0;
     std::vector<uint64_t> computes;
     std::string formula;
     for (uint32_t rank = 0; rank < ranks; ++rank) {
         const Compute compute = compute_of(meta, plan, plan.sequences, rank + 1 == ranks);
-        computes.push_back(compute.bytes() + (pipeline ? (kPipelineCopies - 1) * compute.inputs : 0));
+        computes.push_back(compute.on_device(pipeline ? kPipelineCopies : 1) + lent);
         formula = compute.formula;
     }
     sum.devices("compute", computes, pipeline ? fmt::format("{}; inputs {} times, for a pipeline", formula, kPipelineCopies) : formula);
     const DeviceOverhead& overhead = device_overhead(shape.vendor);
     sum.each_device("runtime", overhead.context_bytes, "the driver's context and libraries");
-    sum.memory("weights", split.host_weights, split.host_kv > 0 || shape.layers_on_devices < meta.layers ? "embeddings and the layers that stay here" : "embeddings");
+    sum.memory("weights", split.host_weights, split.host_layers > 0 ? "embeddings and the layers that stay here" : "embeddings");
     sum.memory("kv_cache", split.host_kv, split.host_kv > 0 ? "of the layers that stay here" : "");
     const uint64_t inputs = compute_of(meta, plan, 0, false).inputs;
     const bool part = shape.layers_on_devices < meta.layers;
     const Compute here = compute_of(meta, plan, 0, false);
-    sum.memory("compute", part ? here.bytes() : inputs, part ? here.formula : "the graph's inputs");
+    sum.memory("compute", part ? here.in_memory() : inputs, part ? here.formula : "the graph's inputs");
     sum.memory("output", 4 * plan.sequences * meta.vocabulary,
                fmt::format("{} sequences x {} tokens of vocabulary x 4 B", plan.sequences, grouped(meta.vocabulary)));
     sum.memory("runtime", kProcessBytes + kVocabularyTokenBytes * meta.vocabulary + kCellBookBytes * plan.cells + overhead.host_bytes,
@@ -253,8 +274,8 @@ bool makes_vectors(const ModelMeta& meta, const Shape& shape) {
 
 void vectors_in_memory(const ModelMeta& meta, const Shape& shape, Sum& sum) {
     constexpr uint64_t kInputTokensMax = 8192;
-    const uint64_t limit = shape.context_tokens > 0 ? shape.context_tokens : std::min<uint64_t>(meta.context_length ? meta.context_length : kBatchRows, kInputTokensMax);
-    const uint64_t rows = std::max(limit, kBatchRows);
+    const uint64_t trained = meta.context_length > 0 ? meta.context_length : kBatchRows;
+    const uint64_t rows = std::max(shape.context_tokens > 0 ? shape.context_tokens : std::min(trained, kInputTokensMax), kBatchRows);
     const bool decoder = meta.layer_memory.empty() || meta.layer_memory.find_first_not_of('-') != std::string::npos;
     sum.memory("weights", meta.file_bytes, "the file, mapped");
     sum.memory("weights_packed", packed_bytes(meta, true), "quantised matrices once more, in the order in which the kernels read them");
@@ -266,8 +287,9 @@ void vectors_in_memory(const ModelMeta& meta, const Shape& shape, Sum& sum) {
     sum.memory("compute", rows * (4 * width * 6 + 8 * uint64_t{meta.feed_forward_length} + rows * heads * 4),
                fmt::format("{0} rows x (6 x {1} x 4 B + 2 x {2} x 4 B + scores {0} x {3} heads x 4 B)", grouped(rows), width,
                            meta.feed_forward_length, heads));
-    sum.memory("runtime", kProcessBytes + kVocabularyTokenBytes * meta.vocabulary,
-               fmt::format("{} + {} tokens of vocabulary x {} B", mib(kProcessBytes), grouped(meta.vocabulary), kVocabularyTokenBytes));
+    const uint64_t token = decoder ? kVocabularyTokenBytes : kPlainTokenBytes;
+    sum.memory("runtime", kProcessBytes + token * meta.vocabulary,
+               fmt::format("{} + {} tokens of vocabulary x {} B", mib(kProcessBytes), grouped(meta.vocabulary), token));
 }
 
 }  // namespace
@@ -281,7 +303,7 @@ Estimate estimate_llama_cpp(const ModelMeta& meta, const Shape& shape) {
         return sum.done(0);
     }
     const Plan plan = plan_of(meta, shape);
-    const LayerKv kv = layer_kv(meta, {.cells = plan.cells, .window_cells = plan.window_cells, .states = plan.states, .type = plan.kv_type});
+    const LayerKv kv = layer_kv(meta, {plan.cells, plan.window_cells, plan.states, plan.kv_type});
     for (const std::string& what : kv.unknown) {
         sum.unknown(what);
     }

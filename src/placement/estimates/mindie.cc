@@ -42,7 +42,8 @@ Estimate estimate_mindie(const ModelMeta& meta, const Shape& shape) {
     const uint64_t prefill = std::max<uint64_t>(kPrefillTokens, tokens);
     const uint64_t inner = std::max<uint64_t>(meta.feed_forward_length, meta.embedding_length) / std::max(shape.ranks, 1u);
     sum.each_device("compute", prefill * (6 * uint64_t{meta.embedding_length} + 3 * inner) * 2,
-                    fmt::format("a prefill of {} tokens x (6 x {} + 3 x {}) x 2 B", grouped(prefill), grouped(meta.embedding_length), grouped(inner)));
+                    fmt::format("a prefill of {} tokens x (6 x {} + 3 x {}) x 2 B", grouped(prefill), grouped(meta.embedding_length),
+                                grouped(inner)));
     sum.each_device("runtime", kFootprintBytes, "CANN, operators and their caches");
     if (shape.ranks > 1) {
         sum.each_device("communication", device_overhead(shape.vendor).communication_bytes, "buffers of HCCL");

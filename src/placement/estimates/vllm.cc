@@ -25,11 +25,12 @@ namespace {
 constexpr uint64_t kGiB = 1ull << 30;
 constexpr uint64_t kBlockTokens = 16;
 constexpr uint64_t kBatchTokens = 8192, kBatchTokensCpu = 2048;   // vllm/engine/arg_utils.py, the largest default of a server
-constexpr uint64_t kSequencesDefault = 256;
+constexpr uint64_t kSequencesDefault = 256, kSequencesCpu = 128;
 constexpr uint64_t kSamplerValueBytes = 40;
 constexpr double kRoom = 0.02;   // of a share: what the profile of another run may have more
-// Measured for 0.32.0 on a CPU: three processes with Qwen2.5-Coder-0.5B, without weights and KV (docs/perf/placement.md).
-constexpr uint64_t kCpuProcessesBytes = 4300ull << 20;
+// The rest of the 7.5 GB that 0.32.0's three processes took on a CPU with Qwen2.5-Coder-0.5B in bfloat16 and 2 GiB of KV (one run).
+constexpr uint64_t kCpuProcessesBytes = 3160ull << 20;
+// Of the machine's memory with devices: from that run, the server's process and one for each rank. Nobody publishes them.
 constexpr uint64_t kRankHostBytes = 2500ull << 20, kServerHostBytes = 1500ull << 20;
 
 uint64_t flag_number(const BackendOptions& options, const std::string& flag, uint64_t otherwise) {
@@ -65,7 +66,9 @@ Activations activations(const ModelMeta& meta, const Shape& shape) {
     const bool sglang = shape.backend == BackendKind::kSglang;
     const uint64_t tokens = flag_number(shape.options, sglang ? "--chunked-prefill-size" : "--max-num-batched-tokens",
                                         shape.vendor == "cpu" ? kBatchTokensCpu : kBatchTokens);
-    const uint64_t sequences = shape.options.max_sequences ? shape.options.max_sequences : kSequencesDefault;
+    const uint64_t sequences = shape.options.max_sequences ? shape.options.max_sequences
+                               : shape.vendor == "cpu"     ? kSequencesCpu
+                                                           : kSequencesDefault;
     const uint64_t inner = std::max<uint64_t>(meta.feed_forward_length, meta.embedding_length) / std::max(shape.ranks, 1u);
     const uint64_t forward = tokens * (6 * uint64_t{meta.embedding_length} + 3 * inner) * 2;
     const uint64_t sampler = sequences * meta.vocabulary * kSamplerValueBytes;
@@ -75,7 +78,8 @@ Activations activations(const ModelMeta& meta, const Shape& shape) {
 }
 
 void on_cpu(const ModelMeta& meta, const Shape& shape, const KvBytes& kv, Sum& sum) {
-    sum.memory("weights", loaded_bytes(meta, shape), meta.format == "gguf" ? fmt::format("{} parameters x 2 B", grouped(meta.parameter_count)) : "the files");
+    sum.memory("weights", loaded_bytes(meta, shape),
+               meta.format == "gguf" ? fmt::format("{} parameters x 2 B", grouped(meta.parameter_count)) : "the files");
     sum.memory("kv_cache", (kv.total + kGiB - 1) / kGiB * kGiB, kv.formula + ", rounded up to GiB");
     const Activations compute = activations(meta, shape);
     sum.memory("compute", compute.bytes, compute.formula);
