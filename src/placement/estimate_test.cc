@@ -234,6 +234,30 @@ TEST(estimate_llama_cpp, full_precision_is_not_packed) {
     EXPECT_EQ(bytes_of(e, "weights_packed", Where::kMemory), 0u);
 }
 
+TEST(estimate_llama_cpp, weights_of_unknown_types_are_unknown) {
+    ModelMeta meta = small();
+    meta.bytes_of_type.clear();
+    EXPECT_THAT(estimate(meta, shape(BackendKind::kEngine, "cpu", 512, 1)).unknown, Contains("types of the weights"));
+}
+
+TEST(estimate_llama_cpp, an_encoder_keeps_nothing_of_its_inputs) {
+    ModelMeta meta = small();
+    meta.pooling = "mean";
+    meta.layer_memory = std::string(24, '-');
+    const Estimate one = estimate(meta, shape(BackendKind::kEngine, "cpu", 512, 1));
+    EXPECT_EQ(bytes_of(one, "kv_cache", Where::kMemory), 0u);
+    EXPECT_EQ(one.total(), estimate(meta, shape(BackendKind::kEngine, "cpu", 512, 64)).total());
+    const Estimate longer = estimate(meta, shape(BackendKind::kEngine, "cpu", 2048, 1));
+    EXPECT_GT(longer.total(), one.total() + 14ull * 2048 * 2048 * 4 / 2) << "scores of each row with each";
+}
+
+TEST(estimate_llama_cpp, llama_servers_prompt_cache_as_it_is_told) {
+    Shape s = shape(BackendKind::kLlamaServer, "cpu", 4096, 1);
+    const uint64_t without = estimate(small(), s).total();
+    s.options.extra_args = {"--cache-ram", "512"};
+    EXPECT_EQ(estimate(small(), s).total(), without + (512u << 20));
+}
+
 TEST(estimate_llama_cpp, loading_is_the_peak_of_a_short_context) {
     const Estimate brief = estimate(small(), shape(BackendKind::kEngine, "cpu", 512, 1));
     const Estimate longer = estimate(small(), shape(BackendKind::kEngine, "cpu", 32'768, 1));

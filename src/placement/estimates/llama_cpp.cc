@@ -298,6 +298,9 @@ Estimate estimate_llama_cpp(const ModelMeta& meta, const Shape& shape) {
     const bool devices = shape.vendor != "cpu";
     Sum sum(shape.ranks, devices);
     note_unknown(meta, sum);
+    if (meta.bytes_of_type.empty() && !devices) {
+        sum.unknown("types of the weights");   // by which they are packed
+    }
     if (makes_vectors(meta, shape) && !devices) {
         vectors_in_memory(meta, shape, sum);
         return sum.done(0);
