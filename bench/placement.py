@@ -22,6 +22,7 @@ ROWS = {"plan/vllm_one_device": ("plan one instance over 1,000 devices: vLLM, on
         "plan_nowhere": ("find that none of 1,000 devices does, with the reason", 2),
         "evaluate/vllm_8_cards_each": ("evaluate one model on 200 workers of 8 cards each, all explained", 10),
         "evaluate/llama_server_2_cards_each": ("evaluate one model on 200 workers of 2 cards each, all explained", 10),
+        "evaluate/vllm_nowhere": ("the same on 200 workers of 8 cards where nothing fits, with what would help", 10),
         "evaluate/engine_no_cards": ("evaluate one model on 200 workers without cards, all explained", 10)}
 
 

@@ -43,7 +43,9 @@ public:
         const bool tight = needs_.known() && asked_.deployment.placement.strategy == PlacementStrategy::kBinpack;
         const auto from = slots.begin() + static_cast<std::ptrdiff_t>(tight ? fitting - ranks : 0);
         Slots taken(from, from + ranks);
-        std::sort(taken.begin(), taken.end(), [](const Slot& a, const Slot& b) { return std::tuple(a.worker->id, a.name()) < std::tuple(b.worker->id, b.name()); });
+        std::sort(taken.begin(), taken.end(), [](const Slot& a, const Slot& b) {
+            return std::tuple(a.worker->id, a.name()) < std::tuple(b.worker->id, b.name());
+        });
         return Candidate{.kind = kind_, .good = length == needs_.good(), .slots = std::move(taken), .tried = length, .views = {view_}};
     }
 
@@ -108,8 +110,9 @@ std::optional<Candidate> by_layers(const View& view, const Slots& slots, Needs& 
     const uint32_t layers = needs.layers();
     const uint32_t sum = std::accumulate(most.begin(), most.end(), 0u);
     if (layers == 0 || (sum < layers) != partly) return std::nullopt;
-    Candidate made{.kind = partly ? Kind::kPartly : Kind::kDevices, .good = length == needs.good(), .slots = slots, .layers = split(slots, most, std::min(sum, layers)),
-                   .tried = length, .equal = by_chip(slots).size() == 1, .views = {view}};
+    Candidate made{.kind = partly ? Kind::kPartly : Kind::kDevices, .good = length == needs.good(), .slots = slots, .tried = length, .views = {view}};
+    made.layers = split(slots, most, std::min(sum, layers));
+    made.equal = by_chip(slots).size() == 1;
     const std::string& vendor = slots.front().device->vendor;
     uint64_t memory = needs.of(vendor, static_cast<uint32_t>(slots.size()), made.layers_on_devices(), length).memory_bytes;
     for (size_t i = 0; i < slots.size(); ++i) {
@@ -247,7 +250,8 @@ std::vector<Candidate> candidates_of_several(const std::vector<View>& views, con
         auto found = even.fewest(slots, counts(slots.size(), together, asked, needs));
         if (!found) continue;
         // Each worker must have room for its ranks' share of the memory.
-        const uint64_t each = needs.of(std::get<0>(chip), static_cast<uint32_t>(found->slots.size()), needs.layers(), found->tried).memory_bytes / found->slots.size();
+        const auto all_ranks = static_cast<uint32_t>(found->slots.size());
+        const uint64_t each = needs.of(std::get<0>(chip), all_ranks, needs.layers(), found->tried).memory_bytes / all_ranks;
         found->views.clear();
         bool fits = true;
         for (const Slot& slot : found->slots) {

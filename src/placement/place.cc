@@ -75,7 +75,8 @@ private:
             const uint64_t bytes = even ? need.rank_bytes : bytes_of_layers(vendor_, needs_, candidate_.layers[rank], length);
             const uint64_t share = share_bytes(needs_, bytes, *slot.device);
             DeviceClaim claim{.worker_id = slot.worker->id, .device = slot.name(), .bytes = bounded(share, slot.room)};
-            if (needs_.layers() > 0) claim.layers = even ? needs_.layers() / ranks_ + (rank < needs_.layers() % ranks_ ? 1 : 0) : candidate_.layers[rank];
+            const uint32_t layers = needs_.layers();
+            if (layers > 0) claim.layers = even ? layers / ranks_ + (rank < layers % ranks_ ? 1 : 0) : candidate_.layers[rank];
             if (needs_.takes_fraction() && needs_.known()) claim.memory_fraction = vllm_memory_fraction(bytes, slot.device->memory_total_bytes);
             placement.claims.push_back(std::move(claim));
         }

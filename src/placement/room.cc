@@ -66,7 +66,8 @@ Room::Room(const Snapshot& snapshot) {
             }
             entry.shown.instances = static_cast<uint32_t>(ours.size());
             entry.shown.foreign_bytes = minus(used, use);
-            entry.shown.reserved_bytes = is_memory(entry.name) ? std::min(kReserveMemoryMax, entry.total / 10) : std::min(kReserveDevice, entry.total);
+            entry.shown.reserved_bytes = is_memory(entry.name) ? std::min(kReserveMemoryMax, entry.total / 10)
+                                                               : std::min(kReserveDevice, entry.total);
             entry.shared = is_memory(entry.name) || device.unified_memory;
             entries.push_back(std::move(entry));
         }
@@ -76,7 +77,7 @@ Room::Room(const Snapshot& snapshot) {
 }
 
 Room::Entry* Room::find(Entries& entries, const DeviceName& device) {
-    const auto found = std::find_if(entries.begin(), entries.end(), [&](const Entry& e) { return e.name.index == device.index && e.name.vendor == device.vendor; });
+    const auto found = std::find_if(entries.begin(), entries.end(), [&](const Entry& e) { return e.name == device; });
     return found == entries.end() ? nullptr : &*found;
 }
 
@@ -125,6 +126,15 @@ void Room::change(const Placement& placement, bool booked) {
         }
         refresh(entries->second);
     }
+}
+
+Room Room::part(const std::vector<Worker>& workers) const {
+    Room some;
+    for (const Worker& worker : workers) {
+        const auto entries = workers_.find(worker.id);
+        if (entries != workers_.end()) some.workers_.insert(*entries);
+    }
+    return some;
 }
 
 void Room::book(const Placement& placement) { change(placement, true); }

@@ -20,7 +20,8 @@ std::string misnamed(Asked& asked, const Snapshot& snapshot) {
         const std::optional<Chosen> chosen = parse_chosen(text);
         if (!chosen) return fmt::format("\"{}\" is no device: write VENDOR/INDEX, or WORKER/VENDOR/INDEX", text);
         const bool known = std::any_of(snapshot.workers.begin(), snapshot.workers.end(), [&](const Worker& worker) {
-            return std::any_of(worker.devices.begin(), worker.devices.end(), [&](const Device& d) { return chosen->is(worker, {d.vendor, d.index}); });
+            const auto is_it = [&](const Device& d) { return chosen->is(worker, {d.vendor, d.index}); };
+            return std::any_of(worker.devices.begin(), worker.devices.end(), is_it);
         });
         asked.by_hand.push_back(*chosen);
         if (known) continue;
@@ -130,6 +131,11 @@ public:
             decision.verdict = Verdict::kIncompatible;
             decision.reason = fmt::format("{} can't run it: {}", gantry::to_string(asked_.deployment.backend), refusal->reason);
             workers = explain_ ? survey(asked_, snapshot_, room_, true) : std::vector<Surveyed>{};
+            for (Surveyed& on : workers) {
+                if (*on.rule != '\0') continue;
+                on.rule = "model";
+                on.reason = decision.reason;
+            }
         } else {
             workers = survey(asked_, snapshot_, room_, explain_);
             choose(workers, decision);
@@ -149,8 +155,8 @@ private:
             vendor = on.view.accelerators.front().device->vendor;
             break;
         }
-        const bool memory = vendor == "cpu";
-        return needs_->of(vendor, memory ? 1 : std::max(1u, asked_.deployment.placement.device_count), memory ? 0 : needs_->layers(), needs_->least()).estimate;
+        if (vendor == "cpu") return needs_->of(vendor, 1, 0, needs_->least()).estimate;
+        return needs_->of(vendor, std::max(1u, asked_.deployment.placement.device_count), needs_->layers(), needs_->least()).estimate;
     }
 
     void choose(std::vector<Surveyed>& workers, Decision& decision) {

@@ -69,10 +69,12 @@ public:
         uint32_t instances = 0;
     };
     const OfDevice& of(const WorkerId& worker, const DeviceName& device) const;   // all 0 where there is none
+    Room part(const std::vector<Worker>& workers) const;   // of these workers alone
     void book(const Placement& placement);      // what a decision placed
     void release(const Placement& placement);   // gone, and what it used as well
 
 private:
+    Room() = default;
     struct Entry {
         DeviceName name;
         uint64_t total = 0;

@@ -30,6 +30,12 @@ World fleet(BackendKind backend, size_t workers, size_t cards, double billions) 
         instance.placement = std::move(placement);
         world.snapshot.instances.push_back(std::move(instance));
     }
+    for (int i = 0; i < 50; ++i) {
+        Deployment other;
+        other.id = DeploymentId("dep_" + std::to_string(i));
+        other.name = "other-" + std::to_string(i);
+        world.snapshot.deployments.push_back(other);
+    }
     return world;
 }
 
@@ -62,13 +68,15 @@ BENCHMARK(plan_nowhere)->Unit(benchmark::kMillisecond);
 
 void evaluate(benchmark::State& state, BackendKind backend, size_t cards, double billions) {
     const World world = fleet(backend, 200, cards, billions);
-    for (auto _ : state) benchmark::DoNotOptimize(decide(world.deployment, world.snapshot, world.knowledge, Room(world.snapshot), Detail::kExplained));
+    for (auto _ : state) benchmark::DoNotOptimize(world.decide());
     state.counters["workers"] = 200;
     state.counters["devices"] = static_cast<double>(200 * cards);
 }
 BENCHMARK_CAPTURE(evaluate, vllm_8_cards_each, BackendKind::kVllm, 8, 7.6)->Unit(benchmark::kMillisecond);
 BENCHMARK_CAPTURE(evaluate, llama_server_2_cards_each, BackendKind::kLlamaServer, 2, 7.6)->Unit(benchmark::kMillisecond);
 BENCHMARK_CAPTURE(evaluate, engine_no_cards, BackendKind::kEngine, 0, 7.6)->Unit(benchmark::kMillisecond);
+// Nothing does, and what would help is tried.
+BENCHMARK_CAPTURE(evaluate, vllm_nowhere, BackendKind::kVllm, 8, 700)->Unit(benchmark::kMillisecond);
 
 }  // namespace
 }  // namespace gantry::placement

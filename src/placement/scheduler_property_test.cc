@@ -34,8 +34,9 @@ private:
 
 World random_world(Random& random, size_t workers_max = 5) {
     const bool gguf = random.chance(0.5);
-    const BackendKind kind = gguf ? random.one<BackendKind>({BackendKind::kLlamaServer, BackendKind::kEngine}) : random.one<BackendKind>({BackendKind::kVllm, BackendKind::kMindie});
-    World world(kind, gguf ? decoder("gguf", static_cast<double>(random.of(1, 72)), 4.8, static_cast<uint32_t>(random.of(16, 80)))
+    const BackendKind kind = gguf ? random.one<BackendKind>({BackendKind::kLlamaServer, BackendKind::kEngine})
+                                  : random.one<BackendKind>({BackendKind::kVllm, BackendKind::kMindie});
+    World world(kind, gguf ? decoder("gguf", static_cast<double>(random.of(1, 140)), 4.8, static_cast<uint32_t>(random.of(16, 80)))
                            : decoder("safetensors", static_cast<double>(random.of(1, 40)), 16, static_cast<uint32_t>(random.of(16, 64))));
     const size_t workers = random.of(1, workers_max);
     for (size_t w = 0; w < workers; ++w) {
@@ -109,7 +110,8 @@ std::string never_over_capacity(const Decide& decide, Random& random) {
         }
         for (const Worker& w : world.snapshot.workers) {
             for (const Device& d : w.devices) {
-                const bool counted = decision.placement && std::any_of(decision.placement->claims.begin(), decision.placement->claims.end(), [&](const DeviceClaim& c) {
+                const std::vector<DeviceClaim> claims = decision.placement.value_or(Placement{}).claims;
+                const bool counted = std::any_of(claims.begin(), claims.end(), [&](const DeviceClaim& c) {
                     return c.worker_id == w.id && c.device == DeviceName{d.vendor, d.index};
                 });
                 if (counted && booked[{w.id, {d.vendor, d.index}}] > d.memory_total_bytes) return w.name + " " + d.vendor + " is over its capacity";
@@ -130,7 +132,8 @@ std::string finds_what_there_is(const Decide& decide, Random& random) {
     for (const Worker& w : world.snapshot.workers) {
         if (w.cordoned) continue;
         for (uint32_t n = 1; n <= 4; ++n) {
-            Shape shape{.backend = world.deployment.backend, .options = world.deployment.options, .vendor = "", .ranks = n, .layers_on_devices = by_layers ? world.meta().layers : 0};
+            Shape shape{.backend = world.deployment.backend, .options = world.deployment.options, .vendor = "", .ranks = n};
+            shape.layers_on_devices = by_layers ? world.meta().layers : 0;
             // Long enough for two sequences of a good context, so that no more devices are taken for the context's sake.
             shape.context_tokens = asked != 0 ? asked : by_layers ? 2 * kContextGood : kContextGood;
             shape.sequences = world.deployment.options.max_sequences != 0 ? world.deployment.options.max_sequences : by_layers ? 64 : 2;
@@ -141,9 +144,10 @@ std::string finds_what_there_is(const Decide& decide, Random& random) {
                 const Estimate e = estimate(world.meta(), shape);
                 uint64_t most = 0;
                 for (const uint64_t rank : e.rank_bytes) most = std::max(most, rank);
-                if (!by_layers) most = std::max(most, static_cast<uint64_t>(vllm_memory_fraction(most, d.memory_total_bytes) * static_cast<double>(d.memory_total_bytes)));
-                const bool fits = most <= room.of(w.id, {d.vendor, d.index}).allocatable_bytes && e.memory_bytes <= room.of(w.id, {"cpu", 0}).allocatable_bytes;
-                enough[d.name] += fits ? 1 : 0;
+                const double share = by_layers ? 0 : vllm_memory_fraction(most, d.memory_total_bytes) * static_cast<double>(d.memory_total_bytes);
+                most = std::max(most, static_cast<uint64_t>(share));
+                const bool beside = e.memory_bytes <= room.of(w.id, {"cpu", 0}).allocatable_bytes;
+                enough[d.name] += beside && most <= room.of(w.id, {d.vendor, d.index}).allocatable_bytes ? 1 : 0;
             }
             const bool divides = by_layers || (28 % n == 0 && 4 % n == 0);
             const uint32_t forced = world.deployment.placement.device_count;
@@ -155,7 +159,8 @@ std::string finds_what_there_is(const Decide& decide, Random& random) {
     if (fewest == 0) return {};
     const Decision decision = decide(world, room);
     if (!decision.placement) return "there is room on " + std::to_string(fewest) + " devices, and nothing was placed: " + decision.reason;
-    const auto used = std::count_if(decision.placement->claims.begin(), decision.placement->claims.end(), [](const DeviceClaim& c) { return c.device.vendor != "cpu"; });
+    const std::vector<DeviceClaim>& claims = decision.placement->claims;
+    const auto used = std::count_if(claims.begin(), claims.end(), [](const DeviceClaim& c) { return c.device.vendor != "cpu"; });
     if (used > fewest) return std::to_string(fewest) + " would do, and it got " + std::to_string(used);
     if (used == 0) return "there is room on devices, and it computes in memory";
     return {};
@@ -180,7 +185,8 @@ std::string keeps_to_what_was_chosen(const Decide& decide, Random& random) {
     const Decision decision = decide(world, Room(world.snapshot));
     if (!decision.placement) return {};
     const DeviceClaim& first = decision.placement->claims.front();
-    return first.worker_id == w.id && first.device == name && decision.placement->ranks == 1 ? "" : "chosen was " + world.deployment.placement.devices[0] + ", used is " + where(decision.placement);
+    if (first.worker_id == w.id && first.device == name && decision.placement->ranks == 1) return {};
+    return "chosen was " + world.deployment.placement.devices[0] + ", used is " + where(decision.placement);
 }
 
 std::string never_uses_what_is_broken(const Decide& decide, Random& random) {

@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "placement/candidates.h"
 #include "placement/fleet_for_test.h"
 
 namespace gantry::placement {
@@ -15,7 +16,9 @@ constexpr uint32_t kTrained = 32768;
 
 Worker gpu_machine(const std::string& name, std::vector<uint64_t> gib, uint64_t memory = 256) {
     std::vector<Device> devices{memory_device(memory)};
-    for (size_t i = 0; i < gib.size(); ++i) devices.push_back(card("nvidia", static_cast<uint32_t>(i), gib[i], "sm_80", "NVIDIA A100 " + std::to_string(gib[i]) + " GiB"));
+    for (size_t i = 0; i < gib.size(); ++i) {
+        devices.push_back(card("nvidia", static_cast<uint32_t>(i), gib[i], "sm_80", fmt::format("NVIDIA A100 {} GiB", gib[i])));
+    }
     return machine(name, std::move(devices));
 }
 
@@ -49,10 +52,14 @@ void check(const std::vector<Case>& cases, BackendKind backend, const ModelMeta&
 TEST(decide, tensor_parallel_backends) {
     check(
         {
-            {"one device, the roomiest", [](World& w) { w.snapshot.workers = {gpu_machine("w1", {40, 40}), gpu_machine("w2", {80})}; }, "w2: nvidia/0 cpu/0"},
-            {"equal: by id and number", [](World& w) { w.snapshot.workers = {gpu_machine("w2", {80}), gpu_machine("w1", {80, 80})}; }, "w1: nvidia/0 cpu/0"},
-            {"more only where one does not do", [](World& w) { w.snapshot.workers = {gpu_machine("w1", {16, 16, 16, 16})}; }, "w1: nvidia/0 nvidia/1 cpu/0"},
-            {"one elsewhere before two here", [](World& w) { w.snapshot.workers = {gpu_machine("w1", {16, 16}), gpu_machine("w2", {40})}; }, "w2: nvidia/0 cpu/0"},
+            {"one device, the roomiest",
+             [](World& w) { w.snapshot.workers = {gpu_machine("w1", {40, 40}), gpu_machine("w2", {80})}; }, "w2: nvidia/0 cpu/0"},
+            {"equal: by id and number",
+             [](World& w) { w.snapshot.workers = {gpu_machine("w2", {80}), gpu_machine("w1", {80, 80})}; }, "w1: nvidia/0 cpu/0"},
+            {"more only where one does not do",
+             [](World& w) { w.snapshot.workers = {gpu_machine("w1", {16, 16, 16, 16})}; }, "w1: nvidia/0 nvidia/1 cpu/0"},
+            {"one elsewhere before two here",
+             [](World& w) { w.snapshot.workers = {gpu_machine("w1", {16, 16}), gpu_machine("w2", {40})}; }, "w2: nvidia/0 cpu/0"},
             {"never unequal ones", [](World& w) { w.snapshot.workers = {gpu_machine("w1", {12, 14})}; }, "nowhere"},
             {"two were asked for",
              [](World& w) {
@@ -132,7 +139,9 @@ TEST(decide, layers_over_devices_and_memory) {
                  w.snapshot.workers = {gpu_machine("w1", {24}, 16)};
                  w.deployment.placement.cpu_offload = false;
              }, "nowhere"},
-            {"wholly on devices before partly", [](World& w) { w.snapshot.workers = {gpu_machine("w1", {40}), gpu_machine("w2", {24, 24, 24})}; }, "w2: nvidia/0 nvidia/1 cpu/0"},
+            {"wholly on devices before partly",
+             [](World& w) { w.snapshot.workers = {gpu_machine("w1", {40}), gpu_machine("w2", {24, 24, 24})}; },
+             "w2: nvidia/0 nvidia/1 cpu/0"},
         },
         BackendKind::kLlamaServer, decoder("gguf", 72, 4.8, 80));
 }
@@ -237,7 +246,8 @@ TEST(decide, says_who_has_the_room_and_what_would_free_it) {
     add_foreign(world.snapshot.workers[0].devices[1], 4242, "python3", 8);
     const Decision decision = world.decide();
     EXPECT_EQ(decision.verdict, Verdict::kDoesNotFit);
-    EXPECT_THAT(decision.reason, AllOf(HasSubstr("w1: nvidia/0 has"), HasSubstr("\"first\" holds 20.0 GiB"), HasSubstr("python3 (pid 4242) 8.0 GiB")));
+    EXPECT_THAT(decision.reason, AllOf(HasSubstr("w1: nvidia/0 has"), HasSubstr("\"first\" holds 20.0 GiB")));
+    EXPECT_THAT(decision.reason, HasSubstr("python3 (pid 4242) 8.0 GiB"));
     EXPECT_EQ(world.decide(Detail::kDecision).reason, decision.reason);
     EXPECT_EQ(decision.workers[0].devices[1].rule, "capacity");
     const Suggestion* stop = suggestion(decision, "stop");
@@ -278,6 +288,8 @@ TEST(decide, what_does_not_go_together_is_incompatible) {
     const Decision format = world.decide();
     EXPECT_EQ(format.verdict, Verdict::kIncompatible);
     EXPECT_THAT(format.reason, HasSubstr("GGUF"));
+    EXPECT_EQ(format.workers[0].rule, "model");
+    EXPECT_EQ(format.workers[0].devices.size(), 2u);
     ASSERT_NE(suggestion(format, "backend"), nullptr);
     EXPECT_EQ(suggestion(format, "backend")->value, "engine");
     World chip(BackendKind::kVllm);
@@ -369,6 +381,61 @@ TEST(decide, measured_runs_correct_what_is_booked) {
     EXPECT_NEAR(static_cast<double>(decision.placement->claims[0].bytes), 1.2 * static_cast<double>(plain), 1e6);
     EXPECT_NEAR(decision.correction.factor, 1.2, 1e-9);
     EXPECT_LT(decision.placement->estimate_bytes, decision.placement->claims[0].bytes);
+}
+
+// No backend of today spans workers; placement is ready for the first that does.
+class Spanning : public backends::Backend {
+public:
+    std::optional<backends::Refusal> refuses_model(const ModelMeta&) const override { return std::nullopt; }
+    std::optional<backends::Refusal> refuses_device(const std::string&, const std::string&, const Device& d) const override {
+        return d.vendor == "cpu" ? std::optional(backends::Refusal{"not on a CPU"}) : std::nullopt;
+    }
+    bool can_offload() const override { return false; }
+    bool can_span_workers() const override { return true; }
+    std::string version(const BackendOptions&) const override { return {}; }
+    Status validate(const BackendOptions&) const override { return Ok{}; }
+    Result<backends::LaunchPlan> launch(const backends::LaunchInput&) const override { return backends::LaunchPlan{}; }
+};
+
+TEST(candidates, of_several_workers) {
+    World world(BackendKind::kVllm, decoder("safetensors", 32, 16, 64));
+    world.deployment.placement.across_workers = true;
+    world.snapshot.workers = {gpu_machine("w1", {24, 24}), gpu_machine("w2", {24, 24}), gpu_machine("w3", {40})};
+    const Spanning backend;
+    const Asked asked{.deployment = world.deployment, .backend = backend, .meta = &world.meta()};
+    Needs needs(asked, world.knowledge);
+    std::vector<View> views;
+    for (const Worker& w : world.snapshot.workers) {
+        View view{.worker = &w, .memory_room = 200 * kGiB, .tells_memory = true};
+        for (const Device& d : w.devices) {
+            if (d.vendor != "cpu") view.accelerators.push_back({.worker = &w, .device = &d, .room = d.memory_free_bytes - Room::kReserveDevice});
+        }
+        EXPECT_TRUE(candidates(view, asked, needs).empty());
+        views.push_back(std::move(view));
+    }
+    const std::vector<Candidate> found = candidates_of_several(views, asked, needs);
+    ASSERT_EQ(found.size(), 1u);
+    const Placement p = place(found[0], asked, needs, nullptr);
+    EXPECT_EQ(where(p), "w1: nvidia/0 nvidia/1; w2: nvidia/0 nvidia/1; w1: cpu/0; w2: cpu/0");
+    EXPECT_EQ(p.ranks, 4u);
+    EXPECT_EQ(p.leader(), WorkerId("wrk_w1"));
+    world.deployment.placement.across_workers = false;
+    EXPECT_TRUE(candidates_of_several(views, asked, needs).empty());
+}
+
+TEST(candidates, ranks_get_whole_heads) {
+    ModelMeta meta = decoder("safetensors", 7.6, 16);
+    for (const auto& [ranks, passes] : {std::pair{1u, true}, {2u, true}, {3u, false}, {4u, true}, {7u, false}, {28u, true}}) {
+        EXPECT_EQ(!refuse_ranks(&meta, false, ranks), passes) << ranks;   // 28 heads, 4 KV heads: on 28 ranks each is there 7 times
+    }
+    meta.vision_heads = 18;
+    EXPECT_NE(refuse_ranks(&meta, false, 4), std::nullopt);
+    meta.vision_heads = 0;
+    meta.heads = meta.heads_kv = 25;
+    EXPECT_NE(refuse_ranks(&meta, false, 5), std::nullopt);   // rows of the vocabulary
+    EXPECT_EQ(refuse_ranks(&meta, true, 5), std::nullopt);
+    EXPECT_NE(refuse_ranks(&meta, true, 29), std::nullopt);
+    EXPECT_EQ(refuse_ranks(nullptr, false, 3), std::nullopt);
 }
 
 }  // namespace

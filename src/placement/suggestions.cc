@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <map>
 #include <set>
+#include <tuple>
 
 #include "backends/backends.h"
 #include "placement/texts.h"
@@ -84,7 +85,8 @@ private:
         if (wanted_.placement.cpu_offload) return;
         Deployment d = wanted_;
         d.placement.cpu_offload = true;
-        if (const auto p = fits(d)) say("cpu_offload", "true", fmt::format("layers in memory: {} of {} would be on devices", p->layers_on_devices, p->layers));
+        const auto p = fits(d);
+        if (p) say("cpu_offload", "true", fmt::format("layers in memory: {} of {} would be on devices", p->layers_on_devices, p->layers));
     }
 
     void more_devices() {
@@ -123,7 +125,8 @@ private:
                 changed.runs = knowledge_.runs;
                 changed.metas.emplace(wanted_.source, scaled(meta->second, q.bits / now));
                 if (!fits(wanted_, changed, room_)) continue;
-                return say("quantization", q.name, fmt::format("the same model quantized to {}, about {}", q.name, size_text(static_cast<uint64_t>(static_cast<double>(meta->second.file_bytes) * q.bits / now))));
+                const uint64_t bytes = scaled(meta->second, q.bits / now).file_bytes;
+                return say("quantization", q.name, fmt::format("the same model quantized to {}, about {}", q.name, size_text(bytes)));
             }
         };
         meta->second.format == "gguf" ? try_each(kGguf) : try_each(kSafetensors);
@@ -140,34 +143,54 @@ private:
         return meta;
     }
 
-    // Of those whose end makes enough room the one that holds the least.
+    // Of those whose end makes enough room the one that holds the least. Only the workers where it is can become roomy enough.
     void stop_another() {
-        std::map<DeploymentId, std::vector<const Instance*>> running;
-        for (const Instance& i : snapshot_.instances) {
-            if (!i.placement.empty() && !i.stopping && i.deployment_id != wanted_.id) running[i.deployment_id].push_back(&i);
-        }
-        const Deployment* least = nullptr;
-        uint64_t least_bytes = 0;
-        for (const Deployment& d : snapshot_.deployments) {
-            const auto instances = running.find(d.id);
-            if (instances == running.end()) continue;
+        struct Holder {
+            const Deployment* deployment = nullptr;
+            std::vector<const Instance*> instances{};
             uint64_t bytes = 0;
-            Room without = room_;
-            for (const Instance* i : instances->second) {
-                without.release(i->placement);
-                for (const DeviceClaim& claim : i->placement.claims) bytes += claim.bytes;
-            }
-            if (least != nullptr && bytes >= least_bytes) continue;
-            if (!fits(wanted_, knowledge_, without)) continue;
-            least = &d;
-            least_bytes = bytes;
+        };
+        std::map<DeploymentId, Holder> by_id;
+        for (const Instance& i : snapshot_.instances) {
+            if (i.placement.empty() || i.stopping || i.deployment_id == wanted_.id) continue;
+            Holder& holder = by_id[i.deployment_id];
+            holder.instances.push_back(&i);
+            for (const DeviceClaim& claim : i.placement.claims) holder.bytes += claim.bytes;
         }
-        if (least != nullptr) say("stop", least->name, fmt::format("\"{}\" stopped, which frees {}", least->name, size_text(least_bytes)));
+        std::vector<Holder> holders;
+        for (const Deployment& d : snapshot_.deployments) {
+            const auto found = by_id.find(d.id);
+            if (found == by_id.end()) continue;
+            holders.push_back(found->second);
+            holders.back().deployment = &d;
+        }
+        std::sort(holders.begin(), holders.end(), [](const Holder& a, const Holder& b) {
+            return std::tie(a.bytes, a.deployment->name) < std::tie(b.bytes, b.deployment->name);
+        });
+        for (const Holder& holder : holders) {
+            if (!makes_room(holder.instances)) continue;
+            const std::string& name = holder.deployment->name;
+            return say("stop", name, fmt::format("\"{}\" stopped, which frees {}", name, size_text(holder.bytes)));
+        }
+    }
+
+    bool makes_room(const std::vector<const Instance*>& stopped) const {
+        std::set<WorkerId> freed;
+        for (const Instance* i : stopped) {
+            for (const DeviceClaim& claim : i->placement.claims) freed.insert(claim.worker_id);
+        }
+        Snapshot there;
+        for (const Worker& w : snapshot_.workers) {
+            if (wanted_.placement.across_workers || freed.contains(w.id)) there.workers.push_back(w);
+        }
+        Room room = room_.part(there.workers);
+        for (const Instance* i : stopped) room.release(i->placement);
+        return decide(wanted_, there, knowledge_, room, Detail::kDecision).verdict == Verdict::kFits;
     }
 
     void other_backend() {
-        for (const BackendKind kind : {BackendKind::kEngine, BackendKind::kVllm, BackendKind::kLlamaServer, BackendKind::kMindie, BackendKind::kSglang}) {
-            if (kind == wanted_.backend) continue;
+        for (const BackendKind kind : kBackendKinds) {
+            if (kind == wanted_.backend || kind == BackendKind::kCustom) continue;
             Deployment d = wanted_;
             d.backend = kind;
             d.options.extra_args.clear();

@@ -31,7 +31,9 @@ SurveyedDevice look_at(const Worker& worker, const Device& device, const Asked& 
 // on a machine with accelerators has its build for them.
 bool memory_instead(const Surveyed& on, const Asked& asked) {
     if (asked.backend.can_offload() || asked.wants_type("cpu", "") || asked.names(*on.worker, {"cpu", 0})) return true;
-    return std::none_of(on.devices.begin(), on.devices.end(), [](const SurveyedDevice& d) { return !is_memory(*d.device) && std::string_view(d.rule) != kSupported; });
+    return std::none_of(on.devices.begin(), on.devices.end(), [](const SurveyedDevice& d) {
+        return !is_memory(*d.device) && std::string_view(d.rule) != kSupported;
+    });
 }
 
 void look_at_devices(Surveyed& on, const Asked& asked, const Room& room) {

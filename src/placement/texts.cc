@@ -53,14 +53,42 @@ std::string lack_of_accelerators(const Surveyed& on, const Asked& asked, Needs& 
         return refuse_ranks(asked.meta, needs.shares_cells(), n).value_or("its devices can't be used together");
     }
     const std::string& vendor = best.device->vendor;
-    const auto share = [&](uint32_t ranks) { return share_bytes(needs, needs.of(vendor, ranks, needs.layers(), needs.least()).rank_bytes, *best.device); };
+    const auto share = [&](uint32_t ranks) {
+        return share_bytes(needs, needs.of(vendor, ranks, needs.layers(), needs.least()).rank_bytes, *best.device);
+    };
     if (best.room.allocatable_bytes >= share(tried.front())) {
         const uint64_t memory = needs.of(vendor, tried.front(), needs.layers(), needs.least()).memory_bytes;
-        if (memory > on.view.memory_room) return fmt::format("{} of memory is needed beside the devices, and {} is left", size_text(memory), size_text(on.view.memory_room));
+        if (memory > on.view.memory_room) {
+            return fmt::format("{} of memory is needed beside the devices, and {} is left", size_text(memory), size_text(on.view.memory_room));
+        }
     }
     std::string text = lack_of_room(best, share(tried.front()), on, snapshot);
     if (tried.back() > tried.front()) text += fmt::format(" ({} of each of {} equal ones)", size_text(share(tried.back())), tried.back());
     return text;
+}
+
+DeviceVerdict verdict_of(const SurveyedDevice& device, const Surveyed& on, const std::optional<Placement>& chosen, const Asked& asked, Needs& needs,
+                         const Snapshot& snapshot) {
+    DeviceVerdict verdict;
+    verdict.device = device.name;
+    verdict.name = device.device->name;
+    verdict.allocatable_bytes = device.room.allocatable_bytes;
+    static const std::vector<DeviceClaim> kNone;
+    for (const DeviceClaim& claim : chosen ? chosen->claims : kNone) {
+        if (claim.worker_id != on.worker->id || claim.device != device.name) continue;
+        verdict.chosen = true;
+        verdict.needed_bytes = claim.bytes;
+        return verdict;
+    }
+    verdict.rule = device.rule;
+    verdict.reason = device.reason;
+    if (*device.rule != '\0' || *on.rule != '\0') return verdict;
+    verdict.needed_bytes = needed_of(device, on, asked, needs);
+    if (verdict.needed_bytes > verdict.allocatable_bytes) {
+        verdict.rule = kCapacity;
+        verdict.reason = lack_of_room(device, verdict.needed_bytes, on, snapshot);
+    }
+    return verdict;
 }
 
 }  // namespace
@@ -85,14 +113,16 @@ std::string holders(const Snapshot& snapshot, const Worker& worker, const Device
     std::vector<std::string> parts;
     for (const auto& [id, bytes] : held) {
         if (bytes < kWorthNaming || parts.size() == kShown) continue;
-        const auto deployment = std::find_if(snapshot.deployments.begin(), snapshot.deployments.end(), [&](const Deployment& d) { return d.id == id; });
-        parts.push_back(deployment == snapshot.deployments.end() ? fmt::format("a deleted deployment holds {}", size_text(bytes))
+        const auto& all = snapshot.deployments;
+        const auto deployment = std::find_if(all.begin(), all.end(), [&](const Deployment& d) { return d.id == id; });
+        parts.push_back(deployment == all.end() ? fmt::format("a deleted deployment holds {}", size_text(bytes))
                                                                  : fmt::format("\"{}\" holds {}", deployment->name, size_text(bytes)));
     }
     if (room.foreign_bytes >= kWorthNaming && device.vendor != "cpu") {
         std::vector<std::string> names;
         for (const DeviceProcess& p : device.processes) {
-            if (p.instance_id.empty() && names.size() < kShown) names.push_back(fmt::format("{} (pid {}) {}", p.name.empty() ? "a process" : p.name, p.pid, size_text(p.memory_bytes)));
+            if (!p.instance_id.empty() || names.size() == kShown) continue;
+            names.push_back(fmt::format("{} (pid {}) {}", p.name.empty() ? "a process" : p.name, p.pid, size_text(p.memory_bytes)));
         }
         parts.push_back(names.empty() ? fmt::format("others use {}", size_text(room.foreign_bytes))
                                       : fmt::format("others use {}: {}", size_text(room.foreign_bytes), joined(names)));
@@ -139,11 +169,14 @@ std::string why_there(const Placement& placement, const Candidate& candidate, co
         devices.push_back(candidate.kind == Kind::kSeveralWorkers ? slot.worker->name + "/" + to_string(slot.name()) : to_string(slot.name()));
     }
     std::string text = fmt::format("{}: {}", candidate.slots.front().worker->name, joined(devices));
-    if (candidate.kind == Kind::kPartly) text += fmt::format(" with {} of {} layers, the rest in memory", placement.layers_on_devices, placement.layers);
+    if (candidate.kind == Kind::kPartly) {
+        text += fmt::format(" with {} of {} layers, the rest in memory", placement.layers_on_devices, placement.layers);
+    }
     if (!needs.known()) {
         uint64_t booked = 0;
         for (const DeviceClaim& claim : placement.claims) booked += claim.bytes;
-        text += fmt::format("; its need is unknown: {}; {}", needs.missing(), booked == 0 ? "nothing is booked for it" : size_text(booked) + " is booked, the part that is known");
+        text += fmt::format("; its need is unknown: {}; ", needs.missing());
+        text += booked == 0 ? "nothing is booked for it" : size_text(booked) + " is booked, the part that is known";
     } else if (rivals > 1) {
         text += fmt::format(", the best of {} that would do ({})", rivals, to_string(asked.deployment.placement.strategy));
     }
@@ -155,29 +188,15 @@ std::vector<WorkerVerdict> explained(const std::vector<Surveyed>& workers, const
     std::vector<WorkerVerdict> verdicts;
     verdicts.reserve(workers.size());
     for (const Surveyed& on : workers) {
-        WorkerVerdict verdict{.worker_id = on.worker->id, .name = on.worker->name, .rule = on.rule, .reason = on.reason, .devices = {}, .candidate = {}, .scores = on.scores, .total = on.total};
+        WorkerVerdict verdict;
+        verdict.worker_id = on.worker->id;
+        verdict.name = on.worker->name;
+        verdict.rule = on.rule;
+        verdict.reason = on.reason;
+        verdict.scores = on.scores;
+        verdict.total = on.total;
         if (!on.candidates.empty()) verdict.candidate = place(on.candidates.front(), asked, needs, nullptr);
-        for (const SurveyedDevice& d : on.devices) {
-            DeviceVerdict line{.device = d.name, .name = d.device->name, .allocatable_bytes = d.room.allocatable_bytes, .rule = d.rule, .reason = d.reason};
-            const auto claim_in = [&](const Placement& placement) {
-                const auto claim = std::find_if(placement.claims.begin(), placement.claims.end(),
-                                                [&](const DeviceClaim& c) { return c.worker_id == on.worker->id && c.device == d.name; });
-                return claim == placement.claims.end() ? nullptr : &*claim;
-            };
-            if (const DeviceClaim* claim = chosen ? claim_in(*chosen) : nullptr) {
-                line.chosen = true;
-                line.needed_bytes = claim->bytes;
-                line.rule.clear();
-                line.reason.clear();
-            } else if (line.rule.empty() && line.reason.empty() && *on.rule == '\0') {
-                line.needed_bytes = needed_of(d, on, asked, needs);
-                if (line.needed_bytes > line.allocatable_bytes) {
-                    line.rule = kCapacity;
-                    line.reason = lack_of_room(d, line.needed_bytes, on, snapshot);
-                }
-            }
-            verdict.devices.push_back(std::move(line));
-        }
+        for (const SurveyedDevice& device : on.devices) verdict.devices.push_back(verdict_of(device, on, chosen, asked, needs, snapshot));
         if (*on.rule == '\0' && on.candidates.empty() && !chosen) verdict.reason = why_not(on, asked, needs, snapshot);
         verdicts.push_back(std::move(verdict));
     }

@@ -20,7 +20,8 @@ struct DeviceFilters : testing::Test {
 
 TEST_F(DeviceFilters, not_chosen) {
     EXPECT_EQ(refuse_not_chosen(worker, npu, asked), std::nullopt);
-    for (const auto& [text, passes] : {std::pair{"ascend/3", true}, {"rack/1/ascend/3", true}, {"wrk_rack/1/ascend/3", true}, {"ascend/2", false}, {"w2/ascend/3", false}}) {
+    for (const auto& [text, passes] : {std::pair{"ascend/3", true}, {"rack/1/ascend/3", true}, {"wrk_rack/1/ascend/3", true},
+                                       {"ascend/2", false}, {"w2/ascend/3", false}}) {
         deployment.placement.devices = {text};
         asked.by_hand = {*parse_chosen(text)};
         EXPECT_EQ(!refuse_not_chosen(worker, npu, asked), passes) << text;
@@ -33,7 +34,8 @@ TEST_F(DeviceFilters, not_chosen) {
 
 TEST_F(DeviceFilters, type) {
     EXPECT_EQ(refuse_type(worker, npu, asked), std::nullopt);
-    for (const auto& [type, passes] : {std::pair{"ascend", true}, {"Ascend", true}, {"910b", true}, {"910", true}, {"910B3", false}, {"310P", false}, {"asc", false}, {"", false}}) {
+    for (const auto& [type, passes] : {std::pair{"ascend", true}, {"Ascend", true}, {"910b", true}, {"910", true},
+                                       {"910B3", false}, {"310P", false}, {"asc", false}, {"", false}}) {
         deployment.placement.device_types = {"nvidia", type};
         EXPECT_EQ(!refuse_type(worker, npu, asked), passes) << type;
     }

@@ -9,7 +9,9 @@ ScorePart score_same_deployment(const Candidate& candidate, const Standing& stan
     const auto found = standing.replicas.find(candidate.slots.front().worker->id);
     const uint32_t there = found == standing.replicas.end() ? 0 : found->second;
     ScorePart made{.scorer = "same_deployment", .score = 100.0 / (1 + there)};
-    if (standing.explain) made.reason = there == 0 ? "no other instance of this deployment is there" : fmt::format("{} of this deployment {} there", there, there == 1 ? "is" : "are");
+    if (standing.explain) {
+        made.reason = there == 0 ? "no other instance of this deployment is there" : fmt::format("instances of this deployment there: {}", there);
+    }
     return made;
 }
 

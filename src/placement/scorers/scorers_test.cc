@@ -32,7 +32,7 @@ TEST_F(Scorers, same_deployment_apart) {
     EXPECT_DOUBLE_EQ(score_same_deployment(on({20}), standing).score, 100);
     standing.replicas[worker.id] = 1;
     EXPECT_DOUBLE_EQ(score_same_deployment(on({20}), standing).score, 50);
-    EXPECT_THAT(score_same_deployment(on({20}), standing).reason, testing::HasSubstr("1 of this deployment"));
+    EXPECT_THAT(score_same_deployment(on({20}), standing).reason, testing::HasSubstr("there: 1"));
 }
 
 TEST_F(Scorers, locality) {
