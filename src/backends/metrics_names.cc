@@ -13,6 +13,8 @@
 namespace gantry::backends {
 namespace {
 
+constexpr size_t kBucketsMax = 100;   // of a histogram; the engines have 20 to 30
+
 enum class Type { kGauge, kCounter, kHistogram };
 
 struct Family {
@@ -69,6 +71,7 @@ constexpr Row kLlamaServer[] = {
     {"llamacpp:kv_cache_usage_ratio", &kKvUsage},   // until b5800; newer ones tell none
     {"llamacpp:prompt_tokens_total", &kPrompt},
     {"llamacpp:tokens_predicted_total", &kGenerated},
+    {"llamacpp:prompt_tokens_cached_total", &kCached},
 };
 constexpr Row kMindie[] = {
     {"num_requests_running", &kRunning},
@@ -147,6 +150,13 @@ struct Found {
     double count = 0;
 };
 
+// A bucket's upper bound goes into our text as it is: a number, or "+Inf".
+bool is_bound(std::string_view text) {
+    double value = 0;
+    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+    return text == "+Inf" || (error == std::errc() && end == text.data() + text.size() && std::isfinite(value));
+}
+
 void take(Found& found, std::string_view suffix, const Sample& sample) {
     if (found.row->family->type == Type::kGauge) {
         found.value = std::max(found.value, sample.value);
@@ -158,7 +168,7 @@ void take(Found& found, std::string_view suffix, const Sample& sample) {
         found.count += sample.value;
     } else {
         const std::string le(label_value(sample.labels, "le"));
-        if (le.empty()) return;
+        if (!is_bound(le) || found.buckets.size() >= kBucketsMax) return;
         const auto same = std::find_if(found.buckets.begin(), found.buckets.end(),
                                        [&le](const auto& bucket) { return bucket.first == le; });
         if (same == found.buckets.end()) {

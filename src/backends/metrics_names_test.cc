@@ -37,15 +37,17 @@ TEST(MetricsNames, OfSglangAsRecorded) {
 
 TEST(MetricsNames, OfVllmAndLlamaServerAsRecorded) {
     const std::string vllm = common_metrics(BackendKind::kVllm, recorded("vllm-metrics.txt"));
-    for (const char* name : {"sequences_running", "sequences_waiting", "kv_usage_ratio", "prompt_tokens_total", "generated_tokens_total",
-                             "cached_tokens_total", "preemptions_total", "time_to_first_token_seconds_count", "inter_token_seconds_sum",
-                             "request_seconds_bucket{le=\"+Inf\"}"}) {
-        EXPECT_THAT(vllm, HasSubstr("\ngantry_engine_" + std::string(name) + " "));
+    for (const char* sample : {"sequences_running 0", "sequences_waiting 0", "kv_usage_ratio 0", "prompt_tokens_total 117",
+                               "generated_tokens_total 42", "cached_tokens_total 0", "preemptions_total 0",
+                               "time_to_first_token_seconds_count 3", "inter_token_seconds_count 39",
+                               "request_seconds_bucket{le=\"+Inf\"} 3"}) {
+        EXPECT_THAT(vllm, HasSubstr("\ngantry_engine_" + std::string(sample) + "\n"));
     }
     EXPECT_THAT(vllm, Not(HasSubstr("vllm:")));
     const std::string llama = common_metrics(BackendKind::kLlamaServer, recorded("llama-server-metrics.txt"));
-    for (const char* name : {"sequences_running", "sequences_waiting", "prompt_tokens_total", "generated_tokens_total"}) {
-        EXPECT_THAT(llama, HasSubstr("\ngantry_engine_" + std::string(name) + " "));
+    for (const char* sample : {"sequences_running 0", "sequences_waiting 0", "prompt_tokens_total 34", "generated_tokens_total 32",
+                               "cached_tokens_total 32"}) {
+        EXPECT_THAT(llama, HasSubstr("\ngantry_engine_" + std::string(sample) + "\n"));
     }
 }
 
@@ -79,6 +81,14 @@ TEST(MetricsNames, NonsenseSaysNothing) {
                              "vllm:num_requests_running{a=\"\\"}) {
         EXPECT_EQ(common_metrics(BackendKind::kVllm, text), "") << text;
     }
+    std::string many;
+    for (int i = 0; i < 1000; ++i) many += "vllm:time_to_first_token_seconds_bucket{le=\"" + std::to_string(i) + "\"} 1\n";
+    many += "vllm:time_to_first_token_seconds_bucket{le=\"1\\\"} evil\"} 1\nvllm:time_to_first_token_seconds_bucket{le=\"x\"} 1\n";
+    const std::string few = common_metrics(BackendKind::kVllm, many);
+    EXPECT_THAT(few, HasSubstr("{le=\"99\"}"));
+    EXPECT_THAT(few, Not(HasSubstr("{le=\"100\"}")));
+    EXPECT_EQ(common_metrics(BackendKind::kVllm, "vllm:time_to_first_token_seconds_bucket{le=\"1\\\"} evil\"} 1\n").find("evil"),
+              std::string::npos);
     EXPECT_EQ(common_metrics(BackendKind::kCustom, "vllm:num_requests_running 1\n"), "");
     EXPECT_EQ(common_metrics(BackendKind::kEngine, "gantry_engine_steps_total 7\n"), "gantry_engine_steps_total 7\n");
 }

@@ -52,9 +52,11 @@ constexpr Mark kMindie[] = {
 constexpr Mark kLlamaServer[] = {
     {"loading model", 0.05},
     {"loaded meta data with", 0.10},
+    {"threadpool init", 0.10},            // recent ones tell little unless asked to
     {"load_tensors: loading model tensors", 0.20},
     {"constructing llama_context", 0.70},
     {"warming up the model", 0.90},
+    {"initializing, n_slots", 0.95},
     {"model loaded", 1},
 };
 

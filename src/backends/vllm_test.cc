@@ -83,7 +83,7 @@ TEST(Vllm, OnACpuKvAndThreadsAreSaid) {
     input.model_path = install.folder.path("model");
     input.placement = placed({claim_of("cpu", 0, 6 * kGiB)}, 4096);
     input.devices = {cpu(2)};
-    input.kv_bytes = kGiB + 1;
+    input.placement.kv_bytes = kGiB + 1;
     auto plan = vllm().launch(input);
     ASSERT_TRUE(plan.ok()) << plan.error().message;
     EXPECT_EQ(plan->env.at("VLLM_CPU_KVCACHE_SPACE"), "2") << "whole GiB, never fewer";
@@ -92,12 +92,12 @@ TEST(Vllm, OnACpuKvAndThreadsAreSaid) {
     EXPECT_THAT(plan->argv, Not(Contains("--gpu-memory-utilization")));
     EXPECT_THAT(plan->argv, Not(Contains("--tensor-parallel-size")));
 
-    input.kv_bytes = 0;   // then what the booking leaves beside the weights and 2 GiB
+    input.placement.kv_bytes = 0;   // then what the booking leaves beside the weights and 3.5 GiB
     install.folder.file("model/a.safetensors");
     std::filesystem::resize_file(install.folder.path("model/a.safetensors"), kGiB);
     input.devices = {cpu(64)};
     plan = vllm().launch(input);
-    EXPECT_EQ(plan->env.at("VLLM_CPU_KVCACHE_SPACE"), "3");
+    EXPECT_EQ(plan->env.at("VLLM_CPU_KVCACHE_SPACE"), "2");
     EXPECT_FALSE(plan->env.contains("OMP_NUM_THREADS")) << "with many cores it binds by itself";
     input.placement.claims[0].bytes = kGiB;
     EXPECT_EQ(vllm().launch(input)->env.at("VLLM_CPU_KVCACHE_SPACE"), "1");

@@ -40,6 +40,13 @@ std::string chip_of(uint64_t version) {
     return fmt::format("gfx{}{:x}{:x}", version / 10'000, version / 100 % 100, version % 100);
 }
 
+// Graphics of processors that have no memory of their own, by their ISA (LLVM's "User Guide for AMDGPU Backend", table of processors).
+bool is_apu(std::string_view chip) {
+    constexpr std::string_view kApus[] = {"gfx902",  "gfx909",  "gfx90c",  "gfx1013", "gfx1033", "gfx1035", "gfx1036",
+                                          "gfx1037", "gfx1103", "gfx1150", "gfx1151", "gfx1152", "gfx1153"};
+    return std::find(std::begin(kApus), std::end(kApus), chip) != std::end(kApus);
+}
+
 struct Named {
     std::string name;
     std::optional<double> use;
@@ -84,6 +91,7 @@ Cards cards(Tools& tools) {
         d.index = static_cast<uint32_t>(*number);
         d.name = named.name.empty() ? "AMD GPU" : named.name;
         d.chip = readable(string_at(card, {"GFX Version"}));
+        d.unified_memory = is_apu(d.chip);
         d.utilization = share(named.use);
         const auto total = whole_number(string_at(card, {"VRAM Total Memory (B)"}));
         const auto used = whole_number(string_at(card, {"VRAM Total Used Memory (B)"}));
@@ -123,7 +131,7 @@ Device device_of(Tools& tools, const std::map<std::string, uint64_t, std::less<>
     d.vendor = "amd";
     d.chip = chip_of(at("gfx_target_version"));
     if (at("unique_id") != 0) d.uuid = fmt::format("GPU-{:x}", at("unique_id"));
-    d.unified_memory = at("cpu_cores_count") > 0;
+    d.unified_memory = is_apu(d.chip);
     const std::string folder = fmt::format("/sys/class/drm/renderD{}/device", at("drm_render_minor"));
     d.name = named != nullptr && !named->name.empty() ? named->name : "";
     if (d.name.empty()) {

@@ -15,16 +15,13 @@ namespace {
 std::optional<uint64_t> free_bytes(const std::string& text) {
     const auto page = whole_number(word_after(text, "page size of"));
     uint64_t pages = 0;
-    bool any = false;
     for (const char* label : {"Pages free:", "Pages inactive:", "Pages speculative:"}) {
-        std::string_view word = word_after(text, label);
-        if (word.ends_with('.')) word.remove_suffix(1);
-        if (const auto count = whole_number(word)) {
-            pages += *count;
-            any = true;
-        }
+        const std::string_view word = word_after(text, label);
+        const auto count = word.ends_with('.') ? whole_number(word.substr(0, word.size() - 1)) : std::nullopt;
+        if (!count) return std::nullopt;   // cut off
+        pages += *count;
     }
-    if (!page || !any) return std::nullopt;
+    if (!page) return std::nullopt;
     return *page * pages;
 }
 
@@ -40,7 +37,7 @@ Finding probe(Tools& tools) {
         return finding;
     }
     const auto memory = tools.run({"sysctl", "-n", "hw.memsize"});
-    const auto total = memory ? whole_number(trimmed(memory->text)) : std::nullopt;
+    const auto total = memory && memory->text.ends_with('\n') ? whole_number(trimmed(memory->text)) : std::nullopt;
     const auto statistics = tools.run({"vm_stat"});
     const auto free = statistics ? free_bytes(statistics->text) : std::nullopt;
     for (const json::value& item : list->get_array()) {

@@ -1,5 +1,5 @@
 // Huawei Ascend, by npu-smi (npu_smi.h). A device is a chip, of which a card has one or two. ASCEND_RT_VISIBLE_DEVICES takes the chip's
-// logic id, which only `npu-smi info -m` tells: it is the index. ret codes: dcmi_interface_api.h of https://gitcode.com/Ascend/driver.
+// logic id, which only `npu-smi info -m` tells: it is the index. The ret codes are those of dcmi_interface_api.h.
 
 #include <fmt/format.h>
 

@@ -106,7 +106,8 @@ TEST(CpuProber, ABareMachineIsADeviceWithAProblem) {
 }
 
 TEST(Devices, ThisMachine) {
-    const ProbeOutcome outcome = probe();
+    const auto inventory = Inventory::start({});
+    const ProbeOutcome outcome = inventory->latest();
     ASSERT_EQ(outcome.devices.size(), 1u);
     const Device& device = outcome.devices[0];
     EXPECT_EQ(device.index, 0u);
@@ -119,7 +120,7 @@ TEST(Devices, ThisMachine) {
     while (std::chrono::steady_clock::now() < end) {
         sum = sum + 1;
     }
-    EXPECT_GT(probe().devices[0].utilization, 0);
+    EXPECT_GT(inventory->latest().devices[0].utilization, 0);
 }
 
 }  // namespace

@@ -24,7 +24,7 @@ struct ProbeOutcome {
 
 struct InventoryOptions {
     std::string gantry_binary;                    // started as `gantry probe VENDOR`; empty: accelerators are not looked for
-    std::chrono::milliseconds deadline{20'000};   // of a prober; its tools have shorter ones
+    std::chrono::milliseconds deadline{45'000};   // of a prober; its tools have shorter ones
     std::chrono::milliseconds interval{5'000};    // between two looks at what is there
     std::chrono::milliseconds absent_interval{60'000};   // at what is not
     std::function<void()> changed{};              // devices came, went, fell ill or healed. Threads: the inventory's own

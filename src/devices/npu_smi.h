@@ -7,7 +7,7 @@
 //   910C         | Chip Phy-ID | …        two chips a card, both named "Ascend910"
 //   310, 310P    | Chip Device | Bus-Id | AICore(%) Memory-Usage(MB) |      one or more chips a card, no HBM
 //   950          | NPU ID | Name | Health | …   and below   |    |    | Bus-Id | NPU Util(%) Memory-Usage(MB) …
-// The forms are those of Huawei's source, https://gitcode.com/Ascend/driver (npu_smi), and of tests/data/devices/ascend. Pure.
+// The forms are those of tests/data/devices/ascend, the 950's and the words of Health those of npu-smi's source, which is public. Pure.
 
 #include <cstdint>
 #include <map>

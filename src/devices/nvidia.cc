@@ -11,6 +11,7 @@
 
 #include <algorithm>
 #include <array>
+#include <map>
 #include <vector>
 
 #include "devices/text.h"
@@ -307,10 +308,9 @@ Finding read_all(const Nvml& nvml, Tools& tools) {
 }
 
 // ---- nvidia-smi ----------------------------------------------------------------------------------------------------------
-enum Field { kIndex, kName, kUuid, kTotal, kFree, kUse, kCelsius, kDriver, kCapability, kBus, kEcc, kFields };
 constexpr char kQuery[] =
-    "--query-gpu=index,name,uuid,memory.total,memory.free,utilization.gpu,temperature.gpu,driver_version,compute_cap,pci.bus_id,"
-    "ecc.errors.uncorrected.volatile.total";
+    "--query-gpu=index,name,uuid,memory.total,memory.used,memory.free,utilization.gpu,temperature.gpu,driver_version,compute_cap,"
+    "pci.bus_id,ecc.errors.uncorrected.volatile.total";
 
 std::vector<std::string_view> values_of(std::string_view line) {
     std::vector<std::string_view> out;
@@ -324,31 +324,54 @@ std::vector<std::string_view> values_of(std::string_view line) {
 
 bool is_value(std::string_view text) { return !text.empty() && !text.starts_with('[') && text != "N/A" && text != "ERR!"; }
 
-Device device_of(const std::vector<std::string_view>& values, Tools& tools) {
+// A line's values by the names that the first line gives them; units ("memory.total [MiB]") belong to the values.
+using Row = std::map<std::string_view, std::string_view, std::less<>>;
+
+std::vector<Row> rows_of(std::string_view text) {
+    std::vector<Row> rows;
+    std::vector<std::string_view> names;
+    for (const std::string_view line : lines(text)) {
+        const auto values = values_of(line);
+        if (names.empty()) {
+            const bool header = std::any_of(values.begin(), values.end(), [](std::string_view name) { return name == "name"; });
+            if (header) names = values;
+            continue;
+        }
+        if (values.size() != names.size()) continue;
+        Row row;
+        for (size_t i = 0; i < names.size(); ++i) row[trimmed(names[i].substr(0, names[i].find('[')))] = values[i];
+        rows.push_back(std::move(row));
+    }
+    return rows;
+}
+
+Device device_of(const Row& row, Tools& tools) {
+    const auto at = [&row](std::string_view name) {
+        const auto found = row.find(name);
+        return found != row.end() && is_value(found->second) ? found->second : std::string_view();
+    };
     Device device;
     device.vendor = "nvidia";
-    device.index = static_cast<uint32_t>(whole_number(values[kIndex]).value_or(0));
-    device.name = readable(values[kName]);
-    device.uuid = readable(values[kUuid]);
-    const auto total = byte_size(values[kTotal]), free = byte_size(values[kFree]);
-    if (total && free) {
+    device.index = static_cast<uint32_t>(whole_number(at("index")).value_or(0));
+    device.name = readable(at("name"));
+    device.uuid = readable(at("uuid"));
+    const auto total = byte_size(at("memory.total")), used = byte_size(at("memory.used")), free = byte_size(at("memory.free"));
+    if (total && (free || used)) {
         device.memory_total_bytes = *total;
-        device.memory_free_bytes = std::min(*free, *total);
+        device.memory_free_bytes = std::min(free ? *free : *total - std::min(*used, *total), *total);
     } else {
-        device.problem = "nvidia-smi does not tell its memory (\"" + readable(values[kTotal]) + "\"): reset it, or restart the machine";
+        device.problem = "nvidia-smi does not tell its memory: reset it, or restart the machine";
     }
-    device.utilization = share(leading_number(values[kUse]));
-    device.temperature_celsius = leading_number(values[kCelsius]);
-    if (is_value(values[kDriver])) device.driver_version = readable(values[kDriver]);
-    if (is_value(values[kCapability])) {
-        for (const char c : values[kCapability]) {
-            if (c != '.') device.chip += c;
-        }
-        device.chip = "sm_" + device.chip;
+    device.utilization = share(leading_number(at("utilization.gpu")));
+    device.temperature_celsius = leading_number(at("temperature.gpu"));
+    device.driver_version = readable(at("driver_version"));
+    for (const char c : at("compute_cap")) {
+        if (c != '.') device.chip += c;
     }
-    device.bus_address = bus_address(values[kBus]);
+    if (!device.chip.empty()) device.chip = readable("sm_" + device.chip);
+    device.bus_address = bus_address(at("pci.bus_id"));
     device.numa_node = numa_node(tools, device.bus_address);
-    if (const auto errors = whole_number(values[kEcc]); errors && *errors > 0) {
+    if (const auto errors = whole_number(at("ecc.errors.uncorrected.volatile.total")); errors && *errors > 0) {
         device.problem = fmt::format("{} uncorrected memory errors since the machine's start: reset the GPU, and replace it if they come back", *errors);
     }
     return device;
@@ -394,11 +417,12 @@ std::optional<Finding> probe_nvml(const std::string& library, Tools& tools) {
 
 Finding probe_nvidia_smi(Tools& tools) {
     Finding finding;
-    const auto output = tools.run({"nvidia-smi", kQuery, "--format=csv,noheader,nounits"});
+    const auto output = tools.run({"nvidia-smi", kQuery, "--format=csv"});
     if (output) {
-        for (const std::string_view line : lines(output->text)) {
-            const auto values = values_of(line);
-            if (values.size() == kFields && whole_number(values[kIndex])) finding.devices.push_back(device_of(values, tools));
+        for (const Row& row : rows_of(output->text)) {
+            Device device = device_of(row, tools);
+            if (!row.contains("index")) device.index = static_cast<uint32_t>(finding.devices.size());
+            finding.devices.push_back(std::move(device));
         }
     }
     if (finding.devices.empty()) finding.note = said("nvidia-smi", output);

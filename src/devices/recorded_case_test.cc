@@ -62,7 +62,8 @@ TEST_P(RecordedProber, AnswersWhateverBytesStandInItsToolsAnswer) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Vendors, RecordedProber,
-                         testing::Values(&kAscend, &kHygon, &kMthreads, &kIluvatar, &kCambricon, &kMetax),
+                         testing::Values(&kAscend, &kHygon, &kMthreads, &kIluvatar, &kCambricon, &kMetax, &kNvidia, &kAmd,
+                                         &kApple),
                          [](const auto& one) { return std::string(one.param->vendor); });
 
 }  // namespace

@@ -9,7 +9,7 @@ namespace gantry::devices {
 
 class MachineTools final : public Tools {
 public:
-    explicit MachineTools(std::chrono::milliseconds deadline = std::chrono::seconds(5)) : deadline_(deadline) {}
+    explicit MachineTools(std::chrono::milliseconds deadline = std::chrono::seconds(15)) : deadline_(deadline) {}
     Result<Output> run(const std::vector<std::string>& argv) override;
     Result<std::string> read(const std::string& path) override;
     std::vector<std::string> list(const std::string& folder) override;

@@ -16,7 +16,7 @@ struct DeviceProcess {
     int64_t pid = 0;                 // on the machine; a process of another container may have a number that is unknown here
     std::string name{};                // empty: the tool does not say
     uint64_t memory_bytes = 0;
-    InstanceId instance_id;          // ours: the instance that it belongs to; empty: somebody else's
+    InstanceId instance_id{};          // ours: the instance that it belongs to; empty: somebody else's
 
     bool operator==(const DeviceProcess&) const = default;
 };

@@ -56,7 +56,7 @@ struct WorkerVerdict {
     std::string rule{};                     // the filter that refused it; empty: none did
     std::string reason{};
     std::vector<DeviceVerdict> devices{};
-    std::optional<Placement> candidate;   // the best of this worker
+    std::optional<Placement> candidate{};   // the best of this worker
     std::vector<ScorePart> scores{};
     double total = 0;
 };
@@ -78,7 +78,7 @@ struct Suggestion {
 
 struct Decision {
     Verdict verdict = Verdict::kUnknown;
-    std::optional<Placement> placement;
+    std::optional<Placement> placement{};
     Estimate estimate;                     // of the placement; where there is none, of the smallest shape asked for
     Correction correction;
     std::vector<WorkerVerdict> workers{};    // all, in the snapshot's order; only where asked for

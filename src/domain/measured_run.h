@@ -10,7 +10,7 @@
 namespace gantry {
 
 struct MeasuredRun {
-    InstanceId instance_id;
+    InstanceId instance_id{};
     std::string deployment{};        // its name
     BackendKind backend = BackendKind::kEngine;
     std::string architecture{};

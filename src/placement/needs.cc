@@ -116,7 +116,11 @@ Length Needs::settle(const std::function<bool(Length)>& fits) const {
         }
     }
     if (!shares_cells_ && options.max_sequences == 0) {
-        while (best.sequences < kSequencesWanted && fits({best.context_tokens, best.sequences + 1})) ++best.sequences;
+        // So many, and yet no more of a device than a team's chats fill: others may want to have the rest.
+        const auto wanted = [&](uint32_t sequences) {
+            return sequences <= kSequencesWanted && uint64_t{sequences} * best.context_tokens <= kTokensWanted;
+        };
+        while (wanted(best.sequences + 1) && fits({best.context_tokens, best.sequences + 1})) ++best.sequences;
     }
     return best;
 }

@@ -13,7 +13,7 @@
 // What is asked for is exact: context_tokens and max_sequences that were given fit, or it does not fit. What is left open is chosen:
 //   context     as long as the model was trained for, cut to what fits with two sequences, no shorter than kContextMin. Where all
 //               sequences share one pool of cells (embedded engine, llama-server) a second one must find room, but only one is booked
-//   sequences   of the others (vLLM, SGLang, MindIE): two to kSequencesWanted full ones, as many as there is room for. More run at once
+//   sequences   of the others (vLLM, SGLang, MindIE): two, up to kSequencesWanted of kTokensWanted together, where there is room. More run at once
 //               where they are shorter; llama.cpp's backends have their own defaults
 //
 // What can't be known is never a silent 0. An unknown need (a custom command, files that can't be read or say too little) is placed
@@ -37,6 +37,7 @@ namespace gantry::placement {
 inline constexpr uint32_t kContextMin = 512;
 inline constexpr uint32_t kContextGood = 8192;
 inline constexpr uint32_t kSequencesWanted = 8;
+inline constexpr uint32_t kTokensWanted = 131'072;   // of all sequences together, beyond the two
 
 // What a decision needs beside the snapshot.
 struct Knowledge {

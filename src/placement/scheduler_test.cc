@@ -207,7 +207,7 @@ TEST(decide, vllm_gets_its_part_of_the_device_and_room_for_several_sequences) {
     world.snapshot.workers = {gpu_machine("w1", {80})};
     const Placement p = *world.decide().placement;
     EXPECT_EQ(p.context_tokens, kTrained);
-    EXPECT_EQ(p.sequences, kSequencesWanted);
+    EXPECT_EQ(p.sequences, std::min(kSequencesWanted, kTokensWanted / kTrained));
     const DeviceClaim& gpu = p.claims.front();
     EXPECT_GT(gpu.memory_fraction, 0.25);
     EXPECT_LT(gpu.memory_fraction, 0.6);   // not 0.9 of it

@@ -34,6 +34,7 @@ using std::chrono::milliseconds;
 constexpr milliseconds kAdoptionHold{300};
 constexpr milliseconds kProgressInterval{200};
 constexpr milliseconds kDeviceInterval{1'000};
+constexpr milliseconds kFirstLook{5'000};
 constexpr milliseconds kKillReserve{500};   // before a stop's deadline: time for SIGKILL to do its work
 
 // Threads: start() and stop() from outside, everything else on the io thread; checks of model files on the background thread,
@@ -112,6 +113,7 @@ private:
     SteadyTime next_exchange_{};
     SteadyTime next_devices_{};
     SteadyTime next_memory_{};
+    std::unique_ptr<devices::Inventory> inventory_;
     devices::ProbeOutcome devices_;
     std::map<int64_t, InstanceId> owners_;   // of the processes of our engines, as of the last look
     bool ending_ = false;             // stop() with engines: no more exchanges
@@ -126,7 +128,18 @@ private:
 
 void WorkerLoop::begin() {
     adopt_all();
+    devices::InventoryOptions looks;
+    looks.gantry_binary = options_.gantry_binary;
+    looks.changed = [this] {
+        asio::post(io_, [this] {
+            next_devices_ = {};
+            exchange();
+        });
+    };
+    inventory_ = devices::Inventory::start(std::move(looks));
     thread_ = std::thread([this] {
+        // So that the first report has the accelerators, where there are some: nothing is placed in memory for want of them.
+        inventory_->wait_for_first_look(Deadline::after(kFirstLook));
         asio::post(io_, [this] { exchange(); });
         io_.run();
     });
@@ -186,6 +199,7 @@ void WorkerLoop::stop(bool stop_engines, Deadline deadline) {
     if (thread_.joinable()) {
         thread_.join();
     }
+    inventory_.reset();   // what it still posts is never run
     background_.join();
 }
 
@@ -296,7 +310,7 @@ protocol::WorkerReport WorkerLoop::make_report() {
     const SteadyTime now = clock_.steady();
     if (now >= next_devices_) {
         next_devices_ = now + kDeviceInterval;
-        devices_ = devices::probe();
+        devices_ = inventory_->latest();
     }
     protocol::WorkerReport report;
     report.worker_id = options_.id;
@@ -386,6 +400,7 @@ void WorkerLoop::sweep() {
     for (auto place = supervisors_.begin(); place != supervisors_.end();) {
         if (place->second->gone()) {
             next_devices_ = {};   // what it held is free: the report that says so shows it
+            inventory_->refresh();
             watches_.erase(place->first);
             place = supervisors_.erase(place);
         } else {
