@@ -28,7 +28,7 @@ TEST(States, TextGoesBothWays) {
         EXPECT_EQ(worker_state_from(to_string(state)), state);
     }
     EXPECT_EQ(backend_kind_from("llama-server"), BackendKind::kLlamaServer);
-    EXPECT_EQ(backend_kind_from("vllm"), std::nullopt);
+    EXPECT_EQ(backend_kind_from("triton"), std::nullopt);
 }
 
 }  // namespace

@@ -90,9 +90,12 @@ def test_a_deployment_gets_what_was_evaluated(server):
 def events(server, stop, out):
     with httpx.stream("GET", f"{server.url}/api/v1/watch?kinds=instances", headers={"Authorization": f"Bearer {server.key}"},
                       timeout=120, verify=TLS) as stream:
+        name = None
         for line in stream.iter_lines():
-            if line.startswith("data:"):
-                out.append((time.monotonic(), json.loads(line[5:])))
+            if line.startswith("event:"):
+                name = line[6:].strip()
+            if line.startswith("data:") and "object" in line:
+                out.append((time.monotonic(), {"type": name, **json.loads(line[5:])}))
             if stop.is_set():
                 return
 

@@ -73,7 +73,7 @@ TEST(deployment_input, refusals_name_the_field) {
         {R"({"name":"n","source":"file:/m","replicas":18446744073709551615})", "replicas", "from 0 to 64"},
         {R"({"name":"n","source":"file:/m","replicas":"1"})", "replicas", "whole number"},
         {R"({"name":"n","source":"file:/m","stopped":1})", "stopped", "true or false"},
-        {R"({"name":"n","source":"file:/m","backend":"vllm"})", "backend", "llama-server"},
+        {R"({"name":"n","source":"file:/m","backend":"triton"})", "backend", "llama-server"},
         {R"({"name":"n","source":"file:/m","extra":1})", "extra", "not a field"},
         {R"({"name":"n","source":"file:/m","options":[]})", "options", "must be an object"},
         {R"({"name":"n","source":"file:/m","options":{"ctx":1}})", "options.ctx", "not a field"},
