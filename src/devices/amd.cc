@@ -73,7 +73,8 @@ Cards cards(Tools& tools) {
     if (!tools.has_program("rocm-smi")) return out;
     const auto output = tools.run({"rocm-smi", "--showproductname", "--showuse", "--showmeminfo", "vram", "--json"});
     const size_t begin = output ? output->text.find('{') : std::string::npos;   // warnings may stand before it
-    const auto value = begin == std::string::npos ? Result<json::value>(json::value()) : parse_json(output->text.substr(begin, output->text.rfind('}') - begin + 1));
+    const auto value = begin == std::string::npos ? Result<json::value>(json::value())
+                                                  : parse_json(output->text.substr(begin, output->text.rfind('}') - begin + 1));
     if (!value || !value->is_object()) {
         out.problem = said("rocm-smi", output);
         return out;

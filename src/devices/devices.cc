@@ -119,7 +119,8 @@ private:
                                            static_cast<double>(options_.deadline.count()) / 1000));
         }
         if (output->signal != 0) {
-            return unavailable(fmt::format("looking at it crashed (signal {}): its driver or library is damaged, or of another version", output->signal));
+            return unavailable(fmt::format("looking at it crashed (signal {}): its driver or library is damaged, or of another version",
+                                           output->signal));
         }
         if (output->status != 0) return unavailable(fmt::format("looking at it failed with status {}", output->status));
         return finding_from(output->text, prober_.vendor);

@@ -303,7 +303,9 @@ Finding read_all(const Nvml& nvml, Tools& tools) {
         device.driver_version = readable(driver.data());
         if (cuda > 0) device.runtime_version = fmt::format("CUDA {}.{}", cuda / 1000, cuda % 1000 / 10);
     }
-    if (finding.devices.empty()) finding.note = count == 0 ? "its driver runs, but no GPU is there" : "its GPUs are in MIG mode, with no MIG devices made";
+    if (finding.devices.empty()) {
+        finding.note = count == 0 ? "its driver runs, but no GPU is there" : "its GPUs are in MIG mode, with no MIG devices made";
+    }
     return finding;
 }
 
@@ -372,7 +374,8 @@ Device device_of(const Row& row, Tools& tools) {
     device.bus_address = bus_address(at("pci.bus_id"));
     device.numa_node = numa_node(tools, device.bus_address);
     if (const auto errors = whole_number(at("ecc.errors.uncorrected.volatile.total")); errors && *errors > 0) {
-        device.problem = fmt::format("{} uncorrected memory errors since the machine's start: reset the GPU, and replace it if they come back", *errors);
+        device.problem = fmt::format("{} uncorrected memory errors since the machine's start: reset the GPU, and replace it if they come back",
+                                     *errors);
     }
     return device;
 }

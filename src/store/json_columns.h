@@ -1,7 +1,7 @@
 #pragma once
 // Columns that hold JSON texts: a deployment's options, an instance's placement, a route's targets, a worker's devices and labels, a
-// model's meta, limits, lists of names, what an audit event changed. Keys that are missing keep their default and unknown ones are passed over, so that a field
-// may come or go without a migration.
+// model's meta, limits, lists of names, what an audit event changed. Which fields each has: domain/fields.h; they may come or go without
+// a migration (base/json_fields.h).
 
 #include <map>
 #include <string>

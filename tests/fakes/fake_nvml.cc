@@ -52,8 +52,12 @@ int nvmlDeviceGetHandleByIndex_v2(unsigned index, void** device) {
     *device = index == 0 ? &whole_gpu : &cut_gpu;
     return 0;
 }
-int nvmlDeviceGetName(void* device, char* out, unsigned length) { return std::snprintf(out, length, "%s", static_cast<Gpu*>(device)->name) > 0 ? 0 : 7; }
-int nvmlDeviceGetUUID(void* device, char* out, unsigned length) { return std::snprintf(out, length, "%s", static_cast<Gpu*>(device)->uuid) > 0 ? 0 : 7; }
+int nvmlDeviceGetName(void* device, char* out, unsigned length) {
+    return std::snprintf(out, length, "%s", static_cast<Gpu*>(device)->name) > 0 ? 0 : 7;
+}
+int nvmlDeviceGetUUID(void* device, char* out, unsigned length) {
+    return std::snprintf(out, length, "%s", static_cast<Gpu*>(device)->uuid) > 0 ? 0 : 7;
+}
 int nvmlDeviceGetMemoryInfo(void* device, Memory* out) {
     const Gpu& gpu = *static_cast<Gpu*>(device);
     *out = {gpu.total, gpu.total - gpu.used, gpu.used};
