@@ -105,7 +105,7 @@ std::string holders(const Snapshot& snapshot, const Worker& worker, const Device
     if (room.claimed_bytes > 0) {
         for (const Instance& i : snapshot.instances) {
             for (const DeviceClaim& c : i.placement.claims) {
-                if (c.worker_id == worker.id && c.device.index == device.index && c.device.vendor == device.vendor) held[i.deployment_id] += c.bytes;
+                if (c.device.index == device.index && c.worker_id == worker.id && c.device.vendor == device.vendor) held[i.deployment_id] += c.bytes;
             }
             if (i.placement.empty() && i.worker_id == worker.id && device.vendor == "cpu") held[i.deployment_id] += i.memory_bytes;
         }
