@@ -129,8 +129,7 @@ TEST_F(RelayTest, EnginesOfOthersAnswerUnderThePublicName) {
     foreign.replace(foreign.find("tiny"), 4, "/models/secret/path.gguf");
     serve(answers(200, foreign), BackendKind::kLlamaServer);
     const auto response = chat(false);
-    EXPECT_EQ(parse_json(response.body)->at("model").as_string(), "tiny");
-    EXPECT_THAT(response.body, Not(HasSubstr("secret")));
+    EXPECT_EQ(response.body, kAnswer) << "all else byte for byte";
 }
 
 TEST_F(RelayTest, StreamsOfOthersAreUnderThePublicNameToo) {
