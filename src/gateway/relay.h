@@ -57,8 +57,8 @@ class Relay {
 public:
     Relay(http::asio::io_context& io, const Clock& clock, const GatewayOptions& options, Meter& meter, GatewayMetrics& metrics);
 
-    // Answers the exchange, whatever happens.
-    http::Task<void> run(http::Exchange& exchange, Job job);
+    // Answers the exchange, whatever happens. The job outlives this.
+    http::Task<void> run(http::Exchange& exchange, Job& job);
     uint32_t in_flight(const InstanceId& instance) const { return balancer_.in_flight(instance); }
 
 private:
