@@ -148,7 +148,7 @@ struct Client::State : ConnectionPool {
     }
 
     Task<Result<std::vector<RawEndpoint>>> resolve(const Endpoint& endpoint, SteadyTime deadline, Canceller::State& canceller);
-    Task<Result<std::unique_ptr<ClientConnection>>> connect(const Endpoint& endpoint, Canceller::State& canceller);
+    Task<Result<std::unique_ptr<ClientConnection>>> connect(const std::string& text, Canceller::State& canceller);
     Task<Status> start_tls(TimedSocket& socket, const std::string& host, SteadyTime deadline);
 };
 
@@ -187,7 +187,10 @@ Task<Result<std::vector<RawEndpoint>>> Client::State::resolve(const Endpoint& en
     co_return found;
 }
 
-Task<Result<std::unique_ptr<ClientConnection>>> Client::State::connect(const Endpoint& endpoint, Canceller::State& canceller) {
+Task<Result<std::unique_ptr<ClientConnection>>> Client::State::connect(const std::string& text, Canceller::State& canceller) {
+    const auto known = peer(text);
+    if (!known) co_return known.error();
+    const Endpoint endpoint = (*known)->address;   // of a peer that may go while we wait
     const SteadyTime deadline = now() + options.connect_timeout;
     auto addresses = co_await resolve(endpoint, deadline, canceller);
     if (!addresses) co_return std::move(addresses).error();
@@ -395,9 +398,7 @@ Task<Result<std::unique_ptr<ClientResponse>>> Client::send(std::string endpoint,
         std::unique_ptr<ClientConnection> connection = attempt == 0 ? State::take(**peer) : nullptr;
         const bool reused = connection != nullptr;
         if (!reused) {
-            if (attempt > 0) peer = state->peer(endpoint);
-            const Endpoint address = (*peer)->address;   // which may go while we wait
-            auto connected = co_await state->connect(address, *canceller.state_);
+            auto connected = co_await state->connect(endpoint, *canceller.state_);
             if (!connected) co_return std::move(connected).error();
             connection = std::move(connected).value();
         }
