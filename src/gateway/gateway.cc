@@ -182,7 +182,8 @@ private:
         const InFlight counted(metrics_.in_flight());
         // Anthropic's clients show this one.
         if (std::string_view(operation.path).starts_with("/messages")) exchange.answer_headers.set("request-id", exchange.request().id);
-        Job job;
+        const auto owned = std::make_unique<Job>();   // apart: large frames of coroutines are slow to get
+        Job& job = *owned;
         job.begun = clock_.steady();
         LiveRequests::Entry live(live_, exchange, job.begun, operation.name);
         job.live = &live;

@@ -1,7 +1,7 @@
 #include <algorithm>
 #include <limits>
 
-#include "base/json.h"
+#include "base/json_arena.h"
 #include "gateway/meter.h"
 
 namespace gantry::gateway {
@@ -72,7 +72,8 @@ std::string to_journal_line(const UsageRecord& record) {
 }
 
 std::optional<UsageRecord> from_journal_line(std::string_view line) {
-    const Result<json::value> parsed = parse_json(line);
+    JsonArena<2048> arena;
+    const Result<json::value> parsed = parse_json(line, arena.memory());
     if (!parsed || !parsed->is_object()) return std::nullopt;
     const json::object& fields = parsed->get_object();
     UsageRecord record;

@@ -76,6 +76,8 @@ private:
     http::Client::Call call_for(const http::Exchange& exchange, const Job& job, const Target& target) const;
     http::Task<void> refuse_upstream_error(http::Exchange& exchange, Job& job, Upstream& upstream);
     http::Task<void> relay_whole(http::Exchange& exchange, Job& job, Upstream& upstream);
+    Refusal unread(const Job& job, Upstream& upstream, const Error& why);
+    std::optional<Refusal> take_whole(Job& job, Upstream& upstream, std::string& body);
     http::Task<void> relay_stream(http::Exchange& exchange, Job& job, Upstream& upstream);
     http::Task<End> pump(http::Exchange& exchange, Job& job, Upstream& upstream, StreamRewriter& rewriter, Error& broken);
     void settle_usage(Job& job, const StreamRewriter& rewriter);
