@@ -1,4 +1,4 @@
-#include "base/json.h"
+#include "base/json_arena.h"
 
 #include <fmt/format.h>
 
@@ -43,7 +43,9 @@ bool all_finite(const json::value& value) {
 
 }  // namespace
 
-Result<json::value> parse_json(std::string_view text) {
+Result<json::value> parse_json(std::string_view text) { return parse_json(text, {}); }
+
+Result<json::value> parse_json(std::string_view text, json::storage_ptr memory) {
     // Each value but the first has a byte of its own before it, so that a short text needs no counting.
     if (text.size() >= kJsonValuesMax && count_values(text) > kJsonValuesMax) {
         return invalid_argument(fmt::format("the JSON body holds more than {} values", kJsonValuesMax));
@@ -52,6 +54,7 @@ Result<json::value> parse_json(std::string_view text) {
     options.max_depth = kJsonDepthMax;
     unsigned char stack[2048];   // of the parser: enough for most
     json::stream_parser parser({}, options, stack);
+    parser.reset(std::move(memory));
     json::error_code failure;
     const size_t read = parser.write(text.data(), text.size(), failure);
     if (!failure) parser.finish(failure);

@@ -21,6 +21,7 @@ constexpr size_t kFiles = 3;
 
 constexpr char kPattern[] = "%Y-%m-%dT%H:%M:%S.%e%z %^%l%$ %v";
 constexpr size_t kBatchBytes = 64u << 10;
+constexpr size_t kMessageBytesMax = 4096;   // escape()'s limit
 
 // Formats a line once and hands many at a time on to `targets`, as one message of theirs: a server writes a line a request.
 class Batch final : public spdlog::sinks::base_sink<std::mutex> {
@@ -80,6 +81,10 @@ private:
     std::thread thread_;               // the last: it uses what stands above
 };
 
+bool is_plain(std::string_view text) {
+    return std::all_of(text.begin(), text.end(), [](char c) { return c >= 0x20 && c < 0x7f; });
+}
+
 std::shared_ptr<spdlog::logger>& logger() {
     static std::shared_ptr<spdlog::logger> instance = [] {
         auto made = std::make_shared<spdlog::logger>("gantry", std::make_shared<spdlog::sinks::stderr_color_sink_mt>());
@@ -123,9 +128,12 @@ void start(const Options& options) {
 }
 
 void write(Level level, std::string_view message) {
-    if (!logger()->should_log(to_spdlog(level))) return;
-    const std::string safe = escape(message);
-    logger()->log(to_spdlog(level), spdlog::string_view_t(safe.data(), safe.size()));
+    spdlog::logger& to = *logger();
+    if (!to.should_log(to_spdlog(level))) return;
+    const bool as_it_is = message.size() <= kMessageBytesMax && is_plain(message);
+    const std::string safe = as_it_is ? std::string() : escape(message, kMessageBytesMax);
+    const std::string_view text = as_it_is ? message : std::string_view(safe);
+    to.log(to_spdlog(level), spdlog::string_view_t(text.data(), text.size()));
 }
 
 // C1 controls (U+0080 to U+009F), line and paragraph separators, the marks of direction (Unicode TR 9, 2.1 to 2.6).
@@ -141,8 +149,7 @@ size_t steering_length(std::string_view text) {
 }
 
 std::string escape(std::string_view text, size_t limit) {
-    const bool plain = std::all_of(text.begin(), text.end(), [](char c) { return c >= 0x20 && c < 0x7f; });
-    if (plain && text.size() <= limit) return std::string(text);
+    if (text.size() <= limit && is_plain(text)) return std::string(text);
     std::string out;
     out.reserve(std::min(text.size(), limit));
     while (!text.empty()) {

@@ -30,7 +30,10 @@ uint64_t specials(uint64_t eight) {
 
 class Scanner {
 public:
-    explicit Scanner(std::string_view text) : begin_(text.data()), at_(begin_), end_(begin_ + text.size()) {}
+    Scanner(std::string_view text, std::string_view answer_key)
+        : begin_(text.data()), at_(begin_), end_(begin_ + text.size()), answer_key_(answer_key) {
+        facts_.answer = answer_key.empty();
+    }
 
     std::optional<EventFacts> run() {
         skip_space();
@@ -40,7 +43,7 @@ public:
     }
 
 private:
-    enum class Key { kOther, kError, kUsage, kChoices, kModel };
+    enum class Key { kOther, kError, kUsage, kChoices, kModel, kTimings };
 
     size_t offset() const { return static_cast<size_t>(at_ - begin_); }
     bool take(char c) {
@@ -77,9 +80,11 @@ private:
                 ++facts_.models;
                 facts_.model = {value_at, offset()};
             }
+            if (key == Key::kTimings) facts_.timings = {value_at, offset()};
             const bool usage = key == Key::kUsage;
             if (usage) {
                 ++facts_.usages;
+                facts_.usage_value = {value_at, offset()};
                 facts_.usage_member = {comma.value_or(member), offset()};
             }
             skip_space();
@@ -115,15 +120,17 @@ private:
         return value(1, false);
     }
 
-    Key key_of(const Text& name) const {
+    Key key_of(const Text& name) {
         if (!name.escaped) return key_of(name.raw);
         const Result<json::value> plain = parse_json("\"" + std::string(name.raw) + "\"");   // nobody writes so
         return plain && plain->is_string() ? key_of(std::string_view(plain->get_string())) : Key::kOther;
     }
-    static Key key_of(std::string_view name) {
+    Key key_of(std::string_view name) {
+        if (name == answer_key_) facts_.answer = true;
         if (name == "error") return Key::kError;
         if (name == "usage") return Key::kUsage;
         if (name == "choices") return Key::kChoices;
+        if (name == "timings") return Key::kTimings;
         return name == "model" ? Key::kModel : Key::kOther;
     }
     static bool is_text_key(const Text& name) {
@@ -292,6 +299,7 @@ private:
     const char* const begin_;
     const char* at_;
     const char* const end_;
+    const std::string_view answer_key_;
     EventFacts facts_;
     bool in_choices_ = false;
     bool empty_array_ = false;   // the array closed last was
@@ -299,6 +307,6 @@ private:
 
 }  // namespace
 
-std::optional<EventFacts> check_event(std::string_view data) { return Scanner(data).run(); }
+std::optional<EventFacts> check_event(std::string_view data, std::string_view answer_key) { return Scanner(data, answer_key).run(); }
 
 }  // namespace gantry::gateway

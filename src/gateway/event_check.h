@@ -23,11 +23,14 @@ struct EventFacts {
     bool output = false;         // some text for a person to read (or arguments of a tool call)
     int models = 0;              // how many top-level keys are "model", and "usage"
     int usages = 0;
+    bool answer = false;         // the key that was asked about is there
     Span model;                  // the last "model"'s value
+    Span usage_value;            // the last "usage"'s
+    Span timings;                // the last "timings"'s
     Span usage_member;           // the last "usage", with the comma that goes if it does
 };
 
-// nullopt: not exactly one JSON object.
-std::optional<EventFacts> check_event(std::string_view data);
+// nullopt: not exactly one JSON object. `answer_key`: of the top level; empty: there in any case.
+std::optional<EventFacts> check_event(std::string_view data, std::string_view answer_key = {});
 
 }  // namespace gantry::gateway

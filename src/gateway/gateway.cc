@@ -6,7 +6,7 @@
 #include <boost/asio/steady_timer.hpp>
 #include <span>
 
-#include "base/json.h"
+#include "base/json_arena.h"
 #include "gateway/answers.h"
 #include "gateway/limiter.h"
 #include "gateway/relay.h"
@@ -100,6 +100,8 @@ constexpr Operation kOperations[] = {
     {"detokenize", "/detokenize", "/detokenize", from_detokenize, validate_model, openai::tokenize_fields, {}, false},
 };
 
+constexpr size_t kDocumentBytes = 16u << 10;   // of usual bodies
+
 // Counts a request while it is answered.
 class InFlight {
 public:
@@ -180,7 +182,8 @@ private:
         const InFlight counted(metrics_.in_flight());
         // Anthropic's clients show this one.
         if (std::string_view(operation.path).starts_with("/messages")) exchange.answer_headers.set("request-id", exchange.request().id);
-        Job job;
+        const auto owned = std::make_unique<Job>();   // apart: large frames of coroutines are slow to get
+        Job& job = *owned;
         job.begun = clock_.steady();
         LiveRequests::Entry live(live_, exchange, job.begun, operation.name);
         job.live = &live;
@@ -188,11 +191,18 @@ private:
         job.record.operation = operation.name;
         job.routes = tables_.routes();
         const Principal& who = principal(exchange);
-        std::optional<Refusal> over;
-        if (who.limited()) over = co_await limiter_.admit(exchange, job.lease);
-        if (over) {
-            co_await refuse(exchange, operation, job, *std::move(over));
-            co_return;
+        if (who.limited()) {
+            std::optional<Quota::Refusal> over = limiter_.admit(exchange, job.lease);
+            if (over && over->reason == Quota::Reason::kUnknown) {
+                co_await limiter_.wait();
+                over = limiter_.admit(exchange, job.lease);
+            }
+            limiter_.show(exchange);
+            if (over) {
+                Refusal refusal = limiter_.refuse(exchange, *over);
+                co_await refuse(exchange, operation, job, std::move(refusal));
+                co_return;
+            }
         }
         if (Status ready = prepare(exchange, operation, job); !ready) {
             Refusal refusal(job.translator ? job.translator->renamed(std::move(ready).error()) : std::move(ready).error());
@@ -205,7 +215,7 @@ private:
         job.record.request_id = exchange.request().id;
         job.record.user_id = who.user_id;
         job.record.key_id = who.key_id;
-        co_await relay_.run(exchange, std::move(job));
+        co_await relay_.run(exchange, job);
         retry_journal_later();
     }
 
@@ -221,7 +231,8 @@ private:
     Status prepare(Exchange& exchange, const Operation& operation, Job& job) {
         http::Request& request = exchange.request();
         GANTRY_TRY(check_media_type(request.headers));
-        Result<json::value> body = parse_json(request.body);
+        JsonArena<kDocumentBytes> arena;
+        Result<json::value> body = parse_json(request.body, arena.memory());
         if (!body) return body.error();
         if (operation.translate != nullptr) {
             Result<protocol::Translated> translated = operation.translate(*body, clock_);

@@ -1,14 +1,13 @@
-#include <fmt/format.h>
-
 #include <algorithm>
-#include <iterator>
 #include <limits>
 
-#include "base/json.h"
+#include "base/json_arena.h"
 #include "gateway/meter.h"
 
 namespace gantry::gateway {
 namespace {
+
+constexpr size_t kUsualBytes = 400;
 
 std::string text_at(const json::object& line, const char* key) {
     const json::value* value = line.if_contains(key);
@@ -33,33 +32,48 @@ bool flag_at(const json::object& line, const char* key) {
 }  // namespace
 
 std::string to_journal_line(const UsageRecord& record) {
-    fmt::memory_buffer line;   // a document of our own making: one line a request, so that it is written straight
-    const auto text = [&line](const char* key, std::string_view value) {
-        fmt::format_to(std::back_inserter(line), "{}\"{}\":", line.size() == 0 ? "{" : ",", key);
+    std::string line;   // a document of our own making: one line a request, so that it is written straight
+    line.reserve(kUsualBytes);
+    const auto key = [&line](const char* name) { line.append(line.empty() ? "{\"" : ",\"").append(name).append("\":"); };
+    const auto text = [&](const char* name, std::string_view value) {
+        key(name);
         const bool plain = std::all_of(value.begin(), value.end(), [](char c) { return c >= 0x20 && c != '"' && c != '\\' && c != 0x7f; });
         if (plain) {
-            fmt::format_to(std::back_inserter(line), "\"{}\"", value);
+            line.append("\"").append(value).append("\"");
         } else {
             line.append(json::serialize(json::value(value)));
         }
     };
+    const auto number = [&](const char* name, int64_t value) {
+        key(name);
+        line += std::to_string(value);
+    };
+    const auto flag = [&](const char* name, bool value) {
+        key(name);
+        line += value ? "true" : "false";
+    };
     text("id", record.request_id);
-    fmt::format_to(std::back_inserter(line), ",\"at\":{}", to_unix_ms(record.at));
+    number("at", to_unix_ms(record.at));
     text("user", record.user_id.text);
     text("key", record.key_id.text);
     text("model", record.model);
     text("instance", record.instance_id.text);
     text("operation", record.operation);
-    fmt::format_to(std::back_inserter(line),
-                   ",\"status\":{},\"aborted\":{},\"estimated\":{},\"prompt\":{},\"cached\":{},\"completion\":{},\"reasoning\":{},"
-                   "\"ttft_ms\":{},\"duration_ms\":{}}}\n",
-                   record.status, record.aborted, record.estimated, record.prompt_tokens, record.cached_tokens, record.completion_tokens,
-                   record.reasoning_tokens, record.ttft_ms, record.duration_ms);
-    return fmt::to_string(line);
+    number("status", record.status);
+    flag("aborted", record.aborted);
+    flag("estimated", record.estimated);
+    number("prompt", record.prompt_tokens);
+    number("cached", record.cached_tokens);
+    number("completion", record.completion_tokens);
+    number("reasoning", record.reasoning_tokens);
+    number("ttft_ms", record.ttft_ms);
+    number("duration_ms", record.duration_ms);
+    return line += "}\n";
 }
 
 std::optional<UsageRecord> from_journal_line(std::string_view line) {
-    const Result<json::value> parsed = parse_json(line);
+    JsonArena<2048> arena;
+    const Result<json::value> parsed = parse_json(line, arena.memory());
     if (!parsed || !parsed->is_object()) return std::nullopt;
     const json::object& fields = parsed->get_object();
     UsageRecord record;

@@ -35,11 +35,11 @@ void count(const char* reason) {
         .Increment();
 }
 
-void set_window(http::Headers& headers, const char* of, const std::optional<Quota::Window>& window) {
+void set_window(http::Headers& headers, const std::string& of, const std::optional<Quota::Window>& window) {
     if (!window) return;
-    headers.set(fmt::format("x-ratelimit-limit-{}", of), std::to_string(window->limit));
-    headers.set(fmt::format("x-ratelimit-remaining-{}", of), std::to_string(window->left));
-    headers.set(fmt::format("x-ratelimit-reset-{}", of), reset_text(window->until_full));
+    headers.set("x-ratelimit-limit-" + of, std::to_string(window->limit));
+    headers.set("x-ratelimit-remaining-" + of, std::to_string(window->left));
+    headers.set("x-ratelimit-reset-" + of, reset_text(window->until_full));
 }
 
 }  // namespace
@@ -47,9 +47,9 @@ void set_window(http::Headers& headers, const char* of, const std::optional<Quot
 std::string reset_text(Duration duration) {
     const int64_t ms = std::max<int64_t>(0, std::chrono::ceil<milliseconds>(duration).count());
     if (ms == 0) return "0s";
-    if (ms < 1000) return fmt::format("{}ms", ms);
+    if (ms < 1000) return std::to_string(ms) + "ms";
     const int64_t s = (ms + 999) / 1000;
-    if (s < 60) return fmt::format("{}s", s);
+    if (s < 60) return std::to_string(s) + "s";
     if (s < 3600) return fmt::format("{}m{}s", s / 60, s % 60);
     return fmt::format("{}h{}m{}s", s / 3600, s / 60 % 60, s % 60);
 }
@@ -92,19 +92,13 @@ Task<void> Limiter::load() {
     loading_ = false;
 }
 
-Task<std::optional<Refusal>> Limiter::admit(Exchange& exchange, Quota::Lease& lease) {
-    const Principal& who = principal(exchange);
-    std::optional<Refusal> refused;
-    const uint64_t bytes = exchange.request().body.size();
-    std::optional<Quota::Refusal> refusal = quota_.admit(who, bytes, lease);
-    if (refusal && refusal->reason == Quota::Reason::kUnknown) {
-        load_if_needed();
-        if (quota_.must_load()) co_await loaded_.wait(kLoadPatience);   // it may have ended on the spot
-        refusal = quota_.admit(who, bytes, lease);
-    }
-    show(exchange);
-    if (refusal) refused = refuse(exchange, *refusal);
-    co_return refused;
+std::optional<Quota::Refusal> Limiter::admit(Exchange& exchange, Quota::Lease& lease) {
+    return quota_.admit(principal(exchange), exchange.request().body.size(), lease);
+}
+
+Task<void> Limiter::wait() {
+    load_if_needed();
+    if (quota_.must_load()) co_await loaded_.wait(kLoadPatience);   // it may have ended on the spot
 }
 
 Refusal Limiter::refuse(Exchange& exchange, const Quota::Refusal& refusal) {

@@ -18,10 +18,13 @@ public:
 
     // Loads what the budgets in the tables have used: before the first request, so that none has to wait for it.
     void start();
-    // Either takes a place and lets the request pass (nullopt), or refuses it: 429, or 503 while a budget can't be looked up.
-    // The fields that tell the limits go out with the answer either way. REQUIRES: principal(exchange).limited()
-    http::Task<std::optional<Refusal>> admit(http::Exchange& exchange, Quota::Lease& lease);
-    // Only those fields, for what counts as no request. Nothing without an allowance.
+    // Either takes a place and lets the request pass (nullopt), or says why not; of kUnknown it may say something else after wait().
+    // REQUIRES: principal(exchange).limited()
+    std::optional<Quota::Refusal> admit(http::Exchange& exchange, Quota::Lease& lease);
+    http::Task<void> wait();
+    // What the client is told: 429, or 503 while a budget can't be looked up.
+    Refusal refuse(http::Exchange& exchange, const Quota::Refusal& refusal);
+    // The fields that tell the limits go out with the answer. Nothing without an allowance.
     void show(http::Exchange& exchange);
     // 403 where the key or its user may not use this model, whether it exists or not.
     Status check_model(const Principal& who, const std::string& model);
@@ -29,7 +32,6 @@ public:
 private:
     http::Task<void> load();
     void load_if_needed();
-    Refusal refuse(http::Exchange& exchange, const Quota::Refusal& refusal);
 
     http::asio::io_context& io_;
     const Tables& tables_;

@@ -7,6 +7,7 @@
 #include "base/json.h"
 #include "base/log.h"
 #include "gateway/request_log.h"
+#include "gateway/whole_answer.h"
 #include "protocol/openai/errors.h"
 #include "protocol/openai/upstream.h"
 
@@ -119,7 +120,7 @@ Relay::Relay(http::asio::io_context& io, const Clock& clock, const GatewayOption
              GatewayMetrics& metrics)
     : clock_(clock), client_(io, client_options(options)), io_(io), balancer_(clock, options.queue_limit), meter_(meter), metrics_(metrics) {}
 
-Task<void> Relay::run(Exchange& exchange, Job job) {
+Task<void> Relay::run(Exchange& exchange, Job& job) {
     Refusal failure;
     Result<Upstream> upstream = co_await connect(exchange, job, failure);
     if (!upstream) {
@@ -262,40 +263,35 @@ Task<void> Relay::refuse_upstream_error(Exchange& exchange, Job& job, Upstream& 
 
 Task<void> Relay::relay_whole(Exchange& exchange, Job& job, Upstream& upstream) {
     Result<std::string> body = co_await upstream.response->read_all();
-    if (!body) {
-        const ErrorCode code = body.error().code;
-        Refusal failure{502, engine_gone(job), kEngineRetrySeconds};
-        if (code == ErrorCode::kCancelled) failure = gone(job, body.error());
-        if (code == ErrorCode::kDeadlineExceeded) failure = Refusal{504, too_slow(job), 0};
-        if (code != ErrorCode::kCancelled) failed(upstream.lease, job);
-        co_await fail(exchange, job, std::move(failure));
+    std::optional<Refusal> failure = body ? take_whole(job, upstream, *body) : unread(job, upstream, body.error());
+    if (failure) {
+        co_await fail(exchange, job, *std::move(failure));
         co_return;
-    }
-    Result<json::value> parsed = parse_json(*body);
-    const bool answer = parsed && parsed->is_object() && (job.answer_key == nullptr || parsed->get_object().contains(job.answer_key));
-    if (!answer) {
-        // An error in a 200 is an error; anything else is no answer at all.
-        std::optional<Error> error = parsed ? openai::error_of(500, *parsed) : std::nullopt;
-        failed(upstream.lease, job);
-        Refusal failure{502, error ? *std::move(error) : engine_gone(job), kEngineRetrySeconds};
-        co_await fail(exchange, job, std::move(failure));
-        co_return;
-    }
-    json::object& fields = parsed->get_object();
-    note_output(job, clock_.steady());
-    const std::optional<openai::Usage> usage = openai::usage_of(fields);
-    if (usage) note_usage(job, *usage);
-    if (const auto timings = openai::timings_of(fields)) metrics_.timings(job.record.model, *timings);
-    job.record.estimated = !usage && job.computes;
-    if (answers_as_another(job)) fields["model"] = job.record.model;
-    if (job.translator) {
-        *body = json::serialize(job.translator->whole(fields));
-    } else if (answers_as_another(job)) {
-        *body = json::serialize(fields);
     }
     meter(exchange, job, 200, exchange.client_gone());
     http::Response response = http::json_response(200, *std::move(body));
     co_await exchange.respond(std::move(response));
+}
+
+Refusal Relay::unread(const Job& job, Upstream& upstream, const Error& why) {
+    if (why.code == ErrorCode::kCancelled) return gone(job, why);
+    failed(upstream.lease, job);
+    if (why.code == ErrorCode::kDeadlineExceeded) return {504, too_slow(job), 0};
+    return {502, engine_gone(job), kEngineRetrySeconds};
+}
+
+// Looks into a whole answer, which becomes the client's; or why it is none.
+std::optional<Refusal> Relay::take_whole(Job& job, Upstream& upstream, std::string& body) {
+    WholeAnswer answer = read_whole(body, {job.answer_key, job.record.model, answers_as_another(job), job.translator.get()});
+    if (!answer.valid) {
+        failed(upstream.lease, job);
+        return Refusal{502, answer.error ? *std::move(answer.error) : engine_gone(job), kEngineRetrySeconds};
+    }
+    note_output(job, clock_.steady());
+    if (answer.usage) note_usage(job, *answer.usage);
+    if (answer.timings) metrics_.timings(job.record.model, *answer.timings);
+    job.record.estimated = !answer.usage && job.computes;
+    return std::nullopt;
 }
 
 Task<void> Relay::relay_stream(Exchange& exchange, Job& job, Upstream& upstream) {

@@ -57,8 +57,8 @@ class Relay {
 public:
     Relay(http::asio::io_context& io, const Clock& clock, const GatewayOptions& options, Meter& meter, GatewayMetrics& metrics);
 
-    // Answers the exchange, whatever happens.
-    http::Task<void> run(http::Exchange& exchange, Job job);
+    // Answers the exchange, whatever happens. The job outlives this.
+    http::Task<void> run(http::Exchange& exchange, Job& job);
     uint32_t in_flight(const InstanceId& instance) const { return balancer_.in_flight(instance); }
 
 private:
@@ -76,6 +76,8 @@ private:
     http::Client::Call call_for(const http::Exchange& exchange, const Job& job, const Target& target) const;
     http::Task<void> refuse_upstream_error(http::Exchange& exchange, Job& job, Upstream& upstream);
     http::Task<void> relay_whole(http::Exchange& exchange, Job& job, Upstream& upstream);
+    Refusal unread(const Job& job, Upstream& upstream, const Error& why);
+    std::optional<Refusal> take_whole(Job& job, Upstream& upstream, std::string& body);
     http::Task<void> relay_stream(http::Exchange& exchange, Job& job, Upstream& upstream);
     http::Task<End> pump(http::Exchange& exchange, Job& job, Upstream& upstream, StreamRewriter& rewriter, Error& broken);
     void settle_usage(Job& job, const StreamRewriter& rewriter);

@@ -1,9 +1,6 @@
 #include "gateway/request_log.h"
 
-#include <fmt/format.h>
-
 #include <algorithm>
-#include <iterator>
 
 #include "base/json.h"
 #include "gateway/trace_context.h"
@@ -13,16 +10,16 @@ namespace gantry::gateway {
 namespace {
 
 constexpr size_t kValueBytesMax = 128;   // of a model's name that a client made up
+constexpr size_t kUsualBytes = 256;
 
 // In quotes where it could be taken for more than one field.
-void add(fmt::memory_buffer& out, std::string_view key, std::string_view value) {
+void add(std::string& out, std::string_view key, std::string_view value) {
     if (value.empty()) return;
     const bool plain = value.size() <= kValueBytesMax && std::all_of(value.begin(), value.end(), [](char c) {
         return c > ' ' && c != '"' && c != '=' && c != '\\' && c != 0x7f && static_cast<unsigned char>(c) < 0x80;
     });
-    if (out.size() > 0) out.push_back(' ');
-    out.append(key);
-    out.push_back('=');
+    if (!out.empty()) out += ' ';
+    out.append(key).append("=");
     if (plain) {
         out.append(value);
     } else {
@@ -33,7 +30,8 @@ void add(fmt::memory_buffer& out, std::string_view key, std::string_view value) 
 }  // namespace
 
 std::string log_fields(const Principal& who, const UsageRecord& record, std::string_view traceparent, std::string_view error) {
-    fmt::memory_buffer out;
+    std::string out;
+    out.reserve(kUsualBytes);
     add(out, "trace", trace_id(traceparent));
     add(out, "user", who.user_name);
     add(out, "key", who.key_id.text);
@@ -41,12 +39,12 @@ std::string log_fields(const Principal& who, const UsageRecord& record, std::str
     add(out, "instance", record.instance_id.text);
     add(out, "op", record.operation);
     if (record.prompt_tokens + record.completion_tokens > 0) {
-        fmt::format_to(std::back_inserter(out), " tokens={}+{}", record.prompt_tokens, record.completion_tokens);
+        out.append(" tokens=").append(std::to_string(record.prompt_tokens)).append("+").append(std::to_string(record.completion_tokens));
     }
-    if (record.cached_tokens > 0) fmt::format_to(std::back_inserter(out), " cached={}", record.cached_tokens);
-    if (record.ttft_ms > 0) fmt::format_to(std::back_inserter(out), " ttft={}ms", record.ttft_ms);
+    if (record.cached_tokens > 0) out.append(" cached=").append(std::to_string(record.cached_tokens));
+    if (record.ttft_ms > 0) out.append(" ttft=").append(std::to_string(record.ttft_ms)).append("ms");
     add(out, "error", error);
-    return fmt::to_string(out);
+    return out;
 }
 
 }  // namespace gantry::gateway

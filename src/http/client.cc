@@ -10,6 +10,7 @@
 #include <boost/asio/use_awaitable.hpp>
 #include <cerrno>
 #include <charconv>
+#include <unordered_map>
 
 #include "http/client_call.h"
 #include "http/http.h"
@@ -25,6 +26,10 @@ using RawEndpoint = asio::generic::stream_protocol::endpoint;
 // with the other side's close is rare.
 constexpr size_t kKeptMax = 64;
 constexpr std::chrono::seconds kKeptFor{30};
+constexpr std::chrono::seconds kSweptEvery{1};
+// The kernel is not asked whether the other side has closed one that was used so lately: the poller has told by now, or else the
+// call finds out and is made again.
+constexpr std::chrono::milliseconds kFreshFor{500};
 
 SteadyTime now() { return std::chrono::steady_clock::now(); }
 
@@ -81,6 +86,7 @@ bool Canceller::cancelled() const { return state_->cancelled; }
 void Canceller::cancel() {
     if (state_->cancelled) return;
     state_->cancelled = true;
+    if (const auto socket = std::exchange(state_->socket, {}).lock()) socket->close();
     if (const auto hook = std::exchange(state_->hook, nullptr)) hook();
 }
 
@@ -93,48 +99,62 @@ struct Client::State : ConnectionPool {
         std::unique_ptr<ClientConnection> connection;
         SteadyTime since;
     };
+    struct Peer {
+        Endpoint address;
+        std::vector<Kept> kept{};  // the youngest last
+    };
     asio::io_context& io;
     ClientOptions options;
-    std::map<std::string, std::vector<Kept>> kept;  // the youngest last
-    TlsContext tls;                                 // made when first needed
+    std::unordered_map<std::string, Peer> peers;  // by endpoint: each is read once while connections to it are kept
+    SteadyTime swept_at{};
+    TlsContext tls;                               // made when first needed
 
-    void give_back(const std::string& endpoint, std::unique_ptr<ClientConnection> connection) override {
+    // Valid until the next call.
+    Result<Peer*> peer(const std::string& endpoint) {
         sweep();
-        auto& list = kept[endpoint];
+        if (const auto found = peers.find(endpoint); found != peers.end()) return &found->second;
+        auto address = parse_endpoint(endpoint);
+        if (!address) return std::move(address).error();
+        return &peers.emplace(endpoint, Peer{std::move(address).value()}).first->second;
+    }
+    void give_back(const std::string& endpoint, std::unique_ptr<ClientConnection> connection) override {
+        const auto known = peer(endpoint);
+        if (!known) return;
+        auto& list = (*known)->kept;
         if (list.size() >= kKeptMax) list.erase(list.begin());
         list.push_back({std::move(connection), now()});
     }
-    std::unique_ptr<ClientConnection> take(const std::string& endpoint) {
-        sweep();
-        const auto found = kept.find(endpoint);
-        if (found == kept.end()) return nullptr;
-        auto& list = found->second;
-        while (!list.empty()) {
-            auto connection = std::move(list.back().connection);
-            list.pop_back();
-            if (!connection->socket->is_dead_while_idle()) return connection;
+    static std::unique_ptr<ClientConnection> take(Peer& peer) {
+        const SteadyTime time = now();
+        while (!peer.kept.empty()) {
+            Kept last = std::move(peer.kept.back());
+            peer.kept.pop_back();
+            const bool old = last.since < time - kKeptFor;
+            const bool fresh = last.since > time - kFreshFor;
+            if (!old && !last.connection->socket->is_dead_while_idle(fresh)) return std::move(last.connection);
         }
-        kept.erase(found);
         return nullptr;
     }
     // Old ones go when anything is sent or given back; engines come and go, and each leaves an endpoint behind.
     void sweep() {
-        const SteadyTime oldest = now() - kKeptFor;
-        for (auto it = kept.begin(); it != kept.end();) {
-            auto& list = it->second;
-            std::erase_if(list, [oldest](const Kept& one) { return one.since < oldest; });
-            it = list.empty() ? kept.erase(it) : std::next(it);
+        const SteadyTime time = now();
+        if (time - swept_at < kSweptEvery) return;
+        swept_at = time;
+        for (auto it = peers.begin(); it != peers.end();) {
+            auto& list = it->second.kept;
+            std::erase_if(list, [oldest = time - kKeptFor](const Kept& one) { return one.since < oldest; });
+            it = list.empty() ? peers.erase(it) : std::next(it);
         }
     }
 
     Task<Result<std::vector<RawEndpoint>>> resolve(const Endpoint& endpoint, SteadyTime deadline, Canceller::State& canceller);
-    Task<Result<std::unique_ptr<ClientConnection>>> connect(const Endpoint& endpoint, Canceller::State& canceller);
+    Task<Result<std::unique_ptr<ClientConnection>>> connect(const std::string& text, Canceller::State& canceller);
     Task<Status> start_tls(TimedSocket& socket, const std::string& host, SteadyTime deadline);
 };
 
 Client::Client(asio::io_context& io, ClientOptions options) : state_(std::make_shared<State>(io, std::move(options))) {}
-Client::~Client() { state_->kept.clear(); }
-void Client::close_idle() { state_->kept.clear(); }
+Client::~Client() { state_->peers.clear(); }
+void Client::close_idle() { state_->peers.clear(); }
 
 Task<Result<std::vector<RawEndpoint>>> Client::State::resolve(const Endpoint& endpoint, SteadyTime deadline,
                                                               Canceller::State& canceller) {
@@ -167,7 +187,10 @@ Task<Result<std::vector<RawEndpoint>>> Client::State::resolve(const Endpoint& en
     co_return found;
 }
 
-Task<Result<std::unique_ptr<ClientConnection>>> Client::State::connect(const Endpoint& endpoint, Canceller::State& canceller) {
+Task<Result<std::unique_ptr<ClientConnection>>> Client::State::connect(const std::string& text, Canceller::State& canceller) {
+    const auto known = peer(text);
+    if (!known) co_return known.error();
+    const Endpoint endpoint = (*known)->address;   // of a peer that may go while we wait
     const SteadyTime deadline = now() + options.connect_timeout;
     auto addresses = co_await resolve(endpoint, deadline, canceller);
     if (!addresses) co_return std::move(addresses).error();
@@ -175,13 +198,11 @@ Task<Result<std::unique_ptr<ClientConnection>>> Client::State::connect(const End
     for (const RawEndpoint& address : *addresses) {
         auto connection = std::make_unique<ClientConnection>();
         connection->socket = std::make_shared<TimedSocket>(io);
-        canceller.hook = [weak = std::weak_ptr(connection->socket)] {
-            if (const auto socket = weak.lock()) socket->close();
-        };
+        canceller.socket = connection->socket;
         const Io connected = co_await connection->socket->connect(address, deadline);
         Status secured = Ok{};
         if (connected == Io::kOk && endpoint.tls) secured = co_await start_tls(*connection->socket, endpoint.host, deadline);
-        canceller.hook = nullptr;
+        canceller.socket.reset();
         if (canceller.cancelled) co_return cancelled_error();
         if (!secured) co_return secured.error();
         if (connected == Io::kOk) {
@@ -218,19 +239,19 @@ ClientCall::ClientCall(std::weak_ptr<ConnectionPool> pool, std::string endpoint,
       endpoint_(std::move(endpoint)),
       connection_(std::move(connection)),
       socket_(connection_->socket),
-      options_(options),
+      header_timeout_(options.header_timeout),
+      idle_timeout_(options.idle_timeout),
+      body_bytes_(options.body_bytes),
       reader_(options.head_bytes, answers_head),
       canceller_(std::move(canceller)) {
-    canceller_->hook = [weak = std::weak_ptr(socket_)] {
-        if (const auto socket = weak.lock()) socket->close();
-    };
+    canceller_->socket = socket_;
 }
 
 ClientCall::~ClientCall() { drop(); }
 
 void ClientCall::drop() {
     if (connection_ == nullptr) return;
-    canceller_->hook = nullptr;
+    canceller_->socket.reset();
     socket_->close();
     connection_.reset();
 }
@@ -244,7 +265,7 @@ void ClientCall::release() {
     if (connection_ == nullptr) return;
     const auto pool = pool_.lock();
     if (pool == nullptr || !reader_.keep_alive() || !connection_->input.empty() || canceller_->cancelled) return drop();
-    canceller_->hook = nullptr;
+    canceller_->socket.reset();
     socket_.reset();
     pool->give_back(endpoint_, std::move(connection_));
 }
@@ -289,16 +310,23 @@ Error ClientCall::error_of(Progress progress, const char* what) const {
     return broken_error(std::string(what) + " broke off", socket_ ? socket_->last_error() : "");
 }
 
-Task<Result<Ok>> ClientCall::start(std::string head, std::string body) {
-    const SteadyTime deadline = now() + options_.header_timeout;
-    std::array<iovec, 2> parts = {iovec{head.data(), head.size()}, iovec{body.data(), body.size()}};
-    const Io sent = co_await socket_->write(parts, options_.header_timeout);
+Task<Result<Ok>> ClientCall::start(std::string_view head, std::string_view body) {
+    const SteadyTime deadline = now() + header_timeout_;
+    std::array<iovec, 2> parts = {iovec{const_cast<char*>(head.data()), head.size()},
+                                  iovec{const_cast<char*>(body.data()), body.size()}};
+    std::span<iovec> left(parts);
+    Io sent = socket_->try_write(left);
+    if (sent == Io::kWouldBlock) sent = co_await socket_->write(left, header_timeout_);
     if (canceller_->cancelled) co_return cancelled_error();
     if (sent == Io::kTimeout) co_return late_error("sending the request");
     // After a failed write there may still be an answer to read: a server that refuses a body answers and closes.
     while (!reader_.head_done()) {
         const auto socket = socket_;
-        const Io got = co_await socket->read(connection_->input, kReadBytesMax, deadline);
+        Io got = socket->try_read(connection_->input, kReadBytesMax);
+        while (got == Io::kWouldBlock) {
+            got = co_await socket->wait_for_more(deadline);
+            if (got == Io::kOk && !canceller_->cancelled) got = socket->try_read(connection_->input, kReadBytesMax);
+        }
         const Progress progress = take(got);
         if (progress != Progress::kOk) co_return error_of(progress, "the answer");
     }
@@ -322,7 +350,7 @@ Task<Result<std::string>> ClientCall::read() {
         const auto socket = socket_;  // this call may be let go of while it waits
         Io got = socket->try_read(connection_->input, kReadBytesMax);
         while (got == Io::kWouldBlock) {
-            got = co_await socket->wait_for_more(now() + options_.idle_timeout);
+            got = co_await socket->wait_for_more(now() + idle_timeout_);
             if (got == Io::kOk && !canceller_->cancelled) got = socket->try_read(connection_->input, kReadBytesMax);
         }
         const Progress progress = take(got);
@@ -336,16 +364,20 @@ Task<Result<std::string>> ClientCall::read() {
 }
 
 Task<Result<std::string>> ClientCall::read_all() {
-    std::string body;
+    std::string body = reader_.take_body();
     while (true) {
+        if (body.size() > body_bytes_) {
+            drop();
+            co_return Error{ErrorCode::kTooLarge, "the answer is longer than the limit of " + std::to_string(body_bytes_) + " bytes",
+                            {}, {}};
+        }
+        if (reader_.done()) {   // a short answer comes with its head
+            release();
+            co_return body;
+        }
         auto piece = co_await read();
         if (!piece) co_return std::move(piece).error();
         if (piece->empty()) co_return body;
-        if (body.size() + piece->size() > options_.body_bytes) {
-            drop();
-            co_return Error{ErrorCode::kTooLarge,
-                            "the answer is longer than the limit of " + std::to_string(options_.body_bytes) + " bytes", {}, {}};
-        }
         body.append(*piece);
     }
 }
@@ -356,26 +388,23 @@ Task<Result<std::unique_ptr<ClientResponse>>> Client::send(std::string endpoint,
 
 Task<Result<std::unique_ptr<ClientResponse>>> Client::send(std::string endpoint, Call call, Canceller canceller) {
     const std::shared_ptr<State> state = state_;  // the Client may go while we wait
-    auto address = parse_endpoint(endpoint);
-    if (!address) co_return std::move(address).error();
-    auto head = make_request_head(call, address->host_header);
-    if (!head) co_return std::move(head).error();
+    auto peer = state->peer(endpoint);
+    if (!peer) co_return std::move(peer).error();
+    const auto head = make_request_head(call, (*peer)->address.host_header);
+    if (!head) co_return head.error();
     const bool answers_head = call.method == "HEAD";
     for (int attempt = 0;; ++attempt) {
         if (canceller.cancelled()) co_return cancelled_error();
-        std::unique_ptr<ClientConnection> connection = attempt == 0 ? state->take(endpoint) : nullptr;
+        std::unique_ptr<ClientConnection> connection = attempt == 0 ? State::take(**peer) : nullptr;
         const bool reused = connection != nullptr;
         if (!reused) {
-            auto connected = co_await state->connect(*address, *canceller.state_);
+            auto connected = co_await state->connect(endpoint, *canceller.state_);
             if (!connected) co_return std::move(connected).error();
             connection = std::move(connected).value();
         }
         auto response = std::make_unique<ClientCall>(state, endpoint, std::move(connection), state->options, answers_head,
                                                      canceller.state_);
-        // The texts are moved in the last attempt only: the first may need them again.
-        std::string head_text = reused ? *head : std::move(head).value();
-        std::string body_text = reused ? call.body : std::move(call.body);
-        const auto started = co_await response->start(std::move(head_text), std::move(body_text));
+        const auto started = co_await response->start(*head, call.body);
         if (started) co_return std::unique_ptr<ClientResponse>(std::move(response));
         if (!(reused && response->went_stale())) co_return started.error();
     }

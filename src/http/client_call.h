@@ -9,7 +9,8 @@ namespace gantry::http {
 
 struct Canceller::State {
     bool cancelled = false;
-    std::function<void()> hook;  // what to close; only while a call is in progress
+    std::weak_ptr<TimedSocket> socket;   // to close; only while a call is in progress
+    std::function<void()> hook;          // what else is to be ended: a name is looked up
 };
 
 struct ClientConnection {
@@ -32,8 +33,8 @@ public:
                const ClientOptions& options, bool answers_head, std::shared_ptr<Canceller::State> canceller);
     ~ClientCall() override;
 
-    // Sends the request and reads up to the end of the answer's head.
-    Task<Result<Ok>> start(std::string head, std::string body);
+    // Sends the request, whose text outlives this, and reads up to the end of the answer's head.
+    Task<Result<Ok>> start(std::string_view head, std::string_view body);
     // start() failed because the connection was closed before any byte came: worth another try on a fresh one.
     bool went_stale() const { return ended_ && !received_ && !canceller_->cancelled; }
 
@@ -55,7 +56,9 @@ private:
     std::string endpoint_;
     std::unique_ptr<ClientConnection> connection_;  // null once released or dropped
     std::shared_ptr<TimedSocket> socket_;
-    ClientOptions options_;
+    const std::chrono::milliseconds header_timeout_;
+    const std::chrono::milliseconds idle_timeout_;
+    const size_t body_bytes_;
     ResponseReader reader_;
     std::shared_ptr<Canceller::State> canceller_;   // shared with the caller's copies
     std::optional<Error> failed_;

@@ -7,6 +7,8 @@
 namespace gantry::http {
 namespace {
 
+constexpr size_t kAnswerHeadBytes = 768;   // of one with all that the gateway adds
+
 bool is_framing(std::string_view name) {
     return equal_without_case(name, "content-length") || equal_without_case(name, "transfer-encoding") ||
            equal_without_case(name, "connection") || equal_without_case(name, "keep-alive");
@@ -22,13 +24,20 @@ void append_number(std::string& text, uint64_t number) {
 
 std::string make_answer_head(const AnswerHead& answer) {
     std::string head;
-    head.reserve(320);
+    head.reserve(kAnswerHeadBytes);
     head.append("HTTP/1.1 ");
     append_number(head, static_cast<uint64_t>(answer.status));
     head.append(" ").append(reason_phrase(answer.status)).append("\r\n");
+    const auto is_ours = [](std::string_view name) {
+        return is_framing(name) || equal_without_case(name, "date") || equal_without_case(name, "x-request-id");
+    };
     for (const auto& [name, value] : answer.headers->all()) {
-        if (is_framing(name) || equal_without_case(name, "date") || equal_without_case(name, "x-request-id")) continue;
-        append_field(head, name, value);
+        if (!is_ours(name)) append_field(head, name, value);
+    }
+    if (answer.others != nullptr) {
+        for (const auto& [name, value] : answer.others->all()) {
+            if (!is_ours(name) && answer.headers->count(name) == 0) append_field(head, name, value);
+        }
     }
     head.append("date: ").append(http_date()).append("\r\n");
     append_field(head, "x-request-id", answer.request_id);

@@ -11,6 +11,7 @@ namespace gantry::http {
 struct AnswerHead {
     int status = 200;
     const Headers* headers = nullptr;       // what frames the message is left out of these: we write it
+    const Headers* others = nullptr;        // those go out, too, that `headers` has not
     std::string_view request_id;
     std::optional<uint64_t> content_length; // absent: chunked, or up to the close
     bool chunked = false;

@@ -156,11 +156,9 @@ bool RequestReader::Impl::check_line(std::string_view line, bool whole) {
         fail(400, "a line of the request's head starts with white space; folded headers are not accepted");
         return false;
     }
-    for (const char c : line) {
-        if (c == '\r' || c == '\0') {
-            fail(400, "the request's head holds a NUL or a bare carriage return");
-            return false;
-        }
+    if (line.find('\r') != std::string_view::npos || line.find('\0') != std::string_view::npos) {
+        fail(400, "the request's head holds a NUL or a bare carriage return");
+        return false;
     }
     return true;
 }

@@ -223,6 +223,7 @@ Server::~Server() {
 
 void Server::use(Middleware middleware) {
     GANTRY_ASSERT(state_->listeners.empty(), "middlewares come before the first listen");
+    GANTRY_ASSERT(state_->middlewares.size() < ServerCore::kMiddlewaresMax, "so many middlewares are not planned for");
     state_->middlewares.push_back(std::move(middleware));
 }
 

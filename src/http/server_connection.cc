@@ -50,23 +50,20 @@ Response ServerCore::error_response(int status, const std::string& message, cons
 
 Task<void> ServerCore::handle(Exchange& exchange, Router::Match match) {
     exchange.request().params = std::move(match.params);
-    const Step first{*this, 0, match};
-    co_await run_chain(first, exchange);
+    Chain chain{*this, match};
+    for (size_t i = 0; i < middlewares.size(); ++i) {
+        chain.behind[i] = [&chain, i](Exchange& wrapped) { return chain.step(i + 1, wrapped); };   // two words: no memory of its own
+    }
+    co_await chain.step(0, exchange);
 }
 
-Task<void> ServerCore::run_chain(const Step& step, Exchange& exchange) {
-    const Route* const route = step.match.route;
-    if (step.index < middlewares.size()) {
-        const Step inner{*this, step.index + 1, step.match};
-        const Next next = [&inner](Exchange& wrapped) { return inner.core.run_chain(inner, wrapped); };   // one pointer: no memory of its own
-        co_await middlewares[step.index](exchange, route, next);
-        co_return;
-    }
-    if (route != nullptr) {
-        co_await route->handler(exchange);
-        co_return;
-    }
-    co_await exchange.respond(nothing_there(exchange.request(), step.match));
+Task<void> ServerCore::Chain::step(size_t index, Exchange& exchange) const {
+    if (index < core.middlewares.size()) return core.middlewares[index](exchange, match.route, behind[index]);
+    return match.route != nullptr ? match.route->handler(exchange) : core.answer_nothing(exchange, match);
+}
+
+Task<void> ServerCore::answer_nothing(Exchange& exchange, const Router::Match& match) const {
+    co_await exchange.respond(nothing_there(exchange.request(), match));
 }
 
 Response ServerCore::nothing_there(const Request& request, const Router::Match& match) const {
@@ -188,8 +185,13 @@ Task<bool> ServerConnection::serve_one() {
 }
 
 Task<std::optional<Request>> ServerConnection::read_request(RequestReader& reader) {
-    const bool head = co_await read_head(reader);
-    if (!head) co_return std::nullopt;
+    // Mostly all of it is here, so that nothing has to be waited for. What else the read tells, read_head() will find.
+    if (input_.empty()) socket_->try_read(input_, kReadBytesMax);
+    take_head(reader);
+    if (!reader.head_done()) {
+        const bool head = co_await read_head(reader);
+        if (!head) co_return std::nullopt;
+    }
     complete(reader.request());
     if (core_->head_check) {
         std::optional<Response> refusal;
@@ -211,8 +213,11 @@ Task<std::optional<Request>> ServerConnection::read_request(RequestReader& reade
         co_return std::nullopt;
     }
     reader.begin_body(body_limit(match_.route, reader.request().method));
-    const bool body = co_await read_body(reader);
-    if (!body) co_return std::nullopt;
+    take_body(reader);
+    if (!reader.done()) {
+        const bool body = co_await read_body(reader);
+        if (!body) co_return std::nullopt;
+    }
     co_return std::move(reader.request());
 }
 
@@ -232,14 +237,18 @@ void ServerConnection::complete(Request& request) {
     request.received_at = now();
 }
 
+void ServerConnection::take_head(RequestReader& reader) {
+    size_t used = 1;
+    while (!input_.empty() && used > 0 && !reader.head_done() && !reader.failure()) {
+        used = reader.feed(input_);
+        input_.erase(0, used);
+    }
+}
+
 Task<bool> ServerConnection::read_head(RequestReader& reader) {
     const SteadyTime deadline = now() + core_->options.limits.header_timeout;
     while (true) {
-        size_t used = 1;
-        while (!input_.empty() && used > 0 && !reader.head_done() && !reader.failure()) {
-            used = reader.feed(input_);
-            input_.erase(0, used);
-        }
+        take_head(reader);
         if (reader.head_done()) co_return true;
         if (reader.failure()) {
             co_await refuse(reader.request(), *reader.failure());
@@ -255,19 +264,22 @@ Task<bool> ServerConnection::read_head(RequestReader& reader) {
     }
 }
 
+void ServerConnection::take_body(RequestReader& reader) {
+    if (input_.empty() || reader.failure() || reader.done()) return;
+    const size_t used = reader.feed(input_);
+    input_.erase(0, used);
+}
+
 Task<bool> ServerConnection::read_body(RequestReader& reader) {
     const SteadyTime start = now();
-    if (!reader.failure() && !reader.done() && reader.expects_continue() && input_.empty()) {
+    if (!reader.failure() && !reader.done() && reader.expects_continue() && input_.empty() && reader.body_received() == 0) {
         std::string_view go_on = "HTTP/1.1 100 Continue\r\n\r\n";
         std::array<iovec, 1> parts = {iovec{const_cast<char*>(go_on.data()), go_on.size()}};
         const Io sent = co_await socket_->write(parts, core_->options.limits.write_timeout);
         if (sent != Io::kOk) co_return false;
     }
     while (true) {
-        if (!input_.empty() && !reader.failure() && !reader.done()) {
-            const size_t used = reader.feed(input_);
-            input_.erase(0, used);
-        }
+        take_body(reader);
         if (reader.done()) co_return true;
         if (reader.failure()) {
             co_await refuse(reader.request(), *reader.failure());

@@ -4,6 +4,7 @@
 //   (TLS handshake ──>) idle ──first byte──> head ──on_head──> body ──> handlers ──> answered ──keep-alive──> idle
 //                                              └── any error: the server's own answer, then a lingering close
 
+#include <array>
 #include <unordered_set>
 
 #include "http/http.h"
@@ -17,6 +18,8 @@ namespace gantry::http {
 class ServerConnection;
 
 struct ServerCore {
+    static constexpr size_t kMiddlewaresMax = 8;
+
     ServerCore(asio::io_context& context, const Router& r, ServerOptions o)
         : io(context), router(r), options(std::move(o)), changed(context) {}
 
@@ -38,13 +41,15 @@ struct ServerCore {
     Response error_response(int status, const std::string& message, const std::string& path) const;
 
 private:
-    // How far a request is on its way through the middlewares.
-    struct Step {
+    // The way of one request through the middlewares. It stays where it is while they run, since each holds on to its Next; the
+    // steps between them are calls, and no coroutines of their own.
+    struct Chain {
         ServerCore& core;
-        size_t index;
         const Router::Match& match;
+        std::array<Next, kMiddlewaresMax> behind{};   // behind[i]: what is behind middleware i
+        Task<void> step(size_t index, Exchange& exchange) const;
     };
-    Task<void> run_chain(const Step& step, Exchange& exchange);
+    Task<void> answer_nothing(Exchange& exchange, const Router::Match& match) const;
 };
 
 class ServerConnection {
@@ -67,6 +72,8 @@ private:
     Task<void> refuse_plain();
     Task<bool> serve_one();
     Task<std::optional<Request>> read_request(RequestReader& reader);
+    void take_head(RequestReader& reader);   // out of what was read; and so the body
+    void take_body(RequestReader& reader);
     size_t body_limit(const Route* route, const std::string& method) const;
     Task<bool> read_head(RequestReader& reader);
     Task<bool> read_body(RequestReader& reader);

@@ -17,12 +17,6 @@ constexpr size_t kPipelinedBytesMax = 64 * 1024;
 // A stream whose reader is as quick as its writer never waits; it lets others have a turn every so often.
 constexpr unsigned kWritesPerTurn = 32;
 
-void add_missing(Headers& headers, const Headers& more) {
-    for (const auto& [name, value] : more.all()) {
-        if (headers.count(name) == 0) headers.add(name, value);
-    }
-}
-
 iovec part(std::string_view bytes) { return {const_cast<char*>(bytes.data()), bytes.size()}; }
 
 }  // namespace
@@ -31,12 +25,13 @@ ServerExchange::ServerExchange(Setup setup, Request request)
     : setup_(std::move(setup)), request_(std::move(request)), keep_alive_(setup_.keep_alive) {}
 
 std::string ServerExchange::head_for(int status, const Headers& headers, std::optional<uint64_t> length) {
-    if (has_word(headers.get("connection"), "close")) keep_alive_ = false;
+    if (has_word(headers.get("connection"), "close") || has_word(answer_headers.get("connection"), "close")) keep_alive_ = false;
     // Without a length and without chunks the end of the connection is the end of the body.
     const bool chunked = !length && !setup_.http_1_0 && !is_bodiless(status);
     if (!length && setup_.http_1_0) keep_alive_ = false;
     return make_answer_head({.status = status,
                              .headers = &headers,
+                             .others = &answer_headers,
                              .request_id = request_.id,
                              .content_length = length,
                              .chunked = chunked,
@@ -79,7 +74,6 @@ Task<bool> ServerExchange::respond(Response response) {
     // A client that only closed its sending side can still read a whole answer, so that one is sent though nobody may be
     // there; the caller is told that the client is gone all the same.
     if (aborted_ || (gone_ && !half_closed_)) co_return false;
-    add_missing(response.headers, answer_headers);
     const std::string head = head_for(response.status, response.headers, response.body.size());
     const bool with_body = !is_head() && !is_bodiless(response.status);
     std::array<iovec, 2> parts = {part(head), part(with_body ? std::string_view(response.body) : std::string_view{})};
@@ -99,7 +93,6 @@ Task<bool> ServerExchange::start_stream(int status, Headers headers) {
         if (headers.get("cache-control").empty()) headers.add("cache-control", "no-cache");
         if (headers.get("x-accel-buffering").empty()) headers.add("x-accel-buffering", "no");
     }
-    add_missing(headers, answer_headers);
     const std::string head = head_for(status, headers, std::nullopt);
     std::array<iovec, 1> parts = {part(head)};
     const bool delivered = co_await send(parts);

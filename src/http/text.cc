@@ -1,5 +1,7 @@
 #include "http/text.h"
 
+#include <algorithm>
+#include <array>
 #include <boost/beast/http/status.hpp>
 #include <chrono>
 #include <ctime>
@@ -7,12 +9,14 @@
 namespace gantry::http {
 namespace {
 
-constexpr bool is_token_char(char c) {
-    if (c >= '0' && c <= '9') return true;
-    const char lower = to_lower(c);
-    if (lower >= 'a' && lower <= 'z') return true;
-    return std::string_view("!#$%&'*+-.^_`|~").find(c) != std::string_view::npos;
-}
+constexpr std::array<bool, 256> kTokenChars = [] {
+    std::array<bool, 256> is{};
+    for (char c = 'a'; c <= 'z'; ++c) is[static_cast<unsigned char>(c)] = is[static_cast<unsigned char>(c - 'a' + 'A')] = true;
+    for (const char c : std::string_view("0123456789!#$%&'*+-.^_`|~")) is[static_cast<unsigned char>(c)] = true;
+    return is;
+}();
+
+constexpr bool splits(char c) { return c == '\r' || c == '\n' || c == '\0'; }
 
 std::string_view trim(std::string_view text) {
     while (!text.empty() && (text.front() == ' ' || text.front() == '\t')) text.remove_prefix(1);
@@ -66,10 +70,12 @@ std::string_view http_date() {
 void append_field(std::string& head, std::string_view name, std::string_view value) {
     if (name.empty()) return;
     for (const char c : name) {
-        if (!is_token_char(c)) return;
+        if (!kTokenChars[static_cast<unsigned char>(c)]) return;
     }
     head.append(name).append(": ");
-    for (const char c : value) head.push_back(c == '\r' || c == '\n' || c == '\0' ? ' ' : c);
+    const size_t at = head.size();
+    head.append(value);
+    std::replace_if(head.begin() + static_cast<ptrdiff_t>(at), head.end(), splits, ' ');
     head.append("\r\n");
 }
 

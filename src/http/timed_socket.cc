@@ -306,8 +306,9 @@ Task<Io> TimedSocket::write(std::span<iovec> parts, std::chrono::milliseconds ti
     }
 }
 
-bool TimedSocket::is_dead_while_idle() {
+bool TimedSocket::is_dead_while_idle(bool fresh) {
     if (!is_open() || hung_up_ || (tls_ && tls_->has_more())) return true;
+    if (fresh && !readable_) return false;
     pollfd check{fd_, POLLIN | POLLRDHUP, 0};
     return ::poll(&check, 1, 0) != 0;
 }

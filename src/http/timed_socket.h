@@ -76,7 +76,8 @@ public:
     void unwatch();
 
     // True when the other side closed or reset, or (kept connections) sent what nobody asked for. Doesn't wait.
-    bool is_dead_while_idle();
+    // `fresh`: it served a moment ago, so that what the poller told is all there is to know.
+    bool is_dead_while_idle(bool fresh);
     void shutdown_send();
     void end_tls() { if (tls_) tls_->close_notify(); }   // before a close that is meant; a plain socket's close says it all
     void close();

@@ -25,7 +25,11 @@ void Headers::set(std::string name, std::string value) {
     add(std::move(name), std::move(value));
 }
 
-void Headers::add(std::string name, std::string value) { fields_.emplace_back(std::move(name), std::move(value)); }
+void Headers::add(std::string name, std::string value) {
+    constexpr size_t kUsual = 8;   // at once, rather than by 1, 2, 4 and 8
+    if (fields_.capacity() == 0) fields_.reserve(kUsual);
+    fields_.emplace_back(std::move(name), std::move(value));
+}
 
 void Headers::erase(std::string_view name) {
     std::erase_if(fields_, [name](const auto& field) { return equal_without_case(field.first, name); });

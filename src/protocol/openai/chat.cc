@@ -173,9 +173,9 @@ Status parse_messages(ChatRequest& request, const json::object& fields) {
     }
     std::set<std::string> call_ids;
     for (size_t i = 0; i < (*items)->size(); ++i) {
-        GANTRY_TRY(parse_message(request, call_ids, (**items)[i], fmt::format("messages[{}]", i)));
+        GANTRY_TRY(parse_message(request, call_ids, (**items)[i],
+                                 "messages[" + std::to_string(i) + "]"));
     }
-    request.raw_messages = **items;
     return Ok{};
 }
 

@@ -35,7 +35,6 @@ enum class ToolChoice { kAuto, kRequired, kNamed };
 struct ChatRequest {
     std::string model;              // may be empty for an engine that serves one model only
     std::vector<Message> messages;  // at least one
-    json::array raw_messages;       // the same as received, validated
     Generation generation;
     json::array tools;        // validated; empty when tool_choice is "none"
     ToolChoice tool_choice = ToolChoice::kAuto;

@@ -202,7 +202,6 @@ TEST(Chat, TakesEveryField) {
     EXPECT_EQ(g.stop_token_ids, std::vector<int32_t>{3});
     EXPECT_EQ(request->enable_thinking, false);
     ASSERT_EQ(request->messages.size(), 4U);
-    EXPECT_EQ(request->raw_messages.size(), 4U);
     EXPECT_EQ(request->messages[0].role, "system");
     EXPECT_EQ(request->messages[1].content, "a\nb");
     EXPECT_EQ(request->messages[2].tool_calls.at(0).name, "f");

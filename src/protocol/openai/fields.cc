@@ -352,7 +352,7 @@ Error unsupported_field(const std::string& path, std::string message) {
 
 Result<std::string> required_text(const json::object& object, std::string_view key,
                                   const std::string& path) {
-    const std::string full = path.empty() ? std::string(key) : fmt::format("{}.{}", path, key);
+    const std::string full = path.empty() ? std::string(key) : (path + ".").append(key);
     const json::value* value = find(object, key);
     if (value == nullptr) {
         return missing_field(full);

@@ -135,7 +135,7 @@ std::span<const std::string_view> tokenize_fields() { return kTokenizeFields; }
 
 // Moved one by one into a new object: erasing from the old one would be quadratic in what a stranger sends.
 json::object forward_body(json::object original, std::span<const std::string_view> allowed) {
-    json::object body;
+    json::object body(original.storage());
     body.reserve(std::min(original.size(), allowed.size()));
     for (auto& [key, value] : original) {
         const std::string_view name(key.data(), key.size());
