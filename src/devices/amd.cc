@@ -26,7 +26,7 @@ std::optional<uint64_t> number_in(Tools& tools, const std::string& path) {
 std::map<std::string, uint64_t, std::less<>> properties(Tools& tools, const std::string& node) {
     std::map<std::string, uint64_t, std::less<>> out;
     const auto text = tools.read(fmt::format("{}/{}/properties", kNodes, node));
-    for (const std::string_view line : lines(text ? *text : "")) {
+    for (const std::string_view line : lines(text ? std::string_view(*text) : std::string_view())) {
         const auto parts = words(line);
         if (parts.size() != 2) continue;
         if (const auto number = whole_number(parts[1])) out[std::string(parts[0])] = *number;
