@@ -18,6 +18,10 @@ constexpr Row kRows[] = {
 constexpr std::string_view kOthers[] = {"CUDA_DEVICE_ORDER", "ROCR_VISIBLE_DEVICES", "GPU_DEVICE_ORDINAL", "NVIDIA_VISIBLE_DEVICES",
                                         "ASCEND_VISIBLE_DEVICES", "NPU_VISIBLE_DEVICES", "MTHREADS_VISIBLE_DEVICES"};
 
+// NVIDIA's go by their index, which all programs take (vLLM no uuid), while CUDA counts as NVML does; where a GPU is cut into MIG devices or
+// lost it does not.
+bool counts_as_listed(const Device& device) { return device.partition.empty() && device.memory_total_bytes > 0; }
+
 const Device* find_device(const std::vector<Device>& devices, const DeviceName& name) {
     const auto found = std::find_if(devices.begin(), devices.end(), [&name](const Device& device) {
         return device.vendor == name.vendor && device.index == name.index;
@@ -44,9 +48,12 @@ std::vector<DeviceClaim> accelerator_claims(const Placement& placement) {
 
 std::string device_list(const Placement& placement, const std::vector<Device>& devices) {
     std::string list;
+    const bool by_index = std::all_of(devices.begin(), devices.end(), [](const Device& device) {
+        return device.vendor != "nvidia" || counts_as_listed(device);
+    });
     for (const DeviceClaim& claim : accelerator_claims(placement)) {
         const Device* device = find_device(devices, claim.device);
-        const bool by_uuid = claim.device.vendor == "nvidia" && device != nullptr && !device->partition.empty() && !device->uuid.empty();
+        const bool by_uuid = !by_index && claim.device.vendor == "nvidia" && device != nullptr && !device->uuid.empty();
         list.append(list.empty() ? "" : ",").append(by_uuid ? device->uuid : std::to_string(claim.device.index));
     }
     return list;

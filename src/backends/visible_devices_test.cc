@@ -30,14 +30,25 @@ TEST(VisibleDevices, EachVendorHasItsVariable) {
     EXPECT_THAT(visible_devices({}, {}), IsEmpty());
 }
 
-TEST(VisibleDevices, PartsOfANvidiaDeviceAreNamedByUuid) {
-    Device whole = device_of("nvidia", 0, "sm_80");
-    whole.uuid = "GPU-5f3c";
-    Device part = device_of("nvidia", 1, "sm_80");
-    part.uuid = "MIG-9a1b";
+Device nvidia(uint32_t index, const std::string& uuid) {
+    Device device = device_of("nvidia", index, "sm_80");
+    device.uuid = uuid;
+    device.memory_total_bytes = 1;
+    return device;
+}
+
+// Of four GPUs the first is lost, the second is whole, the third is cut: CUDA's count of whole ones is not NVML's.
+TEST(VisibleDevices, NvidiaDevicesAreNamedByUuidWhereCudaCountsOtherwise) {
+    Device lost = nvidia(0, "");
+    lost.memory_total_bytes = 0;
+    const Device whole = nvidia(1, "GPU-5f3c");
+    Device part = nvidia(3000, "MIG-9a1b");
     part.partition = "GPU-77aa 1g.10gb";
-    EXPECT_EQ(device_list(placed({claim_of("nvidia", 0, 1)}), {whole, part}), "0");
-    EXPECT_EQ(device_list(placed({claim_of("nvidia", 1, 1)}), {whole, part}), "MIG-9a1b");
+    const Placement on_whole = placed({claim_of("nvidia", 1, 1)}), on_part = placed({claim_of("nvidia", 3000, 1)});
+    EXPECT_EQ(device_list(on_whole, {nvidia(0, "GPU-11bb"), whole}), "1") << "vLLM takes no uuid of a whole one";
+    EXPECT_EQ(device_list(on_whole, {lost, whole}), "GPU-5f3c");
+    EXPECT_EQ(device_list(on_whole, {whole, part}), "GPU-5f3c");
+    EXPECT_EQ(device_list(on_part, {whole, part}), "MIG-9a1b");
 }
 
 TEST(VisibleDevices, OnlyTheLeadingWorkersCount) {

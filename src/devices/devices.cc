@@ -37,6 +37,7 @@ public:
             std::lock_guard lock(mutex_);
             ending_ = true;
         }
+        cancel_.cancel();
         woken_.notify_all();
         thread_.join();
     }
@@ -82,6 +83,8 @@ private:
             Result<Finding> found = ask();
             if (found) {
                 finding = *std::move(found);
+            } else if (found.error().code == ErrorCode::kCancelled) {
+                return true;   // this inventory ends: nothing was learnt
             } else {
                 failed = found.error().message;
             }
@@ -93,7 +96,7 @@ private:
             std::lock_guard lock(mutex_);
             before = seen_;
         }
-        std::vector<Seen> now = remembered(before, finding, failed, std::chrono::steady_clock::now());
+        std::vector<Seen> now = remembered(before, finding, failed, std::chrono::steady_clock::now(), system_clock().wall());
         const bool differs = !std::equal(before.begin(), before.end(), now.begin(), now.end(), [](const Seen& a, const Seen& b) {
             return a.device.index == b.device.index && a.device.uuid == b.device.uuid && a.device.problem == b.device.problem;
         });
@@ -112,8 +115,12 @@ private:
         const auto output = platform::run_program({.argv = {options_.gantry_binary, "probe", prober_.vendor},
                                                    .deadline = Deadline::after(options_.deadline),
                                                    .bytes_max = kAnswerBytesMax,
-                                                   .with_errors = false});
+                                                   .with_errors = false,
+                                                   .cancel = &cancel_});
         if (!output) {
+            if (output.error().reason == "stuck") {
+                return unavailable("its driver holds the process that asked it and does not answer: restart the driver, or the machine");
+            }
             if (output.error().reason != "timeout") return output.error();
             return unavailable(fmt::format("its driver or tool did not answer within {:g} s: restart the driver, or the machine",
                                            static_cast<double>(options_.deadline.count()) / 1000));
@@ -129,6 +136,7 @@ private:
     const Prober& prober_;
     const InventoryOptions& options_;
     MachineTools tools_;             // the thread's
+    platform::ProgramCancel cancel_;
     std::mutex mutex_;               // protects what follows
     std::condition_variable woken_;
     bool ending_ = false;
@@ -171,19 +179,34 @@ private:
 
 std::unique_ptr<Inventory> Inventory::start(InventoryOptions options) { return std::make_unique<InventoryImpl>(std::move(options)); }
 
-std::vector<Seen> remembered(const std::vector<Seen>& before, const Finding& finding, const std::string& failed, SteadyTime now) {
+namespace {
+
+bool same_device(const Device& a, const Device& b) {
+    return a.uuid.empty() || b.uuid.empty() ? a.index == b.index : a.uuid == b.uuid;
+}
+
+const Seen* find(const std::vector<Seen>& all, const Device& device) {
+    const auto found = std::find_if(all.begin(), all.end(), [&](const Seen& one) { return same_device(one.device, device); });
+    return found == all.end() ? nullptr : &*found;
+}
+
+}  // namespace
+
+std::vector<Seen> remembered(const std::vector<Seen>& before, const Finding& finding, const std::string& failed, SteadyTime now, WallTime wall) {
     std::vector<Seen> out;
-    for (const Device& device : finding.devices) out.push_back({device, now});
+    for (const Device& device : finding.devices) out.push_back({device, now, wall});
     for (const Seen& old : before) {
-        const auto taken = std::find_if(out.begin(), out.end(), [&](const Seen& one) { return one.device.index == old.device.index; });
-        if (taken != out.end()) continue;   // still there, or its place is another's now
-        if (now - old.last > kRemembered) continue;
+        if (find(out, old.device) != nullptr || now - old.last > kRemembered) continue;
         Seen lost = old;
-        const auto minutes = std::chrono::duration_cast<std::chrono::minutes>(now - old.last).count();
-        const std::string since = minutes > 0 ? fmt::format(" for {} min", minutes) : "";
+        const auto taken = std::find_if(out.begin(), out.end(), [&](const Seen& one) { return one.device.index == old.device.index; });
+        if (taken != out.end()) {
+            if (find(before, taken->device) == nullptr) continue;
+            lost.device.index += kDisplaced;
+        }
+        const std::string since = to_rfc3339(old.last_wall).substr(0, 16) + " UTC";   // to the minute
         const std::string& why = failed.empty() ? finding.note : failed;
-        lost.device.problem = failed.empty() ? fmt::format("the driver has not listed it{}{}{}", since, why.empty() ? "" : ": ", why)
-                                             : fmt::format("not seen{}: {}", since, why);
+        lost.device.problem = failed.empty() ? fmt::format("the driver has not listed it since {}{}{}", since, why.empty() ? "" : ": ", why)
+                                             : fmt::format("not seen since {}: {}", since, why);
         lost.device.utilization = 0;
         lost.device.processes.clear();
         out.push_back(std::move(lost));

@@ -24,7 +24,7 @@ struct ProbeOutcome {
 
 struct InventoryOptions {
     std::string gantry_binary;                    // started as `gantry probe VENDOR`; empty: accelerators are not looked for
-    std::chrono::milliseconds deadline{45'000};   // of a prober; its tools have shorter ones
+    std::chrono::milliseconds deadline{45'000};   // of a prober; over three of its tools' own
     std::chrono::milliseconds interval{5'000};    // between two looks at what is there
     std::chrono::milliseconds absent_interval{60'000};   // at what is not
     std::function<void()> changed{};              // devices came, went, fell ill or healed. Threads: the inventory's own
@@ -49,10 +49,14 @@ std::string to_text(const Finding& finding);
 Result<Finding> finding_from(const std::string& text, const std::string& vendor);
 
 // What to show of a vendor after a look, given what was shown before; pure. `failed`: why the look gave nothing that can be believed.
+// A device is the same by its uuid where it has one. One that is lost while another has taken its index (the driver counts anew) is listed
+// behind all others; an index that a device never seen before has taken is that one's.
 struct Seen {
     Device device;
     SteadyTime last{};         // when it was well
+    WallTime last_wall{};
 };
-std::vector<Seen> remembered(const std::vector<Seen>& before, const Finding& finding, const std::string& failed, SteadyTime now);
+inline constexpr uint32_t kDisplaced = 1'000'000;   // added to the index of a lost one whose place is taken
+std::vector<Seen> remembered(const std::vector<Seen>& before, const Finding& finding, const std::string& failed, SteadyTime now, WallTime wall);
 
 }  // namespace gantry::devices

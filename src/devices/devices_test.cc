@@ -14,6 +14,7 @@ namespace {
 
 using namespace std::chrono_literals;
 using testing::HasSubstr;
+using testing::MatchesRegex;
 
 Device card(uint32_t index, const std::string& uuid = "") {
     Device device;
@@ -109,6 +110,15 @@ TEST_F(InventoryTest, AProberThatHangsLeavesItsDevicesWithAProblemUntilItHeals) 
     EXPECT_EQ(cards()[0].problem, "");
 }
 
+TEST_F(InventoryTest, EndsAtOnceWhileAProberHangs) {
+    answer(to_text({{card(0)}, ""}));
+    start(1h);
+    answer("hang");
+    inventory_->refresh();
+    inventory_.reset();   // would wait for the hour
+    EXPECT_EQ(changes_, 1) << "and nothing is told of it";
+}
+
 TEST_F(InventoryTest, CrashesAndNonsenseAreProblemsToo) {
     answer(to_text({{card(0)}, ""}));
     start();
@@ -127,18 +137,39 @@ TEST_F(InventoryTest, ADeviceThatIsNoLongerListedStaysWithAProblem) {
     look();
     ASSERT_EQ(cards().size(), 2u);
     EXPECT_EQ(cards()[0].problem, "");
-    EXPECT_THAT(cards()[1].problem, HasSubstr("has not listed it: GPU is lost"));
+    EXPECT_THAT(cards()[1].problem, MatchesRegex("the driver has not listed it since .* UTC: GPU is lost"));
 }
 
 TEST(Remembered, ForgetsAfterAnHourAndGivesAPlaceToAnother) {
     const SteadyTime then{};
-    const std::vector<Seen> before = {{card(0, "a"), then}, {card(1, "b"), then}};
-    const auto soon = remembered(before, {{card(0, "new")}, ""}, "", then + 90s);
+    const WallTime wall = from_rfc3339("2026-11-26T09:05:59.000Z");
+    const std::vector<Seen> before = {{card(0, "a"), then, wall}, {card(1, "b"), then, wall}};
+    const auto soon = remembered(before, {{card(0, "new")}, ""}, "", then + 90s, wall + 90s);
     ASSERT_EQ(soon.size(), 2u);
     EXPECT_EQ(soon[0].device.uuid, "new");
-    EXPECT_THAT(soon[1].device.problem, HasSubstr("for 1 min"));
+    EXPECT_THAT(soon[1].device.problem, HasSubstr("since 2026-11-26T09:05 UTC"));
     EXPECT_EQ(soon[1].last, then) << "when it was well";
-    EXPECT_EQ(remembered(soon, {{card(0, "new")}, ""}, "", then + kRemembered + 1s).size(), 1u);
+    const auto later = remembered(soon, {{card(0, "new")}, ""}, "", then + 30min, wall + 30min);
+    EXPECT_EQ(later[1].device, soon[1].device) << "the same text, so that nobody is told of a change";
+    EXPECT_EQ(remembered(later, {{card(0, "new")}, ""}, "", then + kRemembered + 1s, wall).size(), 1u);
+}
+
+// F16: GPU 0 fell off the bus, and the driver counts the other one as 0.
+TEST(Remembered, ALostDeviceIsKnownByItsUuidWhenTheDriverCountsAnew) {
+    const SteadyTime then{};
+    const std::vector<Seen> before = {{card(0, "a"), then, {}}, {card(1, "b"), then, {}}};
+    const auto soon = remembered(before, {{card(0, "b")}, ""}, "", then + 5s, {});
+    ASSERT_EQ(soon.size(), 2u);
+    EXPECT_EQ(soon[0].device, card(0, "b"));
+    EXPECT_EQ(soon[1].device.uuid, "a");
+    EXPECT_EQ(soon[1].device.index, kDisplaced);
+    EXPECT_NE(soon[1].device.problem, "");
+    const auto later = remembered(soon, {{card(0, "b")}, ""}, "", then + 10s, {});
+    ASSERT_EQ(later.size(), 2u);
+    EXPECT_EQ(later[1].device.index, kDisplaced);
+    const auto healed = remembered(later, {{card(0, "a"), card(1, "b")}, ""}, "", then + 15s, {});
+    EXPECT_EQ(healed.size(), 2u);
+    EXPECT_EQ(healed[0].device, card(0, "a"));
 }
 
 TEST(FindingText, ThereAndBack) {

@@ -1,5 +1,5 @@
-// NVIDIA GPUs. Index: NVML's, which is by PCI address, as CUDA_VISIBLE_DEVICES counts with CUDA_DEVICE_ORDER=PCI_BUS_ID; where a GPU is cut
-// into MIG devices each of those is a device and all are counted through, since CUDA takes them by uuid alone.
+// NVIDIA GPUs. Index: NVML's, which is by PCI address, as CUDA_VISIBLE_DEVICES counts with CUDA_DEVICE_ORDER=PCI_BUS_ID. Where a GPU is cut
+// into MIG devices each of those is a device, its index 1,000 x (that of its GPU + 1) + its own: CUDA takes them by uuid alone.
 //
 // NVML: functions and structures as in NVIDIA's "NVML API Reference" (docs.nvidia.com/deploy/nvml-api), versions since driver 450.
 // nvidia-smi: `--query-gpu` of drivers since 450; fields that a card does not have read "[N/A]" or "[Not Supported]".
@@ -21,6 +21,7 @@ namespace {
 
 constexpr char kLibrary[] = "libnvidia-ml.so.1";
 constexpr unsigned kDevicesMax = 256;
+constexpr unsigned kPartsFrom = 1000;   // indices of the parts of GPU 0; the next GPU's begin so much later
 constexpr unsigned kProcessesMax = 256;
 constexpr unsigned kLinksMax = 18;
 
@@ -85,6 +86,8 @@ public:
         load(common_ancestor, "nvmlDeviceGetTopologyCommonAncestor");
         load(p2p, "nvmlDeviceGetP2PStatus");
         load(link_state, "nvmlDeviceGetNvLinkState");
+        load(link_peer, "nvmlDeviceGetNvLinkRemotePciInfo_v2");
+        load(remapped_rows, "nvmlDeviceGetRemappedRows");
     }
     ~Nvml() {
         if (handle_ != nullptr) ::dlclose(handle_);
@@ -121,6 +124,8 @@ public:
     int (*common_ancestor)(NvmlDevice, NvmlDevice, unsigned*) = nullptr;
     int (*p2p)(NvmlDevice, NvmlDevice, unsigned, unsigned*) = nullptr;
     int (*link_state)(NvmlDevice, unsigned, unsigned*) = nullptr;
+    int (*link_peer)(NvmlDevice, unsigned, NvmlPci*) = nullptr;
+    int (*remapped_rows)(NvmlDevice, unsigned*, unsigned*, unsigned*, unsigned*) = nullptr;
 
 private:
     template <class Function>
@@ -179,6 +184,10 @@ void read_health(const Nvml& nvml, NvmlDevice handle, Device& device) {
     if (call(nvml.pages_pending, handle, &pending) == kSuccess && pending != 0) {
         device.problem = "damaged pages of its memory wait to be retired: restart the machine, or reset the GPU";
     }
+    unsigned correctable = 0, uncorrectable = 0, waiting = 0, refused = 0;   // since Ampere rows are remapped, not pages retired
+    if (call(nvml.remapped_rows, handle, &correctable, &uncorrectable, &waiting, &refused) != kSuccess) return;
+    if (waiting != 0) device.problem = "damaged rows of its memory wait to be remapped: reset the GPU, or restart the machine";
+    if (refused != 0) device.problem = "damaged rows of its memory can't be remapped any more: replace the GPU";
 }
 
 void read_whole(const Nvml& nvml, NvmlDevice handle, Tools& tools, Device& device) {
@@ -208,6 +217,7 @@ std::vector<Device> read_parts(const Nvml& nvml, NvmlDevice handle, const Device
         if (call(nvml.mig_by_index, handle, i, &part) != kSuccess) continue;
         Device device;
         read_device(nvml, part, device);
+        device.index = kPartsFrom * (whole.index + 1) + i;
         device.chip = whole.chip;
         device.bus_address = whole.bus_address;
         device.numa_node = whole.numa_node;
@@ -232,19 +242,34 @@ const char* path_kind(unsigned level) {
     }
 }
 
+// What the active NVLinks of a GPU lead to: the address of another GPU, or of a switch.
+std::vector<std::string> link_peers(const Nvml& nvml, NvmlDevice handle) {
+    std::vector<std::string> peers;
+    for (unsigned link = 0; link < kLinksMax; ++link) {
+        unsigned active = 0;
+        if (call(nvml.link_state, handle, link, &active) != kSuccess) break;
+        if (active == 0) continue;
+        NvmlPci peer{};
+        const bool told = call(nvml.link_peer, handle, link, &peer) == kSuccess;
+        peer.bus_id[sizeof peer.bus_id - 1] = '\0';
+        peers.push_back(told ? bus_address(peer.bus_id) : "");
+    }
+    return peers;
+}
+
 void read_links(const Nvml& nvml, std::vector<Opened>& opened) {
     for (Opened& from : opened) {
-        unsigned active_links = 0;
-        for (unsigned link = 0; link < kLinksMax; ++link) {
-            unsigned active = 0;
-            if (call(nvml.link_state, from.handle, link, &active) != kSuccess) break;
-            active_links += active != 0 ? 1 : 0;
-        }
+        const std::vector<std::string> peers = link_peers(nvml, from.handle);
+        // Links that lead to no GPU lead to switches, and so to all.
+        const auto to_switches = std::count_if(peers.begin(), peers.end(), [&](const std::string& peer) {
+            return std::none_of(opened.begin(), opened.end(), [&](const Opened& one) { return !peer.empty() && one.device.bus_address == peer; });
+        });
         for (const Opened& to : opened) {
             if (from.handle == to.handle) continue;
+            const auto links = to_switches + std::count(peers.begin(), peers.end(), to.device.bus_address);
             unsigned status = 1, level = 0;
-            if (active_links > 0 && call(nvml.p2p, from.handle, to.handle, kP2pNvlink, &status) == kSuccess && status == 0) {
-                from.device.links.push_back({to.device.index, fmt::format("NV{}", active_links)});
+            if (links > 0 && call(nvml.p2p, from.handle, to.handle, kP2pNvlink, &status) == kSuccess && status == 0) {
+                from.device.links.push_back({to.device.index, fmt::format("NV{}", links)});
             } else if (call(nvml.common_ancestor, from.handle, to.handle, &level) == kSuccess && path_kind(level) != nullptr) {
                 from.device.links.push_back({to.device.index, path_kind(level)});
             }
@@ -292,13 +317,7 @@ Finding read_all(const Nvml& nvml, Tools& tools) {
     }
     read_links(nvml, whole);
     for (Opened& one : whole) finding.devices.push_back(std::move(one.device));
-    if (!parts.empty()) {
-        for (Device& part : parts) finding.devices.push_back(std::move(part));
-        for (size_t i = 0; i < finding.devices.size(); ++i) {
-            finding.devices[i].index = static_cast<uint32_t>(i);
-            finding.devices[i].links.clear();   // they were counted otherwise
-        }
-    }
+    for (Device& part : parts) finding.devices.push_back(std::move(part));
     for (Device& device : finding.devices) {
         device.driver_version = readable(driver.data());
         if (cuda > 0) device.runtime_version = fmt::format("CUDA {}.{}", cuda / 1000, cuda % 1000 / 10);
@@ -312,7 +331,7 @@ Finding read_all(const Nvml& nvml, Tools& tools) {
 // ---- nvidia-smi ----------------------------------------------------------------------------------------------------------
 constexpr char kQuery[] =
     "--query-gpu=index,name,uuid,memory.total,memory.used,memory.free,utilization.gpu,temperature.gpu,driver_version,compute_cap,"
-    "pci.bus_id,ecc.errors.uncorrected.volatile.total";
+    "pci.bus_id,ecc.errors.uncorrected.volatile.total,mig.mode.current";
 
 std::vector<std::string_view> values_of(std::string_view line) {
     std::vector<std::string_view> out;
@@ -376,6 +395,9 @@ Device device_of(const Row& row, Tools& tools) {
     if (const auto errors = whole_number(at("ecc.errors.uncorrected.volatile.total")); errors && *errors > 0) {
         device.problem = fmt::format("{} uncorrected memory errors since the machine's start: reset the GPU, and replace it if they come back",
                                      *errors);
+    }
+    if (at("mig.mode.current") == "Enabled") {
+        device.problem = "it is in MIG mode, and its parts are told by NVIDIA's library alone: libnvidia-ml.so.1 can't be loaded here, install it";
     }
     return device;
 }

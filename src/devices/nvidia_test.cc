@@ -47,7 +47,10 @@ TEST_F(Nvml, WholeLostAndPartedGpus) {
     EXPECT_EQ(whole.processes[0].memory_bytes, 29 * kGibibyte);
     // The parted one is its parts: its own 80 GiB are not counted again.
     const Device& part = finding->devices[3];
-    EXPECT_EQ(part.index, 3u);
+    EXPECT_EQ(part.index, 3001u);
+    EXPECT_EQ(finding->devices[2].index, 3000u);
+    EXPECT_EQ(lost.index, 1u) << "as NVML and CUDA count";
+    EXPECT_EQ(whole.index, 0u);
     EXPECT_EQ(part.memory_total_bytes, 40 * kGibibyte);
     EXPECT_EQ(part.chip, "sm_80");
     EXPECT_THAT(part.uuid, HasSubstr("MIG-"));
@@ -58,6 +61,11 @@ TEST_F(Nvml, WholeLostAndPartedGpus) {
 TEST_F(Nvml, ErrorsInMemoryAreAProblem) {
     ::setenv("GANTRY_FAKE_NVML", "ecc", 1);
     EXPECT_THAT(probe_nvml(GANTRY_FAKE_NVML, tools_)->devices[1].problem, HasSubstr("2 uncorrected memory errors"));
+}
+
+TEST_F(Nvml, RowsThatWaitToBeRemappedAreAProblem) {
+    ::setenv("GANTRY_FAKE_NVML", "remap", 1);
+    EXPECT_THAT(probe_nvml(GANTRY_FAKE_NVML, tools_)->devices[1].problem, HasSubstr("wait to be remapped"));
 }
 
 TEST_F(Nvml, WithoutADriverItSaysWhatToDo) {

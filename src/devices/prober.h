@@ -11,7 +11,7 @@
 
 namespace gantry::devices {
 
-// The machine as a prober sees it: programs, files, folders. Real (tools.h) or recorded (recorded_tools_for_test.h).
+// The machine as a prober sees it: programs, files, folders. Real (tools.h) or recorded (recorded_case_for_test.h).
 class Tools {
 public:
     virtual ~Tools() = default;

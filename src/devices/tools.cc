@@ -34,11 +34,11 @@ Result<std::string> find(const std::string& name) {
 Result<Tools::Output> MachineTools::run(const std::vector<std::string>& argv) {
     const Result<std::string> path = find(argv[0]);
     if (!path) return path.error();
-    platform::ProgramRequest request{.argv = argv, .deadline = Deadline::after(deadline_)};
+    platform::ProgramRequest request{.argv = argv, .deadline = Deadline::after(deadline_), .own_group = false};
     request.argv[0] = *path;
     auto output = platform::run_program(request);
     if (!output) {
-        if (output.error().reason != "timeout") return output.error();
+        if (output.error().reason != "timeout") return output.error();   // which names the tool, too
         return unavailable(fmt::format("{} did not answer within {:g} s", argv[0], static_cast<double>(deadline_.count()) / 1000), "timeout");
     }
     if (output->signal != 0) return unavailable(fmt::format("{} was ended by signal {}", argv[0], output->signal));

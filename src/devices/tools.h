@@ -1,5 +1,6 @@
 #pragma once
-// The real machine behind Tools (prober.h): programs run as children without a shell, with a deadline.
+// The real machine behind Tools (prober.h): programs run as children without a shell, with a deadline, in this process's group, so that
+// whoever ends a prober that hangs ends its tool with it.
 
 #include <chrono>
 
@@ -9,7 +10,7 @@ namespace gantry::devices {
 
 class MachineTools final : public Tools {
 public:
-    explicit MachineTools(std::chrono::milliseconds deadline = std::chrono::seconds(15)) : deadline_(deadline) {}
+    explicit MachineTools(std::chrono::milliseconds deadline = std::chrono::seconds(10)) : deadline_(deadline) {}
     Result<Output> run(const std::vector<std::string>& argv) override;
     Result<std::string> read(const std::string& path) override;
     std::vector<std::string> list(const std::string& folder) override;

@@ -1,5 +1,6 @@
 // A small NVML for tests, really loaded: three GPUs, of which the second is lost and the third is cut by MIG into two parts. What it answers
-// is invented. GANTRY_FAKE_NVML=no-driver: it finds no driver.
+// is invented. GANTRY_FAKE_NVML=no-driver: it finds no driver; ecc, remap: the
+// first has damaged memory.
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
@@ -93,6 +94,14 @@ int nvmlDeviceGetMigDeviceHandleByIndex(void*, unsigned index, void** device) {
 int nvmlDeviceGetTotalEccErrors(void* device, unsigned, unsigned, unsigned long long* count) {
     const char* mode = std::getenv("GANTRY_FAKE_NVML");
     *count = device == &whole_gpu && mode != nullptr && std::strcmp(mode, "ecc") == 0 ? 2 : 0;
+    return 0;
+}
+
+int nvmlDeviceGetRemappedRows(void* device, unsigned* correctable, unsigned* uncorrectable, unsigned* waiting, unsigned* refused) {
+    if (device != &whole_gpu) return 3;
+    const char* mode = std::getenv("GANTRY_FAKE_NVML");
+    *correctable = *uncorrectable = *refused = 0;
+    *waiting = mode != nullptr && std::strcmp(mode, "remap") == 0 ? 1 : 0;
     return 0;
 }
 

@@ -64,6 +64,8 @@ enum class ProcessSignal { kTerminate, kKill };
 // To the group that spawn() made for `pid`, also where its leader has ended. kTerminate wakes stopped processes so that they
 // can end. False: nobody is left in it.
 bool signal_group(int64_t pid, ProcessSignal signal);
+// Whether a process of the group has not ended; one that waits for a driver lives on after SIGKILL.
+bool group_lives(int64_t group);
 
 // Processes that were started with NAME=value in their environment and have not ended; only those of this user are seen.
 std::vector<ProcessId> find_by_environment(const std::string& name, const std::string& value);

@@ -341,6 +341,18 @@ bool is_group_leader(int64_t pid) {
     return stat && stat->group == pid;
 }
 
+bool group_lives(int64_t group) {
+    if (::kill(static_cast<pid_t>(-group), 0) != 0) {
+        return false;
+    }
+    bool lives = false;   // or all that is left are dead ones that nobody waits for
+    for_each_process([&](int64_t pid) {
+        const std::optional<ProcStat> stat = lives ? std::nullopt : read_stat(pid);
+        lives = lives || (stat && stat->group == group && !ended(*stat));
+    });
+    return lives;
+}
+
 void kill_process(const ProcessId& id) {
     // Through the watch, so that the signal can't meet a process that took the pid over in between.
     const Result<UniqueFd> watch = watch_process(id);

@@ -4,6 +4,7 @@
 #include <poll.h>
 #include <signal.h>
 #include <spawn.h>
+#include <sys/eventfd.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -26,15 +27,25 @@ using std::chrono::milliseconds;
 
 constexpr milliseconds kKillPatience{500};
 
-// Killed, but held by the kernel: waited for at a later call, so that no zombie stays for good.
-Guarded<std::vector<pid_t>>& left_behind() {
-    static Guarded<std::vector<pid_t>> pids;
-    return pids;
+// Killed, but held by the kernel: waited for at later calls, so that no zombie stays for good and no second one gathers behind it.
+struct Stuck {
+    std::vector<std::string> argv;
+    pid_t pid = 0;
+    bool leads_group = false;
+    bool waited = false;
+};
+Guarded<std::vector<Stuck>>& left_behind() {
+    static Guarded<std::vector<Stuck>> all;
+    return all;
 }
 
-void reap_left_behind() {
-    left_behind().with([](std::vector<pid_t>& pids) {
-        std::erase_if(pids, [](pid_t pid) { return ::waitpid(pid, nullptr, WNOHANG) != 0; });
+bool is_stuck(const std::vector<std::string>& argv) {
+    return left_behind().with([&](std::vector<Stuck>& all) {
+        std::erase_if(all, [](Stuck& one) {
+            one.waited = one.waited || ::waitpid(one.pid, nullptr, WNOHANG) != 0;
+            return one.waited && !(one.leads_group && group_lives(one.pid));
+        });
+        return std::any_of(all.begin(), all.end(), [&](const Stuck& one) { return one.argv == argv; });
     });
 }
 
@@ -75,8 +86,8 @@ Result<Child> start(const ProgramRequest& request, const std::string& path) {
     sigemptyset(&signals);
     ::posix_spawnattr_setsigmask(&attributes, &signals);
     ::posix_spawnattr_setpgroup(&attributes, 0);
-    ::posix_spawnattr_setflags(&attributes,
-                               static_cast<short>(POSIX_SPAWN_SETPGROUP | POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETSIGMASK));
+    const int group = request.own_group ? POSIX_SPAWN_SETPGROUP : 0;
+    ::posix_spawnattr_setflags(&attributes, static_cast<short>(group | POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETSIGMASK));
     std::vector<std::string> words = request.argv;
     std::vector<char*> argv;
     for (std::string& word : words) argv.push_back(word.data());
@@ -96,56 +107,67 @@ Result<Child> start(const ProgramRequest& request, const std::string& path) {
     return child;
 }
 
-// Until it closes its output, the limit, or the deadline: false only for that.
-bool read_output(Child& child, const ProgramRequest& request, ProgramOutput& output) {
+enum class Wait { kReady, kLate, kCancelled };
+Wait wait_for(int handle, const Deadline& deadline, const ProgramCancel* cancel) {
+    const int cancelled = cancel != nullptr ? cancel->handle().get() : -1;   // a negative one is passed over
+    while (true) {
+        std::array<pollfd, 2> waits = {pollfd{handle, POLLIN, 0}, pollfd{cancelled, POLLIN, 0}};
+        const int ready = ::poll(waits.data(), waits.size(), milliseconds_left(deadline));
+        if (ready < 0 && errno == EINTR) continue;
+        if (ready <= 0) return Wait::kLate;
+        return waits[0].revents != 0 ? Wait::kReady : Wait::kCancelled;
+    }
+}
+
+// Until it closes its output, or the limit.
+Wait read_output(Child& child, const ProgramRequest& request, ProgramOutput& output) {
     std::array<char, 16 * 1024> buffer{};
     while (true) {
-        pollfd wait{child.output.get(), POLLIN, 0};
-        const int ready = ::poll(&wait, 1, milliseconds_left(request.deadline));
-        if (ready < 0 && errno == EINTR) continue;
-        if (ready <= 0) return false;
+        const Wait waited = wait_for(child.output.get(), request.deadline, request.cancel);
+        if (waited != Wait::kReady) return waited;
         const ssize_t got = ::read(child.output.get(), buffer.data(), buffer.size());
         if (got < 0 && errno == EINTR) continue;
-        if (got <= 0) return true;
+        if (got <= 0) return Wait::kReady;
         const size_t room = request.bytes_max - output.text.size();
         output.text.append(buffer.data(), std::min(room, static_cast<size_t>(got)));
         if (static_cast<size_t>(got) > room) {
             output.cut = true;
-            return true;
+            return Wait::kReady;
         }
-    }
-}
-
-bool ends_by(const Child& child, const Deadline& deadline) {
-    while (true) {
-        pollfd wait{child.ended.get(), POLLIN, 0};
-        const int ready = ::poll(&wait, 1, milliseconds_left(deadline));
-        if (ready > 0) return true;
-        if (ready == 0 || errno != EINTR) return false;
     }
 }
 
 }  // namespace
 
+ProgramCancel::ProgramCancel() : handle_(::eventfd(0, EFD_CLOEXEC)) {}
+void ProgramCancel::cancel() { ::eventfd_write(handle_.get(), 1); }
+
 Result<ProgramOutput> run_program(const ProgramRequest& request) {
     GANTRY_ASSERT(!request.argv.empty(), "a program has a name");
-    reap_left_behind();
+    if (is_stuck(request.argv)) return unavailable(request.argv[0] + " was killed before, but still waits for its driver", "stuck");
     const Result<std::string> path = find_program(request.argv[0]);
     if (!path) return path.error();
     Result<Child> child = start(request, *path);
     if (!child) return child.error();
+    const pid_t all = request.own_group ? -child->pid : child->pid;
     ProgramOutput output;
-    const bool in_time = read_output(*child, request, output) && (output.cut || ends_by(*child, request.deadline));
-    if (!in_time || output.cut) ::kill(-child->pid, SIGKILL);
+    Wait waited = read_output(*child, request, output);
+    if (waited == Wait::kReady && !output.cut) waited = wait_for(child->ended.get(), request.deadline, request.cancel);
+    if (waited != Wait::kReady || output.cut) ::kill(all, SIGKILL);
     int status = 0;
-    if (ends_by(*child, Deadline::after(kKillPatience))) {
+    Stuck stuck{request.argv, child->pid, request.own_group, false};
+    stuck.waited = wait_for(child->ended.get(), Deadline::after(kKillPatience), nullptr) == Wait::kReady;
+    if (stuck.waited) {
         // What it started must not outlive the question. Until the child is waited for, its group's number is its own.
-        ::kill(-child->pid, SIGKILL);
+        ::kill(all, SIGKILL);
         ::waitpid(child->pid, &status, 0);
-    } else {
-        left_behind().with([&](std::vector<pid_t>& pids) { pids.push_back(child->pid); });
     }
-    if (!in_time) return unavailable(request.argv[0] + " did not answer in time", "timeout");
+    // Whatever ends a moment later is found gone at the next call.
+    if (!stuck.waited || (request.own_group && group_lives(child->pid))) {
+        left_behind().with([&](std::vector<Stuck>& others) { others.push_back(std::move(stuck)); });
+    }
+    if (waited == Wait::kCancelled) return Error{ErrorCode::kCancelled, request.argv[0] + " was ended", {}, {}};
+    if (waited == Wait::kLate) return unavailable(request.argv[0] + " did not answer in time", "timeout");
     if (WIFEXITED(status)) output.status = WEXITSTATUS(status);
     if (WIFSIGNALED(status) && !output.cut) output.signal = WTERMSIG(status);
     return output;

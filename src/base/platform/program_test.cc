@@ -3,6 +3,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <unistd.h>
+
 #include <thread>
 
 #include "base/platform/process.h"
@@ -34,6 +36,24 @@ TEST(RunProgram, WhatHangsIsKilledWithAllItStarted) {
     ASSERT_FALSE(output.ok());
     EXPECT_EQ(output.error().reason, "timeout");
     EXPECT_THAT(output.error().message, testing::HasSubstr("sh did not answer in time"));
+}
+
+TEST(RunProgram, IsEndedFromAnotherThread) {
+    ProgramCancel cancel;
+    ProgramRequest request = shell("exec sleep 1000");
+    request.cancel = &cancel;
+    std::thread other([&] { cancel.cancel(); });
+    EXPECT_EQ(run_program(request).error().code, ErrorCode::kCancelled);
+    other.join();
+    EXPECT_EQ(run_program(request).error().code, ErrorCode::kCancelled) << "one that comes later, too";
+}
+
+TEST(RunProgram, BelongsToThisProcessesGroupWhereItShall) {
+    ProgramRequest request = shell("ps -o pgid= -p $$ 2>/dev/null || cut -d' ' -f5 /proc/$$/stat");
+    EXPECT_NE(std::stoll(run_program(request)->text), ::getpgrp());
+    request.own_group = false;
+    EXPECT_EQ(std::stoll(run_program(request)->text), ::getpgrp());
+    EXPECT_TRUE(group_lives(::getpgrp()));
 }
 
 TEST(RunProgram, WhatItLeavesBehindIsEnded) {
