@@ -362,7 +362,8 @@ TEST_F(GgufFile, RefusesWhatIsNoRegularFile) {
     const std::string fifo = folder_ / "fifo";
     ASSERT_EQ(::mkfifo(fifo.c_str(), 0600), 0);
     const std::string link = folder_ / "link";
-    std::filesystem::create_symlink(write("real.gguf", Model().bytes()), link);
+    write("real.gguf", Model().bytes());
+    std::filesystem::create_symlink(folder_ / "." / "real.gguf", link);
     std::filesystem::create_symlink(folder_ / "loop", folder_ / "loop");
     for (const std::string& path : {fifo, link, std::string(folder_ / "loop"), folder_.string(), std::string("/dev/zero"),
                                     std::string("/dev/null"), std::string("/proc/self/environ"), std::string("/proc/self/mem"),

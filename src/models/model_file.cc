@@ -50,9 +50,38 @@ Error not_openable(int error_number) {
             return Error{ErrorCode::kPermissionDenied,
                          "the model file may not be read by the user that Gantry runs as; change its permissions", {}, {}};
         case ELOOP:
-            return invalid_model("its path is a symbolic link; give the path of the file itself");
+            return invalid_model("its path is a symbolic link that leads elsewhere; give the path of the file itself");
         default: return error_from_errno("the model file cannot be opened", error_number);
     }
+}
+
+// The target of a link as Hugging Face's cache makes it: "../../blobs/<digest>", one ".." more a folder deeper.
+bool leads_to_blob(std::string_view target) {
+    constexpr size_t kUpsMax = 8;
+    size_t ups = 0;
+    for (; target.starts_with("../"); ++ups) target.remove_prefix(3);
+    if (ups < 2 || ups > kUpsMax || !target.starts_with("blobs/")) return false;
+    target.remove_prefix(6);
+    return (target.size() == 40 || target.size() == 64) && target.find_first_not_of("0123456789abcdef") == std::string_view::npos;
+}
+
+// Links are followed once, and those of the hubs' caches only: to a blob of the same model, or, as ModelScope makes of "Qwen2.5" a
+// "Qwen2___5", to a name in the same folder.
+int open_following(const std::string& path) {
+    constexpr int kFlags = O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY;   // a FIFO must not hold us up before we know it for one
+    const int opened = ::open(path.c_str(), kFlags);
+    if (opened >= 0 || errno != ELOOP) return opened;
+    char buffer[4096];
+    const ssize_t length = ::readlink(path.c_str(), buffer, sizeof buffer);
+    const std::string_view target(buffer, static_cast<size_t>(std::max<ssize_t>(length, 0)));
+    const std::string folder = path.substr(0, path.rfind('/') + 1);
+    const bool beside = plain_name(std::string(target)) ||
+                        (!folder.empty() && target.starts_with(folder) && plain_name(std::string(target.substr(folder.size()))));
+    if (!beside && !leads_to_blob(target)) {
+        errno = ELOOP;
+        return -1;
+    }
+    return ::open((target.starts_with('/') ? std::string(target) : folder + std::string(target)).c_str(), kFlags);
 }
 
 }  // namespace
@@ -92,9 +121,7 @@ Error in_file(const std::string& name, Error error) {
 
 Result<ByteSource> open_model_file(const std::string& path) {
     if (path.empty() || path.find('\0') != std::string::npos) return invalid_model("its path is empty or holds a NUL");
-    // Shared because a ByteSource is copied with its function. O_NONBLOCK: a FIFO must not hold us up before we know it for one.
-    const auto file = std::make_shared<const File>(
-        ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY));
+    const auto file = std::make_shared<const File>(open_following(path));   // shared because a ByteSource is copied with its function
     if (file->descriptor < 0) return not_openable(errno);
     struct stat status {};
     struct statfs system {};
@@ -124,7 +151,9 @@ Result<json::object> read_json_file(const std::string& path, uint64_t bytes_max)
 
 Result<std::vector<std::string>> list_model_folder(const std::string& path, size_t most) {
     // Without O_DIRECTORY, with which a symbolic link would look like something that is not there.
-    const int opened = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY);
+    std::string trimmed = path;
+    while (trimmed.size() > 1 && trimmed.back() == '/') trimmed.pop_back();
+    const int opened = open_following(trimmed);
     if (opened < 0) return not_openable(errno);
     DIR* const folder = ::fdopendir(opened);
     if (folder == nullptr) {

@@ -28,14 +28,15 @@ Error invalid_model(const std::string& what);
 // The same error with the file named: "model-00002-of-00004.safetensors: <what>". Other errors stay as they are.
 Error in_file(const std::string& name, Error error);
 
-// A regular file only: no symbolic link, FIFO, device or file of /proc or /sys; it stays open as long as the source lives.
+// A regular file only: no FIFO, device or file of /proc or /sys, and no symbolic link but those of the hubs' caches (Hugging Face's
+// "../../blobs/<digest>", ModelScope's to a name in the same folder); it stays open as long as the source lives.
 // kNotFound, kPermissionDenied, kInvalidArgument.
 Result<ByteSource> open_model_file(const std::string& path);
 
 // A whole JSON file of at most `bytes_max`: an object.
 Result<json::object> read_json_file(const std::string& path, uint64_t bytes_max);
 
-// The names in a folder, sorted, without "." and "..". kInvalidArgument where it holds more than `most`: a model's holds few.
+// The names in a folder, by the same rules, sorted, without "." and "..". kInvalidArgument where it holds more than `most`: a model's holds few.
 Result<std::vector<std::string>> list_model_folder(const std::string& path, size_t most);
 
 // True of a plain name that stays in its folder: no separator, not "." or "..", no control characters, at most 255 bytes.

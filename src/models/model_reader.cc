@@ -265,7 +265,7 @@ Result<ModelMeta> read_folder(const std::string& folder) {
 
 bool is_folder(const std::string& path) {
     struct stat status {};
-    return ::lstat(path.c_str(), &status) == 0 && S_ISDIR(status.st_mode);
+    return ::stat(path.c_str(), &status) == 0 && S_ISDIR(status.st_mode);
 }
 
 }  // namespace

@@ -169,10 +169,9 @@ TEST_F(ReadModel, RefusesWhatIsNoModel) {
 }
 
 TEST_F(ReadModel, OpensNoLinksAndNoPipes) {
-    const std::filesystem::path link = folder_.string() + "_link";
-    std::filesystem::create_directory_symlink(folder_, link);
-    EXPECT_THAT(read_model(link).error().message, HasSubstr("symbolic link"));
-    std::filesystem::remove(link);
+    std::filesystem::create_directory_symlink(folder_, folder_ / "link");
+    EXPECT_THAT(read_model(folder_ / "link").error().message, HasSubstr("symbolic link"));
+    std::filesystem::remove(folder_ / "link");
     ASSERT_EQ(::mkfifo((folder_ / "config.json").c_str(), 0600), 0);
     EXPECT_THAT(problem(), HasSubstr("config.json: it is no regular file"));
     std::filesystem::remove(folder_ / "config.json");
@@ -182,6 +181,41 @@ TEST_F(ReadModel, OpensNoLinksAndNoPipes) {
     write("config.json", kConfig);
     std::filesystem::create_symlink("/dev/zero", folder_ / "model.safetensors");
     EXPECT_THAT(problem(), HasSubstr("model.safetensors: its path is a symbolic link"));
+}
+
+// ~/.cache/huggingface/hub/models--ORG--NAME as huggingface_hub makes it.
+TEST_F(ReadModel, FollowsTheLinksOfHuggingFacesCacheToItsBlobs) {
+    const std::string digest(40, 'a'), other(64, 'b');
+    write("blobs/" + digest, kConfig);
+    write("blobs/" + other, safetensors(R"({"w":{"dtype":"BF16","shape":[2,2],"data_offsets":[0,8]}})", 8));
+    std::filesystem::create_directories(folder_ / "snapshots/rev");
+    const auto link = [&](const std::string& target, const std::string& name) {
+        std::filesystem::remove(folder_ / "snapshots/rev" / name);
+        std::filesystem::create_symlink(target, folder_ / "snapshots/rev" / name);
+    };
+    link("../../blobs/" + digest, "config.json");
+    link("../../blobs/" + other, "model.safetensors");
+    const auto read = read_model(folder_ / "snapshots/rev");
+    ASSERT_TRUE(read.ok()) << read.error().message;
+    EXPECT_EQ(read->parameter_count, 4u);
+    const std::vector<std::string> refused = {"../blobs/" + digest, "../../blobs/../" + digest, "../../blobs/" + digest.substr(1),
+                                              "../../../etc/passwd", "/" + other, "../../blobs/" + digest + "/"};
+    for (const std::string& target : refused) {
+        link(target, "config.json");
+        EXPECT_THAT(read_model(folder_ / "snapshots/rev").error().message, HasSubstr("symbolic link")) << target;
+    }
+    std::filesystem::create_symlink("/etc/hostname", folder_ / "blobs" / std::string(40, 'c'));
+    link("../../blobs/" + std::string(40, 'c'), "config.json");
+    EXPECT_THAT(read_model(folder_ / "snapshots/rev").error().message, HasSubstr("symbolic link")) << "a blob is a file";
+}
+
+// ModelScope's cache: "Qwen2.5-0.5B" beside "Qwen2___5-0___5B".
+TEST_F(ReadModel, FollowsALinkToANameInTheSameFolder) {
+    write("Qwen2___5/config.json", kConfig);
+    write("Qwen2___5/model.safetensors", safetensors(R"({"w":{"dtype":"BF16","shape":[2,2],"data_offsets":[0,8]}})", 8));
+    std::filesystem::create_directory_symlink(folder_ / "Qwen2___5", folder_ / "Qwen2.5");
+    EXPECT_TRUE(read_model(folder_ / "Qwen2.5").ok());
+    EXPECT_TRUE(read_model(folder_.string() + "/Qwen2.5/").ok());
 }
 
 TEST_F(ReadModel, FollowsNoLinksToFoldersElsewhere) {
