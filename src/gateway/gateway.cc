@@ -338,7 +338,9 @@ private:
 
 Result<std::unique_ptr<Gateway>> Gateway::create(http::asio::io_context& io, const Tables& tables, std::string journal_dir,
                                                  const Clock& clock, GatewayOptions options) {
-    Result<std::unique_ptr<Meter>> meter = Meter::open(std::move(journal_dir), options.journal_file_bytes);
+    Result<std::unique_ptr<Meter>> meter = Meter::open(
+        std::move(journal_dir), options.journal_file_bytes,
+        [&io](std::function<void()> work) { return http::before_sends(io, std::move(work)); });
     if (!meter) return std::move(meter).error();
     return std::unique_ptr<Gateway>(new GatewayImpl(io, tables, std::move(meter).value(), clock, options));
 }

@@ -17,6 +17,7 @@ namespace gantry::gateway {
 namespace {
 
 constexpr size_t kReadBytes = 1u << 20;
+constexpr size_t kWriteBytes = 16u << 10;
 constexpr size_t kLineBytesMax = 64u << 10;   // far over any line of ours
 
 // The number in "usage-<n>.jsonl".
@@ -57,11 +58,11 @@ struct File {
 
 }  // namespace
 
-Result<std::unique_ptr<Meter>> Meter::open(std::string dir, uint64_t file_bytes) {
+Result<std::unique_ptr<Meter>> Meter::open(std::string dir, uint64_t file_bytes, Later later) {
     std::error_code failure;
     std::filesystem::create_directories(dir, failure);
     if (failure) return error_from_errno("the folder of the usage journal cannot be made", failure.value());
-    std::unique_ptr<Meter> meter(new Meter(std::move(dir), file_bytes));
+    std::unique_ptr<Meter> meter(new Meter(std::move(dir), file_bytes, std::move(later)));
     const std::vector<uint64_t> numbers = numbers_in(meter->dir_);
     // A disk that is full right now is no reason not to serve: the file is opened with the first record then.
     meter->current_ = numbers.empty() ? 1 : numbers.back() + 1;
@@ -85,16 +86,16 @@ bool Meter::open_file(uint64_t number) {
     return true;
 }
 
-bool Meter::write_line(const std::string& line) {
+bool Meter::write_lines(const std::string& lines) {
     const uint64_t current = current_.load(std::memory_order_relaxed);
     if (descriptor_ < 0 && !open_file(current)) return false;
     if (written_bytes_ >= file_bytes_ && !open_file(current + 1)) return false;
     ssize_t done = -1;
     do {
-        done = ::write(descriptor_, line.data(), line.size());
+        done = ::write(descriptor_, lines.data(), lines.size());
     } while (done < 0 && errno == EINTR);
-    if (done == static_cast<ssize_t>(line.size())) {
-        written_bytes_ += line.size();
+    if (done == static_cast<ssize_t>(lines.size())) {
+        written_bytes_ += lines.size();
         return true;
     }
     // Half a line must not stand before the next: cut it off, or leave this file for good.
@@ -104,9 +105,20 @@ bool Meter::write_line(const std::string& line) {
     return false;
 }
 
+// The oldest that wait, some pages of them; how many.
+size_t Meter::gather(std::string& lines) const {
+    size_t count = 0;
+    lines.clear();
+    for (; count < waiting_.size() && (count == 0 || lines.size() + waiting_[count].size() <= kWriteBytes); ++count) lines += waiting_[count];
+    return count;
+}
+
 bool Meter::flush() {
+    put_off_ = false;
+    std::string lines;
     while (!waiting_.empty()) {
-        if (!write_line(waiting_.front())) {
+        const size_t count = gather(lines);
+        if (!write_lines(lines)) {
             if (!refused_) {
                 log::error("the usage journal cannot be written ({}); records wait in memory",
                            error_from_errno("write", errno).message);
@@ -114,7 +126,7 @@ bool Meter::flush() {
             refused_ = true;
             return false;
         }
-        waiting_.pop_front();
+        waiting_.erase(waiting_.begin(), waiting_.begin() + static_cast<std::ptrdiff_t>(count));
     }
     if (refused_) log::info("the usage journal can be written again");
     refused_ = false;
@@ -122,19 +134,20 @@ bool Meter::flush() {
 }
 
 bool Meter::rotate() {
+    if (put_off_) flush();
     // Nothing opened yet: what earlier runs left is taken whole by the next fold anyway.
     return descriptor_ < 0 || written_bytes_ == 0 || open_file(current_.load(std::memory_order_relaxed) + 1);
 }
 
 void Meter::append(const UsageRecord& record) {
-    std::string line = to_journal_line(record);
-    if (waiting_.empty() && !refused_ && write_line(line)) return;
     if (waiting_.size() >= kWaitingMax) {
         waiting_.pop_front();
         lost_records().Increment();
     }
-    waiting_.push_back(std::move(line));
-    flush();
+    waiting_.push_back(to_journal_line(record));
+    if (put_off_) return;
+    put_off_ = later_ && later_([this] { flush(); });
+    if (!put_off_) flush();
 }
 
 Status Meter::fold(const std::function<Status(const std::vector<UsageRecord>&)>& store) {

@@ -162,6 +162,27 @@ TEST_F(MeterTest, FoldsInBatches) {
     EXPECT_EQ(fold(*meter), Ids{});
 }
 
+TEST_F(MeterTest, RecordsOfATurnAreWrittenTogetherBeforeItsAnswersLeave) {
+    std::vector<std::function<void()>> later;
+    bool turning = true;
+    auto meter = std::move(*Meter::open(dir_, 1 << 20, [&](std::function<void()> work) {
+        if (turning) later.push_back(std::move(work));
+        return turning;
+    }));
+    meter->append(record("a"));
+    meter->append(record("b"));
+    ASSERT_EQ(later.size(), 1u);
+    EXPECT_EQ(fold(*meter), Ids{}) << "nothing was sent either";
+    later[0]();
+    EXPECT_EQ(fold(*meter), (Ids{"a", "b"}));
+    meter->append(record("c"));
+    EXPECT_TRUE(meter->rotate()) << "takes what was put off along";
+    EXPECT_EQ(fold(*meter), Ids{"c"});
+    turning = false;
+    meter->append(record("d"));
+    EXPECT_EQ(fold(*meter), (Ids{"d"}));
+}
+
 // A full disk, by way of a file size limit that the kernel enforces on this process' child.
 TEST_F(MeterTest, AFullDiskFailsNothingAndLosesNothing) {
     const auto try_it = [this] {

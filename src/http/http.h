@@ -311,6 +311,10 @@ private:
     std::unique_ptr<asio::thread_pool> pool_;
 };
 
+// Runs `work` on the io thread before anything leaves that was written in this turn of the loop. False: no turn is on (the caller came
+// by a timer or a post), and nothing was kept.
+bool before_sends(asio::io_context& io, std::function<void()> work);
+
 // Sleeps on the calling coroutine's executor.
 Task<void> sleep_for(std::chrono::milliseconds duration);
 

@@ -2,9 +2,9 @@
 
 #include <boost/asio/post.hpp>
 #include <cerrno>
-#include <vector>
 
 #include "base/assert.h"
+#include "http/http.h"
 
 namespace gantry::http {
 
@@ -20,6 +20,8 @@ Poller::~Poller() = default;
 
 void Poller::shutdown() {
     // Whoever waits is destroyed with what it waits in, sockets too: over a copy.
+    sends_.clear();
+    before_sends_.clear();
     const std::vector<Watched*> all(all_.begin(), all_.end());
     for (Watched* watched : all) {
         if (all_.contains(watched)) watched->on_shutdown();
@@ -86,7 +88,31 @@ void Poller::turn() {
     while (at_ < count_) {
         const epoll_event event = events_[at_++];
         if (event.data.ptr != nullptr) static_cast<Watched*>(event.data.ptr)->on_ready(event.events);
+        if (sends_.size() >= kSendsMax) send_all();
     }
+    send_all();
+}
+
+void Poller::send_later(std::unique_ptr<Send> send) {
+    GANTRY_ASSERT(turning_, "a send that nobody would make");
+    sends_.push_back(std::move(send));
+}
+
+void Poller::before_sends(std::function<void()> work) { before_sends_.push_back(std::move(work)); }
+
+void Poller::send_all() {
+    while (!before_sends_.empty() || !sends_.empty()) {   // who goes on may write more
+        for (const auto& work : std::exchange(before_sends_, {})) work();
+        const auto sends = std::exchange(sends_, {});
+        for (const auto& one : sends) one->send();
+        for (const auto& one : sends) one->sent();
+    }
+}
+
+bool before_sends(asio::io_context& io, std::function<void()> work) {
+    Poller& poller = Poller::of(io);
+    if (poller.turning()) poller.before_sends(std::move(work));
+    return poller.turning();
 }
 
 }  // namespace gantry::http

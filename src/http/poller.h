@@ -9,7 +9,10 @@
 #include <array>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/posix/stream_descriptor.hpp>
+#include <functional>
+#include <memory>
 #include <unordered_set>
+#include <vector>
 
 namespace gantry::http {
 
@@ -34,12 +37,26 @@ public:
     void want();     // somebody waits
     void unwant();   // no longer
 
+    // What a turn writes leaves together at its end: whoever it wakes is woken once and works while the rest is sent, and what must come
+    // before (a record of usage) is done once for all.
+    class Send {
+    public:
+        virtual ~Send() = default;
+        virtual void send() = 0;   // to the kernel, and nothing else
+        virtual void sent() = 0;   // goes on behind it, once all are sent
+    };
+    bool turning() const { return turning_; }
+    void send_later(std::unique_ptr<Send> send);          // in a turn only, both
+    void before_sends(std::function<void()> work);
+
 private:
     void shutdown() override;
     void arm();
     void turn();
+    void send_all();
 
     static constexpr size_t kEventsMax = 256;   // then others have a turn
+    static constexpr size_t kSendsMax = 32;     // then they leave before the turn's end
 
     boost::asio::io_context& io_;
     int epoll_ = -1;
@@ -47,6 +64,8 @@ private:
     std::unordered_set<Watched*> all_;
     std::array<epoll_event, kEventsMax> events_{};
     size_t at_ = 0, count_ = 0;                     // of events_, in a turn
+    std::vector<std::unique_ptr<Send>> sends_;
+    std::vector<std::function<void()>> before_sends_;
     size_t wanted_ = 0;
     bool armed_ = false;
     bool turning_ = false;

@@ -1,5 +1,6 @@
 #include <sys/stat.h>
 
+#include <atomic>
 #include <filesystem>
 
 #include "http/http_test_support.h"
@@ -28,6 +29,21 @@ TEST(Server, AnswersAndKeepsTheConnection) {
         EXPECT_TRUE(answer.ends_with("hello /hello")) << answer;
     }
     EXPECT_EQ(server.connections(), 1u);
+}
+
+TEST(Server, WhatMustComeBeforeAnAnswerRunsBeforeItLeaves) {
+    TestServer server;
+    std::atomic<int> ran{0};
+    server.route("GET", "/", [&](Exchange& exchange) -> Task<void> {
+        asio::io_context& io = server.io();
+        if (!before_sends(io, [&] { ++ran; })) co_return;
+        const int before = ran;
+        co_await exchange.respond(text_response(200, std::to_string(before) + std::to_string(ran)));
+    });
+    RawClient client(server.start());
+    ASSERT_TRUE(client.send("GET / HTTP/1.1\r\nHost: x\r\n\r\n"));
+    EXPECT_TRUE(client.read_answer().ends_with("00"));
+    EXPECT_EQ(ran, 1) << "the answer is here, so that it was before";
 }
 
 TEST(Server, PipelinedRequestsAreAnsweredInOrder) {

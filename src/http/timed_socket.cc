@@ -22,6 +22,17 @@ struct WaiterOf final : TimedSocket::Waiter {
     Handler handler;
 };
 
+// A write of a turn. The parts stand in the frame of who waits for it.
+template <class Handler, class Write>
+struct SendOf final : Poller::Send {
+    SendOf(Handler h, Write w) : handler(std::move(h)), write(std::move(w)) {}
+    void send() override { how = write(); }
+    void sent() override { handler(how); }
+    Handler handler;
+    Write write;
+    Io how = Io::kBroken;
+};
+
 }  // namespace
 
 using boost::system::error_code;
@@ -263,7 +274,15 @@ Io TimedSocket::transmit(const char* bytes, size_t size, size_t& sent) {
     }
 }
 
-Io TimedSocket::try_write(std::span<iovec>& parts) {
+Task<Io> TimedSocket::write_at_turn_end(std::span<iovec>& parts) {
+    const auto begin = [this, &parts](auto handler) {
+        auto write = [self = shared_from_this(), &parts] { return self->write_now(parts); };
+        poller_.send_later(std::make_unique<SendOf<decltype(handler), decltype(write)>>(std::move(handler), std::move(write)));
+    };
+    return asio::async_initiate<const asio::use_awaitable_t<>, void(Io)>(begin, asio::use_awaitable);
+}
+
+Io TimedSocket::write_now(std::span<iovec>& parts) {
     if (tls_) return is_open() ? tls_->write(parts) : broken(EBADF);
     while (true) {
         while (!parts.empty() && parts.front().iov_len == 0) parts = parts.subspan(1);
@@ -296,8 +315,12 @@ Task<Io> TimedSocket::write(std::span<iovec> parts, std::chrono::milliseconds ti
         return size;
     };
     const size_t all = size_of(parts);
+    if (poller_.turning()) {
+        const Io sent = co_await write_at_turn_end(parts);
+        if (sent != Io::kWouldBlock) co_return sent;
+    }
     while (true) {
-        const Io sent = try_write(parts);
+        const Io sent = write_now(parts);
         if (sent != Io::kWouldBlock) co_return sent;
         const SteadyTime deadline = std::min(last_progress, start + extra_time(all - size_of(parts))) + timeout;
         const Io ready = co_await wait_for(Direction::kWrite, deadline);

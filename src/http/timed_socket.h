@@ -57,8 +57,9 @@ public:
     // Appends what has arrived, `limit` bytes at most. kWouldBlock: nothing, and the kernel is not asked where it would say so.
     Io try_read(std::string& into, size_t limit);
     Task<Io> read(std::string& into, size_t limit, SteadyTime deadline);
-    // Writes what the kernel takes at once, moving the parts forward: kOk when that was all.
-    Io try_write(std::span<iovec>& parts);
+    // Writes what the kernel takes at once, moving the parts forward: kOk when that was all. kWouldBlock also in a turn of the loop,
+    // whose writes leave together (poller.h).
+    Io try_write(std::span<iovec>& parts) { return poller_.turning() ? Io::kWouldBlock : write_now(parts); }
     // Writes all parts, in one system call if the kernel takes them; moves the parts forward as it goes.
     Task<Io> write(std::span<iovec> parts, std::chrono::milliseconds timeout);
 
@@ -92,6 +93,8 @@ public:
 private:
     enum class Direction { kRead, kWrite };
     Task<Io> wait_for(Direction direction, SteadyTime deadline);
+    Task<Io> write_at_turn_end(std::span<iovec>& parts);
+    Io write_now(std::span<iovec>& parts);
     void begin_wait(Direction direction, std::unique_ptr<Waiter> waiter);
     std::unique_ptr<Waiter> end_wait(std::unique_ptr<Waiter>& waiter);
     void on_ready(uint32_t events) override;
