@@ -1,8 +1,8 @@
 #pragma once
 // Usage records on their way to the database: a journal of JSON lines in files usage-<n>.jsonl. Records are written before their answers
-// leave, those of a turn of the loop by one write(2), so that they survive the process; they don't survive a power cut. A disk that refuses never fails a request: the records wait
-// in memory, up to a limit, and are written when it takes them again. Every start begins a new file, so that a line torn by a
-// kill is only ever the last of its file.
+// leave, those of a turn of the loop by one write(2), so that they survive the process; they don't survive a power cut. A disk that refuses
+// never fails a request: the records wait in memory, up to a limit, and are written when it takes them again. Every start begins a new
+// file, so that a line torn by a kill is only ever the last of its file.
 //
 // Threads: append(), flush() and rotate() on the io thread; fold() on any other, one at a time.
 
