@@ -1,15 +1,21 @@
-// AMD GPUs, as the kernel driver shows them: /sys/class/kfd for what computes (its order is that of HIP_VISIBLE_DEVICES), /sys/class/drm for
-// memory and health; names from rocm-smi where it is installed. A container may see neither folder: then rocm-smi's JSON alone tells.
-// A part of a processor (APU) has the machine's memory, of which only a carved-out piece counts as its own.
+// AMD GPUs, as the kernel driver shows them: /sys/class/kfd for what computes (its order is that of HIP_VISIBLE_DEVICES), the links
+// between them (XGMI, PCIe) and the processes; /sys/class/drm for memory, load, errors in memory (RAS) and damaged pages. Names from
+// amd-smi or rocm-smi where one is installed. A container may see neither folder: then amd-smi's JSON alone tells, which knows errors and
+// processes too, or rocm-smi's, which does not. Not told here: partitions of a GPU (CPX and the like), each a node of its own.
 //
-// Files: "AMDGPU sysfs" in the kernel's documentation (gpu/amdgpu/driver-misc, thermal); kfd topology's properties in kfd_topology.c.
+// Graphics of a processor (APU) use the machine's memory; what counts here as theirs is the piece that was carved out for them
+// (mem_info_vram_total), not what the driver may take besides (GTT).
+//
+// Files: "AMDGPU sysfs" and "AMDGPU RAS Support" in the kernel's documentation (gpu/amdgpu/driver-misc, thermal, ras); kfd topology's
+// properties in kfd_topology.c, kinds of links in kfd_crat.h, /sys/class/kfd/kfd/proc in kfd_process.c.
 
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <charconv>
 #include <map>
 
-#include "base/json.h"
+#include "devices/amd_tools.h"
 #include "devices/text.h"
 
 namespace gantry::devices {
@@ -22,14 +28,18 @@ std::optional<uint64_t> number_in(Tools& tools, const std::string& path) {
     return text ? whole_number(trimmed(*text)) : std::nullopt;
 }
 
-// "simd_count 160\n...": the properties of a node of the topology.
-std::map<std::string, uint64_t, std::less<>> properties(Tools& tools, const std::string& node) {
-    std::map<std::string, uint64_t, std::less<>> out;
-    const auto text = tools.read(fmt::format("{}/{}/properties", kNodes, node));
+using Properties = std::map<std::string, uint64_t, std::less<>>;
+
+// "simd_count 160\n...": the properties of a node of the topology, or of a link.
+Properties properties(Tools& tools, const std::string& folder) {
+    Properties out;
+    const auto text = tools.read(folder + "/properties");
     for (const std::string_view line : lines(text ? std::string_view(*text) : std::string_view())) {
         const auto parts = words(line);
         if (parts.size() != 2) continue;
-        if (const auto number = whole_number(parts[1])) out[std::string(parts[0])] = *number;
+        uint64_t number = 0;   // unique_id takes all 64 bits
+        const auto parsed = std::from_chars(parts[1].data(), parts[1].data() + parts[1].size(), number);
+        if (parsed.ec == std::errc() && parsed.ptr == parts[1].data() + parts[1].size()) out[std::string(parts[0])] = number;
     }
     return out;
 }
@@ -38,74 +48,6 @@ std::map<std::string, uint64_t, std::less<>> properties(Tools& tools, const std:
 std::string chip_of(uint64_t version) {
     if (version == 0) return {};
     return fmt::format("gfx{}{:x}{:x}", version / 10'000, version / 100 % 100, version % 100);
-}
-
-// Graphics of processors that have no memory of their own, by their ISA (LLVM's "User Guide for AMDGPU Backend", table of processors).
-bool is_apu(std::string_view chip) {
-    constexpr std::string_view kApus[] = {"gfx902",  "gfx909",  "gfx90c",  "gfx1013", "gfx1033", "gfx1035", "gfx1036",
-                                          "gfx1037", "gfx1103", "gfx1150", "gfx1151", "gfx1152", "gfx1153"};
-    return std::find(std::begin(kApus), std::end(kApus), chip) != std::end(kApus);
-}
-
-struct Named {
-    std::string name;
-    std::optional<double> use;
-    Device device{};            // all that the JSON alone tells
-};
-
-// rocm-smi's cards, by the node of the topology that they are; without one by their own number.
-struct Cards {
-    std::map<uint64_t, Named> by_node;
-    std::vector<Named> all;
-    std::string problem;
-};
-
-std::string string_at(const json::object& card, std::initializer_list<const char*> names) {
-    for (const char* name : names) {
-        const json::value* value = card.if_contains(name);
-        if (value != nullptr && value->is_string() && value->get_string() != "N/A") return std::string(value->get_string());
-    }
-    return {};
-}
-
-Cards cards(Tools& tools) {
-    Cards out;
-    if (!tools.has_program("rocm-smi")) return out;
-    const auto output = tools.run({"rocm-smi", "--showproductname", "--showuse", "--showmeminfo", "vram", "--json"});
-    const size_t begin = output ? output->text.find('{') : std::string::npos;   // warnings may stand before it
-    const auto value = begin == std::string::npos ? Result<json::value>(json::value())
-                                                  : parse_json(output->text.substr(begin, output->text.rfind('}') - begin + 1));
-    if (!value || !value->is_object()) {
-        out.problem = said("rocm-smi", output);
-        return out;
-    }
-    for (const auto& entry : value->get_object()) {
-        const std::string_view key = entry.key();
-        const auto number = key.starts_with("card") ? whole_number(key.substr(4)) : std::nullopt;
-        if (!number || *number >= 256 || !entry.value().is_object()) continue;
-        const json::object& card = entry.value().get_object();
-        Named named;
-        named.name = readable(string_at(card, {"Card Series", "Card series", "Card Model", "Card model"}));
-        named.use = leading_number(string_at(card, {"GPU use (%)"}));
-        Device& d = named.device;
-        d.vendor = "amd";
-        d.index = static_cast<uint32_t>(*number);
-        d.name = named.name.empty() ? "AMD GPU" : named.name;
-        d.chip = readable(string_at(card, {"GFX Version"}));
-        d.unified_memory = is_apu(d.chip);
-        d.utilization = share(named.use);
-        const auto total = whole_number(string_at(card, {"VRAM Total Memory (B)"}));
-        const auto used = whole_number(string_at(card, {"VRAM Total Used Memory (B)"}));
-        if (total && used) {
-            d.memory_total_bytes = *total;
-            d.memory_free_bytes = *total - std::min(*used, *total);
-        } else {
-            d.problem = "rocm-smi does not tell its memory: the driver and ROCm may be of different versions";
-        }
-        if (const auto node = whole_number(string_at(card, {"Node ID"}))) out.by_node[*node] = named;
-        out.all.push_back(std::move(named));
-    }
-    return out;
 }
 
 std::optional<double> temperature(Tools& tools, const std::string& folder) {
@@ -123,7 +65,59 @@ std::string slot_name(Tools& tools, const std::string& folder) {
     return text ? bus_address(word_after(*text, "PCI_SLOT_NAME=")) : "";
 }
 
-Device device_of(Tools& tools, const std::map<std::string, uint64_t, std::less<>>& node, const Named* named) {
+// Of the blocks' "ue: 0\nce: 2\n" and of lines "0x027f5d43 : 0x00001000 : P", whose last letter says whether the page is out of use (R),
+// will be (P) or can't be put out of use (F).
+std::string errors_in_memory(Tools& tools, const std::string& folder) {
+    uint64_t errors = 0;
+    for (const std::string& file : tools.list(folder + "/ras")) {
+        if (!file.ends_with("_err_count") && !file.starts_with("aca_")) continue;
+        const auto text = tools.read(folder + "/ras/" + file);
+        errors += text ? whole_number(word_after(*text, "ue:")).value_or(0) : 0;
+    }
+    const auto pages = tools.read(folder + "/ras/gpu_vram_bad_pages");
+    for (const std::string_view line : lines(pages ? std::string_view(*pages) : std::string_view())) {
+        const auto parts = words(line);
+        if (parts.size() == 5 && (parts[4] == "P" || parts[4] == "F")) {
+            return "damaged pages of its memory wait to be put out of use: restart the machine, or reset the GPU (amd-smi reset --gpureset)";
+        }
+    }
+    return errors > 0 ? uncorrected_errors(errors) : "";
+}
+
+// A GPU of the topology.
+struct Gpu {
+    uint64_t node = 0;
+    std::string folder{};      // of its node
+    std::string drm{};         // its folder in /sys/class/drm
+    Device device{};
+};
+
+// What a tool tells of it: its name, and where the driver's folder lacks them the figures.
+void add_told(Tools& tools, Gpu& gpu, const AmdCards& cards) {
+    Device& d = gpu.device;
+    const auto card = std::find_if(cards.all.begin(), cards.all.end(), [&](const AmdCard& one) {
+        return one.node ? *one.node == gpu.node : !d.bus_address.empty() && one.device.bus_address == d.bus_address;
+    });
+    if (card != cards.all.end() && card->named) d.name = card->device.name;
+    if (card != cards.all.end() && d.memory_total_bytes == 0 && card->device.memory_total_bytes != 0) {
+        d.memory_total_bytes = card->device.memory_total_bytes;
+        d.memory_free_bytes = card->device.memory_free_bytes;
+        d.utilization = card->device.utilization;
+        d.temperature_celsius = card->device.temperature_celsius;
+        d.problem = card->device.problem;
+    }
+    if (!d.name.empty()) return;
+    const auto product = tools.read(gpu.drm + "/product_name");
+    d.name = product ? readable(trimmed(*product)) : "";
+    if (d.name.empty()) d.name = "AMD GPU " + d.chip;
+}
+
+std::string drm_folder(const Properties& node) {
+    const auto minor = node.find("drm_render_minor");
+    return fmt::format("/sys/class/drm/renderD{}/device", minor == node.end() ? 0 : minor->second);
+}
+
+Device device_of(Tools& tools, const Properties& node, const std::string& folder) {
     const auto at = [&node](std::string_view key) {
         const auto found = node.find(key);
         return found == node.end() ? 0 : found->second;
@@ -133,56 +127,91 @@ Device device_of(Tools& tools, const std::map<std::string, uint64_t, std::less<>
     d.chip = chip_of(at("gfx_target_version"));
     if (at("unique_id") != 0) d.uuid = fmt::format("GPU-{:x}", at("unique_id"));
     d.unified_memory = is_apu(d.chip);
-    const std::string folder = fmt::format("/sys/class/drm/renderD{}/device", at("drm_render_minor"));
-    d.name = named != nullptr && !named->name.empty() ? named->name : "";
-    if (d.name.empty()) {
-        const auto product = tools.read(folder + "/product_name");
-        d.name = product ? readable(trimmed(*product)) : "";
-    }
-    if (d.name.empty()) d.name = "AMD GPU " + d.chip;
     const auto total = number_in(tools, folder + "/mem_info_vram_total");
     const auto used = number_in(tools, folder + "/mem_info_vram_used");
     if (total && used) {
         d.memory_total_bytes = *total;
         d.memory_free_bytes = *total - std::min(*used, *total);
-    } else if (named != nullptr && named->device.problem.empty()) {
-        d.memory_total_bytes = named->device.memory_total_bytes;
-        d.memory_free_bytes = named->device.memory_free_bytes;
+        d.problem = errors_in_memory(tools, folder);
     } else {
         d.problem = "the driver does not tell its memory (" + folder + "/mem_info_vram_total can't be read)";
     }
     const auto busy = number_in(tools, folder + "/gpu_busy_percent");
-    d.utilization = share(busy ? std::optional<double>(static_cast<double>(*busy)) : named != nullptr ? named->use : std::nullopt);
+    d.utilization = share(busy ? std::optional<double>(static_cast<double>(*busy)) : std::nullopt);
     d.temperature_celsius = temperature(tools, folder);
     d.bus_address = slot_name(tools, folder);
     d.numa_node = numa_node(tools, d.bus_address);
     return d;
 }
 
-bool present(Tools& tools) {
-    if (tools.has_program("hy-smi") || !tools.list("/opt/hyhal").empty()) return false;   // Hygon's ROCm: its own prober's
-    return has_device_file(tools, "kfd") || tools.has_program("rocm-smi");
+// Kinds in kfd_crat.h: 2 is PCIe, 11 XGMI. io_links hold those to processors too.
+void add_links(Tools& tools, std::vector<Gpu>& gpus) {
+    for (Gpu& gpu : gpus) {
+        for (const char* kind : {"io_links", "p2p_links"}) {
+            const std::string folder = fmt::format("{}/{}", gpu.folder, kind);
+            for (const std::string& link : tools.list(folder)) {
+                Properties read = properties(tools, folder + "/" + link);
+                const auto other = std::find_if(gpus.begin(), gpus.end(), [&](const Gpu& one) { return one.node == read["node_to"]; });
+                if (other == gpus.end() || other->node == gpu.node || (read["type"] != 2 && read["type"] != 11)) continue;
+                const auto same = [&](const DeviceLink& one) { return one.to == other->device.index; };
+                if (std::any_of(gpu.device.links.begin(), gpu.device.links.end(), same)) continue;
+                gpu.device.links.push_back({other->device.index, read["type"] == 11 ? "XGMI" : "PCIE"});
+            }
+        }
+    }
 }
 
-Finding probe(Tools& tools) {
-    Finding finding;
-    const Cards named = cards(tools);
+// /sys/class/kfd/kfd/proc/PID/vram_GPUID: bytes. The kernel's process numbers, and no names: in a container they are of other processes.
+void add_processes(Tools& tools, std::vector<Gpu>& gpus) {
+    constexpr char kProcesses[] = "/sys/class/kfd/kfd/proc";
+    for (const std::string& process : tools.list(kProcesses)) {
+        const auto pid = whole_number(process);
+        if (!pid) continue;
+        for (Gpu& gpu : gpus) {
+            const auto id = number_in(tools, gpu.folder + "/gpu_id");
+            const auto bytes = id ? number_in(tools, fmt::format("{}/{}/vram_{}", kProcesses, process, *id)) : std::nullopt;
+            if (!bytes || *bytes == 0) continue;
+            gpu.device.processes.push_back({.pid = static_cast<int64_t>(*pid), .name = {}, .memory_bytes = *bytes, .instance_id = {}});
+        }
+    }
+}
+
+bool present(Tools& tools) {
+    if (tools.has_program("hy-smi") || !tools.list("/opt/hyhal").empty()) return false;   // Hygon's ROCm: its own prober's
+    return has_device_file(tools, "kfd") || tools.has_program("amd-smi") || tools.has_program("rocm-smi");
+}
+
+std::vector<Gpu> gpus_of(Tools& tools) {
     std::vector<std::string> nodes = tools.list(kNodes);
     std::sort(nodes.begin(), nodes.end(), [](const std::string& a, const std::string& b) {
         return std::pair(a.size(), a) < std::pair(b.size(), b);   // "2" before "10"
     });
+    std::vector<Gpu> gpus;
     for (const std::string& node : nodes) {
-        const auto read = properties(tools, node);
+        Gpu gpu{.node = whole_number(node).value_or(0), .folder = fmt::format("{}/{}", kNodes, node)};
+        const Properties read = properties(tools, gpu.folder);
         const auto simd = read.find("simd_count");
         if (simd == read.end() || simd->second == 0) continue;   // a processor
-        const auto number = whole_number(node);
-        const auto card = number ? named.by_node.find(*number) : named.by_node.end();
-        Device device = device_of(tools, read, card == named.by_node.end() ? nullptr : &card->second);
-        device.index = static_cast<uint32_t>(finding.devices.size());
-        finding.devices.push_back(std::move(device));
+        gpu.drm = drm_folder(read);
+        gpu.device = device_of(tools, read, gpu.drm);
+        gpu.device.index = static_cast<uint32_t>(gpus.size());
+        gpus.push_back(std::move(gpu));
     }
+    const bool whole = std::all_of(gpus.begin(), gpus.end(), [](const Gpu& gpu) { return gpu.device.memory_total_bytes != 0; });
+    const AmdCards cards = gpus.empty() ? AmdCards{} : amd_cards(tools, whole);
+    for (Gpu& gpu : gpus) add_told(tools, gpu, cards);
+    add_links(tools, gpus);
+    add_processes(tools, gpus);
+    return gpus;
+}
+
+Finding probe(Tools& tools) {
+    Finding finding;
+    for (Gpu& gpu : gpus_of(tools)) finding.devices.push_back(std::move(gpu.device));
     if (finding.devices.empty()) {
-        for (const Named& card : named.all) finding.devices.push_back(card.device);
+        AmdCards cards = amd_cards(tools, false);
+        for (AmdCard& card : cards.all) finding.devices.push_back(std::move(card.device));
+        finding.note = cards.problem;
     }
     const auto version = tools.read("/sys/module/amdgpu/version");
     const auto rocm = tools.read("/opt/rocm/.info/version");
@@ -190,12 +219,13 @@ Finding probe(Tools& tools) {
         if (version) device.driver_version = readable(trimmed(*version));
         if (rocm) device.runtime_version = "ROCm " + readable(trimmed(*rocm));
     }
-    if (finding.devices.empty()) finding.note = named.problem.empty() ? "/dev/kfd is there, but no GPU computes behind it" : named.problem;
+    if (!finding.devices.empty()) finding.note.clear();
+    if (finding.devices.empty() && finding.note.empty()) finding.note = "/dev/kfd is there, but no GPU computes behind it";
     return finding;
 }
 
 }  // namespace
 
-const Prober kAmd{"amd", present, "no /dev/kfd, and rocm-smi is not installed", probe};
+const Prober kAmd{"amd", present, "no /dev/kfd, and neither amd-smi nor rocm-smi is installed", probe};
 
 }  // namespace gantry::devices

@@ -3,11 +3,14 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <filesystem>
+#include <map>
 #include <sstream>
 #include <vector>
 
 #include "base/platform/files.h"
 #include "base/platform/memory.h"
+#include "devices/text.h"
 
 namespace gantry::devices {
 namespace {
@@ -30,12 +33,6 @@ struct CpuInfo {
     std::vector<std::string> flags;
 };
 
-std::string trimmed(const std::string& text) {
-    const size_t start = text.find_first_not_of(" \t");
-    const size_t end = text.find_last_not_of(" \t\r");
-    return start == std::string::npos ? "" : text.substr(start, end - start + 1);
-}
-
 CpuInfo read_cpuinfo(const std::string& root) {
     CpuInfo info;
     // A machine of some hundred cores writes some hundred times 2 KB; the first core says all that is needed.
@@ -46,8 +43,8 @@ CpuInfo read_cpuinfo(const std::string& root) {
         if (colon == std::string::npos) {
             continue;
         }
-        const std::string key = trimmed(line.substr(0, colon));
-        const std::string value = trimmed(line.substr(colon + 1));
+        const std::string key(trimmed(std::string_view(line).substr(0, colon)));
+        const std::string value(trimmed(std::string_view(line).substr(colon + 1)));
         if ((key == "model name" || key == "Model") && info.name.empty()) {
             info.name = value;
         } else if ((key == "flags" || key == "Features") && info.flags.empty()) {
@@ -70,6 +67,30 @@ std::string instruction_sets(const CpuInfo& info) {
     return out;
 }
 
+// "NUMA node 0: cores 0-31, 125.7 GiB; node 1: …": of the whole machine, whatever a control group leaves of it. Empty where there is one.
+std::string numa_nodes(const std::string& root) {
+    const std::string folder = root + "/sys/devices/system/node";
+    std::map<uint64_t, std::string> nodes;
+    std::error_code failed;
+    for (std::filesystem::directory_iterator entry(folder, failed), end; !failed && entry != end; entry.increment(failed)) {
+        const std::string name = entry->path().filename().string();
+        const auto number = name.starts_with("node") ? whole_number(std::string_view(name).substr(4)) : std::nullopt;
+        if (!number) continue;
+        const auto cores = platform::read_file(entry->path() / "cpulist", 64u << 10);
+        const auto memory = platform::read_file(entry->path() / "meminfo", 64u << 10);   // "Node 0 MemTotal:  131811028 kB"
+        const auto kib = memory ? whole_number(word_after(*memory, "MemTotal:")) : std::nullopt;
+        const std::string_view list = cores ? trimmed(*cores) : std::string_view();
+        nodes[*number] = fmt::format("{}, {}", list.empty() ? "no cores" : "cores " + readable(list, 100),
+                                     !kib ? "memory unknown" : *kib == 0 ? "no memory" : size_text(*kib * 1024));
+    }
+    std::string out;
+    if (nodes.size() < 2) return out;
+    for (const auto& [number, text] : nodes) {
+        out += fmt::format("{} {}: {}", out.empty() ? "NUMA node" : "; node", number, text);
+    }
+    return readable(out, 1'000);
+}
+
 }  // namespace
 
 Device CpuProber::probe() {
@@ -78,6 +99,8 @@ Device CpuProber::probe() {
         const CpuInfo info = read_cpuinfo(root_);
         name_ = info.name.empty() ? "CPU" : info.name;
         details_ = instruction_sets(info);
+        const std::string nodes = numa_nodes(root_);
+        if (!nodes.empty()) details_ += (details_.empty() ? "" : "; ") + nodes;
     }
     const platform::MemoryFigures memory = platform::memory_figures(root_);
     Device device;

@@ -54,6 +54,21 @@ TEST(CpuProber, ReadsARecordedMachine) {
     EXPECT_EQ(device.problem, "");
 }
 
+TEST(CpuProber, NamesTheNodesOfAMachineOfSeveral) {
+    Machine machine("xeon-2-cores");
+    const std::string node = "/sys/devices/system/node/node";
+    machine.write(node + "0/cpulist", "0-31,64-95\n");
+    machine.write(node + "0/meminfo", "Node 0 MemTotal:       131811028 kB\nNode 0 MemFree:        3868928 kB\n");
+    EXPECT_THAT(CpuProber(machine.root(), 2).probe().details, testing::Not(HasSubstr("NUMA"))) << "one node is nothing to say";
+    machine.write(node + "10/cpulist", "\n");   // memory alone, as CXL's is
+    machine.write(node + "10/meminfo", "Node 10 MemTotal:       67108864 kB\n");
+    machine.write(node + "2/cpulist", "32-63,96-127\n");
+    machine.write(node + "2/meminfo", "nonsense");
+    EXPECT_THAT(CpuProber(machine.root(), 2).probe().details,
+                testing::EndsWith("AMX-BF16; NUMA node 0: cores 0-31,64-95, 125.7 GiB; node 2: cores 32-63,96-127, memory unknown; "
+                                  "node 10: no cores, 64.0 GiB"));
+}
+
 TEST(CpuProber, UtilizationIsSinceTheLastCall) {
     Machine machine("xeon-2-cores");
     CpuProber prober(machine.root(), 2);

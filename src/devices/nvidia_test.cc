@@ -101,8 +101,33 @@ TEST(NvidiaSmi, ProcessesErrorsAndCardsThatDoNotAnswer) {
 }
 
 TEST(NvidiaSmi, SaysWhatTheToolSaid) {
-    EXPECT_THAT(smi("lost").note, HasSubstr("GPU is lost"));
-    EXPECT_THAT(smi("unknown-error").note, HasSubstr("Unknown Error"));
+    EXPECT_THAT(smi("driver-mismatch").note, testing::AllOf(HasSubstr("status 18"), HasSubstr("version mismatch")));
+    // With what status these ended is not recorded: it must not matter.
+    for (const auto& [name, said] : {std::pair("lost", "GPU is lost"), std::pair("unknown-error", "Unknown Error"),
+                                     std::pair("no-driver", "couldn't communicate"), std::pair("no-devices", "No devices were found")}) {
+        for (const int status : {0, 9}) {
+            RecordedCase tools(std::string("nvidia/") + name);
+            for (auto& [file, output] : tools.outputs()) output.status = status;
+            const Finding finding = probe_nvidia_smi(tools);
+            EXPECT_TRUE(finding.devices.empty()) << name;
+            EXPECT_THAT(finding.note, HasSubstr(said)) << name;
+        }
+    }
+}
+
+TEST(NvidiaSmi, ACardThatIsCutUpTakesNothingAndTheOneBesideItDoes) {
+    const Finding finding = smi("synthetic-mig");
+    ASSERT_EQ(finding.devices.size(), 2u) << "the parts are not told by the query";
+    EXPECT_THAT(finding.devices[0].problem, HasSubstr("MIG mode"));
+    EXPECT_EQ(finding.devices[1].problem, "");
+    EXPECT_TRUE(smi("a100-mig-seven").devices.empty()) << "nothing reads nvidia-smi -L";
+}
+
+TEST(NvidiaSmi, ACardWithoutMigAndWhoseUseIsNotTold) {
+    const Finding finding = smi("gtx-1660-super");
+    ASSERT_EQ(finding.devices.size(), 1u);
+    EXPECT_EQ(finding.devices[0].driver_version, "591.86");
+    EXPECT_THAT(finding.devices[0].problem, HasSubstr("does not tell its memory"));
 }
 
 }  // namespace
