@@ -71,4 +71,7 @@ public:
 
 const Backend& backend(BackendKind kind);
 
+// How many sequences vLLM computes at once on such devices where the deployment does not say: what it is told and what is booked.
+uint32_t vllm_sequences(const std::string& vendor);
+
 }  // namespace gantry::backends

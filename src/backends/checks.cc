@@ -9,13 +9,16 @@
 namespace gantry::backends {
 namespace {
 
-// Variables that make a program load code, or that the worker sets itself. A name that ends in '*' stands for all that start so.
+// Variables that make a program load code, or that the worker sets itself. A name that ends in '*' stands for all that start so,
+// one that starts with it for all that end so.
 constexpr std::string_view kDeniedEnv[] = {
     "LD_*",       "DYLD_*",        "GANTRY_*",   "GCONV_PATH",        "GLIBC_TUNABLES", "LOCPATH",      "NLSPATH",
     "BASH_ENV",   "ENV",           "SHELLOPTS",  "BASHOPTS",          "BASH_FUNC_*",    "IFS",          "PATH",
-    "HOME",       "PYTHONSTARTUP", "PYTHONHOME", "PYTHONPATH",        "PYTHONINSPECT",  "PERL5LIB",     "PERL5OPT",
+    "HOME",       "PERL5LIB",     "PERL5OPT",
     "PERLLIB",    "RUBYOPT",       "RUBYLIB",    "NODE_OPTIONS",      "NODE_PATH",      "OPENSSL_CONF", "OPENSSL_ENGINES",
-    "HOSTALIASES", "MALLOC_TRACE", "RES_OPTIONS", "JAVA_TOOL_OPTIONS",
+    "HOSTALIASES", "MALLOC_TRACE", "RES_OPTIONS", "JAVA_TOOL_OPTIONS", "PYTHON*", "BROWSER", "CC", "CXX", "CPP",
+    "GGML_BACKEND_PATH", "*_LOGGING_CONFIG_PATH", "*_OFFLINE", "ASCEND_CUSTOM_*", "TORCH_EXTENSIONS_DIR", "TORCHINDUCTOR_*",
+    "VLLM_PLUGINS", "GIT_*", "EDITOR", "PAGER",
 };
 
 bool has_control_character(std::string_view text) {
@@ -53,6 +56,7 @@ bool valid_env_name(std::string_view name) {
 
 bool denied_env(std::string_view name) {
     return std::any_of(std::begin(kDeniedEnv), std::end(kDeniedEnv), [name](std::string_view rule) {
+        if (rule.starts_with('*')) return name.ends_with(rule.substr(1));
         return rule.ends_with('*') ? name.starts_with(rule.substr(0, rule.size() - 1)) : name == rule;
     });
 }

@@ -56,8 +56,10 @@ std::vector<std::string> libraries_beside(const std::string& program) {
 }
 
 // "3,1": what is booked on each, in layers where placement says, else in MiB.
-std::string tensor_split(const std::vector<DeviceClaim>& claims) {
+// With all layers on devices the output counts as one more, on the last.
+std::string tensor_split(std::vector<DeviceClaim> claims, bool all) {
     const bool by_layers = std::all_of(claims.begin(), claims.end(), [](const DeviceClaim& claim) { return claim.layers != 0; });
+    if (by_layers && all) ++claims.back().layers;
     std::string split;
     for (const DeviceClaim& claim : claims) {
         split.append(split.empty() ? "" : ",").append(std::to_string(by_layers ? claim.layers : std::max<uint64_t>(1, claim.bytes >> 20)));
@@ -114,6 +116,14 @@ public:
              "-mu", "--model-url", "-mmu", "--mmproj-url", "--spec-draft-hf", "-hfd", "-hfrd", "--hf-repo-draft", "-hf",
              "-hfr", "--hf-repo", "-hff", "--hf-file", "-hft", "--hf-token", "-dr", "--docker-repo",
              "--models-dir", "--models-preset", "--models-max", "--models-autoload", "--no-models-autoload",
+             "-md", "--model-draft", "--spec-draft-model", "--mmproj", "-mm", "--lora", "--lora-scaled", "--control-vector",
+             "--control-vector-scaled", "-lcs", "--lookup-cache-static", "-lcd", "--lookup-cache-dynamic", "-mv", "--model-vocoder",
+             // presets that fetch a model from the network and listen on a port of their own
+             "--tts-oute-default", "--embd-gemma-default", "--fim-qwen-1.5b-default", "--fim-qwen-3b-default", "--fim-qwen-7b-default",
+             "--fim-qwen-7b-spec", "--fim-qwen-14b-spec", "--fim-qwen-30b-default", "--gpt-oss-20b-default", "--gpt-oss-120b-default",
+             "--vision-gemma-4b-default", "--vision-gemma-12b-default",
+             // users' prompts in files, programs, and templates that nobody checked
+             "--log-prompts-dir", "--video-ffmpeg-dir", "--chat-template-file", "--server-base",
              // doors: tools run commands, proxies and paths reach other machines and files
              "--tools", "--tools-runtime", "-ag", "--agent", "--mcp-servers-config", "--mcp-servers-json", "--ui", "--webui",
              "--ui-config", "--webui-config", "--ui-config-file", "--webui-config-file", "--ui-mcp-proxy", "--webui-mcp-proxy",
@@ -157,6 +167,8 @@ public:
         if (!options.kv_type.empty()) {
             plan.argv.insert(plan.argv.end(), {"-ctk", options.kv_type, "-ctv", options.kv_type});
         }
+        // By itself it would keep up to 8 GiB of ended prompts in memory that nobody booked.
+        if (!given(options, {"-cram", "--cache-ram", "--cache_ram"})) plan.argv.insert(plan.argv.end(), {"--cache-ram", "0"});
         GANTRY_TRY(place(input, plan));
         plan.argv.insert(plan.argv.end(), options.extra_args.begin(), options.extra_args.end());
         plan.env = options.env;
@@ -189,7 +201,7 @@ private:
         const bool all = placement.layers_on_devices >= placement.layers;
         plan.argv.insert(plan.argv.end(), {"-ngl", all ? kAllLayers : std::to_string(placement.layers_on_devices)});
         if (claims.size() > 1) {
-            plan.argv.insert(plan.argv.end(), {"--tensor-split", tensor_split(claims)});
+            plan.argv.insert(plan.argv.end(), {"--tensor-split", tensor_split(claims, all)});
         }
         return Ok{};
     }

@@ -123,14 +123,14 @@ const RefusedFlags kRefused[] = {
 const FlagRules kRules{"vLLM", kAllowed, kRefused};
 
 constexpr std::string_view kDrafting[] = {"method", "num_speculative_tokens", "prompt_lookup_max", "prompt_lookup_min"};
-constexpr std::string_view kFormats[] = {"safetensors", "fastsafetensors", "bitsandbytes", "mistral", "dummy"};
+constexpr std::string_view kFormats[] = {"safetensors", "fastsafetensors", "mistral", "dummy"};
 
 // Values that say more than their kind. A drafter that is another model needs memory that nobody booked, and a path or a name
 // that nobody checked.
 Status check_values(const std::vector<GivenFlag>& flags) {
     for (const GivenFlag& flag : flags) {
         if (flag.name == "--load-format" && std::find(std::begin(kFormats), std::end(kFormats), flag.value) == std::end(kFormats)) {
-            return invalid_argument("--load-format takes safetensors, fastsafetensors, bitsandbytes, mistral or dummy: the others "
+            return invalid_argument("--load-format takes safetensors, fastsafetensors, mistral or dummy: the others "
                                     "read pickled files, which are programs, or fetch from elsewhere",
                                     param_of("options.extra_args", flag.index));
         }
@@ -200,6 +200,13 @@ std::string share_text(const std::vector<DeviceClaim>& claims) {
 }
 
 std::string kv_dtype(const std::string& type) { return type == "f16" ? "float16" : type == "bf16" ? "bfloat16" : type; }
+
+}  // namespace
+
+// Its own defaults (vllm/engine/arg_utils.py) but for the largest cards', where 1,024 would take five times the room for the sampler.
+uint32_t vllm_sequences(const std::string& vendor) { return vendor == "cpu" ? 128 : 256; }
+
+namespace {
 
 class VllmBackend final : public Backend {
 public:
@@ -289,7 +296,8 @@ public:
         };
         const BackendOptions& options = input.options;
         add("--max-model-len", std::to_string(options.context_tokens != 0 ? options.context_tokens : input.placement.context_tokens));
-        add("--max-num-seqs", std::to_string(options.max_sequences));
+        const std::string vendor = claims.empty() ? "cpu" : claims.front().device.vendor;
+        add("--max-num-seqs", std::to_string(options.max_sequences != 0 ? options.max_sequences : vllm_sequences(vendor)));
         add("--kv-cache-dtype", kv_dtype(options.kv_type));
         if (claims.size() > 1) add("--tensor-parallel-size", std::to_string(claims.size()));
         add("--gpu-memory-utilization", share_text(claims));

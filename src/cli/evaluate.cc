@@ -49,11 +49,21 @@ std::string described(const json::object& evaluation) {
     return text;
 }
 
+// Never 0 of what nobody knows.
+std::string total_text(const json::object& estimate) {
+    const bool all = array_at(estimate, "unknown").empty();
+    if (!all && array_at(estimate, "terms").empty()) {
+        return "unknown";
+    }
+    return (all ? "" : "at least ") + bytes_at(estimate, "total_bytes");
+}
+
 std::string claims_text(const json::object& placement) {
     std::string text;
     for (const json::value& item : array_at(placement, "claims")) {
         const json::object& claim = item.get_object();
-        text += (text.empty() ? "" : " + ") + text_at(claim, "device") + " " + bytes_at(claim, "bytes");
+        text += (text.empty() ? "" : " + ") + text_at(claim, "device");
+        text += number_at(claim, "bytes") > 0 ? " " + bytes_at(claim, "bytes") : "";   // of what is unknown nothing is booked
         if (const double fraction = real_at(claim, "memory_fraction"); fraction > 0) {
             text += fmt::format(" ({:.0f} % of it)", fraction * 100);
         }
@@ -88,7 +98,7 @@ void print_terms(const json::object& evaluation, uint32_t columns) {
         how = fmt::format("before a correction of {:.2f} by {} measured run{}", real_at(correction, "factor"),
                           number_at(correction, "runs"), number_at(correction, "runs") == 1 ? "" : "s");
     }
-    table.add({{"total", Colour::kBold}, "", {bytes_at(estimate, "total_bytes"), Colour::kBold, true}, how});
+    table.add({{"total", Colour::kBold}, "", {total_text(estimate), Colour::kBold, true}, how});
     print("\n" + table.text(true, colours(), columns));
 }
 
@@ -195,7 +205,7 @@ int evaluate_all(const Context& context, const ApiClient& client, json::object b
         const json::object& evaluation = answer->as_object();
         const std::string verdict = text_at(evaluation, "verdict");
         table.add({backend, {words_of(verdict), colour_of(verdict)},
-                   {verdict == "incompatible" ? "" : bytes_at(object_at(evaluation, "estimate"), "total_bytes"), Colour::kNone, true},
+                   {verdict == "incompatible" ? "" : total_text(object_at(evaluation, "estimate")), Colour::kNone, true},
                    claims_text(object_at(evaluation, "placement")), text_at(evaluation, "reason")});
         all.push_back(evaluation);
     }

@@ -229,7 +229,7 @@ Result<Finding> finding_from(const std::string& text, const std::string& vendor)
     if (devices == nullptr || !from_json_value(*devices, finding.devices)) return wrong("holds no list of devices");
     if (finding.devices.size() > kDevicesMax) return wrong("lists too many devices");
     if (const json::value* note = object.if_contains("note"); note != nullptr && note->is_string()) {
-        finding.note = std::string(note->get_string().subview(0, kNoteBytesMax));
+        finding.note = readable(std::string_view(note->get_string()), kNoteBytesMax);
     }
     for (size_t i = 0; i < finding.devices.size(); ++i) {
         const Device& device = finding.devices[i];

@@ -131,6 +131,7 @@ Status read_other_parts(uint32_t count, const OpenPart& open_part, GgufTensors& 
         if (number_of(values, "split.no") != number - 1 || number_of(values, "split.count") != count) {
             return fail("it belongs to another model, or to another place in it");
         }
+        if (source->size > kModelBytesMax - std::min(meta.file_bytes, kModelBytesMax)) return fail("together they are larger than a pebibyte");
         meta.file_bytes += source->size;
     }
     return Ok{};

@@ -14,5 +14,6 @@ inline constexpr uint64_t kKernelMax = 4096;            // of a convolution over
 inline constexpr uint64_t kContextMax = 1ull << 30;
 inline constexpr uint64_t kVocabularyMax = 16ull << 20;
 inline constexpr uint64_t kPartsMax = 1024;             // files of one model
+inline constexpr uint64_t kModelBytesMax = 1ull << 50;  // of all of them
 
 }  // namespace gantry::models

@@ -103,6 +103,7 @@ Result<WeightFiles> weight_files(const std::string& folder, const Names& names) 
 Status add_file(const std::string& path, const WeightRules& rules, WeightTally& tally, uint64_t& file_bytes) {
     const auto source = open_model_file(path);
     if (!source) return source.error();
+    if (source->size > kModelBytesMax - file_bytes) return invalid_model("its files are larger than a pebibyte");
     file_bytes += source->size;
     return read_safetensors(*source, rules, tally);
 }
@@ -134,9 +135,11 @@ bool has_chat_template(const std::string& folder, const Names& names) {
 // Beside the weights of Ascend's tools: "w8a8" of {"model_quant_type": "W8A8", ...}; of NVIDIA's: "nvfp4" of
 // {"quantization": {"quant_algo": "NVFP4"}}.
 Status take_description(const std::string& folder, const Names& names, Config& config) {
+    size_t descriptions = 0;
     for (const std::string& name : names) {
         const bool ascend = name.starts_with("quant_model_description") && name.ends_with(".json");
         if (!ascend && name != "hf_quant_config.json") continue;
+        if (++descriptions > 4) return invalid_model("its folder holds more than 4 descriptions of its quantization");
         const auto description = json_of(folder, name, kIndexBytesMax);
         if (!description) return description.error();
         const json::object* const inner = ascend ? &*description : Fields(*description).object("quantization");

@@ -15,11 +15,27 @@ using Slots = std::vector<Slot>;
 
 constexpr uint64_t kVocabularyPadding = 64;   // vLLM's VocabParallelEmbedding, and SGLang's
 
-// Chips that compute as one: the same chip of the same size. Of a chip that nobody knows the name says it.
-std::map<std::tuple<std::string, std::string, std::string>, Slots> by_chip(const Slots& slots) {
-    std::map<std::tuple<std::string, std::string, std::string>, Slots> groups;
-    for (const Slot& slot : slots) groups[{slot.device->vendor, slot.device->chip, slot.device->name}].push_back(slot);
+// Chips that compute as one: the same chip of the same size, to a GiB. Of a chip that nobody knows the name says it.
+using Chip = std::tuple<std::string, std::string, std::string, uint64_t>;
+std::map<Chip, Slots> by_chip(const Slots& slots) {
+    std::map<Chip, Slots> groups;
+    for (const Slot& slot : slots) {
+        const Device& device = *slot.device;
+        groups[{device.vendor, device.chip, device.name, (device.memory_total_bytes + (1u << 29)) >> 30}].push_back(slot);
+    }
     return groups;
+}
+
+// Accelerators of this worker that were named by hand, whether they can be used or not.
+uint32_t named_on(const View& view, const Asked& asked) {
+    if (view.worker == nullptr) return static_cast<uint32_t>(view.accelerators.size());
+    return static_cast<uint32_t>(std::count_if(view.worker->devices.begin(), view.worker->devices.end(), [&](const Device& device) {
+        return device.vendor != "cpu" && asked.names(*view.worker, {device.vendor, device.index});
+    }));
+}
+
+bool has_part(const Slots& slots) {
+    return std::any_of(slots.begin(), slots.end(), [](const Slot& slot) { return !slot.device->partition.empty(); });
 }
 
 bool has_unified(const Slots& slots) {
@@ -35,9 +51,9 @@ public:
     std::optional<Candidate> of(const Slots& slots, uint32_t ranks, Length length) {
         const Need& need = needs_.of(slots.front().device->vendor, ranks, needs_.layers(), length);
         const uint64_t share = share_bytes(needs_, need.rank_bytes, *slots.front().device);
-        const auto enough = std::find_if(slots.begin(), slots.end(), [&](const Slot& slot) { return slot.room < share; });
-        const auto fitting = needs_.known() ? static_cast<size_t>(enough - slots.begin()) : slots.size();
-        if (fitting < ranks) return std::nullopt;
+        const auto too_small = std::find_if(slots.begin(), slots.end(), [&](const Slot& slot) { return slot.room < share; });
+        const auto fitting = needs_.known() ? static_cast<size_t>(too_small - slots.begin()) : slots.size();
+        if (fitting < ranks || (ranks > 1 && has_part(slots))) return std::nullopt;   // CUDA shows a process one MIG part only
         const uint64_t beside = has_unified(slots) ? share * ranks : 0;
         if (needs_.known() && need.memory_bytes + beside > view_.memory_room) return std::nullopt;
         const bool tight = needs_.known() && asked_.deployment.placement.strategy == PlacementStrategy::kBinpack;
@@ -103,6 +119,7 @@ std::vector<uint32_t> split(const Slots& slots, const std::vector<uint32_t>& mos
 // Of one vendor's devices, equal or not, by layers: all layers, or as many as there is room for and the rest in memory.
 std::optional<Candidate> by_layers(const View& view, const Slots& slots, Needs& needs, Length length, bool partly) {
     std::vector<uint32_t> most;
+    if (slots.size() > 1 && has_part(slots)) return std::nullopt;
     for (const Slot& slot : slots) {
         most.push_back(layers_for(slot, needs, length));
         if (most.back() == 0) return std::nullopt;
@@ -178,7 +195,7 @@ void memory_alone(const View& view, const Asked& asked, Needs& needs, std::vecto
 
 std::vector<uint32_t> counts(size_t available, const View& view, const Asked& asked, const Needs& needs) {
     uint32_t forced = asked.deployment.placement.device_count;
-    if (forced == 0 && !asked.by_hand.empty()) forced = static_cast<uint32_t>(view.accelerators.size());   // exactly those
+    if (forced == 0 && !asked.by_hand.empty()) forced = named_on(view, asked);   // exactly those
     std::vector<uint32_t> tried;
     for (uint32_t n = forced != 0 ? forced : 1; n <= (forced != 0 ? forced : available) && n <= available; ++n) {
         if (!refuse_ranks(asked.meta, needs.shares_cells(), n)) tried.push_back(n);

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <charconv>
 
 #include "base/assert.h"
 #include "placement/estimates/sum.h"
@@ -26,7 +27,7 @@ Estimate estimate(const ModelMeta& meta, const Shape& shape) {
 void Sum::memory(const std::string& name, uint64_t bytes, const std::string& formula) {
     if (bytes > 0) {
         estimate_.terms.push_back({.name = name, .where = Where::kMemory, .bytes = bytes, .formula = formula});
-        estimate_.memory_bytes += bytes;
+        estimate_.memory_bytes = total_of({estimate_.memory_bytes, bytes});
     }
 }
 
@@ -39,8 +40,8 @@ void Sum::devices(const std::string& name, const std::vector<uint64_t>& by_rank,
     GANTRY_ASSERT(by_rank.size() == ranks_of_.size(), "bytes of every rank");
     uint64_t bytes = 0;
     for (size_t rank = 0; rank < by_rank.size(); ++rank) {
-        ranks_of_[rank] += by_rank[rank];
-        bytes += by_rank[rank];
+        ranks_of_[rank] = total_of({ranks_of_[rank], by_rank[rank]});
+        bytes = total_of({bytes, by_rank[rank]});
     }
     if (bytes > 0) {
         estimate_.terms.push_back({.name = name, .where = Where::kDevice, .bytes = bytes, .formula = formula});
@@ -78,12 +79,63 @@ std::vector<uint64_t> layer_weights(const ModelMeta& meta) {
     return std::vector<uint64_t>(meta.layers, meta.layers > 0 ? (all + meta.layers - 1) / meta.layers : 0);
 }
 
-std::vector<uint32_t> split_layers(uint32_t layers, uint32_t ranks) {
-    std::vector<uint32_t> parts(std::max(ranks, 1u), layers / std::max(ranks, 1u));
-    for (uint32_t i = 0; i < layers % parts.size(); ++i) {
-        ++parts[i];
+uint64_t product(std::initializer_list<uint64_t> factors) {
+    uint64_t out = 1;
+    for (const uint64_t factor : factors) {
+        if (factor == 0) {
+            return 0;
+        }
+        if (__builtin_mul_overflow(out, factor, &out) || out > kTooMuch) {
+            out = kTooMuch;
+        }
     }
-    return parts;
+    return out;
+}
+
+uint64_t total_of(std::initializer_list<uint64_t> parts) {
+    uint64_t out = 0;
+    for (const uint64_t part : parts) {
+        out = std::min(kTooMuch, out + std::min(kTooMuch, part));
+    }
+    return out;
+}
+
+std::optional<std::string> flag_text(const BackendOptions& options, std::initializer_list<const char*> flags) {
+    std::optional<std::string> found;
+    for (size_t i = 0; i < options.extra_args.size(); ++i) {
+        const std::string& word = options.extra_args[i];
+        const size_t equals = word.starts_with("--") ? word.find('=') : std::string::npos;
+        std::string name = word.substr(0, equals);
+        if (name.starts_with("--")) {
+            std::replace(name.begin(), name.end(), '_', '-');
+        }
+        if (std::find(flags.begin(), flags.end(), name) == flags.end()) {
+            continue;
+        }
+        if (equals != std::string::npos) {
+            found = word.substr(equals + 1);
+        } else {
+            found = i + 1 < options.extra_args.size() ? options.extra_args[i + 1] : "";
+        }
+    }
+    return found;
+}
+
+uint64_t flag_number(const BackendOptions& options, std::initializer_list<const char*> flags, uint64_t otherwise, uint64_t unlimited) {
+    constexpr int64_t kMost = int64_t{1} << 40;
+    const std::optional<std::string> text = flag_text(options, flags);
+    if (!text) {
+        return otherwise;
+    }
+    int64_t number = 0;
+    const auto [end, failed] = std::from_chars(text->data(), text->data() + text->size(), number);
+    if (failed == std::errc::result_out_of_range) {
+        return static_cast<uint64_t>(kMost);
+    }
+    if (failed != std::errc{} || end != text->data() + text->size()) {
+        return otherwise;
+    }
+    return number < 0 ? unlimited : static_cast<uint64_t>(std::min(number, kMost));
 }
 
 std::string grouped(uint64_t number) {

@@ -34,13 +34,14 @@ struct Shape {
 Estimate estimate(const ModelMeta& meta, const Shape& shape);
 
 // Bytes of keys and values (and states) of `sequences` sequences of `tokens` each, by each layer's kind; `type` as in
-// BackendOptions::kv_type, empty: f16. 0 with nothing known is impossible: `known` says so.
+// BackendOptions::kv_type, empty: f16. Layers with a window keep it and `batch` tokens more. 0 with nothing known is impossible: `known`
+// says so.
 struct KvBytes {
     bool known = true;
     uint64_t total = 0;
     std::string formula;
 };
-KvBytes kv_bytes(const ModelMeta& meta, uint64_t tokens, uint64_t sequences, const std::string& type);
+KvBytes kv_bytes(const ModelMeta& meta, uint64_t tokens, uint64_t sequences, const std::string& type, uint64_t batch = 0);
 
 // What vLLM gets as --gpu-memory-utilization (SGLang as --mem-fraction-static, MindIE as NPU_MEMORY_FRACTION) on a device of
 // `device_total` bytes: `rank_bytes` and 2 % of room for another run's profile, rounded up to a hundredth; 1 at most, 0 where the total is unknown.

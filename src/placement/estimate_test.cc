@@ -114,6 +114,44 @@ TEST(kv_bytes, of_a_window_no_more_than_the_window) {
     EXPECT_EQ(kv_bytes(meta, 100, 2, "f16").total, token * 2 * 24 * 100);
 }
 
+TEST(kv_bytes, of_a_window_with_what_is_computed_at_once) {
+    ModelMeta meta = small();
+    meta.layer_memory = std::string(meta.layers, 'w');
+    meta.sliding_window = 512;
+    EXPECT_EQ(kv_bytes(meta, 4096, 1, "f16", 2048).total, kv_bytes(meta, 2560, 1, "f16", 4096).total);
+    EXPECT_EQ(kv_bytes(meta, 4096, 1, "f16", 8192).total, kv_bytes(meta, 4096, 1, "f16", 4096).total) << "no more than there is";
+}
+
+// A file of a kilobyte may say all this: what it takes must not come round to little.
+TEST(kv_bytes, of_what_no_machine_holds_is_too_much) {
+    ModelMeta meta = small();
+    meta.layers = 4096;
+    meta.layer_memory.clear();
+    meta.heads = meta.heads_kv = 65536;
+    meta.key_length = 1;
+    meta.value_length = (4u << 20) - 1;
+    for (const uint64_t tokens : {8192ull, 1ull << 30}) {
+        EXPECT_GE(kv_bytes(meta, tokens, 1, "f16").total, kTooMuch / 2) << tokens;
+        EXPECT_GE(kv_bytes(meta, tokens, 4096, "q8_0").total, kTooMuch / 64) << tokens;
+    }
+}
+
+TEST(flag_number, reads_flags_as_people_write_them) {
+    BackendOptions options;
+    const auto tokens = [&](std::vector<std::string> args) {
+        options.extra_args = std::move(args);
+        return flag_number(options, {"--max-num-batched-tokens"}, 7, 99);
+    };
+    EXPECT_EQ(tokens({}), 7u);
+    EXPECT_EQ(tokens({"--max-num-batched-tokens", "512"}), 512u);
+    EXPECT_EQ(tokens({"--max_num_batched_tokens=512"}), 512u);
+    EXPECT_EQ(tokens({"--max-num-batched-tokens", "1", "--max-num-batched-tokens", "2"}), 2u) << "the last one holds";
+    EXPECT_EQ(tokens({"--max-num-batched-tokens", "-1"}), 99u);
+    EXPECT_EQ(tokens({"--max-num-batched-tokens", "99999999999999999999"}), 1ull << 40);
+    EXPECT_EQ(tokens({"--max-num-batched-tokens", "many"}), 7u);
+    EXPECT_EQ(tokens({"--max-num-batched-tokens"}), 7u);
+}
+
 TEST(kv_bytes, of_a_latent_whatever_the_heads) {
     ModelMeta meta = small();
     meta.layer_memory = std::string(24, 'l');

@@ -12,7 +12,9 @@ constexpr uint32_t kStep = 256;                 // contexts are multiples of it:
 constexpr uint32_t kEngineSequences = 64;       // the embedded engine's default (engine/llama_context_plan.cc)
 constexpr uint32_t kLlamaServerSequences = 4;   // llama-server's (--parallel -1: tools/server/server.cpp of the pinned tree)
 
-uint64_t times(uint64_t bytes, double factor) { return static_cast<uint64_t>(static_cast<double>(bytes) * factor); }
+uint64_t times(uint64_t bytes, double factor) {   // bytes are 2^56 at most, the factor a small one
+    return static_cast<uint64_t>(static_cast<double>(bytes) * std::clamp(factor, 0.0, 16.0));
+}
 
 }  // namespace
 
@@ -53,6 +55,7 @@ const Correction& Needs::correction(const std::string& vendor) {
 const Need& Needs::of(const std::string& vendor, uint32_t ranks, uint32_t layers_on_devices, Length length) {
     const auto [at, is_new] = memo_.try_emplace({vendor, ranks, layers_on_devices, length});
     Need& need = at->second;
+    if (is_new && asked_.meta == nullptr) need.estimate.unknown = {"the model's files"};
     if (!is_new || asked_.meta == nullptr) return need;
     shape_.vendor = vendor;
     shape_.ranks = ranks;

@@ -60,8 +60,21 @@ private:
         return need.memory_bytes * static_cast<uint64_t>(ranks) / ranks_;
     }
 
-    // What isn't known is booked as far as it is, and never beyond what there is.
-    uint64_t bounded(uint64_t bytes, uint64_t room) const { return needs_.known() ? bytes : std::min(bytes, room); }
+    // What isn't known is booked as far as it is, and nothing beyond what there is: a booking must not take others' room away.
+    static uint64_t bounded(uint64_t bytes, uint64_t room) { return std::min(bytes, room); }
+
+    // Of a device's memory, for backends that take a fraction of it. SGLang's is of what is free before it loads, and for weights and keys
+    // and values alone; of what nobody knows the size of, the room there is.
+    double fraction_of(const Slot& slot, uint64_t bytes, const Need& need) const {
+        const uint64_t total = slot.device->memory_total_bytes;
+        if (!needs_.known()) return total == 0 ? 0 : static_cast<double>(slot.room) / static_cast<double>(total);
+        if (asked_.deployment.backend != BackendKind::kSglang) return vllm_memory_fraction(bytes, total);
+        uint64_t kept = 0;
+        for (const Term& term : need.estimate.terms) {
+            if (term.where == Where::kDevice && (term.name == "weights" || term.name == "kv_cache")) kept += term.bytes / ranks_;
+        }
+        return vllm_memory_fraction(kept, slot.device->memory_free_bytes);
+    }
 
     void claim(Placement& placement, const Need& need, Length length) {
         if (candidate_.kind == Kind::kMemory) {
@@ -77,7 +90,7 @@ private:
             DeviceClaim claim{.worker_id = slot.worker->id, .device = slot.name(), .bytes = bounded(share, slot.room)};
             const uint32_t layers = needs_.layers();
             if (layers > 0) claim.layers = even ? layers / ranks_ + (rank < layers % ranks_ ? 1 : 0) : candidate_.layers[rank];
-            if (needs_.takes_fraction() && needs_.known()) claim.memory_fraction = vllm_memory_fraction(bytes, slot.device->memory_total_bytes);
+            if (needs_.takes_fraction()) claim.memory_fraction = fraction_of(slot, bytes, need);
             placement.claims.push_back(std::move(claim));
         }
         for (const View& view : candidate_.views) {

@@ -60,7 +60,9 @@ Room::Room(const Snapshot& snapshot) {
                 if (on.started) started += on.claim;
             }
             const uint64_t used = minus(entry.total, entry.free);
-            if (!is_memory(entry.name) && device.processes.empty()) {
+            // Where no process is known for ours, what our started instances claimed is taken to be theirs: the tool may list none, or
+            // without sizes, or by the numbers of another container.
+            if (!is_memory(entry.name) && use == 0) {
                 use = std::min(started, used);
                 entry.untaken = minus(entry.shown.claimed_bytes, use);
             }

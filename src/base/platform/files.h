@@ -40,7 +40,8 @@ private:
 
 // The whole file, at most `limit` bytes (kTooLarge beyond). kNotFound, kPermissionDenied.
 Result<std::string> read_file(const std::string& path, size_t limit = 1u << 20);
-// How a file (or folder) looks now: another text says that it changed. "absent": there is none.
+// How a file looks now, a folder with all that is in it, or the first of a model's parts with what is beside it: another text says that
+// it changed. "absent": there is none.
 std::string file_identity(const std::string& path);
 // The last `limit` bytes of a file; empty when it can't be read.
 std::string read_tail(const std::string& path, size_t limit);

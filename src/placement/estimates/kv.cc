@@ -68,7 +68,10 @@ std::vector<Kind> kinds_of(const ModelMeta& meta, uint32_t layer, const KvLayout
 }
 
 uint64_t bytes_of(const Kind& kind, const CellType& type) {
-    return kind.cells * (kind.fixed > 0 ? kind.fixed : kind.values * type.block_bytes / type.block_values);
+    if (kind.fixed > 0) {
+        return product({kind.cells, kind.fixed});
+    }
+    return product({kind.cells, kind.values, type.block_bytes}) / type.block_values;
 }
 
 }  // namespace
@@ -97,7 +100,9 @@ bool is_state_model(const ModelMeta& meta) {
     return meta.layer_memory.find_first_of("sb") != std::string::npos;
 }
 
-uint64_t LayerKv::total() const { return std::accumulate(layers.begin(), layers.end(), uint64_t{0}); }
+uint64_t LayerKv::total() const { 
+    return std::accumulate(layers.begin(), layers.end(), uint64_t{0}, [](uint64_t a, uint64_t b) { return total_of({a, b}); });
+}
 
 LayerKv layer_kv(const ModelMeta& meta, const KvLayout& layout) {
     LayerKv kv;
@@ -131,9 +136,10 @@ uint64_t kv_token_bytes(const ModelMeta& meta, const std::string& type) {
     return layer_kv(meta, {.cells = 1, .window_cells = 0, .states = 0, .type = type}).total();
 }
 
-KvBytes kv_bytes(const ModelMeta& meta, uint64_t tokens, uint64_t sequences, const std::string& type) {
-    const uint64_t window = meta.sliding_window > 0 ? std::min<uint64_t>(tokens, meta.sliding_window) : tokens;
-    const LayerKv kv = layer_kv(meta, {.cells = tokens * sequences, .window_cells = window * sequences, .states = sequences, .type = type});
+KvBytes kv_bytes(const ModelMeta& meta, uint64_t tokens, uint64_t sequences, const std::string& type, uint64_t batch) {
+    const uint64_t window = meta.sliding_window > 0 ? std::min<uint64_t>(tokens, meta.sliding_window + batch) : tokens;
+    const LayerKv kv = layer_kv(
+        meta, {.cells = product({tokens, sequences}), .window_cells = product({window, sequences}), .states = sequences, .type = type});
     return {.known = kv.unknown.empty(), .total = kv.total(), .formula = kv.formula};
 }
 

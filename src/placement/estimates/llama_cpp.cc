@@ -11,7 +11,8 @@
 // - Compute: ggml-alloc reuses what is no longer read, so the largest phase of a layer counts, and the mask beside it.
 // - Logits: one row of 4 bytes x vocabulary a running sequence, in the graph and copied out of it. Rows that are reserved beyond (256
 //   sequences' in the embedded engine) are never touched.
-// - llama-server's --cache-ram: ended prompts in memory beside the cells, as many MiB as it is told.
+// - llama-server's --cache-ram: ended prompts in memory beside the cells, as many MiB as it is told; backends/llama_server.cc tells it
+//   none unless the deployment does (its own default is 8 GiB).
 // On devices: -ngl counts the output matrix as the last layer: with all layers it is there too, with fewer it takes the place of one. They
 // are spread evenly over ranks (llama-model.cpp, i_gpu_start); each layer's KV beside it; a compute buffer each; the table of embeddings
 // stays in memory.
@@ -41,24 +42,6 @@ constexpr uint64_t kCellBookBytes = 128;
 
 bool is_engine(const Shape& shape) { return shape.backend == BackendKind::kEngine; }
 
-uint64_t number_of(const BackendOptions& options, std::initializer_list<const char*> flags, uint64_t otherwise) {
-    for (size_t i = 0; i + 1 < options.extra_args.size(); ++i) {
-        if (std::find(flags.begin(), flags.end(), options.extra_args[i]) != flags.end()) {
-            return std::strtoull(options.extra_args[i + 1].c_str(), nullptr, 10);
-        }
-    }
-    return otherwise;
-}
-
-std::string text_of(const BackendOptions& options, std::initializer_list<const char*> flags, const std::string& otherwise) {
-    for (size_t i = 0; i + 1 < options.extra_args.size(); ++i) {
-        if (std::find(flags.begin(), flags.end(), options.extra_args[i]) != flags.end()) {
-            return options.extra_args[i + 1];
-        }
-    }
-    return otherwise;
-}
-
 struct Plan {
     uint64_t cells = 0, sequences = 0, rows = 0;
     uint64_t window_cells = 0, states = 0;
@@ -70,7 +53,7 @@ Plan plan_of(const ModelMeta& meta, const Shape& shape) {
     Plan plan;
     plan.cells = (shape.context_tokens + kCellsPadding - 1) / kCellsPadding * kCellsPadding;
     plan.sequences = std::max<uint64_t>(shape.sequences ? shape.sequences : is_engine(shape) ? kEngineSequences : 1, 1);
-    const uint64_t rows = is_engine(shape) ? std::max(kBatchRows, plan.sequences) : number_of(shape.options, {"-ub", "--ubatch-size"}, kBatchRows);
+    const uint64_t rows = is_engine(shape) ? std::max(kBatchRows, plan.sequences) : flag_number(shape.options, {"-ub", "--ubatch-size"}, kBatchRows, kBatchRows);
     plan.rows = std::min(rows, std::max<uint64_t>(plan.cells, 1));
     plan.window_cells = plan.cells;
     if (!is_engine(shape) && meta.sliding_window > 0) {
@@ -78,8 +61,8 @@ Plan plan_of(const ModelMeta& meta, const Shape& shape) {
         plan.window_cells = std::min(plan.cells, least);
     }
     plan.states = is_engine(shape) && !is_state_model(meta) ? kEngineSlots : plan.sequences;
-    plan.flash = text_of(shape.options, {"--flash-attention", "-fa", "--flash-attn"}, "auto") != "off";
-    plan.kv_type = shape.options.kv_type.empty() ? text_of(shape.options, {"--kv-type", "--cache-type-k", "-ctk"}, "f16") : shape.options.kv_type;
+    plan.flash = flag_text(shape.options, {"--flash-attention", "-fa", "--flash-attn"}).value_or("auto") != "off";
+    plan.kv_type = shape.options.kv_type.empty() ? flag_text(shape.options, {"--kv-type", "--cache-type-k", "-ctk"}).value_or("f16") : shape.options.kv_type;
     return plan;
 }
 
@@ -151,14 +134,14 @@ struct Compute {
 // they give to 0.1 MiB, and fitting those that others logged for devices (tests/data/placement/published.json).
 Compute compute_of(const ModelMeta& meta, const Plan& plan, uint64_t output_rows, bool with_output) {
     const uint64_t width = meta.embedding_length, n = plan.rows, heads = meta.heads, k = key_length(meta);
-    const uint64_t attention = 4 * n * (2 * width + 2 * heads * k);
+    const uint64_t attention = product({4, n, 2 * width + 2 * heads * k});
     const uint64_t experts = meta.experts > 0 ? 2 * uint64_t{meta.experts_used} * width : 0;   // their answers before and after they are weighed
-    const uint64_t forward = 4 * n * (3 * width + 3 * uint64_t{meta.feed_forward_length} + experts);
-    const uint64_t scores = plan.flash ? 0 : 4 * n * plan.cells * heads;
+    const uint64_t forward = product({4, n, 3 * width + 3 * uint64_t{meta.feed_forward_length} + experts});
+    const uint64_t scores = plan.flash ? 0 : product({4, n, plan.cells, heads});
     Compute compute;
-    compute.inputs = n * plan.cells * (plan.flash ? 2 : 4) + 4 * n * width;
-    compute.layer = std::max(attention + scores, forward);
-    compute.output = with_output ? 4 * output_rows * (uint64_t{meta.vocabulary} + width) : 0;
+    compute.inputs = total_of({product({n, plan.cells, plan.flash ? 2u : 4u}), product({4, n, width})});
+    compute.layer = std::max(total_of({attention, scores}), forward);
+    compute.output = with_output ? product({4, output_rows, uint64_t{meta.vocabulary} + width}) : 0;
     compute.formula = fmt::format("{} rows: mask {} x {} B, activations {}", grouped(n), grouped(plan.cells), plan.flash ? 2 : 4,
                                   mib(compute.layer));
     if (scores > 0) {
@@ -194,7 +177,8 @@ void in_memory(const ModelMeta& meta, const Shape& shape, const Plan& plan, cons
         sum.memory("loading", gone - later,
                    fmt::format("while it loads the output matrix, {}, counts twice, and the context not yet", mib(gone)));
     }
-    sum.memory("prompt_cache", is_engine(shape) ? 0 : number_of(shape.options, {"-cram", "--cache-ram"}, 0) << 20, "what --cache-ram says");
+    const uint64_t ended = flag_number(shape.options, {"-cram", "--cache-ram"}, 0, kTooMuch >> 20);   // MiB; -1: no limit
+    sum.memory("prompt_cache", is_engine(shape) ? 0 : product({ended, 1u << 20}), "what --cache-ram says");
     add_process(meta, plan, sum);
 }
 
@@ -219,12 +203,12 @@ Split split_over(const ModelMeta& meta, const Shape& shape, const LayerKv& kv) {
         if (layer < first) {
             split.host_weights += weights[layer];
             ++split.host_layers;
-            split.host_kv += cells;
+            split.host_kv = total_of({split.host_kv, cells});
             continue;
         }
         const uint32_t rank = (layer - first) * ranks / (on_devices + 1);
         split.weights[rank] += weights[layer];
-        split.kv[rank] += cells;
+        split.kv[rank] = total_of({split.kv[rank], cells});
         ++counts[rank];
     }
     const uint64_t head = has_own_output(meta) ? meta.weights.output : meta.weights.output + meta.weights.embedding;

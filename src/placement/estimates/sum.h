@@ -1,6 +1,7 @@
 #pragma once
 // What the files of this folder share: a sum with its terms, the types of KV caches, numbers as people read them.
 
+#include <initializer_list>
 #include <optional>
 #include <string>
 #include <vector>
@@ -50,7 +51,17 @@ uint32_t key_length(const ModelMeta& meta);      // of a head; 0: unknown
 uint32_t value_length(const ModelMeta& meta);
 bool is_state_model(const ModelMeta& meta);      // some layer has a state
 std::vector<uint64_t> layer_weights(const ModelMeta& meta);   // as many as layers: those of the file, or even parts of it
-std::vector<uint32_t> split_layers(uint32_t layers, uint32_t ranks);   // how many each rank gets: even, the first ones more
+
+// Products and sums of numbers from files and flags, which may be anything: they end at kTooMuch, which fits nowhere and leaves room
+// for what is added later.
+inline constexpr uint64_t kTooMuch = 1ull << 56;
+uint64_t product(std::initializer_list<uint64_t> factors);
+uint64_t total_of(std::initializer_list<uint64_t> parts);
+
+// The value of the last of these flags in extra_args ("--flag value", "--flag=value", '_' for '-'); nullopt: not given.
+std::optional<std::string> flag_text(const BackendOptions& options, std::initializer_list<const char*> flags);
+// The same as a number of at most 2^40; a negative one stands for "no limit" and gives `unlimited`.
+uint64_t flag_number(const BackendOptions& options, std::initializer_list<const char*> flags, uint64_t otherwise, uint64_t unlimited);
 
 std::string grouped(uint64_t number);       // "131,072"
 std::string mib(uint64_t bytes);            // "1,234.5 MiB"

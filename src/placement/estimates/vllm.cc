@@ -25,30 +25,12 @@ namespace {
 constexpr uint64_t kGiB = 1ull << 30;
 constexpr uint64_t kBlockTokens = 16;
 constexpr uint64_t kBatchTokens = 8192, kBatchTokensCpu = 2048;   // vllm/engine/arg_utils.py, the largest default of a server
-constexpr uint64_t kSequencesDefault = 256, kSequencesCpu = 128;
 constexpr uint64_t kSamplerValueBytes = 40;
 constexpr double kRoom = 0.02;   // of a share: what the profile of another run may have more
 // The rest of the 7.5 GB that 0.32.0's three processes took on a CPU with Qwen2.5-Coder-0.5B in bfloat16 and 2 GiB of KV (one run).
 constexpr uint64_t kCpuProcessesBytes = 3160ull << 20;
 // Of the machine's memory with devices: from that run, the server's process and one for each rank. Nobody publishes them.
 constexpr uint64_t kRankHostBytes = 2500ull << 20, kServerHostBytes = 1500ull << 20;
-
-uint64_t flag_number(const BackendOptions& options, const std::string& flag, uint64_t otherwise) {
-    for (size_t i = 0; i < options.extra_args.size(); ++i) {
-        const std::string& word = options.extra_args[i];
-        if (word == flag && i + 1 < options.extra_args.size()) {
-            return std::strtoull(options.extra_args[i + 1].c_str(), nullptr, 10);
-        }
-        if (word.starts_with(flag + "=")) {
-            return std::strtoull(word.c_str() + flag.size() + 1, nullptr, 10);
-        }
-    }
-    return otherwise;
-}
-
-bool has_flag(const BackendOptions& options, const std::string& flag) {
-    return std::find(options.extra_args.begin(), options.extra_args.end(), flag) != options.extra_args.end();
-}
 
 uint64_t padded(uint64_t tokens) { return (tokens + kBlockTokens - 1) / kBlockTokens * kBlockTokens; }
 
@@ -62,16 +44,19 @@ struct Activations {
     std::string formula;
 };
 
-Activations activations(const ModelMeta& meta, const Shape& shape) {
+// Tokens that are computed at once. SGLang's -1: a prompt is never cut.
+uint64_t batch_tokens(const Shape& shape) {
     const bool sglang = shape.backend == BackendKind::kSglang;
-    const uint64_t tokens = flag_number(shape.options, sglang ? "--chunked-prefill-size" : "--max-num-batched-tokens",
-                                        shape.vendor == "cpu" ? kBatchTokensCpu : kBatchTokens);
-    const uint64_t sequences = shape.options.max_sequences ? shape.options.max_sequences
-                               : shape.vendor == "cpu"     ? kSequencesCpu
-                                                           : kSequencesDefault;
+    return flag_number(shape.options, {sglang ? "--chunked-prefill-size" : "--max-num-batched-tokens"},
+                       shape.vendor == "cpu" ? kBatchTokensCpu : kBatchTokens, std::max<uint64_t>(shape.context_tokens, kBatchTokens));
+}
+
+Activations activations(const ModelMeta& meta, const Shape& shape) {
+    const uint64_t tokens = batch_tokens(shape);
+    const uint64_t sequences = shape.options.max_sequences ? shape.options.max_sequences : backends::vllm_sequences(shape.vendor);
     const uint64_t inner = std::max<uint64_t>(meta.feed_forward_length, meta.embedding_length) / std::max(shape.ranks, 1u);
-    const uint64_t forward = tokens * (6 * uint64_t{meta.embedding_length} + 3 * inner) * 2;
-    const uint64_t sampler = sequences * meta.vocabulary * kSamplerValueBytes;
+    const uint64_t forward = product({tokens, 6 * uint64_t{meta.embedding_length} + 3 * inner, 2});
+    const uint64_t sampler = product({sequences, meta.vocabulary, kSamplerValueBytes});
     return {std::max(forward, sampler),
             fmt::format("the larger of {} tokens x (6 x {} + 3 x {}) x 2 B and the sampler's {} sequences x {} x {} B", grouped(tokens),
                         grouped(meta.embedding_length), grouped(inner), sequences, grouped(meta.vocabulary), kSamplerValueBytes)};
@@ -98,7 +83,7 @@ void on_devices(const ModelMeta& meta, const Shape& shape, const KvBytes& kv, Su
     if (shape.ranks > 1) {
         sum.each_device("communication", overhead.communication_bytes, "buffers of NCCL, HCCL or their like");
     }
-    if (!has_flag(shape.options, "--enforce-eager") && !has_flag(shape.options, "--disable-cuda-graph")) {
+    if (!flag_text(shape.options, {"--enforce-eager", "--disable-cuda-graph"})) {
         sum.each_device("graphs", overhead.graph_bytes, "captured graphs");
     }
     sum.memory("runtime", kServerHostBytes + kRankHostBytes * std::max(shape.ranks, 1u),
@@ -119,7 +104,8 @@ Estimate estimate_vllm(const ModelMeta& meta, const Shape& shape) {
     if (!devices && meta.format == "gguf" && meta.parameter_count == 0) {
         sum.unknown("parameters");
     }
-    const KvBytes kv = kv_bytes(meta, tokens, sequences, shape.options.kv_type);
+    // A window's layers keep, beside it, what is computed at once (vllm/v1/kv_cache_interface.py, SlidingWindowSpec).
+    const KvBytes kv = kv_bytes(meta, tokens, sequences, shape.options.kv_type, batch_tokens(shape));
     devices ? on_devices(meta, shape, kv, sum) : on_cpu(meta, shape, kv, sum);
     return sum.done(kv_token_bytes(meta, shape.options.kv_type));
 }
