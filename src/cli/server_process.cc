@@ -131,6 +131,8 @@ Status make_parts(Parts& parts) {
     parts.store = std::move(*store);
     gateway::GatewayOptions gateway_options;
     gateway_options.queue_limit = options.queue_limit;
+    gateway_options.dialed_prefix = control::kWorkerEndpoint;
+    gateway_options.dialer = [&parts](std::string endpoint, SteadyTime deadline) { return parts.control->dial(std::move(endpoint), deadline); };
     gateway_options.tokens_used = [&parts](WallTime from, WallTime before) { return tokens_used(parts, from, before); };
     Result<std::unique_ptr<gateway::Gateway>> gateway =
         gateway::Gateway::create(parts.io, parts.tables, options.data_dir + "/journal", system_clock(), std::move(gateway_options));
@@ -189,6 +191,11 @@ Status listen(Parts& parts) {
     gateway::Authentication authentication = gateway::make_authentication(parts.tables, parts.router, system_clock());
     parts.server->use(std::move(authentication.middleware));
     parts.server->on_head(std::move(authentication.head_check));
+    const auto link = parts.control->link_tls();
+    if (!link) {
+        return link.error();
+    }
+    parts.server->accept_mutual(*link, gateway::kLinkListener);
     const Result<uint16_t> port = parts.server->listen_tcp(parts.options.host, parts.options.port, "public", std::move(*identity));
     if (!port) {
         if (port.error().code == ErrorCode::kConflict) {

@@ -79,6 +79,7 @@ public:
     // `fresh`: it served a moment ago, so that what the poller told is all there is to know.
     bool is_dead_while_idle(bool fresh);
     void shutdown_send();
+    const TlsSession* tls() const { return tls_.get(); }
     void end_tls() { if (tls_) tls_->close_notify(); }   // before a close that is meant; a plain socket's close says it all
     void close();
     void reset();   // the other side sees a broken connection, never a proper end

@@ -19,20 +19,20 @@ inline constexpr size_t kReportedTextBytesMax = 4'096;    // reasons, details, p
 inline constexpr uint64_t kReportedBytesMax = 1ull << 50; // of any memory
 
 struct ExchangeRequest {
-    std::string incarnation;          // random, of this process: two at once are a clone
-    std::string machine_id;           // of the machine's installation
+    std::string incarnation{};         // random, of this process: two at once are a clone
+    std::string machine_id{};          // of the machine's installation
     int64_t epoch = 0;                // of the lease, as last heard; 0: not yet
-    std::string held;                 // the revision of the newest assignment the worker has; "": none
-    std::string hash;                 // hash_of(report)
+    std::string held{};                // the revision of the newest assignment the worker has; "": none
+    std::string hash{};                // hash_of(report)
     bool same = false;                // the report of this hash was taken before: `report` is left out
-    std::string applied;              // with `same`: WorkerReport::applied, which the hash does not cover
-    WorkerReport report;
+    std::string applied{};             // with `same`: WorkerReport::applied, which the hash does not cover
+    WorkerReport report{};
 };
 struct ExchangeAnswer {
     int64_t epoch = 0;
     bool resend = false;              // `same`, and no report of that hash is known here: send it whole
     bool unchanged = false;           // `held` is still right
-    Assignment assignment;            // of no meaning with either
+    Assignment assignment{};          // of no meaning with either
 };
 
 std::string encode(const ExchangeRequest& request);   // cleans the report; with `same` leaves it out

@@ -30,6 +30,7 @@ struct InstanceSpec {
 struct Assignment {
     std::vector<InstanceSpec> run;   // whatever else the worker has, it stops
     std::string revision{};          // the same for the same list, another for another; "": nobody numbered it
+    bool unknown = false;            // the server has not said yet, `run` means nothing: what runs, runs on. Never sent
 
     bool operator==(const Assignment&) const = default;
 };
