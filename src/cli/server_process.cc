@@ -184,7 +184,7 @@ Status listen(Parts& parts) {
     server_options.trusted_proxies = parts.options.trusted_proxies;
     parts.server = std::make_unique<http::Server>(parts.io, parts.router, std::move(server_options));
     http::AccessLogOptions access;
-    access.quiet_paths = {"/healthz", "/readyz", "/metrics"};
+    access.quiet_paths = {"/healthz", "/readyz", "/metrics", "/cluster/v1/exchange", "/cluster/v1/data"};
     parts.server->use(http::access_log(std::move(access)));
     parts.server->use(http::exception_guard(gateway::openai_error_response));
     parts.server->use(gateway::host_check(parts.options.allowed_hosts));
