@@ -35,7 +35,8 @@ int list_workers(const Context& context) {
                    {std::to_string(array_at(worker, "devices").size()), Colour::kNone, true},
                    state == "pending" ? "never" : fmt::format("{} ago", human_period(ago)), labels});
     }
-    return print_list(context, *workers, "name", table, "no workers; a server started without --no-worker brings one along, and machines join with `gantry worker`");
+    return print_list(context, *workers, "name", table,
+                      "no workers; a server started without --no-worker brings one along, and machines join with `gantry worker`");
 }
 
 struct LabelOptions {
