@@ -199,10 +199,10 @@ void add_worker(CLI::App& app, Context& context) {
         ->envname("GANTRY_TOKEN_FILE")
         ->type_name("FILE");
     verb->add_option("--data-dir", options.data_dir,
-                     "what it is and what runs is kept there; default: /var/lib/gantry-worker for root, else ~/.local/share/gantry-worker")
+                     "what it is and what runs is kept there; default: /var/lib/gantry-worker, or ~/.local/share/gantry-worker")
         ->envname("GANTRY_WORKER_DATA_DIR")
         ->type_name("DIR");
-    verb->add_option("--name", options.name, "what the worker is called; default: the host's name. Of use when it joins")->envname("GANTRY_WORKER_NAME");
+    verb->add_option("--name", options.name, "what it is called; default: the host's name. Of use when it joins")->envname("GANTRY_WORKER_NAME");
     verb->add_option("--label", options.labels, "NAME=VALUE, what deployments choose workers by; may be repeated. Of use when it joins")
         ->take_all()
         ->allow_extra_args(false)

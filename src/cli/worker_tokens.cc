@@ -70,10 +70,13 @@ int create_token(const Context& context, const Options& options) {
     }
     print(text_at(made->get_object(), "secret") + "\n");
     if (!context.quiet) {
-        note(fmt::format("Keep it private: it is not shown again, and lets {} join until {}. On the new machine, with gantry installed there:\n"
+        const std::string url = url_for_others(*client);
+        note(fmt::format("Keep it private: it is not shown again, and lets {} join until {}. On the new machine either, to bring gantry there too,\n"
+                         "  curl -fsS '{}/join.sh?token={}' | sudo sh\n"
+                         "or, with gantry installed there and the token in a file,\n"
                          "  gantry worker --server {} --token-file FILE",
                          options.uses == 1 ? "one machine" : fmt::format("{} machines", options.uses),
-                         text_at(made->get_object(), "expires_at"), url_for_others(*client)));
+                         text_at(made->get_object(), "expires_at"), url, text_at(made->get_object(), "secret"), url));
     }
     return flushed(kDone);
 }

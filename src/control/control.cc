@@ -145,6 +145,7 @@ public:
         add_watch_routes(router, api_);
         add_health_routes(router, api_);
         add_status_page(router, api_);
+        add_join_script(router, api_);
         add_openapi_route(router, api_);
     }
 

@@ -244,3 +244,30 @@ def test_sigterm_leaves_engines_and_ctrl_c_stops_them(deployed):
     beta.start()
     until(beta.ready, "beta reports")
     server.running("spread", 2)
+
+
+def test_join_sh_brings_the_binary_and_joins(cluster, tmp_path):
+    server, _ = cluster
+    token = new_token(server)
+    assert server.request("GET", "/join.sh?token=gtj_wrong").status_code == 400
+    wrong = token[:-80] + ("x" * 15) + token[-65:]
+    assert server.request("GET", f"/join.sh?token={wrong}").status_code == 401
+    assert server.request("GET", f"/join/gantry?token={wrong}").status_code == 401
+    script = server.request("GET", f"/join.sh?token={token}")
+    assert script.status_code == 200, script.text
+    home = tmp_path / "home"
+    home.mkdir()
+    # As an ordinary user would, into a home of its own.
+    text = script.text.replace('[ "$(id -u)" = 0 ]', "false")
+    done = subprocess.run(["sh"], input=text, text=True, capture_output=True, timeout=120,
+                          env={"PATH": os.environ["PATH"], "HOME": str(home), "GANTRY_JOIN_START": "no"})
+    assert done.returncode == 0, done.stderr
+    installed = home / ".local/bin/gantry"
+    assert installed.read_bytes() == pathlib.Path(GANTRY).read_bytes()
+    assert (home / ".config/gantry/worker-token").read_text().strip() == token
+    assert f"--server {server.url}" in done.stderr
+    spoilt = text.replace("sum='", "sum='0")
+    failed = subprocess.run(["sh"], input=spoilt, text=True, capture_output=True, timeout=120,
+                            env={"PATH": os.environ["PATH"], "HOME": str(home), "GANTRY_JOIN_START": "no"})
+    assert failed.returncode == 1 and "SHA-256" in failed.stderr
+    assert not list((home / ".local/bin").glob(".gantry*")), "nothing half is left"

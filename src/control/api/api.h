@@ -189,6 +189,7 @@ void add_backup_routes(http::Router& router, ApiContext& api);
 void add_watch_routes(http::Router& router, ApiContext& api);
 void add_health_routes(http::Router& router, ApiContext& api);
 void add_status_page(http::Router& router, ApiContext& api);
+void add_join_script(http::Router& router, ApiContext& api);
 void add_openapi_route(http::Router& router, ApiContext& api);
 std::string_view openapi_json();
 

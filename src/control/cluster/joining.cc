@@ -12,11 +12,11 @@ NewJoinToken make_join_token(const Authority& authority, RandomSource& random) {
     return {token.text(), JoinToken{.id = JoinTokenId(token.id), .secret_digest = gateway::digest(token.secret)}};
 }
 
-// One text for every cause, and the same steps: which of them it was would help only somebody who guesses.
-Status Joining::check_token(const protocol::JoinRequest& request) const {
-    const auto row = store_.join_token(JoinTokenId(request.token_id));
+// The same steps for every cause: which of them it was would help only somebody who guesses.
+Status check_join_token(store::Store& store, const std::string& id, const std::string& secret) {
+    const auto row = store.join_token(JoinTokenId(id));
     if (!row && row.error().code != ErrorCode::kNotFound) return row.error();
-    const std::string given = gateway::digest(request.token_secret);
+    const std::string given = gateway::digest(secret);
     const std::string kept = row ? row->secret_digest : gateway::digest("");
     if (row && given.size() == kept.size() && sodium_memcmp(given.data(), kept.data(), kept.size()) == 0) return Ok{};
     return Error{ErrorCode::kUnauthenticated, "this join token is none of this server's: `gantry workers token create` there makes one", {},
@@ -34,7 +34,7 @@ Result<protocol::JoinAnswer> Joining::join(const protocol::JoinRequest& request,
         alarms_.raise({"refuse_join", {}, request.name, peer, error.message, error.code == ErrorCode::kUnauthenticated ? 401 : 403});
         return error;
     };
-    if (Status token = check_token(request); !token) return refuse(token.error());
+    if (Status token = check_join_token(store_, request.token_id, request.token_secret); !token) return refuse(token.error());
     const auto key = http::key_digest_of_request(request.certificate_request);
     if (!key) return key.error();
     Worker worker;

@@ -21,7 +21,6 @@ public:
     Result<protocol::JoinAnswer> renew(const WorkerId& worker, const protocol::RenewRequest& request);
 
 private:
-    Status check_token(const protocol::JoinRequest& request) const;
     Result<protocol::JoinAnswer> answer(const WorkerId& worker, const std::string& certificate_request) const;
 
     store::Store& store_;
@@ -31,6 +30,9 @@ private:
     const Clock& clock_;
     RandomSource& random_;
 };
+
+// kUnauthenticated, with one text for every cause: no token of ours. Whether it is still good is another question.
+Status check_join_token(store::Store& store, const std::string& id, const std::string& secret);
 
 // A new token: its text is shown once, its row is kept.
 struct NewJoinToken {
