@@ -191,7 +191,9 @@ Task<Result<http::Stream>> Link::dial(std::string endpoint, SteadyTime deadline)
     while (std::chrono::steady_clock::now() < deadline && !stopping_) {
         std::erase_if(to.idle, [](const http::Stream& one) { return one.dead(); });
         if (to.idle.empty()) {
-            if (to.events.empty()) co_return unavailable("its worker is not connected");
+            // After a start of the server workers come back one by one; who asks meanwhile waits a little.
+            const bool may_come = std::chrono::steady_clock::now() - started_at_ < kComeBackWithin;
+            if (to.events.empty() && !may_come) co_return unavailable("its worker is not connected");
             ++to.waiting;
             for (EventStream* one : to.events) {
                 one->connect = std::max(one->connect, to.waiting);

@@ -26,6 +26,7 @@ public:
     static constexpr std::chrono::seconds kPingEvery{5};
     static constexpr size_t kIdleMax = 64;                  // connections of data kept of one worker
     static constexpr std::chrono::milliseconds kAnswerWithin{3'000};
+    static constexpr std::chrono::seconds kComeBackWithin{15};
 
     struct Parts {
         http::asio::io_context& io;
@@ -71,6 +72,7 @@ private:
     Peer& peer(const WorkerId& worker) { return peers_.try_emplace(worker, parts_.io).first->second; }
 
     Parts parts_;
+    const SteadyTime started_at_ = std::chrono::steady_clock::now();
     std::map<WorkerId, Peer> peers_;    // of members that were there once; stay where they are
     bool stopping_ = false;
 };
