@@ -236,18 +236,20 @@ def test_a_drain_moves_what_runs_before_it_stops_it(deployed):
 
 
 def test_sigterm_leaves_engines_and_ctrl_c_stops_them(deployed):
-    server, (alpha, beta) = deployed
-    pid = {i["worker_name"]: i["pid"] for i in server.running("spread", 2)}["beta"]
-    beta.stop(signal.SIGTERM)
-    assert beta.process.returncode == 0 and alive(pid)
-    beta.start()
-    until(beta.ready, "beta reports")
-    until(lambda: {i["worker_name"]: i["pid"] for i in server.running("spread", 2)}.get("beta") == pid, "it was adopted")
-    beta.stop(signal.SIGINT)
+    server, workers = deployed
+    one = server.running("spread", 2)[0]
+    pid = one["pid"]
+    worker = next(w for w in workers if w.name == one["worker_name"])
+    worker.stop(signal.SIGTERM)
+    assert worker.process.returncode == 0 and alive(pid)
+    worker.start()
+    until(worker.ready, "it reports")
+    until(lambda: pid in [i["pid"] for i in server.running("spread", 2)], "it was adopted")
+    worker.stop(signal.SIGINT)
     assert not alive(pid)
-    beta.start()
-    until(beta.ready, "beta reports")
-    server.running("spread", 2)
+    worker.start()
+    until(worker.ready, "it reports")
+    until(lambda: pid not in [i["pid"] for i in server.running("spread", 2)], "it was started anew")
 
 
 def test_join_sh_brings_the_binary_and_joins(cluster, tmp_path):
