@@ -70,6 +70,7 @@ void add_devices(CLI::App& app, Context& context);
 void add_probe(CLI::App& app, Context& context);
 void add_evaluate(CLI::App& app, Context& context);
 void add_workers(CLI::App& app, Context& context);
+void add_drain(CLI::App& app, Context& context);
 void add_compare(CLI::App& app, Context& context);
 void add_bench(CLI::App& app, Context& context);
 void add_keys(CLI::App& app, Context& context);

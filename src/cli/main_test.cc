@@ -152,10 +152,16 @@ TEST_F(CommandLine, WithoutAServerEveryVerbSaysWhatToDo) {
     }
 }
 
-TEST_F(CommandLine, AWorkerSaysThatItComesLater) {
-    const Outcome outcome = gantry({"worker", "--server", "http://x"});
-    EXPECT_EQ(outcome.status, 1);
-    EXPECT_THAT(outcome.err, HasSubstr("later version"));
+TEST_F(CommandLine, AWorkerThatHasNotJoinedSaysHow) {
+    const Outcome none = gantry({"worker", "--server", "http://x:1", "--data-dir", home_ + "/w"});
+    EXPECT_EQ(none.status, 1);
+    EXPECT_THAT(none.err, HasSubstr("gantry workers token create"));
+    std::ofstream(home_ + "/token") << "gtk_nonsense\n";
+    const Outcome wrong = gantry({"worker", "--server", "http://x:1", "--data-dir", home_ + "/w", "--token-file", home_ + "/token"});
+    EXPECT_EQ(wrong.status, 1);
+    EXPECT_THAT(wrong.err, HasSubstr("no join token"));
+    EXPECT_EQ(gantry({"worker", "--server", "x"}).status, 2);
+    EXPECT_EQ(gantry({"worker"}).status, 2);
 }
 
 TEST_F(CommandLine, ResetPasswordWithoutDataTouchesNothing) {

@@ -131,6 +131,8 @@ Status make_parts(Parts& parts) {
     parts.store = std::move(*store);
     gateway::GatewayOptions gateway_options;
     gateway_options.queue_limit = options.queue_limit;
+    gateway_options.dialed_prefix = control::kWorkerEndpoint;
+    gateway_options.dialer = [&parts](std::string endpoint, SteadyTime deadline) { return parts.control->dial(std::move(endpoint), deadline); };
     gateway_options.tokens_used = [&parts](WallTime from, WallTime before) { return tokens_used(parts, from, before); };
     Result<std::unique_ptr<gateway::Gateway>> gateway =
         gateway::Gateway::create(parts.io, parts.tables, options.data_dir + "/journal", system_clock(), std::move(gateway_options));
@@ -182,13 +184,18 @@ Status listen(Parts& parts) {
     server_options.trusted_proxies = parts.options.trusted_proxies;
     parts.server = std::make_unique<http::Server>(parts.io, parts.router, std::move(server_options));
     http::AccessLogOptions access;
-    access.quiet_paths = {"/healthz", "/readyz", "/metrics"};
+    access.quiet_paths = {"/healthz", "/readyz", "/metrics", "/cluster/v1/exchange", "/cluster/v1/data"};
     parts.server->use(http::access_log(std::move(access)));
     parts.server->use(http::exception_guard(gateway::openai_error_response));
     parts.server->use(gateway::host_check(parts.options.allowed_hosts));
     gateway::Authentication authentication = gateway::make_authentication(parts.tables, parts.router, system_clock());
     parts.server->use(std::move(authentication.middleware));
     parts.server->on_head(std::move(authentication.head_check));
+    const auto link = parts.control->link_tls();
+    if (!link) {
+        return link.error();
+    }
+    parts.server->accept_mutual(*link, gateway::kLinkListener);
     const Result<uint16_t> port = parts.server->listen_tcp(parts.options.host, parts.options.port, "public", std::move(*identity));
     if (!port) {
         if (port.error().code == ErrorCode::kConflict) {

@@ -1,4 +1,4 @@
-// `gantry workers list|label`: the machines that run engines.
+// `gantry workers`: the machines that run engines; their tokens are in worker_tokens.cc, `gantry drain` in drain.cc.
 
 #include <fmt/format.h>
 
@@ -9,6 +9,7 @@
 #include "cli/objects.h"
 #include "cli/output.h"
 #include "cli/words.h"
+#include "cli/worker_tokens.h"
 
 namespace gantry::cli {
 namespace {
@@ -28,13 +29,14 @@ int list_workers(const Context& context) {
         for (const auto& [name, value] : object_at(worker, "labels")) {
             labels += fmt::format("{}{}={}", labels.empty() ? "" : " ", std::string_view(name), std::string_view(value.as_string()));
         }
-        table.add({text_at(worker, "name"),
-                   {state + (flag_at(worker, "cordoned") ? ", cordoned" : ""), colour_of_state(state)},
+        const char* kept_free = !text_at(worker, "drain_by").empty() ? ", drained" : flag_at(worker, "cordoned") ? ", cordoned" : "";
+        table.add({text_at(worker, "name"), {state + kept_free, colour_of_state(state)},
                    text_at(worker, "gantry_version"), text_at(worker, "os") + " " + text_at(worker, "arch"), text_at(worker, "address"),
                    {std::to_string(array_at(worker, "devices").size()), Colour::kNone, true},
                    state == "pending" ? "never" : fmt::format("{} ago", human_period(ago)), labels});
     }
-    return print_list(context, *workers, "name", table, "no workers; a server started without --no-worker brings one along");
+    return print_list(context, *workers, "name", table,
+                      "no workers; a server started without --no-worker brings one along, and machines join with `gantry worker`");
 }
 
 struct LabelOptions {
@@ -70,10 +72,54 @@ int label_worker(const Context& context, const LabelOptions& options) {
                          [](const json::object& made) { return text_at(made, "name") + " is labelled"; });
 }
 
+struct CordonOptions {
+    std::vector<std::string> names;
+};
+
+int cordon_workers(const Context& context, const CordonOptions& options, bool cordoned) {
+    const Result<ApiClient> client = ApiClient::connect(context);
+    if (!client) {
+        return fail(client.error());
+    }
+    int status = kDone;
+    for (const std::string& name : options.names) {
+        const int one = print_changed(context, client->call("PATCH", "/api/v1/workers/" + encode_segment(name), json::object{{"cordoned", cordoned}}),
+                                      "worker", [cordoned](const json::object& made) {
+                                          return text_at(made, "name") + (cordoned ? " takes no new instances" : " takes instances again");
+                                      });
+        status = one == kDone ? status : one;
+    }
+    return status;
+}
+
+void add_cordon(CLI::App& verb, Context& context, bool cordoned) {
+    CLI::App* inner = verb.add_subcommand(cordoned ? "cordon" : "uncordon", cordoned ? "have workers take no new instances; what runs there runs on"
+                                                                                   : "have workers take instances again; ends a drain, too");
+    CordonOptions& options = context.own<CordonOptions>();
+    inner->add_option("WORKER", options.names, "their names or ids")->required();
+    add_client_options(*inner, context);
+    inner->add_flag("--json", context.json, "print the workers as JSON");
+    inner->add_flag("-q,--quiet", context.quiet, "no chatter");
+    inner->callback([&context, &options, cordoned] {
+        context.action = [&context, &options, cordoned] { return cordon_workers(context, options, cordoned); };
+    });
+}
+
+void add_remove(CLI::App& verb, Context& context) {
+    CLI::App* inner = verb.add_subcommand("rm", "forget workers that run nothing: drain them first");
+    CordonOptions& options = context.own<CordonOptions>();
+    inner->add_option("WORKER", options.names, "their names or ids")->required();
+    add_client_options(*inner, context);
+    inner->add_flag("-q,--quiet", context.quiet, "no chatter");
+    inner->callback([&context, &options] {
+        context.action = [&context, &options] { return remove_each(context, "/api/v1/workers", options.names, ""); };
+    });
+}
+
 }  // namespace
 
 void add_workers(CLI::App& app, Context& context) {
-    CLI::App* verb = app.add_subcommand("workers", "list workers, and label them");
+    CLI::App* verb = app.add_subcommand("workers", "list workers, label, cordon and remove them");
     verb->require_subcommand(0, 1);
     add_client_options(*verb, context);
     add_list_options(*verb, context);
@@ -95,6 +141,10 @@ void add_workers(CLI::App& app, Context& context) {
     label->add_flag("--json", context.json, "print the worker as JSON");
     label->add_flag("-q,--quiet", context.quiet, "no chatter");
     label->callback([&context, &options] { context.action = [&context, &options] { return label_worker(context, options); }; });
+    add_cordon(*verb, context, true);
+    add_cordon(*verb, context, false);
+    add_remove(*verb, context);
+    add_worker_tokens(*verb, context);
 }
 
 }  // namespace gantry::cli

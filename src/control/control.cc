@@ -4,6 +4,7 @@
 #include "base/log.h"
 #include "control/api/api.h"
 #include "control/auth/first_admin.h"
+#include "control/cluster/link.h"
 
 namespace gantry::control {
 namespace {
@@ -36,6 +37,56 @@ public:
 
     ~ControlImpl() override { stop(); }
 
+    // What there is once the authority is there.
+    struct Cluster {
+        Cluster(ControlImpl& c, Authority a)
+            : authority(std::move(a)),
+              joining(c.store_, c.publisher_, authority, c.alarms_, c.clock_, c.random_),
+              sessions(c.store_, c.publisher_, c.heartbeat_, c.alarms_, c.clock_),
+              link({c.api_.io, c.api_.pool, sessions, joining, c.alarms_, c.heartbeat_, [&c](const WorkerId& id) { c.attach_far(id); }}),
+              far(c.api_.io, far_options(link)) {}
+        static http::ClientOptions far_options(Link& link) {
+            http::ClientOptions options;
+            options.dialed_prefix = kWorkerEndpoint;
+            options.dialer = [&link](std::string endpoint, SteadyTime deadline) { return link.dial(std::move(endpoint), deadline); };
+            options.header_timeout = std::chrono::seconds(10);
+            options.idle_timeout = std::chrono::hours(24);   // a log may be silent
+            return options;
+        }
+        const Authority authority;
+        Joining joining;
+        Sessions sessions;
+        Link link;
+        http::Client far;
+    };
+
+    Status load_cluster() {
+        auto authority = Authority::load_or_make(api_.options.data_dir, clock_);
+        if (!authority) return authority.error();
+        if (authority->made_now() && !publisher_.rows()->memberships.empty()) {
+            log::error("cluster: {} workers joined under an authority that is gone; they have to join anew, unless cluster/authority.* come "
+                       "back from a backup",
+                       publisher_.rows()->memberships.size());
+        }
+        cluster_ = std::make_unique<Cluster>(*this, *std::move(authority));
+        api_.authority = &cluster_->authority;
+        api_.far = &cluster_->far;
+        return Ok{};
+    }
+
+    void attach_far(const WorkerId& id) {
+        attach_worker(id, {.poke = [this, id] { cluster_->link.poke(id); }, .endpoint = kWorkerEndpoint + id.text + "/" + kWorkerItself});
+    }
+
+    Result<std::shared_ptr<http::MutualTls>> link_tls() override {
+        const auto own = cluster_->authority.make_server(clock_.wall());
+        if (!own) return own.error();
+        return http::MutualTls::server(*own, cluster_->authority.certificate(), kClusterProtocol);
+    }
+    http::Task<Result<http::Stream>> dial(std::string endpoint, SteadyTime deadline) override {
+        return cluster_->link.dial(std::move(endpoint), deadline);
+    }
+
     Status load() {
         GANTRY_TRY(ensure_first_admin(store_, api_.options.data_dir, api_.options.bootstrap_password, clock_, random_));
         GANTRY_TRY(publisher_.refresh_auth());
@@ -43,7 +94,7 @@ public:
         observed_.restore(*publisher_.rows(), clock_.steady());
         publisher_.set_observed(&observed_);
         publisher_.refresh_observed();
-        return Ok{};
+        return load_cluster();
     }
 
     Result<WorkerId> embedded_worker(const std::string& name) override {
@@ -75,6 +126,8 @@ public:
         add_instance_routes(router, api_);
         add_log_routes(router, api_);
         add_worker_routes(router, api_);
+        add_join_token_routes(router, api_);
+        cluster_->link.add_routes(router);
         add_device_routes(router, api_);
         add_evaluation_routes(router, api_);
         add_model_routes(router, api_);
@@ -92,6 +145,7 @@ public:
         add_watch_routes(router, api_);
         add_health_routes(router, api_);
         add_status_page(router, api_);
+        add_join_script(router, api_);
         add_openapi_route(router, api_);
     }
 
@@ -99,6 +153,7 @@ public:
 
     void stop() override {
         api_.stopping = true;
+        if (cluster_) cluster_->link.stop();
         hub_.close();
         reconciler_.stop();
         // A worker that goes on for a moment must not be called any more.
@@ -125,7 +180,9 @@ private:
                             .clock = clock_,
                             .random = random_,
                             .poke_workers = [this] { api_.poke_workers(); }}};
+    Alarms alarms_{store_, clock_, random_};
     ApiContext api_;
+    std::unique_ptr<Cluster> cluster_;   // null until load()
 };
 
 }  // namespace

@@ -11,10 +11,14 @@
 #include "control/auth/oidc_options.h"
 #include "gateway/gateway.h"
 #include "http/http.h"
+#include "http/mutual_tls.h"
 #include "protocol/worker/messages.h"
 #include "store/store.h"
 
 namespace gantry::control {
+
+// How endpoints of instances on machines elsewhere begin: "worker:<worker id>/<instance id>".
+inline constexpr char kWorkerEndpoint[] = "worker:";
 
 struct ControlOptions {
     std::string data_dir;
@@ -25,10 +29,11 @@ struct ControlOptions {
     gateway::LiveRequests* live = nullptr;          // the gateway's, for /api/v1/requests; outlives the control plane
 };
 
-// What the embedded worker offers the API. (Remote workers will answer the same over their link.)
+// What a worker offers the API: the embedded one its files, one elsewhere its own HTTP.
 struct WorkerAccess {
-    std::function<void()> poke;                                                       // a new assignment may be there
-    std::function<std::vector<std::string>(const InstanceId&)> log_files;             // paths, oldest first
+    std::function<void()> poke{};                                                     // a new assignment may be there
+    std::function<std::vector<std::string>(const InstanceId&)> log_files{};           // paths, oldest first
+    std::string endpoint{};                                                           // of its HTTP; empty: it is here
 };
 
 class Control : public protocol::ServerLink {
@@ -40,7 +45,11 @@ public:
     // The row of the embedded worker; made at the first start.
     virtual Result<WorkerId> embedded_worker(const std::string& name) = 0;
     virtual void attach_worker(const WorkerId& id, WorkerAccess access) = 0;
-    virtual void add_routes(http::Router& router) = 0;      // /api/v1/*, /healthz, /readyz, /metrics, / (status page)
+    virtual void add_routes(http::Router& router) = 0;      // /api/v1/*, /cluster/v1/*, /healthz, /readyz, /metrics, / (status page)
+    // For http::Server::accept_mutual, so that workers elsewhere find /cluster/v1.
+    virtual Result<std::shared_ptr<http::MutualTls>> link_tls() = 0;
+    // For clients of endpoints that begin with kWorkerEndpoint (cluster/link.h). Io thread.
+    virtual http::Task<Result<http::Stream>> dial(std::string endpoint, SteadyTime deadline) = 0;
     virtual void start() = 0;                               // the reconciler's thread
     virtual void stop() = 0;
     // ServerLink: applies a report (heartbeat.cc, the only writer of observed columns), returns the worker's assignment.

@@ -99,6 +99,32 @@ TEST_F(ControlTest, no_worker_takes_it_while_cordoned) {
     ASSERT_TRUE(plane_.work_until([&] { return targets("m") == 1; }));
 }
 
+TEST_F(ControlTest, a_drain_says_until_when_and_ends_with_uncordon) {
+    plane_.report();
+    plane_.ask("POST", "/api/v1/deployments", R"({"name":"m","source":"file:/m.gguf"})");
+    ASSERT_TRUE(plane_.work_until([&] { return targets("m") == 1; }));
+    EXPECT_EQ(plane_.ask("PATCH", "/api/v1/workers/machine", R"({"drain_seconds":600,"cordoned":true})").status, 400);
+    EXPECT_EQ(plane_.ask("PATCH", "/api/v1/workers/machine", R"({"drain_seconds":-1})").status, 400);
+    const Reply drained = plane_.ask("PATCH", "/api/v1/workers/machine", R"({"drain_seconds":600})");
+    ASSERT_EQ(drained.status, 200) << drained.text;
+    EXPECT_TRUE(drained.body.at("cordoned").as_bool());
+    EXPECT_EQ(drained.string("/drain_by"), to_rfc3339(plane_.clock().wall() + 600s));
+    EXPECT_EQ(drained.string("/state"), "draining");
+    // There is nowhere else: it serves on, and another waits for a place.
+    ASSERT_TRUE(plane_.work_until([&] { return instances() == 2; }));
+    EXPECT_EQ(targets("m"), 1u);
+    EXPECT_EQ(plane_.deployment_state("m"), "running");
+
+    const Reply back = plane_.ask("PATCH", "/api/v1/workers/machine", R"({"cordoned":false})");
+    EXPECT_TRUE(back.body.at("drain_by").is_null()) << back.text;
+    ASSERT_TRUE(plane_.work_until([&] { return instances() == 1 && targets("m") == 1; })) << "one too many then";
+
+    // When the time is up what still serves there ends.
+    ASSERT_EQ(plane_.ask("PATCH", "/api/v1/workers/machine", R"({"drain_seconds":5})").status, 200);
+    plane_.clock().advance(5s);
+    ASSERT_TRUE(plane_.work_until([&] { return targets("m") == 0; }));
+}
+
 TEST_F(ControlTest, a_decision_is_kept_with_its_instance_and_labels_choose) {
     plane_.report();
     EXPECT_EQ(plane_.ask("POST", "/api/v1/deployments",

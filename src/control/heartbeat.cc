@@ -93,9 +93,37 @@ void Heartbeat::write(const WorkerId& id) {
     times.dirty = !written;
 }
 
+bool Heartbeat::end_leases() {
+    static auto& leases = metrics::counter("gantry_worker_leases_ended_total", "Workers given up for lost, their instances placed anew");
+    const std::vector<WorkerId> overdue = observed_.overdue(clock_.steady());
+    if (overdue.empty()) return false;
+    bool any = false;
+    const auto rows = publisher_.rows();
+    for (const WorkerId& id : overdue) {
+        const bool member = std::any_of(rows->memberships.begin(), rows->memberships.end(),
+                                        [&id](const Membership& m) { return m.worker_id == id; });
+        const auto left = std::count_if(rows->instances.begin(), rows->instances.end(),
+                                        [&id](const Instance& i) { return i.worker_id == id && !i.stopping; });
+        if (!member || left == 0) continue;
+        const auto epoch = store_.end_lease(id, clock_.wall());
+        if (!epoch) {
+            log::error("the lease of worker {}, which is lost, can't be ended and this is tried again: {}", id.text, epoch.error().message);
+            continue;
+        }
+        leases.Increment();
+        log::warn("worker {} is lost: no sign of it for {} s; its lease ends (epoch {}), and its {} instance{} placed elsewhere", id.text,
+                  kLostAfter.count(), *epoch, left, left == 1 ? " is" : "s are");
+        any = true;
+    }
+    if (!any) return false;
+    if (Status status = publisher_.refresh(); !status) log::error("an ended lease can't be published yet: {}", status.error().message);
+    return true;
+}
+
 bool Heartbeat::check() {
+    const bool ended = end_leases();
     const std::vector<WorkerId> lost = observed_.expire(clock_.steady());
-    if (lost.empty()) return false;
+    if (lost.empty()) return ended;
     for (const WorkerId& id : lost) {
         log::warn("worker {} is unreachable: no report for {} s", id.text, kUnreachableAfter.count());
     }

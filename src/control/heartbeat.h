@@ -25,12 +25,16 @@ public:
               std::function<void()> changed);
 
     protocol::Assignment exchange(const protocol::WorkerReport& report);
-    // Looks for workers whose reports are missing. True: there was one.
+    // Looks for workers of whom there is no sign: first they are unreachable, then their lease ends. True: there was one.
     bool check();
+    // Bytes came from the worker, other than a report. Threads: any.
+    void sign_of_life(const WorkerId& worker) { observed_.sign_of_life(worker, clock_.steady()); }
 
 private:
     // Writes what is observed of these workers' rows; at the next report again if the database refuses now.
     void write(const WorkerId& worker);
+    // Ends the leases of members that are overdue and still have instances. True: there was one.
+    bool end_leases();
 
     store::Store& store_;
     Publisher& publisher_;

@@ -5,12 +5,14 @@
 #include <algorithm>
 #include <cmath>
 
+#include "protocol/worker/codec.h"
+
 namespace gantry::control {
 namespace {
 
 // Bounds on what a worker may make us keep and show.
 constexpr size_t kTextMax = 1000;
-constexpr size_t kDevicesMax = 256;
+constexpr size_t kDevicesMax = protocol::kReportedDevicesMax;
 
 // The length of the valid UTF-8 character at `at`; 0: there is none.
 size_t character_at(const std::string& text, size_t at) {
@@ -68,7 +70,7 @@ void Observed::restore(const Snapshot& rows, SteadyTime now) {
     for (const Worker& worker : rows.workers) {
         WorkerSeen& seen = workers_[worker.id];
         seen.fields = worker;
-        seen.last_report = now;
+        seen.last_sign = now;
         seen.unreachable_since = worker.last_report_at;
     }
 }
@@ -113,7 +115,9 @@ Observed::Change Observed::apply(const protocol::WorkerReport& report, const Sna
     for (const std::string& note : report.device_notes) {
         if (seen.fields.device_notes.size() < kDevicesMax) seen.fields.device_notes.push_back(cut(note));
     }
-    seen.last_report = now;
+    seen.last_sign = now;
+    // Of a worker elsewhere answers may be on their way while it makes its report; that it acted on the last one it has to say.
+    const bool acted = seen.assigned_before && (report.applied.empty() || report.applied == seen.revision);
 
     std::unordered_map<InstanceId, const protocol::InstanceReport*> reported;
     for (const protocol::InstanceReport& r : report.instances) reported[r.id] = &r;
@@ -124,7 +128,7 @@ Observed::Change Observed::apply(const protocol::WorkerReport& report, const Sna
             change.state = change.state || one.state;
             change.shown = change.shown || one.shown;
             gone_.erase(row.id);
-        } else if (row.stopping && seen.assigned_before && !seen.assigned.contains(row.id)) {
+        } else if (row.stopping && acted && !seen.assigned.contains(row.id)) {
             // Absent, and the last answer told the worker not to run it: nothing can bring it back.
             if (gone_.insert(row.id).second) change.gone = true;
         }
@@ -148,11 +152,18 @@ protocol::Assignment Observed::assign(const WorkerId& worker, const Snapshot& ro
                                   i.placement});
         assigned.insert(i.id);
     }
+    assignment.revision = protocol::revision_of(assignment);
     std::lock_guard lock(mutex_);
     WorkerSeen& seen = workers_[worker];
     seen.assigned = std::move(assigned);
     seen.assigned_before = true;
+    seen.revision = assignment.revision;
     return assignment;
+}
+
+void Observed::sign_of_life(const WorkerId& worker, SteadyTime now) {
+    std::lock_guard lock(mutex_);
+    if (const auto found = workers_.find(worker); found != workers_.end()) found->second.last_sign = std::max(found->second.last_sign, now);
 }
 
 std::vector<WorkerId> Observed::expire(SteadyTime now) {
@@ -160,12 +171,21 @@ std::vector<WorkerId> Observed::expire(SteadyTime now) {
     std::vector<WorkerId> lost;
     for (auto& [id, seen] : workers_) {
         const bool reports = seen.fields.state == WorkerState::kReady || seen.fields.state == WorkerState::kDraining;
-        if (!reports || now - seen.last_report <= kUnreachableAfter) continue;
+        if (!reports || now - seen.last_sign <= kUnreachableAfter) continue;
         seen.fields.state = WorkerState::kUnreachable;
         seen.unreachable_since = seen.fields.last_report_at;
         lost.push_back(id);
     }
     return lost;
+}
+
+std::vector<WorkerId> Observed::overdue(SteadyTime now) const {
+    std::lock_guard lock(mutex_);
+    std::vector<WorkerId> out;
+    for (const auto& [id, seen] : workers_) {
+        if (seen.fields.state == WorkerState::kUnreachable && now - seen.last_sign > kLostAfter) out.push_back(id);
+    }
+    return out;
 }
 
 void Observed::overlay_locked(Worker& worker) const {

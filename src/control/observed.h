@@ -18,6 +18,8 @@ namespace gantry::control {
 
 // Reports missing for so long make a worker unreachable (fifteen misses: a busy second or a pause does not).
 inline constexpr std::chrono::seconds kUnreachableAfter{15};
+// No sign of a worker for so long: its lease ends, and others take its instances' places (ADR 11).
+inline constexpr std::chrono::seconds kLostAfter{45};
 
 class Observed {
 public:
@@ -32,11 +34,17 @@ public:
     // Applies a report. Instances that are unknown, or another worker's, are ignored: the answer makes the worker stop them.
     Change apply(const protocol::WorkerReport& report, const Snapshot& rows, SteadyTime now, WallTime wall);
 
-    // What this worker should run, by `rows`; remembered, to know later when a stopping instance can't start any more.
+    // What this worker should run, by `rows`; remembered, to know later when a stopping instance can't start any more. With its
+    // revision.
     protocol::Assignment assign(const WorkerId& worker, const Snapshot& rows);
 
-    // Marks workers whose reports are missing; returns those.
+    // The worker lives, says something else than a report: bytes on a connection of its.
+    void sign_of_life(const WorkerId& worker, SteadyTime now);
+
+    // Marks workers of whom there is no sign; returns those.
     std::vector<WorkerId> expire(SteadyTime now);
+    // Unreachable workers of whom there was no sign for kLostAfter; each again until it reports.
+    std::vector<WorkerId> overdue(SteadyTime now) const;
 
     void overlay(Snapshot& rows) const;
     void overlay(Instance& instance) const;
@@ -51,10 +59,11 @@ private:
     };
     struct WorkerSeen {
         Worker fields;         // observed fields only
-        SteadyTime last_report{};
+        SteadyTime last_sign{};
         WallTime unreachable_since{};
         bool assigned_before = false;
         std::set<InstanceId> assigned;
+        std::string revision;  // of what was assigned
     };
     Change apply_instance(const protocol::InstanceReport& report, const WorkerId& worker, WallTime wall);
     void overlay_locked(Instance& instance) const;

@@ -93,7 +93,7 @@ TEST(observed, hostile_figures_and_texts_are_bounded) {
     EXPECT_EQ(seen.progress, 0);
     EXPECT_LE(seen.reason.size(), 1004u);
     EXPECT_TRUE(seen.reason.starts_with("bad ?? ??? bytes, good ä€😀 x")) << seen.reason.substr(0, 50);
-    EXPECT_LE(r.view().workers[0].devices.size(), 256u);
+    EXPECT_LE(r.view().workers[0].devices.size(), 1024u);
 }
 
 TEST(observed, stopping_takes_no_requests_from_that_moment) {
@@ -141,6 +141,56 @@ TEST(observed, unreachable_after_missing_reports_and_back_by_itself) {
     EXPECT_NE(r.view().instances[0].reason, "");
     EXPECT_TRUE(r.report({Rows::says("i", InstanceState::kRunning)}).state);
     EXPECT_EQ(r.view().instances[0].state, InstanceState::kRunning);
+}
+
+TEST(observed, of_a_worker_elsewhere_gone_is_what_it_lacks_once_it_acted_on_the_last_answer) {
+    Rows r;
+    const auto report = [&](const std::string& applied) {
+        protocol::WorkerReport one;
+        one.worker_id = WorkerId("w");
+        one.applied = applied;
+        return r.observed.apply(one, r.snapshot, r.clock.steady(), r.clock.wall());
+    };
+    const std::string runs = r.observed.assign(WorkerId("w"), r.snapshot).revision;
+    r.snapshot.instances[0].stopping = true;
+    const std::string none = r.observed.assign(WorkerId("w"), r.snapshot).revision;
+    ASSERT_NE(runs, none);
+    EXPECT_FALSE(report(runs).gone) << "it may be starting it by the answer before";
+    EXPECT_TRUE(report(none).gone);
+}
+
+TEST(observed, bytes_are_a_sign_of_life) {
+    Rows r;
+    r.report({});
+    r.clock.advance(kUnreachableAfter);
+    r.observed.sign_of_life(WorkerId("w"), r.clock.steady());
+    r.clock.advance(kUnreachableAfter);
+    EXPECT_TRUE(r.observed.expire(r.clock.steady()).empty());
+    r.observed.sign_of_life(WorkerId("w"), r.clock.steady() - 60s);   // told late: nothing goes back
+    r.observed.sign_of_life(WorkerId("nobody"), r.clock.steady());
+    EXPECT_TRUE(r.observed.expire(r.clock.steady()).empty());
+    r.clock.advance(1ms);
+    EXPECT_EQ(r.observed.expire(r.clock.steady()).size(), 1u);
+}
+
+TEST(observed, overdue_from_the_last_sign_until_the_next_report) {
+    Rows r;
+    r.report({});
+    r.clock.advance(kLostAfter + 1s);
+    EXPECT_TRUE(r.observed.overdue(r.clock.steady()).empty()) << "nobody said that it is unreachable";
+    r.observed.expire(r.clock.steady());
+    EXPECT_EQ(r.observed.overdue(r.clock.steady()).size(), 1u);
+    EXPECT_EQ(r.observed.overdue(r.clock.steady()).size(), 1u) << "again, until it reports";
+    r.report({});
+    EXPECT_TRUE(r.observed.overdue(r.clock.steady()).empty());
+
+    // What a restarted server finds unreachable has as long.
+    Rows fresh;
+    fresh.snapshot.workers[0].state = WorkerState::kUnreachable;
+    fresh.observed.restore(fresh.snapshot, fresh.clock.steady());
+    EXPECT_TRUE(fresh.observed.overdue(fresh.clock.steady()).empty());
+    fresh.clock.advance(kLostAfter + 1ms);
+    EXPECT_EQ(fresh.observed.overdue(fresh.clock.steady()).size(), 1u);
 }
 
 TEST(observed, the_wall_clock_moves_nothing) {

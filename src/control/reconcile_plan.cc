@@ -27,6 +27,7 @@ public:
             stop_surplus(deployment);
             replace_stale(deployment);
             create_missing(deployment);
+            move_away(deployment);
         }
         place_pending();
         return std::move(actions_);
@@ -47,6 +48,12 @@ private:
     // machine that doesn't answer may never be confirmed gone; nobody waits for that.
     bool holds_place(const Instance& i) const {
         return stays(i) || (!deleted_.contains(i.id) && !i.worker_id.empty() && reachable(i.worker_id));
+    }
+
+    // The deadline of the drain of the worker it is on: it leaves, and counts for nothing but what it serves until then.
+    std::optional<WallTime> leaves_by(const Instance& i) const {
+        const auto found = workers_.find(i.worker_id);
+        return found == workers_.end() ? std::nullopt : found->second->drain_by;
     }
 
     void stop(const Instance& instance, std::string why) {
@@ -77,7 +84,7 @@ private:
     void stop_surplus(const Deployment& d) {
         std::vector<const Instance*> live;
         for (const Instance* i : of(d.id)) {
-            if (stays(*i)) live.push_back(i);
+            if (stays(*i) && !leaves_by(*i)) live.push_back(i);
         }
         const size_t wanted = d.stopped ? 0 : d.replicas;
         std::sort(live.begin(), live.end(), [](const Instance* a, const Instance* b) {
@@ -108,6 +115,7 @@ private:
         bool settled = true;  // nothing of this deployment is on its way in or out
         const Instance* serving = nullptr;
         for (const Instance* i : of(d.id)) {
+            if (leaves_by(*i)) continue;  // another of the new generation takes over anyhow
             if (!stays(*i)) {
                 settled = settled && !holds_place(*i);
             } else if (i->generation == d.generation) {
@@ -120,7 +128,7 @@ private:
             }
         }
         size_t live = 0;
-        for (const Instance* i : of(d.id)) live += stays(*i) ? 1 : 0;
+        for (const Instance* i : of(d.id)) live += stays(*i) && !leaves_by(*i) ? 1 : 0;
         const bool complete = live >= d.replicas;  // the replacement of the one before has been made
         if (serving != nullptr && settled && complete) stop(*serving, "its deployment was edited");
     }
@@ -131,14 +139,37 @@ private:
         size_t places = 0;
         for (const Instance* i : of(d.id)) {
             if (!holds_place(*i)) continue;
-            ++places;
             used.insert(i->index);
+            if (!leaves_by(*i)) ++places;
         }
         // An instance on an unreachable worker keeps its place: it most likely still serves, and comes back by itself.
         for (uint32_t index = 0; places < d.replicas; ++index) {
             if (used.contains(index)) continue;
             actions_.push_back(CreateInstance{d.id, index, d.generation, d.version});
             ++places;
+        }
+    }
+
+    // Off workers that are drained: what serves goes once another has taken over, or when the drain's time is up.
+    void move_away(const Deployment& d) {
+        std::vector<const Instance*> leaving;
+        size_t serving = 0;
+        for (const Instance* i : of(d.id)) {
+            if (!stays(*i)) continue;
+            serving += i->state == InstanceState::kRunning ? 1 : 0;
+            if (leaves_by(*i)) leaving.push_back(i);
+        }
+        const size_t wanted = d.stopped ? 0 : d.replicas;
+        for (const Instance* i : leaving) {
+            if (i->state != InstanceState::kRunning) {
+                stop(*i, "its worker is drained");
+            } else if (serving > wanted) {
+                stop(*i, "another has taken over, its worker is drained");
+                --serving;
+            } else if (input_.now >= *leaves_by(*i)) {
+                stop(*i, "the time of its worker's drain is up");
+                --serving;
+            }
         }
     }
 

@@ -41,6 +41,7 @@ struct PlanInput {
     Snapshot snapshot;                // with what was observed
     placement::Knowledge knowledge;   // of the models that wait for a place
     std::set<InstanceId> gone;        // stopping, and their worker confirmed that they are no more (heartbeat.h)
+    WallTime now{};                   // for the deadlines of drains
 };
 
 std::vector<Action> plan(const PlanInput& input);

@@ -109,6 +109,94 @@ TEST(plan, creating_and_placing) {
     });
 }
 
+// w1 is drained, w2 is not.
+World draining(uint32_t replicas) {
+    World w;
+    w.d().replicas = replicas;
+    Worker second = w.w();
+    second.id = WorkerId("w2");
+    second.name = "w2";
+    w.input.snapshot.workers.push_back(second);
+    w.w().cordoned = true;
+    w.w().state = WorkerState::kDraining;
+    w.w().drain_by = WallTime(std::chrono::seconds(100));
+    w.input.now = WallTime(std::chrono::seconds(50));
+    return w;
+}
+
+TEST(plan, a_drain_moves_before_it_stops) {
+    World w = draining(1);
+    w.add("old", 0);
+    EXPECT_EQ(w.planned(), "create:1@1") << "the old one serves on";
+    w.add("new", 1, InstanceState::kPending, "");
+    EXPECT_EQ(w.planned(), "place:new>w2");
+    w.input.snapshot.instances[1].worker_id = WorkerId("w2");
+    w.input.snapshot.instances[1].state = InstanceState::kStarting;
+    EXPECT_EQ(w.planned(), "");
+    w.input.snapshot.instances[1].state = InstanceState::kRunning;
+    EXPECT_EQ(w.planned(), "stop:old");
+    w.input.snapshot.instances[0].stopping = true;
+    EXPECT_EQ(w.planned(), "") << "neither is missing while the old one ends";
+    w.input.gone.insert(InstanceId("old"));
+    EXPECT_EQ(w.planned(), "delete:old");
+    w.input.snapshot.instances.erase(w.input.snapshot.instances.begin());
+    EXPECT_EQ(w.planned(), "");
+}
+
+TEST(plan, a_drain_of_several_keeps_as_many_serving) {
+    World w = draining(2);
+    w.add("a", 0);
+    w.add("b", 1);
+    EXPECT_EQ(w.planned(), "create:2@1 create:3@1");
+    w.add("c", 2, InstanceState::kRunning, "w2");
+    w.add("d", 3, InstanceState::kStarting, "w2");
+    EXPECT_EQ(w.planned(), "stop:a");
+    w.input.snapshot.instances[0].stopping = true;
+    EXPECT_EQ(w.planned(), "");
+    w.input.snapshot.instances[3].state = InstanceState::kRunning;
+    EXPECT_EQ(w.planned(), "stop:b");
+}
+
+TEST(plan, a_drain_ends_at_its_deadline_whatever_serves) {
+    World w = draining(1);
+    w.add("old", 0);
+    w.add("new", 1, InstanceState::kStarting, "w2");
+    w.input.now = WallTime(std::chrono::seconds(100));
+    EXPECT_EQ(w.planned(), "stop:old");
+}
+
+TEST(plan, a_drain_stops_at_once_what_serves_nobody) {
+    World w = draining(1);
+    w.add("old", 0, InstanceState::kError);
+    EXPECT_EQ(w.planned(), "create:1@1 stop:old");
+    World stopped = draining(1);
+    stopped.d().stopped = true;
+    stopped.add("old", 0);
+    EXPECT_EQ(stopped.planned(), "stop:old");
+    World edited = draining(1);
+    edited.d().generation = 2;
+    edited.add("old", 0);
+    EXPECT_EQ(edited.planned(), "create:1@2") << "the new generation is made elsewhere, the old one serves on";
+}
+
+TEST(plan, a_lost_workers_instances_are_made_elsewhere_and_stay_known) {
+    World w = draining(1);
+    w.w().drain_by.reset();
+    w.w().state = WorkerState::kUnreachable;
+    w.add("lost", 0, InstanceState::kUnreachable).stopping = true;   // as the end of its lease leaves it
+    EXPECT_EQ(w.planned(), "create:0@1");
+    w.add("new", 0, InstanceState::kPending, "");
+    EXPECT_EQ(w.planned(), "place:new>w2");
+    // It reports again: the lost one is stopped there and confirmed, none is doubled.
+    w.w().state = WorkerState::kReady;
+    w.w().cordoned = false;
+    w.input.snapshot.instances[1].worker_id = WorkerId("w2");
+    w.input.snapshot.instances[1].state = InstanceState::kRunning;
+    EXPECT_EQ(w.planned(), "");
+    w.input.gone.insert(InstanceId("lost"));
+    EXPECT_EQ(w.planned(), "delete:lost");
+}
+
 TEST(plan, spreads_what_it_places_itself) {
     World world;
     world.d().replicas = 2;

@@ -65,7 +65,7 @@ void Reconciler::loop() {
 }
 
 void Reconciler::housekeeping() {
-    parts_.heartbeat.check();
+    (void)parts_.heartbeat.check();
     if (parts_.publisher.stale()) {
         if (Status status = parts_.publisher.refresh_auth(); !status) {
             log::error("the users' and keys' tables can't be read: {}", status.error().message);
@@ -90,7 +90,7 @@ Result<size_t> Reconciler::run_once() {
         if (Status status = parts_.publisher.refresh(); !status) return status.error();
         parts_.observed.forget_missing(*parts_.publisher.rows());
         const auto view = parts_.publisher.view();
-        const PlanInput input{*view, parts_.knowledge.of_waiting(*view), parts_.observed.gone()};
+        const PlanInput input{*view, parts_.knowledge.of_waiting(*view), parts_.observed.gone(), parts_.clock.wall()};
         const Applied applied = apply(plan(input), parts_.store, parts_.clock, parts_.random);
         done += applied.done;
         if (applied.error) return *applied.error;

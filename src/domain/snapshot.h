@@ -3,6 +3,7 @@
 
 #include <vector>
 
+#include "domain/cluster.h"
 #include "domain/deployment.h"
 #include "domain/instance.h"
 #include "domain/model.h"
@@ -19,6 +20,7 @@ struct Snapshot {
     std::vector<Model> models;
     std::vector<Route> routes{};
     std::vector<Provider> providers{};
+    std::vector<Membership> memberships{};   // of the workers that joined over the network
 };
 
 }  // namespace gantry

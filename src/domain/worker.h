@@ -28,6 +28,7 @@ struct Worker {
     std::string version{};           // of its gantry
     std::map<std::string, std::string> labels{};   // desired: what deployments choose workers by
     bool cordoned = false;         // desired: takes no new instances
+    std::optional<WallTime> drain_by{};   // desired: none at all; they move away as others take over, and end at this time
     int64_t version_number = 1;    // for optimistic edits
     WallTime created_at{};
     // Observed: written by heartbeat only.

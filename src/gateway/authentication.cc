@@ -159,6 +159,17 @@ std::optional<Refusal> check(State& state, const http::Request& request, const h
     return refusal;
 }
 
+bool is_of_links(const std::string& access) { return access == kLink || access == kJoin; }
+
+// Workers' links see their own routes only, and nobody else sees those; a worker shows its certificate. nullopt: it may pass.
+std::optional<Refusal> check_link(const http::Request& request, const http::Route& route) {
+    if ((request.listener == kLinkListener) != is_of_links(route.access)) {
+        return Refusal(Error{ErrorCode::kNotFound, "there is nothing at this path", {}, {}});
+    }
+    if (route.access != kLink || !request.peer_certificate.empty()) return std::nullopt;
+    return Refusal(Error{ErrorCode::kUnauthenticated, "Only a worker that has joined may do this.", {}, "certificate_required"});
+}
+
 Task<void> refuse(Exchange& exchange, Refusal refusal) {
     Response response = answer_of(refusal, exchange.request().path);
     co_await exchange.respond(std::move(response));
@@ -166,7 +177,9 @@ Task<void> refuse(Exchange& exchange, Refusal refusal) {
 
 // No coroutine of its own where the request passes.
 Task<void> guard(State& state, Exchange& exchange, const http::Route* route, const http::Next& next) {
-    if (route == nullptr || route->access == kPublic) return next(exchange);
+    if (route == nullptr) return next(exchange);
+    if (std::optional<Refusal> hidden = check_link(exchange.request(), *route)) return refuse(exchange, *std::move(hidden));
+    if (route->access == kPublic || is_of_links(route->access)) return next(exchange);
     std::optional<Principal> principal;
     std::optional<Refusal> refusal = check(state, exchange.request(), *route, principal);
     if (refusal) return refuse(exchange, *std::move(refusal));
@@ -193,7 +206,9 @@ Authentication make_authentication(const Tables& tables, const http::Router& rou
     both.middleware = middleware_of(state);
     both.head_check = [state, &router](const http::Request& head) -> std::optional<Response> {
         const auto match = router.match(head.method, head.path);
-        if (match.route == nullptr || match.route->access == kPublic) return std::nullopt;
+        if (match.route == nullptr) return std::nullopt;
+        if (const std::optional<Refusal> hidden = check_link(head, *match.route)) return answer_of(*hidden, head.path);
+        if (match.route->access == kPublic || is_of_links(match.route->access)) return std::nullopt;
         std::optional<Principal> principal;
         const std::optional<Refusal> refusal = check(*state, head, *match.route, principal);
         if (refusal) return answer_of(*refusal, head.path);

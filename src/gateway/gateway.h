@@ -26,8 +26,13 @@ inline constexpr char kPublic[] = "public";         // anyone
 inline constexpr char kUser[] = "user";             // any principal
 inline constexpr char kAdmin[] = "admin";           // role admin
 inline constexpr char kInference[] = "inference";   // any principal, on the OpenAI surface (errors in its shape)
+inline constexpr char kLink[] = "link";             // a worker elsewhere, by its certificate
+inline constexpr char kJoin[] = "join";             // who may become one: the handler looks at its token
 // Changes nothing but the own password while must_change_password is set.
 inline constexpr char kOwnPassword[] = "own-password";
+
+// On whose requests routes of kLink and kJoin are, and no others (http::Server::accept_mutual).
+inline constexpr char kLinkListener[] = "cluster";
 
 // The middleware that enforces Route::access and the key's scopes (kInference needs "inference", all else "management"), and
 // leaves the Principal in Exchange::context. Cookie requests with a method other than GET and HEAD need a same-site Origin or
@@ -61,6 +66,8 @@ struct GatewayOptions {
     uint32_t queue_limit = 2'048;                        // requests an instance may have at once, running and waiting
     uint64_t journal_file_bytes = 8u << 20;              // a journal file this long is followed by the next
     TokensUsedIn tokens_used{};                          // what monthly budgets start from; null: from nothing
+    std::string dialed_prefix{};                         // endpoints of instances that begin so,
+    http::Dialer dialer{};                               // are connected to by this
 };
 
 class Gateway {

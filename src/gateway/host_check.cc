@@ -43,7 +43,7 @@ Task<void> answer(Exchange& exchange, int status, std::string message) {
 // No coroutine of its own where the request passes.
 Task<void> guard(const std::vector<std::string>& allowed, Exchange& exchange, const http::Next& next) {
     const http::Request& request = exchange.request();
-    if (request.peer == "unix") return next(exchange);  // nobody's browser gets there
+    if (request.peer == "unix" || request.listener == kLinkListener) return next(exchange);  // nobody's browser gets there
     if (request.headers.count("host") != 1 || (!request.target.starts_with('/') && request.target != "*")) {
         return answer(exchange, 400, "A request needs exactly one Host header and a path that starts with '/'.");
     }

@@ -33,6 +33,8 @@ http::ClientOptions client_options(const GatewayOptions& options) {
     out.idle_timeout = options.idle_timeout;
     out.head_bytes = kHeadBytesMax;
     out.body_bytes = kAnswerBytesMax;
+    out.dialed_prefix = options.dialed_prefix;
+    out.dialer = options.dialer;
     return out;
 }
 

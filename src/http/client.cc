@@ -15,6 +15,8 @@
 #include "http/client_call.h"
 #include "http/http.h"
 #include "http/message_head.h"
+#include "http/mutual_tls.h"
+#include "http/stream_state.h"
 
 namespace gantry::http {
 namespace {
@@ -34,11 +36,12 @@ constexpr std::chrono::milliseconds kFreshFor{500};
 SteadyTime now() { return std::chrono::steady_clock::now(); }
 
 struct Endpoint {
-    std::string host;         // empty: a Unix socket
+    std::string host{};       // empty: a Unix socket
     bool tls = false;
+    bool dialed = false;      // by ClientOptions::dialer
     uint16_t port = 0;
-    std::string socket_path;
-    std::string host_header;
+    std::string socket_path{};
+    std::string host_header{};
 };
 
 Result<Endpoint> parse_endpoint(const std::string& text) {
@@ -113,6 +116,9 @@ struct Client::State : ConnectionPool {
     Result<Peer*> peer(const std::string& endpoint) {
         sweep();
         if (const auto found = peers.find(endpoint); found != peers.end()) return &found->second;
+        if (options.dialer && endpoint.starts_with(options.dialed_prefix)) {
+            return &peers.emplace(endpoint, Peer{.address = Endpoint{.dialed = true, .host_header = "localhost"}}).first->second;
+        }
         auto address = parse_endpoint(endpoint);
         if (!address) return std::move(address).error();
         return &peers.emplace(endpoint, Peer{std::move(address).value()}).first->second;
@@ -192,6 +198,15 @@ Task<Result<std::unique_ptr<ClientConnection>>> Client::State::connect(const std
     if (!known) co_return known.error();
     const Endpoint endpoint = (*known)->address;   // of a peer that may go while we wait
     const SteadyTime deadline = now() + options.connect_timeout;
+    if (endpoint.dialed) {
+        auto stream = co_await options.dialer(text, deadline);
+        if (!stream) co_return std::move(stream).error();
+        auto connection = std::make_unique<ClientConnection>();
+        connection->socket = stream->state_->socket;
+        connection->input = std::move(stream->state_->input);
+        stream->state_->socket = nullptr;
+        co_return connection;
+    }
     auto addresses = co_await resolve(endpoint, deadline, canceller);
     if (!addresses) co_return std::move(addresses).error();
     Error last = unavailable("the host's name has no address");
@@ -217,12 +232,18 @@ Task<Result<std::unique_ptr<ClientConnection>>> Client::State::connect(const std
 }
 
 Task<Status> Client::State::start_tls(TimedSocket& socket, const std::string& host, SteadyTime deadline) {
-    if (!tls) {
+    if (!tls && !options.mutual) {
         auto made = client_tls_context(options.ca_file);
         if (!made) co_return std::move(made).error();
         tls = std::move(made).value();
     }
-    const Io started = co_await socket.start_tls(TlsSession::connect(tls.get(), host), deadline);
+    auto session = options.mutual ? TlsSession::connect(*options.mutual) : TlsSession::connect(tls.get(), host);
+    Io started = co_await socket.start_tls(std::move(session), deadline);
+    if (started == Io::kOk && options.mutual && socket.tls()->protocol() != options.mutual->protocol()) {
+        Error other = unavailable("what listens there does not speak " + options.mutual->protocol());
+        other.reason = kTlsFailed;
+        co_return other;
+    }
     if (started == Io::kOk) co_return Ok{};
     if (started == Io::kTimeout) co_return late_error("the TLS handshake");
     Error failed = broken_error("no TLS connection could be made", socket.last_error());
@@ -408,6 +429,37 @@ Task<Result<std::unique_ptr<ClientResponse>>> Client::send(std::string endpoint,
         if (started) co_return std::unique_ptr<ClientResponse>(std::move(response));
         if (!(reused && response->went_stale())) co_return started.error();
     }
+}
+
+Task<Result<Stream>> Client::upgrade(std::string endpoint, Call call, std::string protocol) {
+    const std::shared_ptr<State> state = state_;  // the Client may go while we wait
+    call.headers.set("upgrade", protocol);
+    auto peer = state->peer(endpoint);
+    if (!peer) co_return std::move(peer).error();
+    auto head = make_request_head(call, (*peer)->address.host_header);
+    if (!head) co_return head.error();
+    head->insert(head->size() - 2, "connection: upgrade\r\n");
+    Canceller canceller;
+    auto connected = co_await state->connect(endpoint, *canceller.state_);
+    if (!connected) co_return std::move(connected).error();
+    Stream stream(std::make_unique<Stream::State>(std::exchange((*connected)->socket, nullptr), std::string()));
+    const bool asked = co_await stream.write(*head, state->options.header_timeout);
+    if (!asked) co_return unavailable("the connection broke before the answer");
+    std::string answer;
+    while (answer.find("\r\n\r\n") == std::string::npos) {
+        auto more = co_await stream.read(state->options.header_timeout);
+        if (!more) co_return std::move(more).error();
+        if (more->empty() || answer.size() + more->size() > state->options.head_bytes) {
+            co_return unavailable("the connection ended before the answer");
+        }
+        answer.append(*more);
+    }
+    if (!answer.starts_with("HTTP/1.1 101 ")) {
+        const std::string status = answer.substr(0, answer.find('\r')).substr(answer.find(' ') + 1, 3);
+        co_return Error{ErrorCode::kUnavailable, "the server does not change to " + protocol + " but answers " + status, {}, "status " + status};
+    }
+    stream.unread(answer.substr(answer.find("\r\n\r\n") + 4));
+    co_return stream;
 }
 
 }  // namespace gantry::http

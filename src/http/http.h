@@ -63,7 +63,8 @@ struct Request {
     std::string id;                              // x-request-id: ours, 24 characters; sent back with every answer
     std::string peer;                            // "127.0.0.1", "unix"; behind a trusted proxy the client that it names
     bool tls = false;                            // it came encrypted: to us, or to a trusted proxy
-    std::string listener;                        // the name given to Server::listen_*: "public", "admin", "engine"
+    std::string listener;                        // the name given to Server::listen_*: "public", "admin", "engine"; or to accept_mutual()
+    std::string peer_certificate;                // the common name of the client's certificate, checked; empty: it showed none
     SteadyTime received_at{};                    // when the head was complete
 
     std::string_view query_value(const std::string& name) const;  // empty: absent
@@ -76,6 +77,30 @@ struct Response {
 };
 Response text_response(int status, std::string body);
 Response json_response(int status, std::string body);  // `body` is serialized JSON
+
+// A connection that has left HTTP, or not reached it yet: bytes both ways. One read and one write at a time. Destroying it closes it.
+class Stream {
+public:
+    struct State;   // the library's own
+    explicit Stream(std::unique_ptr<State> state);
+    ~Stream();
+    Stream(Stream&&) noexcept;
+    Stream& operator=(Stream&&) noexcept;
+    // The next bytes; empty: the other side's end. kDeadlineExceeded: none within `timeout`; kUnavailable: it broke.
+    Task<Result<std::string>> read(std::chrono::milliseconds timeout);
+    Task<bool> write(std::string_view bytes, std::chrono::milliseconds timeout);   // false: it broke, or nobody took them
+    void unread(std::string bytes);   // what read() gives first
+    void close();                     // a read or write in progress fails
+    bool dead() const;                // closed, by whom ever, or bytes came that nobody asked for. While nothing is in progress
+    // Connects to "tcp:HOST:PORT" (HOST an address) or "unix:/path".
+    static Task<Result<Stream>> connect(asio::io_context& io, std::string endpoint, std::chrono::milliseconds timeout);
+
+private:
+    friend class Client;
+    std::unique_ptr<State> state_;
+};
+// Copies bytes both ways until one of the two ends, then closes both. Whoever takes nothing for `patience` ends it, too.
+Task<void> splice(Stream a, Stream b, std::chrono::milliseconds patience);
 
 // One request and the way to answer it: either respond() once, or start_stream(), write()..., finish().
 // A write that can't be delivered returns false: the client is gone, stop working. Slow readers: write() completes when the
@@ -92,6 +117,10 @@ public:
     virtual Task<bool> finish() = 0;                                    // the last chunk
     // Ends the connection after what was written, without a proper end of the body: the client sees a broken stream.
     virtual void abort() = 0;
+
+    // Answers 101 to a request with `Upgrade: protocol`: the connection is the caller's from then on, and no longer the server's
+    // to stop. nullopt: the client is gone.
+    virtual Task<std::optional<Stream>> take_over(std::string protocol);
 
     virtual bool started() const = 0;       // an answer has begun
     virtual bool client_gone() const = 0;
@@ -168,6 +197,7 @@ struct ServerOptions {
 };
 
 class TlsIdentity;
+class MutualTls;
 
 class Server {
 public:
@@ -178,6 +208,9 @@ public:
     // returned is sent at once and the connection closed, the body unread: the place for 401 and 413. "Expect: 100-continue"
     // is answered only after it let the request pass. Must not block. Before the first listen; a later call replaces it.
     void on_head(std::function<std::optional<Response>(const Request& head)> check);
+    // On every TCP port: who begins with TLS and names the protocol of `tls` (mutual_tls.h) gets its certificate, is asked for one,
+    // and its requests have this `listener`. Before the first listen.
+    void accept_mutual(std::shared_ptr<MutualTls> tls, std::string listener);
     // Port 0 takes a free one. Return the port bound. kConflict: in use.
     // With `tls` (tls_identity.h) it speaks HTTPS only; who speaks plain HTTP there is told so.
     Result<uint16_t> listen_tcp(const std::string& host, uint16_t port, const std::string& listener,
@@ -196,6 +229,9 @@ private:
 
 // Where a client connects: "tcp:HOST:PORT", "tls:HOST:PORT" or "unix:/path" (HOST an IP or a name, which the certificate of tls:
 // must be of).
+// Makes connections to endpoints that only its owner understands.
+using Dialer = std::function<Task<Result<Stream>>(std::string endpoint, SteadyTime deadline)>;
+
 struct ClientOptions {
     std::chrono::milliseconds connect_timeout{5'000};
     std::chrono::milliseconds header_timeout{600'000};     // request sent to head of the answer
@@ -203,6 +239,9 @@ struct ClientOptions {
     size_t head_bytes = 64 * 1024;
     size_t body_bytes = 64u << 20;                         // of a body read whole
     std::string ca_file{};                                 // of tls: the authorities to trust, PEM; empty: the system's
+    std::shared_ptr<MutualTls> mutual{};                   // of tls: this instead. Shared with whoever made it
+    std::string dialed_prefix{};                           // endpoints that begin so,
+    Dialer dialer{};                                       // are connected to by this
 };
 
 // The reason of the error where a connection was made and TLS on it was not: another certificate, or no TLS at all there.
@@ -253,6 +292,9 @@ public:
     // A kept connection that turns out closed before any byte of the answer is retried once on a fresh one.
     Task<Result<std::unique_ptr<ClientResponse>>> send(std::string endpoint, Call call);
     Task<Result<std::unique_ptr<ClientResponse>>> send(std::string endpoint, Call call, Canceller canceller);
+    // Asks on a connection of its own to leave HTTP for `protocol`, and gives it once the server has agreed (101). An error of
+    // another answer has its status in `reason`: "status 403".
+    Task<Result<Stream>> upgrade(std::string endpoint, Call call, std::string protocol);
     // Cancels nothing in flight; closes kept idle connections.
     void close_idle();
 

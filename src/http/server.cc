@@ -232,6 +232,12 @@ void Server::on_head(std::function<std::optional<Response>(const Request& head)>
     state_->head_check = std::move(check);
 }
 
+void Server::accept_mutual(std::shared_ptr<MutualTls> tls, std::string listener) {
+    GANTRY_ASSERT(state_->listeners.empty(), "mutual TLS comes before the first listen");
+    state_->mutual = std::move(tls);
+    state_->mutual_listener = std::move(listener);
+}
+
 Result<uint16_t> Server::listen_tcp(const std::string& host, uint16_t port, const std::string& listener,
                                     std::shared_ptr<TlsIdentity> tls) {
     addrinfo hints{};

@@ -22,6 +22,7 @@ constexpr std::chrono::milliseconds kLingerTimeout{2'000};
 constexpr std::chrono::milliseconds kLingerTimeoutStopping{100};
 constexpr size_t kLingerBytesMax = 16u << 20;
 constexpr size_t kRequestIdLength = 24;
+constexpr char kTlsHandshake = 0x16;              // the first byte of a ClientHello
 constexpr size_t kUnusedBodyBytesMax = 64 << 10;   // of a GET or DELETE: no handler reads it
 
 SteadyTime now() { return std::chrono::steady_clock::now(); }
@@ -91,14 +92,16 @@ ServerConnection::ServerConnection(std::shared_ptr<ServerCore> core, int socket,
 }
 
 ServerConnection::~ServerConnection() {
-    socket_->end_tls();
-    socket_->close();
+    if (socket_) {   // else it was taken over
+        socket_->end_tls();
+        socket_->close();
+    }
     core_->connections.erase(this);
     core_->changed.notify();
 }
 
 void ServerConnection::close_if_idle() {
-    if (!idle_) return;
+    if (!idle_ || !socket_) return;
     socket_->end_tls();
     socket_->close();
 }
@@ -106,17 +109,21 @@ void ServerConnection::close_if_idle() {
 void ServerConnection::cut() {
     if (exchange_ != nullptr) {
         exchange_->cut();
-    } else {
+    } else if (socket_) {
         socket_->close();
     }
 }
 
 Task<void> ServerConnection::run(std::unique_ptr<ServerConnection> self) {
     bool again = true;
-    if (self->tls_) again = co_await self->begin_tls();
+    if (self->tls_) {
+        again = co_await self->begin_tls();
+    } else if (self->core_->mutual && self->peer_ != "unix") {
+        again = co_await self->begin_plain();
+    }
     const ServerLimits& limits = self->core_->options.limits;
     auto patience = limits.header_timeout;   // a new connection speaks soon; one that has spoken may rest
-    while (again && !self->core_->stopping && self->socket_->is_open()) {
+    while (again && !self->core_->stopping && self->socket_ && self->socket_->is_open()) {
         if (self->input_.empty()) {
             self->input_ = std::string();  // gives its memory back
             self->idle_ = true;
@@ -133,9 +140,8 @@ Task<void> ServerConnection::run(std::unique_ptr<ServerConnection> self) {
 }
 
 Task<bool> ServerConnection::begin_tls() {
-    static auto& failures = metrics::counter("gantry_http_tls_failures_total", "TLS handshakes that clients began and that failed");
     const SteadyTime deadline = now() + core_->options.limits.header_timeout;
-    Io how = co_await socket_->wait_readable(deadline);
+    const Io how = co_await socket_->wait_readable(deadline);
     if (how != Io::kOk) co_return false;
     const char first = socket_->peek().value_or('\0');
     if (first >= 'A' && first <= 'Z') {   // a method; TLS begins with 0x16
@@ -144,13 +150,32 @@ Task<bool> ServerConnection::begin_tls() {
     }
     std::unique_ptr<TlsSession> session;
     tls_->with_context([&session](ssl_ctx_st* context) { session = TlsSession::accept(context); });
-    how = co_await socket_->start_tls(std::move(session), deadline);
+    if (session && core_->mutual) session->offer(*core_->mutual);
+    const bool secure = co_await shake_hands(std::move(session), deadline);
+    co_return secure;
+}
+
+// A plain port: who begins with TLS all the same can only mean the mutual one.
+Task<bool> ServerConnection::begin_plain() {
+    const SteadyTime deadline = now() + core_->options.limits.header_timeout;
+    const Io how = co_await socket_->wait_readable(deadline);
+    if (how != Io::kOk) co_return false;
+    if (socket_->peek() != kTlsHandshake) co_return true;
+    const bool secure = co_await shake_hands(TlsSession::accept(core_->mutual->context()), deadline);
+    co_return secure;
+}
+
+Task<bool> ServerConnection::shake_hands(std::unique_ptr<TlsSession> session, SteadyTime deadline) {
+    static auto& failures = metrics::counter("gantry_http_tls_failures_total", "TLS handshakes that clients began and that failed");
+    const Io how = co_await socket_->start_tls(std::move(session), deadline);
     if (how != Io::kOk) {
         failures.Increment();
         log::debug("http: {} {}: no TLS: {}", listener_, peer_, how == Io::kTimeout ? "too slow" : socket_->last_error());
         co_return false;
     }
     secure_ = true;
+    mutual_ = core_->mutual && socket_->tls()->protocol() == core_->mutual->protocol();
+    if (mutual_) peer_certificate_ = socket_->tls()->peer_common_name();
     co_return true;
 }
 
@@ -233,7 +258,8 @@ void ServerConnection::complete(Request& request) {
     request.peer = peer_;
     request.tls = secure_;
     if (!core_->options.trusted_proxies.empty()) apply_forwarded(request, core_->options.trusted_proxies);
-    request.listener = listener_;
+    request.listener = mutual_ ? core_->mutual_listener : listener_;
+    request.peer_certificate = peer_certificate_;
     request.received_at = now();
 }
 
@@ -331,6 +357,10 @@ Task<bool> ServerConnection::answer(std::shared_ptr<ServerExchange> exchange) {
         co_await exchange->respond(core_->error_response(500, "the server failed on this request", request.path));
     } else if (exchange->started() && !exchange->finished()) {
         exchange->abort();
+    }
+    if (exchange->taken_over()) {
+        socket_.reset();
+        co_return false;
     }
     linger_ = !exchange->aborted();
     co_return exchange->reusable() && !core_->stopping;

@@ -8,6 +8,7 @@
 #include <unordered_set>
 
 #include "http/http.h"
+#include "http/mutual_tls.h"
 #include "http/request_reader.h"
 #include "http/server_exchange.h"
 #include "http/timed_socket.h"
@@ -27,6 +28,8 @@ struct ServerCore {
     const Router& router;
     ServerOptions options;
     std::vector<Middleware> middlewares;
+    std::shared_ptr<MutualTls> mutual;                  // shared with whoever renews it; null: none
+    std::string mutual_listener;
     std::function<std::optional<Response>(const Request&)> head_check;
     std::unordered_set<ServerConnection*> connections;  // each lives in the frame of its run()
     size_t exchanges = 0;
@@ -68,6 +71,8 @@ public:
 
 private:
     Task<bool> begin_tls();
+    Task<bool> begin_plain();
+    Task<bool> shake_hands(std::unique_ptr<TlsSession> session, SteadyTime deadline);
     // To plain HTTP on a port of TLS: an answer that can be read.
     Task<void> refuse_plain();
     Task<bool> serve_one();
@@ -92,6 +97,8 @@ private:
     std::string peer_;
     std::shared_ptr<TlsIdentity> tls_;  // shared with the listener
     bool secure_ = false;               // the handshake is done
+    bool mutual_ = false;               // and it was of ServerCore::mutual
+    std::string peer_certificate_;
     std::string input_;                 // read and not yet parsed; empty and without memory while idle
     Router::Match match_;               // of the request being read
     ServerExchange* exchange_ = nullptr;

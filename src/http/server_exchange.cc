@@ -6,6 +6,7 @@
 #include <charconv>
 
 #include "http/message_head.h"
+#include "http/stream_state.h"
 #include "http/text.h"
 
 namespace gantry::http {
@@ -146,6 +147,25 @@ void ServerExchange::abort() {
     }
 }
 
+Task<std::optional<Stream>> ServerExchange::take_over(std::string protocol) {
+    GANTRY_ASSERT(!started_, "a second answer to one request");
+    started_ = true;
+    finished_ = true;
+    keep_alive_ = false;
+    status_ = 101;
+    if (gone_ || aborted_) co_return std::nullopt;
+    const std::string head = "HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: " + protocol + "\r\n\r\n";
+    std::array<iovec, 1> parts = {part(head)};
+    const bool delivered = co_await send(parts);
+    if (!delivered || aborted_) co_return std::nullopt;
+    setup_.socket->unwatch();
+    ended_ = true;   // what arrives from now on is the stream's
+    taken_over_ = true;
+    Stream stream(std::make_unique<Stream::State>(setup_.socket, std::move(*setup_.input)));
+    setup_.input->clear();
+    co_return std::optional<Stream>(std::move(stream));
+}
+
 void ServerExchange::on_client_gone(std::function<void()> callback) {
     callback_ = std::move(callback);
     if (gone_ && callback_) lose_later();
@@ -200,7 +220,7 @@ void ServerExchange::lose_later() {
 void ServerExchange::end() {
     ended_ = true;
     callback_ = nullptr;
-    setup_.socket->unwatch();
+    if (!taken_over_) setup_.socket->unwatch();
 }
 
 void ServerExchange::cut() {

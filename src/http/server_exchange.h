@@ -24,6 +24,7 @@ public:
     Task<bool> write(std::string_view bytes) override;
     Task<bool> finish() override;
     void abort() override;
+    Task<std::optional<Stream>> take_over(std::string protocol) override;
     bool started() const override { return started_; }
     bool client_gone() const override { return gone_; }
     void on_client_gone(std::function<void()> callback) override;
@@ -38,6 +39,7 @@ public:
     bool finished() const { return finished_; }
     bool reusable() const { return finished_ && keep_alive_ && !gone_ && !aborted_; }
     bool aborted() const { return aborted_; }
+    bool taken_over() const { return taken_over_; }
 
 private:
     void on_arrival() override;
@@ -61,6 +63,7 @@ private:
     bool aborted_ = false;
     bool ended_ = false;
     bool writing_ = false;
+    bool taken_over_ = false;
     bool flooded_ = false;      // more was pipelined than we keep: it is thrown away, and the connection not used again
     int status_ = 0;
     uint64_t bytes_sent_ = 0;

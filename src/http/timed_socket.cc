@@ -68,8 +68,8 @@ Io TimedSocket::broken(int error) {
 
 // ---- deadlines
 
-void TimedSocket::arm(SteadyTime deadline) {
-    deadline_ = deadline;
+void TimedSocket::arm(Direction direction, SteadyTime deadline) {
+    deadline_of(direction) = deadline;
     if (deadline < timer_at_) start_timer(deadline);
 }
 
@@ -84,14 +84,16 @@ void TimedSocket::start_timer(SteadyTime at) {
 
 void TimedSocket::on_timer() {
     timer_at_ = SteadyTime::max();
-    if (deadline_ == SteadyTime::max()) return;
-    if (deadline_ > std::chrono::steady_clock::now()) {
-        start_timer(deadline_);
-        return;
-    }
-    deadline_ = SteadyTime::max();
-    const auto reader = end_wait(reader_);
-    const auto writer = end_wait(writer_);
+    const SteadyTime now = std::chrono::steady_clock::now();
+    const auto take_late = [this, now](Direction direction, std::unique_ptr<Waiter>& waiter) {
+        if (deadline_of(direction) > now) return std::unique_ptr<Waiter>();
+        deadline_of(direction) = SteadyTime::max();
+        return end_wait(waiter);
+    };
+    const auto reader = take_late(Direction::kRead, reader_);
+    const auto writer = take_late(Direction::kWrite, writer_);
+    const SteadyTime next = std::min(read_deadline_, write_deadline_);
+    if (next != SteadyTime::max()) start_timer(next);
     if (reader) reader->resume(Io::kTimeout);
     if (writer) writer->resume(Io::kTimeout);
 }
@@ -136,12 +138,12 @@ Task<Io> TimedSocket::wait_for(Direction direction, SteadyTime deadline) {
     const auto self = shared_from_this();
     if (!is_open()) co_return broken(EBADF);
     if (deadline <= std::chrono::steady_clock::now()) co_return Io::kTimeout;
-    arm(deadline);
+    arm(direction, deadline);
     const auto begin = [this, direction](auto handler) {
         begin_wait(direction, std::make_unique<WaiterOf<decltype(handler)>>(std::move(handler)));
     };
     const Io how = co_await asio::async_initiate<const asio::use_awaitable_t<>, void(Io)>(begin, asio::use_awaitable);
-    deadline_ = SteadyTime::max();
+    deadline_of(direction) = SteadyTime::max();
     if (!is_open()) co_return broken(ECANCELED);
     co_return how;
 }

@@ -4,7 +4,7 @@
 // It costs little while idle: no buffer of its own (bytes are received into one scratch area a thread), and one timer that
 // is moved only when a deadline comes nearer; a deadline that moves away is looked at when the timer fires. It costs little
 // while busy: the kernel is told once which socket it is (poller.h), and asked for bytes only when it said that there are some.
-// At most one read and one write in progress at a time.
+// At most one read and one write in progress at a time, each with a deadline of its own.
 
 #include <sys/uio.h>
 
@@ -80,6 +80,7 @@ public:
     // `fresh`: it served a moment ago, so that what the poller told is all there is to know.
     bool is_dead_while_idle(bool fresh);
     void shutdown_send();
+    const TlsSession* tls() const { return tls_.get(); }
     void end_tls() { if (tls_) tls_->close_notify(); }   // before a close that is meant; a plain socket's close says it all
     void close();
     void reset();   // the other side sees a broken connection, never a proper end
@@ -100,7 +101,8 @@ private:
     void on_ready(uint32_t events) override;
     void on_shutdown() override;
     bool open(int fd);
-    void arm(SteadyTime deadline);
+    SteadyTime& deadline_of(Direction direction) { return direction == Direction::kRead ? read_deadline_ : write_deadline_; }
+    void arm(Direction direction, SteadyTime deadline);
     void start_timer(SteadyTime at);
     void on_timer();
     Io broken(int error);
@@ -110,7 +112,8 @@ private:
     int fd_ = -1;
     std::unique_ptr<TlsSession> tls_;
     asio::steady_timer timer_;
-    SteadyTime deadline_ = SteadyTime::max();  // of the wait in progress
+    SteadyTime read_deadline_ = SteadyTime::max();    // of the wait in progress, one each way; max: none
+    SteadyTime write_deadline_ = SteadyTime::max();
     SteadyTime timer_at_ = SteadyTime::max();  // what the timer is set to; max: not set
     std::unique_ptr<Waiter> reader_;
     std::unique_ptr<Waiter> writer_;

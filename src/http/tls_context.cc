@@ -7,6 +7,8 @@
 #include <cerrno>
 #include <string_view>
 
+#include "http/mutual_tls.h"
+
 namespace gantry::http {
 namespace {
 
@@ -24,7 +26,9 @@ int choose_protocol(SSL*, const unsigned char** chosen, unsigned char* length, c
     return SSL_TLSEXT_ERR_OK;
 }
 
-Result<TlsContext> make_context(const SSL_METHOD* method) {
+}  // namespace
+
+Result<TlsContext> make_tls_context(const ssl_method_st* method) {
     ERR_clear_error();
     TlsContext context(SSL_CTX_new(method));
     if (!context || SSL_CTX_set_min_proto_version(context.get(), TLS1_2_VERSION) != 1) {
@@ -37,8 +41,6 @@ Result<TlsContext> make_context(const SSL_METHOD* method) {
     return context;
 }
 
-}  // namespace
-
 void FreeTlsContext::operator()(ssl_ctx_st* context) const { SSL_CTX_free(context); }
 
 std::string last_tls_error() {
@@ -49,15 +51,16 @@ std::string last_tls_error() {
 }
 
 Result<TlsContext> server_tls_context() {
-    auto context = make_context(TLS_server_method());
+    auto context = make_tls_context(TLS_server_method());
     if (!context) return context;
     SSL_CTX_set_alpn_select_cb(context->get(), choose_protocol, nullptr);
+    SSL_CTX_set_client_hello_cb(context->get(), choose_identity, nullptr);
     SSL_CTX_set_session_cache_mode(context->get(), SSL_SESS_CACHE_OFF);   // tickets do it without memory of ours
     return context;
 }
 
 Result<TlsContext> client_tls_context(const std::string& ca_file) {
-    auto context = make_context(TLS_client_method());
+    auto context = make_tls_context(TLS_client_method());
     if (!context) return context;
     SSL_CTX_set_verify(context->get(), SSL_VERIFY_PEER, nullptr);
     if (SSL_CTX_set_alpn_protos(context->get(), kProtocols, kProtocolsLength) != 0) {

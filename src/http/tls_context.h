@@ -8,6 +8,8 @@
 #include "base/result.h"
 
 struct ssl_ctx_st;
+struct ssl_method_st;
+struct x509_st;
 
 namespace gantry::http {
 
@@ -16,6 +18,10 @@ struct FreeTlsContext {
 };
 using TlsContext = std::unique_ptr<ssl_ctx_st, FreeTlsContext>;
 
+// What all below have in common.
+Result<TlsContext> make_tls_context(const ssl_method_st* method);
+// The subject's one common name; empty: none, or several.
+std::string common_name_of(const x509_st* certificate);
 // TLS 1.2 and 1.3 with OpenSSL's own choice of ciphers, ALPN http/1.1, no renegotiation. Without a certificate yet.
 Result<TlsContext> server_tls_context();
 // Trusts the authorities of the PEM file, or those of the system where `ca_file` is empty. Blocks on the disk, once.

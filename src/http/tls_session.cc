@@ -10,6 +10,7 @@
 #include <cstring>
 
 #include "base/assert.h"
+#include "http/mutual_tls.h"
 #include "http/timed_socket.h"
 
 namespace gantry::http {
@@ -127,6 +128,23 @@ std::unique_ptr<TlsSession> TlsSession::connect(ssl_ctx_st* context, const std::
         named = SSL_set1_host(ssl, host.c_str()) == 1 && SSL_set_tlsext_host_name(ssl, host.c_str()) == 1;
     }
     return named ? std::move(session) : nullptr;
+}
+
+std::unique_ptr<TlsSession> TlsSession::connect(const MutualTls& mutual) { return connect(mutual.context(), mutual.server_name()); }
+
+void TlsSession::offer(const MutualTls& mutual) { mutual.offer(ssl_.get()); }
+
+std::string TlsSession::protocol() const {
+    const unsigned char* name = nullptr;
+    unsigned length = 0;
+    SSL_get0_alpn_selected(ssl_.get(), &name, &length);
+    return name == nullptr ? std::string() : std::string(reinterpret_cast<const char*>(name), length);
+}
+
+std::string TlsSession::peer_common_name() const {
+    const X509* certificate = SSL_get0_peer_certificate(ssl_.get());
+    if (certificate == nullptr || SSL_get_verify_result(ssl_.get()) != X509_V_OK) return {};
+    return common_name_of(certificate);
 }
 
 void TlsSession::attach(TimedSocket& socket) {

@@ -18,6 +18,7 @@ struct ssl_st;
 
 namespace gantry::http {
 
+class MutualTls;
 class TimedSocket;
 enum class Io;
 
@@ -27,6 +28,10 @@ public:
     static std::unique_ptr<TlsSession> accept(ssl_ctx_st* context);
     // We speak first, and the certificate must be of `host`, a name or an address. Null: no memory.
     static std::unique_ptr<TlsSession> connect(ssl_ctx_st* context, const std::string& host);
+    // The same, of its own server and with our certificate, as `mutual` says.
+    static std::unique_ptr<TlsSession> connect(const MutualTls& mutual);
+    // Of an accepted one, before its handshake: a client that names the protocol of `mutual` gets that instead.
+    void offer(const MutualTls& mutual);
     ~TlsSession();
     TlsSession(const TlsSession&) = delete;
     TlsSession& operator=(const TlsSession&) = delete;
@@ -37,6 +42,8 @@ public:
     Io read(std::string& into, size_t limit);
     Io write(std::span<iovec>& parts);
     bool has_more() const;
+    std::string protocol() const;             // that both agreed on; empty: none
+    std::string peer_common_name() const;     // of the other side's certificate, which was checked; empty: it showed none
     void close_notify();                // says that nothing more comes; best effort
     // Why it broke, for a person; empty: the socket did, see its error.
     const std::string& failure() const { return failure_; }

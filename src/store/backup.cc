@@ -1,13 +1,15 @@
 // Backup and restore. A backup is one file: the control database (VACUUM INTO: a consistent copy while in use) with the tables
-// of usage copied into it. It appears under its name only once it is whole and on disk.
+// of usage and the few files beside the databases copied into it. It appears under its name only once it is whole and on disk.
 
 #include <fmt/format.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <filesystem>
 
 #include "base/log.h"
+#include "base/platform/files.h"
 #include "store/data_folder.h"
 #include "store/migrations.h"
 #include "store/sqlite_store.h"
@@ -19,6 +21,8 @@ namespace fs = std::filesystem;
 
 constexpr int64_t kFirstUsageVersionWithHours = 2;
 constexpr const char* kSuffixes[] = {"", "-wal", "-shm"};
+// Without them the workers that joined would not know the server again.
+constexpr const char* kFiles[] = {"cluster/authority.key", "cluster/authority.pem"};
 
 Status done(const Result<int64_t>& result) {
     if (!result) return result.error();
@@ -78,13 +82,25 @@ Status add_usage_to_copy(Connection& copy, const std::string& usage_path) {
     return copy_usage(copy, usage_path, usage_migrations().back().version);
 }
 
-Status write_backup(Database& control, const std::string& usage_path, const std::string& to) {
+Status add_files_to_copy(Connection& copy, const DataFolder& folder) {
+    GANTRY_TRY(copy.script("CREATE TABLE backup_files (name TEXT NOT NULL PRIMARY KEY, content TEXT NOT NULL) STRICT"));
+    for (const char* name : kFiles) {
+        const auto content = platform::read_file(folder.file(name));
+        if (!content && content.error().code == ErrorCode::kNotFound) continue;
+        if (!content) return content.error();
+        GANTRY_TRY(done(copy.run("INSERT INTO backup_files VALUES (?, ?)", name, *content)));
+    }
+    return Ok{};
+}
+
+Status write_backup(Database& control, const std::string& usage_path, const DataFolder& folder, const std::string& to) {
     remove_database(to);
     GANTRY_TRY(create_private(to));
     GANTRY_TRY(control.copy_into(to));
     auto copy = open_copy(to);
     if (!copy) return std::move(copy).error();
     GANTRY_TRY(add_usage_to_copy(**copy, usage_path));
+    GANTRY_TRY(add_files_to_copy(**copy, folder));
     return finish_copy(std::move(*copy), to);
 }
 
@@ -132,8 +148,54 @@ Status split_usage(Connection& control, const std::string& backup, const std::st
     return control.script("DROP TABLE usage_records; DROP TABLE IF EXISTS usage_hours; DROP TABLE backup_info");
 }
 
-// Both databases as fresh files beside those in use.
-Status unpack(const std::string& backup, const std::string& control_path, const std::string& usage_path) {
+struct BackedUpFile {
+    std::string name, content;
+};
+// Takes them out of the copy; none in a backup of the time before there were any.
+Result<std::vector<BackedUpFile>> take_files(Connection& control) {
+    std::vector<BackedUpFile> files;
+    auto has_them = number(control, "SELECT count(*) FROM sqlite_master WHERE name = 'backup_files'");
+    if (!has_them) return std::move(has_them).error();
+    if (*has_them == 0) return files;
+    {
+        Statement rows = control.query("SELECT name, content FROM backup_files");
+        while (true) {
+            auto row = rows.step();
+            if (!row) return std::move(row).error();
+            if (!*row) break;
+            files.push_back({rows.text(0), rows.text(1)});
+        }
+    }
+    // Their names become paths.
+    for (const BackedUpFile& file : files) {
+        if (std::find(std::begin(kFiles), std::end(kFiles), file.name) == std::end(kFiles)) {
+            return no_backup("it holds a file that is none of gantry's");
+        }
+    }
+    GANTRY_TRY(control.script("DROP TABLE backup_files"));
+    return files;
+}
+
+// What is there already and differs is kept beside them. Before the databases: with files of a backup that is not in place yet the
+// old databases still start.
+Status put_files(const DataFolder& folder, const std::vector<BackedUpFile>& files) {
+    for (const BackedUpFile& file : files) {
+        const std::string path = folder.file(file.name);
+        GANTRY_TRY(platform::make_folders(fs::path(path).parent_path().string(), 0700));
+        const auto there = platform::read_file(path);
+        if (there && *there == file.content) continue;
+        if (there) {
+            int number = 1;
+            while (fs::exists(fmt::format("{}.replaced-{}", path, number))) ++number;
+            GANTRY_TRY(platform::write_file_atomic(fmt::format("{}.replaced-{}", path, number), *there));
+        }
+        GANTRY_TRY(platform::write_file_atomic(path, file.content));
+    }
+    return Ok{};
+}
+
+// Both databases as fresh files beside those in use; the files that came with them.
+Result<std::vector<BackedUpFile>> unpack(const std::string& backup, const std::string& control_path, const std::string& usage_path) {
     remove_database(control_path);
     GANTRY_TRY(create_private(control_path));
     std::error_code failure;
@@ -145,7 +207,10 @@ Status unpack(const std::string& backup, const std::string& control_path, const 
     if (!control) return no_backup("it is no database");
     GANTRY_TRY(check_backup(**control));
     GANTRY_TRY(split_usage(**control, backup, usage_path));
-    return finish_copy(std::move(*control), control_path);
+    auto files = take_files(**control);
+    if (!files) return files;
+    GANTRY_TRY(finish_copy(std::move(*control), control_path));
+    return files;
 }
 
 // gantry.db leaves first and comes last: a folder in between refuses to start instead of starting with half.
@@ -176,7 +241,7 @@ Status SqliteStore::backup(const std::string& path) {
         return conflict(fmt::format("{} exists already: choose another name for the backup.", path));
     }
     const std::string partial = path + ".partial";
-    Status written = write_backup(*control_, usage_->path(), partial);
+    Status written = write_backup(*control_, usage_->path(), folder_, partial);
     if (written) written = rename_file(partial, path);
     if (!written) {
         remove_database(partial);
@@ -206,7 +271,8 @@ Status restore(const std::string& backup, const std::string& data_dir) {
     if (!folder) return std::move(folder).error();
     const std::string control_path = folder->file("gantry.db.restoring");
     const std::string usage_path = folder->file("usage.db.restoring");
-    Status done_so_far = unpack(backup, control_path, usage_path);
+    const auto files = unpack(backup, control_path, usage_path);
+    Status done_so_far = files ? put_files(*folder, *files) : Status(files.error());
     if (done_so_far) done_so_far = swap_in(*folder, control_path, usage_path);
     if (!done_so_far) {
         remove_database(control_path);

@@ -54,6 +54,38 @@ TEST(Backup, WhileAWriterWritesThenRestoredElsewhere) {
     EXPECT_OK(restored->close());
 }
 
+TEST(Backup, TheAuthorityOfTheClusterTravelsAlong) {
+    TempDir dir;
+    const auto text = [&](const std::string& name) {
+        std::ifstream file(dir.file(name));
+        return std::string(std::istreambuf_iterator<char>(file), {});
+    };
+    {
+        auto store = open_store(dir.file("data"));
+        fs::create_directory(dir.file("data/cluster"));
+        std::ofstream(dir.file("data/cluster/authority.key")) << "a key\n";
+        std::ofstream(dir.file("data/cluster/authority.pem")) << "a certificate\n";
+        EXPECT_OK(store->backup(dir.file("backup.db")));
+        EXPECT_OK(store->close());
+    }
+    EXPECT_OK(restore(dir.file("backup.db"), dir.file("elsewhere")));
+    EXPECT_EQ(text("elsewhere/cluster/authority.key"), "a key\n");
+    EXPECT_EQ(text("elsewhere/cluster/authority.pem"), "a certificate\n");
+    EXPECT_EQ(fs::status(dir.file("elsewhere/cluster/authority.key")).permissions(), fs::perms::owner_read | fs::perms::owner_write);
+    EXPECT_OK(open_store(dir.file("elsewhere"))->close());
+
+    // Another one's is kept.
+    std::ofstream(dir.file("elsewhere/cluster/authority.key")) << "another\n";
+    EXPECT_OK(restore(dir.file("backup.db"), dir.file("elsewhere")));
+    EXPECT_EQ(text("elsewhere/cluster/authority.key"), "a key\n");
+    EXPECT_EQ(text("elsewhere/cluster/authority.key.replaced-1"), "another\n");
+    EXPECT_FALSE(fs::exists(dir.file("elsewhere/cluster/authority.pem.replaced-1"))) << "which was the same";
+
+    EXPECT_OK((*Connection::open(dir.file("backup.db"), {}))->script("UPDATE backup_files SET name = '../evil' WHERE name LIKE '%key'"));
+    EXPECT_CODE(restore(dir.file("backup.db"), dir.file("third")), ErrorCode::kInvalidArgument);
+    EXPECT_FALSE(fs::exists(dir.file("evil")));
+}
+
 TEST(Backup, RestoreBringsADamagedFolderBackAndKeepsWhatWasThere) {
     TempDir dir;
     {

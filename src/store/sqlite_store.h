@@ -1,5 +1,5 @@
 #pragma once
-// The Store on SQLite. Each table's functions are in the file of its name: deployments.cc, instances.cc, workers.cc,
+// The Store on SQLite. Each table's functions are in the file of its name: deployments.cc, instances.cc, workers.cc, joining.cc,
 // models.cc, routes.cc, providers.cc, users.cc, keys.cc, sessions.cc, usage.cc, usage_hours.cc, audit.cc,
 // settings.cc; opening, closing and backup in sqlite_store.cc, backup.cc.
 
@@ -48,6 +48,15 @@ public:
     Status observe_worker(const Worker& worker) override;
     Result<Worker> worker(const WorkerId& id) override;
     Result<Page<Worker>> workers(const PageRequest& page) override;
+
+    Status create_join_token(const JoinToken& token) override;
+    Status revoke_join_token(const JoinTokenId& id) override;
+    Status delete_join_tokens_before(WallTime expired) override;
+    Result<JoinToken> join_token(const JoinTokenId& id) override;
+    Result<Page<JoinToken>> join_tokens(const PageRequest& page) override;
+    Result<WorkerId> join_worker(const Worker& worker, const Membership& membership) override;
+    Status observe_membership(const Membership& membership) override;
+    Result<int64_t> end_lease(const WorkerId& id, WallTime now) override;
 
     Status create_model(const Model& model) override;
     Status update_model(const Model& model, int64_t expected_version) override;

@@ -27,6 +27,7 @@
 #include "base/clock.h"
 #include "base/result.h"
 #include "domain/audit.h"
+#include "domain/cluster.h"
 #include "domain/measured_run.h"
 #include "domain/snapshot.h"
 #include "domain/usage.h"
@@ -123,11 +124,26 @@ public:
 
     // Workers.
     virtual Status create_worker(const Worker& worker) = 0;
-    virtual Status update_worker(const Worker& worker, int64_t expected_version) = 0;  // name, cordoned, labels
-    virtual Status delete_worker(const WorkerId& id) = 0;           // kConflict while instances are placed on it
+    virtual Status update_worker(const Worker& worker, int64_t expected_version) = 0;  // name, cordoned, drain_by, labels
+    // With its membership, and with instances on it that are stopping. kConflict while others are.
+    virtual Status delete_worker(const WorkerId& id) = 0;
     virtual Status observe_worker(const Worker& worker) = 0;        // state, address, version, last_report_at, os, arch, devices, device_notes
     virtual Result<Worker> worker(const WorkerId& id) = 0;
     virtual Result<Page<Worker>> workers(const PageRequest& page) = 0;
+
+    // Joining. create: kConflict where the id is taken.
+    virtual Status create_join_token(const JoinToken& token) = 0;
+    virtual Status revoke_join_token(const JoinTokenId& id) = 0;    // repeating it is fine
+    virtual Status delete_join_tokens_before(WallTime expired) = 0;
+    virtual Result<JoinToken> join_token(const JoinTokenId& id) = 0;
+    virtual Result<Page<JoinToken>> join_tokens(const PageRequest& page) = 0;
+    // Takes a use of the token and makes the worker with its membership, or none of it; the worker's id. A key that joined with
+    // this token before gets the id of that worker again, and takes no use (an answer may be lost). kPermissionDenied, reason
+    // "join_token_revoked", "join_token_used" or "join_token_expired"; kConflict where the worker's name is taken.
+    virtual Result<WorkerId> join_worker(const Worker& worker, const Membership& membership) = 0;
+    virtual Status observe_membership(const Membership& membership) = 0;   // machine_id, address
+    // Counts the worker's epoch up and marks its instances stopping, in one transaction; the new epoch. kNotFound: no member.
+    virtual Result<int64_t> end_lease(const WorkerId& id, WallTime now) = 0;
 
     // Models. Name and source are unique.
     virtual Status create_model(const Model& model) = 0;

@@ -12,12 +12,16 @@ namespace gantry::store {
 Result<std::vector<Deployment>> all_deployments(Connection& db);
 Result<std::vector<Instance>> all_instances(Connection& db);
 Result<std::vector<Worker>> all_workers(Connection& db);
+Result<std::vector<Membership>> all_memberships(Connection& db);
 Result<std::vector<Model>> all_models(Connection& db);
 Result<std::vector<Route>> all_routes(Connection& db);
 Result<std::vector<Provider>> all_providers(Connection& db);
 Result<std::vector<User>> all_users(Connection& db);
 Result<std::vector<ApiKey>> all_keys(Connection& db);
 Result<std::vector<Session>> all_sessions(Connection& db);
+
+// For who inserts a worker together with something else.
+Status insert_worker(Connection& db, const Worker& worker);
 
 // A public name means one thing. kConflict where `sql`, of the parameter `key`, finds a row: there is such a `what` already.
 Status check_free(Connection& db, const char* sql, const std::string& key, const std::string& what);

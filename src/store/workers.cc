@@ -1,4 +1,4 @@
-// The table of workers. The API writes name, cordoned and labels; heartbeat observes the rest.
+// The table of workers. The API writes name, cordoned, drain_by and labels; heartbeat observes the rest.
 
 #include <fmt/format.h>
 
@@ -12,12 +12,12 @@ namespace {
 
 constexpr char kSelect[] =
     "SELECT id, name, address, gantry_version, cordoned, version, created_at, state, last_report_at, devices, "
-    "labels, os, arch, device_notes FROM workers";
+    "labels, os, arch, device_notes, drain_by FROM workers";
 constexpr ListSource kList{"worker", kSelect, "created_at", "id", "instr(lower(name), lower(?3)) > 0"};
 
 void read(Columns& columns, Worker& w) {
     columns >> w.id >> w.name >> w.address >> w.version >> w.cordoned >> w.version_number >> w.created_at >> w.state >>
-        w.last_report_at >> w.devices >> w.labels >> w.os >> w.arch >> w.device_notes;
+        w.last_report_at >> w.devices >> w.labels >> w.os >> w.arch >> w.device_notes >> w.drain_by;
 }
 
 struct WorkerTexts {
@@ -41,17 +41,19 @@ Error explain_name(Error error, const Worker& worker) {
 
 }  // namespace
 
-Status SqliteStore::create_worker(const Worker& worker) {
+Status insert_worker(Connection& db, const Worker& worker) {
     const Worker& w = worker;
     const auto texts = texts_of(w);
     if (!texts) return texts.error();
-    return change([&](Connection& db) -> Status {
-        auto done = db.run("INSERT INTO workers VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", w.id, w.name, w.address,
-                           w.version, w.cordoned, w.version_number, w.created_at, w.state, w.last_report_at, texts->devices,
-                           texts->labels, w.os, w.arch, texts->device_notes);
-        if (!done) return explain_name(std::move(done).error(), w);
-        return Ok{};
-    });
+    auto done = db.run("INSERT INTO workers VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", w.id, w.name, w.address, w.version,
+                       w.cordoned, w.version_number, w.created_at, w.state, w.last_report_at, texts->devices, texts->labels, w.os,
+                       w.arch, texts->device_notes, w.drain_by);
+    if (!done) return explain_name(std::move(done).error(), w);
+    return Ok{};
+}
+
+Status SqliteStore::create_worker(const Worker& worker) {
+    return change([&](Connection& db) { return insert_worker(db, worker); });
 }
 
 Status SqliteStore::update_worker(const Worker& worker, int64_t expected_version) {
@@ -59,8 +61,8 @@ Status SqliteStore::update_worker(const Worker& worker, int64_t expected_version
     const auto texts = texts_of(w);
     if (!texts) return texts.error();
     return change([&](Connection& db) -> Status {
-        auto changed = db.run("UPDATE workers SET name = ?, cordoned = ?, labels = ?, version = ? WHERE id = ? AND version = ?",
-                              w.name, w.cordoned, texts->labels, w.version_number, w.id, expected_version);
+        auto changed = db.run("UPDATE workers SET name = ?, cordoned = ?, drain_by = ?, labels = ?, version = ? WHERE id = ? AND version = ?",
+                              w.name, w.cordoned, w.drain_by, texts->labels, w.version_number, w.id, expected_version);
         if (!changed) return explain_name(std::move(changed).error(), w);
         if (*changed == 1) return Ok{};
         return missing_or_stale(db, "SELECT version FROM workers WHERE id = ?", "worker", w.id.text, expected_version);
@@ -69,6 +71,9 @@ Status SqliteStore::update_worker(const Worker& worker, int64_t expected_version
 
 Status SqliteStore::delete_worker(const WorkerId& id) {
     return change([&](Connection& db) -> Status {
+        // They are nobody's wish any more, and without the worker nobody could ever say that they are gone.
+        auto ended = db.run("DELETE FROM instances WHERE worker_id = ? AND stopping = 1", id);
+        if (!ended) return std::move(ended).error();
         auto deleted = db.run("DELETE FROM workers WHERE id = ?", id);
         if (!deleted) {
             return explain(std::move(deleted).error(),

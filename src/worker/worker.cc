@@ -357,6 +357,9 @@ void WorkerLoop::sample_memory(SteadyTime now) {
 }
 
 void WorkerLoop::apply(const protocol::Assignment& assignment) {
+    if (assignment.unknown) {
+        return;
+    }
     std::set<InstanceId> wanted;
     for (const protocol::InstanceSpec& spec : assignment.run) {
         if (!safe_instance_id(spec.id.text)) {

@@ -18,6 +18,7 @@
 #include "control/api/failed_logins.h"
 #include "control/auth/login_throttle.h"
 #include "control/auth/passwords.h"
+#include "control/cluster/authority.h"
 #include "control/control.h"
 #include "control/knowledge.h"
 #include "control/observed.h"
@@ -49,6 +50,8 @@ struct ApiContext {
     Guarded<std::unordered_map<WorkerId, WorkerAccess>> workers{};
     WallTime started_at{};
     std::atomic<bool> stopping{false};
+    const Authority* authority = nullptr;      // of the cluster; set before the routes are
+    http::Client* far = nullptr;               // to the HTTP of workers elsewhere; the same
 
     // Rows changed: publishes, wakes the reconciler and the workers.
     void changed();
@@ -168,6 +171,7 @@ void add_deployment_routes(http::Router& router, ApiContext& api);
 void add_instance_routes(http::Router& router, ApiContext& api);
 void add_log_routes(http::Router& router, ApiContext& api);
 void add_worker_routes(http::Router& router, ApiContext& api);
+void add_join_token_routes(http::Router& router, ApiContext& api);
 void add_device_routes(http::Router& router, ApiContext& api);
 void add_evaluation_routes(http::Router& router, ApiContext& api);
 void add_model_routes(http::Router& router, ApiContext& api);
@@ -185,6 +189,7 @@ void add_backup_routes(http::Router& router, ApiContext& api);
 void add_watch_routes(http::Router& router, ApiContext& api);
 void add_health_routes(http::Router& router, ApiContext& api);
 void add_status_page(http::Router& router, ApiContext& api);
+void add_join_script(http::Router& router, ApiContext& api);
 void add_openapi_route(http::Router& router, ApiContext& api);
 std::string_view openapi_json();
 

@@ -1,8 +1,9 @@
 // GET /api/v1/instances/{id}/logs: what the engine wrote. For admins: it may hold parts of prompts, and paths.
+#include <boost/asio/co_spawn.hpp>
 #include <charconv>
 
 #include "control/api/api.h"
-#include "control/log_tail.h"
+#include "base/log_tail.h"
 
 namespace gantry::control {
 namespace {
@@ -33,17 +34,20 @@ Result<Wanted> wanted(const http::Request& request) {
 
 struct Files {
     std::vector<std::string> paths;
+    std::string endpoint;   // of the worker's HTTP, where the files are elsewhere
 };
 
 Result<Files> find_files(ApiContext& api, const InstanceId& id) {
     const auto row = api.store.instance(id);
     if (!row) return row.error();
     std::function<std::vector<std::string>(const InstanceId&)> ask;
+    Files files;
     api.workers.with([&](const auto& workers) {
         const auto found = workers.find(row->worker_id);
-        if (found != workers.end()) ask = found->second.log_files;
+        if (found == workers.end()) return;
+        ask = found->second.log_files;
+        files.endpoint = found->second.endpoint;
     });
-    Files files;
     if (ask) files.paths = ask(id);
     return files;
 }
@@ -83,6 +87,56 @@ http::Task<void> follow(ApiContext& api, http::Exchange& exchange, InstanceId id
     exchange.on_client_gone({});
 }
 
+// Cancels what waits for a worker elsewhere once nobody may, or wants to, read on.
+http::Task<void> guard_far(ApiContext& api, http::Exchange& exchange, http::Canceller reading, std::shared_ptr<http::Signal> done) {
+    while (!exchange.client_gone() && !api.stopping && still_allowed(api, exchange)) {
+        const bool over = co_await done->wait(kAskEvery);
+        if (over) co_return;
+    }
+    reading.cancel();
+    done->notify();
+}
+
+http::Task<void> pass_on(http::Exchange& exchange, http::ClientResponse& from) {
+    http::Headers headers{{"content-type", "text/plain; charset=utf-8"},
+                          {"cache-control", "no-store"},
+                          {"x-content-type-options", "nosniff"}};
+    const bool began = co_await exchange.start_stream(200, std::move(headers));
+    if (!began) co_return;
+    while (true) {
+        const auto piece = co_await from.read();
+        if (!piece || piece->empty()) break;
+        const bool written = co_await exchange.write(*piece);
+        if (!written) co_return;
+    }
+    co_await exchange.finish();
+}
+
+// The worker reads its files; what it says passes through.
+http::Task<void> far_logs(ApiContext& api, http::Exchange& exchange, std::string endpoint, std::string target) {
+    http::Canceller reading;
+    // Shared: the guard's frame may end after this one.
+    auto done = std::make_shared<http::Signal>(api.io);
+    exchange.on_client_gone([reading]() mutable { reading.cancel(); });
+    http::Client::Call call{.target = std::move(target)};
+    auto answer = co_await api.far->send(std::move(endpoint), std::move(call), reading);
+    if (!answer || (*answer)->status() != 200) {
+        exchange.on_client_gone({});
+        Error why = answer ? not_found("its worker has no log of it") : unavailable("its log is on another machine: " + answer.error().message);
+        co_await refuse(exchange, std::move(why));
+        co_return;
+    }
+    bool guarding = true;
+    http::asio::co_spawn(api.io, guard_far(api, exchange, reading, done), [&guarding, done](const std::exception_ptr&) {
+        guarding = false;
+        done->notify();
+    });
+    co_await pass_on(exchange, **answer);
+    exchange.on_client_gone({});
+    done->notify();
+    while (guarding) co_await done->wait(kAskEvery);   // it looks at the exchange
+}
+
 http::Task<void> logs(ApiContext& api, http::Exchange& exchange) {
     const auto options = wanted(exchange.request());
     if (!options) {
@@ -93,6 +147,11 @@ http::Task<void> logs(ApiContext& api, http::Exchange& exchange) {
     const auto files = co_await api.pool.run([&api, &id] { return find_files(api, id); });
     if (!files) {
         co_await refuse(exchange, files.error());
+        co_return;
+    }
+    if (!files->endpoint.empty()) {
+        std::string target = "/logs/" + id.text + "?tail=" + std::to_string(options->tail) + (options->follow ? "&follow=true" : "");
+        co_await far_logs(api, exchange, files->endpoint, std::move(target));
         co_return;
     }
     LogTail tail(files->paths);

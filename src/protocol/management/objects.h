@@ -10,6 +10,7 @@
 
 #include "base/json.h"
 #include "domain/audit.h"
+#include "domain/cluster.h"
 #include "domain/deployment.h"
 #include "domain/evaluation.h"
 #include "domain/instance.h"
@@ -34,6 +35,7 @@ json::object to_json(const Deployment& deployment, const DeploymentStatus& statu
 json::object to_json(const Instance& instance, const std::string& deployment_name, const std::string& worker_name);
 json::object to_json(const Worker& worker);
 json::object to_json(const WorkerId& worker, const std::string& worker_name, const Device& device);
+json::object to_json(const gantry::JoinToken& token, WallTime now);
 json::object to_json(const Model& model);
 json::object to_json(const ModelMeta& meta);
 json::object to_json(const Placement& placement);
@@ -135,12 +137,22 @@ Result<std::string> file_of_source(const std::string& source);
 
 struct WorkerInput {
     std::optional<std::string> name, address;
-    std::optional<bool> cordoned;
+    std::optional<bool> cordoned;            // false: a drain ends, too
+    std::optional<int64_t> drain_seconds;    // cordon it, and have what runs there move away within this time
     std::optional<std::map<std::string, std::string>> labels;
     std::optional<int64_t> version;
 };
+inline constexpr int64_t kDrainSecondsMax = 7 * 24 * 3600;
 Result<WorkerInput> parse_worker_create(std::string_view body);
 Result<WorkerInput> parse_worker_patch(std::string_view body);
+
+struct JoinTokenInput {
+    std::string name{};
+    uint32_t uses = 1;
+    std::chrono::seconds lasts{24 * 3600};
+};
+inline constexpr int64_t kJoinTokenSecondsMax = 365 * 24 * 3600;
+Result<JoinTokenInput> parse_join_token_create(std::string_view body);   // an empty body is a good one
 
 struct ModelInput {
     std::optional<std::string> name, source;

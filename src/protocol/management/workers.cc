@@ -68,11 +68,14 @@ json::object to_json(const Worker& w) {
     for (const auto& [name, value] : w.labels) labels[name] = value;
     json::value last_report;
     if (w.last_report_at != WallTime{}) last_report = to_rfc3339(w.last_report_at);
+    json::value drain_by;
+    if (w.drain_by) drain_by = to_rfc3339(*w.drain_by);
     return {{"id", w.id.text},
             {"name", w.name},
             {"address", w.address},
             {"gantry_version", w.version},
             {"cordoned", w.cordoned},
+            {"drain_by", std::move(drain_by)},
             {"state", gantry::to_string(w.state)},
             {"last_report_at", std::move(last_report)},
             {"os", w.os},
@@ -115,6 +118,10 @@ Result<WorkerInput> parse_worker_patch(std::string_view body) {
     WorkerInput input;
     input.name = worker_name(reader);
     input.cordoned = reader.boolean("cordoned");
+    input.drain_seconds = reader.integer("drain_seconds", 0, kDrainSecondsMax);
+    if (input.drain_seconds && input.cordoned) {
+        reader.fail("drain_seconds", "\"drain_seconds\" cordons by itself: give one of the two");
+    }
     input.labels = reader.string_map("labels", kLabelsMax, kLabelBytesMax);
     input.version = reader.integer("version", 1, INT64_MAX);
     if (Status status = reader.finish(); !status) return status.error();

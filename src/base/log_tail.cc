@@ -1,4 +1,4 @@
-#include "control/log_tail.h"
+#include "base/log_tail.h"
 
 #include <fcntl.h>
 #include <sys/stat.h>
@@ -6,7 +6,7 @@
 
 #include <algorithm>
 
-namespace gantry::control {
+namespace gantry {
 namespace {
 
 int open_log(const std::string& path) {
@@ -110,4 +110,4 @@ std::string LogTail::more() {
     return text;
 }
 
-}  // namespace gantry::control
+}  // namespace gantry

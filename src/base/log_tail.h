@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-namespace gantry::control {
+namespace gantry {
 
 class LogTail {
 public:
@@ -32,4 +32,4 @@ private:
     off_t offset_ = 0;
 };
 
-}  // namespace gantry::control
+}  // namespace gantry

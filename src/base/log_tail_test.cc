@@ -1,4 +1,4 @@
-#include "control/log_tail.h"
+#include "base/log_tail.h"
 
 #include <gtest/gtest.h>
 #include <sys/stat.h>
@@ -7,7 +7,7 @@
 #include <filesystem>
 #include <fstream>
 
-namespace gantry::control {
+namespace gantry {
 namespace {
 
 class LogTailTest : public testing::Test {
@@ -79,4 +79,4 @@ TEST_F(LogTailTest, a_huge_log_is_cut) {
 }
 
 }  // namespace
-}  // namespace gantry::control
+}  // namespace gantry

@@ -1,0 +1,279 @@
+"""Workers on machines of their own (here: processes and data folders of their own), over the server's one port."""
+import json
+import os
+import pathlib
+import shutil
+import signal
+import subprocess
+import time
+
+import httpx
+import pytest
+
+from conftest import GANTRY, SMOLLM2, Server, alive, until
+
+
+class RemoteWorker:
+    all = []
+
+    def __init__(self, server, folder, name):
+        self.server = server
+        self.name = name
+        self.data_dir = pathlib.Path(folder) / name
+        self.token_file = pathlib.Path(folder) / f"{name}.token"
+        self.output = pathlib.Path(folder) / f"{name}.out"
+        self.process = None
+        self.starts = 0
+        RemoteWorker.all.append(self)
+
+    def start(self, token=None, *flags):
+        self.starts += 1
+        if token is not None:
+            self.token_file.write_text(token)
+        kept = {k: v for k, v in os.environ.items() if not k.startswith("GANTRY_")}
+        with open(self.output, "ab") as output:
+            self.process = subprocess.Popen(
+                [GANTRY, "worker", "--server", self.server.url, "--token-file", str(self.token_file), "--data-dir", str(self.data_dir),
+                 "--name", self.name, *flags], stdout=output, stderr=output, env={**kept, "NO_COLOR": "1"})
+        return self
+
+    def log(self):
+        return self.output.read_text(errors="replace")
+
+    def state(self):
+        found = [w for w in self.server.items("/api/v1/workers") if w["name"] == self.name]
+        return found[0]["state"] if found else None
+
+    def ready(self):
+        if self.process.poll() is not None:
+            raise AssertionError(f"{self.name} ended with {self.process.returncode}: {self.log()[-2000:]}")
+        return self.log().count("is reached") >= self.starts and self.state() == "ready"
+
+    def kill9(self):
+        self.process.send_signal(signal.SIGKILL)
+        self.process.wait()
+
+    def stop(self, how=signal.SIGINT):
+        if self.process and self.process.poll() is None:
+            self.process.send_signal(how)
+            self.process.wait(60)
+
+
+def new_token(server, *flags):
+    return server.cli("workers", "token", "create", "--quiet", *flags).stdout.strip()
+
+
+def ask(server, model, stream=False, tokens=16):
+    client = server.openai()
+    answer = client.chat.completions.create(model=model, messages=[{"role": "user", "content": "Say something."}], max_tokens=tokens,
+                                            stream=stream)
+    if stream:
+        return "".join(chunk.choices[0].delta.content or "" for chunk in answer if chunk.choices)
+    return answer.choices[0].message.content
+
+
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory):
+    """A server without a worker of its own and two that joined it."""
+    folder = tmp_path_factory.mktemp("cluster")
+    server = Server(folder / "data", "--no-worker").start()
+    workers = [RemoteWorker(server, folder, name).start(new_token(server), "--label", f"box={name}") for name in ("alpha", "beta")]
+    for worker in workers:
+        until(worker.ready, f"{worker.name} reports")
+    yield server, workers
+    for worker in RemoteWorker.all:
+        worker.stop()
+    server.stop()
+
+
+@pytest.fixture(scope="module")
+def deployed(cluster):
+    server, workers = cluster
+    server.deploy("spread", "--replicas", "2")
+    return server, workers
+
+
+def test_two_replicas_land_on_two_workers(deployed):
+    server, _ = deployed
+    running = server.running("spread", 2)
+    assert sorted(i["worker_name"] for i in running) == ["alpha", "beta"]
+    labels = {w["name"]: w["labels"] for w in server.items("/api/v1/workers")}
+    assert labels == {"alpha": {"box": "alpha"}, "beta": {"box": "beta"}}
+
+
+def test_chats_and_streams_through_reverse_connections(deployed):
+    server, _ = deployed
+    for _ in range(4):
+        assert ask(server, "spread")
+        assert ask(server, "spread", stream=True)
+
+
+def test_many_streams_at_once(deployed):
+    import concurrent.futures
+    server, _ = deployed
+    with concurrent.futures.ThreadPoolExecutor(24) as pool:
+        answers = list(pool.map(lambda _: ask(server, "spread", stream=True, tokens=8), range(24)))
+    assert all(answers)
+
+
+def test_logs_of_an_engine_elsewhere(deployed):
+    server, _ = deployed
+    for instance in server.running("spread", 2):
+        answer = server.api("GET", f"/api/v1/instances/{instance['id']}/logs?tail=50")
+        assert answer.status_code == 200, answer.text
+        assert answer.text.strip(), "an engine writes something"
+    assert server.cli("logs", "spread").stdout
+
+
+def test_a_log_is_followed(deployed):
+    server, _ = deployed
+    instance = server.running("spread", 2)[0]
+    headers = {"Authorization": f"Bearer {server.key}"}
+    with httpx.stream("GET", f"{server.url}/api/v1/instances/{instance['id']}/logs?tail=1&follow=true", headers=headers, timeout=30) as answer:
+        pieces = answer.iter_text()
+        assert next(pieces)
+        # It ends when its reader leaves, and the next one still finds the worker.
+    assert server.api("GET", f"/api/v1/instances/{instance['id']}/logs?tail=1").status_code == 200
+
+
+def test_kill_9_of_a_worker_leaves_its_engine_which_is_adopted(deployed):
+    server, (alpha, _) = deployed
+    before = {i["worker_name"]: i for i in server.running("spread", 2)}
+    alpha.kill9()
+    assert alive(before["alpha"]["pid"])
+    assert ask(server, "spread"), "the other one serves"
+    alpha.start()
+    until(alpha.ready, "alpha reports")
+    after = {i["worker_name"]: i for i in server.running("spread", 2)}
+    assert after["alpha"]["pid"] == before["alpha"]["pid"], "the same process"
+    assert after["alpha"]["id"] == before["alpha"]["id"]
+    for _ in range(4):
+        assert ask(server, "spread")
+
+
+def test_kill_9_of_the_server_leaves_all_running(deployed):
+    server, _ = deployed
+    before = {i["id"]: i["pid"] for i in server.running("spread", 2)}
+    server.kill9()
+    assert all(alive(pid) for pid in before.values())
+    server.start()
+    until(lambda: {i["id"]: i["pid"] for i in server.running("spread", 2)} == before, "both are there as they were")
+    assert ask(server, "spread"), "who asks while the workers come back waits"
+    assert ask(server, "spread", stream=True)
+
+
+@pytest.mark.parametrize("spoil, told", [
+    (lambda token: token[:-80] + ("x" * 15) + token[-65:], "none of this server's"),
+    (lambda token: token[:-1] + ("0" if token[-1] != "0" else "1"), "can't be joined"),
+    (lambda token: "gtj_nonsense", "no join token"),
+])
+def test_wrong_tokens_are_refused(cluster, tmp_path, spoil, told):
+    server, _ = cluster
+    worker = RemoteWorker(server, tmp_path, "stranger").start(spoil(new_token(server)))
+    assert worker.process.wait(60) == 1
+    assert told in worker.log()
+    assert worker.state() is None
+
+
+def test_used_revoked_and_expired_tokens_are_refused(cluster, tmp_path):
+    server, _ = cluster
+    used = new_token(server)
+    first = RemoteWorker(server, tmp_path, "first").start(used)
+    until(first.ready, "it joined")
+    second = RemoteWorker(server, tmp_path, "second").start(used)
+    assert second.process.wait(60) == 1 and "used up" in second.log()
+    revoked = new_token(server)
+    server.cli("workers", "token", "revoke", revoked.split("_")[1])
+    third = RemoteWorker(server, tmp_path, "third").start(revoked)
+    assert third.process.wait(60) == 1 and "revoked" in third.log()
+    expired = new_token(server, "--expires", "1s")
+    until(lambda: [t for t in server.items("/api/v1/join-tokens") if t["id"] == expired.split("_")[1]][0]["state"] == "expired", "it expires")
+    fourth = RemoteWorker(server, tmp_path, "fourth").start(expired)
+    assert fourth.process.wait(60) == 1 and "expired" in fourth.log()
+    assert {w["name"] for w in server.items("/api/v1/workers")} >= {"first"}
+    audit = [e["action"] for e in server.items("/api/v1/audit?kind=worker&limit=100")]
+    assert "refuse_join" in audit and "join" in audit
+    # Removed: refused at its next request, and it ends.
+    server.cli("workers", "rm", "first")
+    assert first.process.wait(60) == 1 and "removed" in first.log()
+    again = first.start()
+    assert again.process.wait(60) == 1, "its certificate is worth nothing any more"
+    assert first.state() is None
+
+
+def test_a_clone_is_refused(deployed, tmp_path):
+    server, (alpha, _) = deployed
+    clone = RemoteWorker(server, tmp_path, "alpha-copy")
+    clone.data_dir.mkdir()
+    shutil.copy(alpha.data_dir / "identity.json", clone.data_dir)
+    clone.start("")
+    until(lambda: "another process speaks for this worker" in clone.log(), "it is told", timeout=30)
+    assert alpha.ready()
+    assert ask(server, "spread")
+    assert "refuse_clone" in [e["action"] for e in server.items("/api/v1/audit?kind=worker&limit=100")]
+    clone.stop()
+
+
+def test_the_link_is_hidden_from_all_others(cluster):
+    server, _ = cluster
+    for method, path in (("POST", "/cluster/v1/join"), ("POST", "/cluster/v1/exchange"), ("GET", "/cluster/v1/events"), ("POST", "/cluster/v1/data")):
+        assert httpx.request(method, f"{server.url}{path}").status_code == 404, path
+        assert server.api(method, path).status_code == 404, "an admin's key opens none of it"
+
+
+def test_a_drain_moves_what_runs_before_it_stops_it(deployed):
+    server, (alpha, beta) = deployed
+    server.deploy("single", "--ctx", "512")
+    there = server.running("single")[0]["worker_name"]
+    done = server.cli("drain", there, "--deadline", "5m", timeout=180)
+    assert "is empty" in done.stderr
+    after = server.running("single")
+    assert after[0]["worker_name"] != there
+    assert ask(server, "single")
+    server.cli("workers", "uncordon", there)
+    server.cli("rm", "single", "--yes")
+    server.running("spread", 2)
+
+
+def test_sigterm_leaves_engines_and_ctrl_c_stops_them(deployed):
+    server, workers = deployed
+    one = server.running("spread", 2)[0]
+    pid = one["pid"]
+    worker = next(w for w in workers if w.name == one["worker_name"])
+    worker.stop(signal.SIGTERM)
+    assert worker.process.returncode == 0 and alive(pid)
+    worker.start()
+    until(worker.ready, "it reports")
+    until(lambda: pid in [i["pid"] for i in server.running("spread", 2)], "it was adopted")
+    worker.stop(signal.SIGINT)
+    assert not alive(pid)
+    worker.start()
+    until(worker.ready, "it reports")
+    until(lambda: pid not in [i["pid"] for i in server.running("spread", 2)], "it was started anew")
+
+
+def test_join_sh_brings_the_binary_and_joins(cluster, tmp_path):
+    server, _ = cluster
+    token = new_token(server)
+    assert server.request("GET", "/join.sh?token=gtj_wrong").status_code == 400
+    wrong = token[:-80] + ("x" * 15) + token[-65:]
+    assert server.request("GET", f"/join.sh?token={wrong}").status_code == 401
+    assert server.request("GET", f"/join/gantry?token={wrong}").status_code == 401
+    script = server.request("GET", f"/join.sh?token={token}")
+    assert script.status_code == 200, script.text
+    home = tmp_path / "home"
+    home.mkdir()
+    # As an ordinary user would, into a home of its own.
+    text = script.text.replace('[ "$(id -u)" = 0 ]', "false")
+    done = subprocess.run(["sh"], input=text, text=True, capture_output=True, timeout=120,
+                          env={"PATH": os.environ["PATH"], "HOME": str(home), "GANTRY_JOIN_START": "no"})
+    assert done.returncode == 0, done.stderr
+    installed = home / ".local/bin/gantry"
+    assert installed.read_bytes() == pathlib.Path(GANTRY).read_bytes()
+    assert (home / ".config/gantry/worker-token").read_text().strip() == token
+    assert f"--server {server.url}" in done.stderr
+    spoilt = text.replace("sum='", "sum='0")
+    failed = subprocess.run(["sh"], input=spoilt, text=True, capture_output=True, timeout=120,
+                            env={"PATH": os.environ["PATH"], "HOME": str(home), "GANTRY_JOIN_START": "no"})
+    assert failed.returncode == 1 and "SHA-256" in failed.stderr
+    assert not list((home / ".local/bin").glob(".gantry*")), "nothing half is left"
