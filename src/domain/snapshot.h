@@ -19,6 +19,7 @@ struct Snapshot {
     std::vector<Model> models;
     std::vector<Route> routes{};
     std::vector<Provider> providers{};
+    std::vector<Revision> revisions{};
 };
 
 }  // namespace gantry

@@ -67,8 +67,10 @@ Result<Snapshot> SqliteStore::snapshot() {
         if (!routes) return std::move(routes).error();
         auto providers = all_providers(db);
         if (!providers) return std::move(providers).error();
+        auto revisions = all_revisions(db);
+        if (!revisions) return std::move(revisions).error();
         return Snapshot{std::move(*deployments), std::move(*instances), std::move(*workers), std::move(*models), std::move(*routes),
-                        std::move(*providers)};
+                        std::move(*providers), std::move(*revisions)};
     });
 }
 
