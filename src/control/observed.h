@@ -19,6 +19,9 @@ namespace gantry::control {
 // Reports missing for so long make a worker unreachable (fifteen misses: a busy second or a pause does not).
 inline constexpr std::chrono::seconds kUnreachableAfter{15};
 
+// Stopping because another revision than its own is wanted, and so in no hurry: what it answers may end first.
+bool is_replaced(const Instance& instance, const Deployment& deployment);
+
 class Observed {
 public:
     // After a start: the workers in `rows` are given until now + kUnreachableAfter to report.
@@ -31,6 +34,10 @@ public:
     };
     // Applies a report. Instances that are unknown, or another worker's, are ignored: the answer makes the worker stop them.
     Change apply(const protocol::WorkerReport& report, const Snapshot& rows, SteadyTime now, WallTime wall);
+
+    // Replaced instances whose last requests have ended, or had their time to: their worker may stop them. The others stay assigned
+    // until they are here. Given whole by the reconciler; true: there is one that was not before.
+    bool set_drained(std::set<InstanceId> drained);
 
     // What this worker should run, by `rows`; remembered, to know later when a stopping instance can't start any more.
     protocol::Assignment assign(const WorkerId& worker, const Snapshot& rows);
@@ -64,6 +71,7 @@ private:
     std::unordered_map<InstanceId, Seen> instances_;
     std::unordered_map<WorkerId, WorkerSeen> workers_;
     std::set<InstanceId> gone_;
+    std::set<InstanceId> drained_;
 };
 
 }  // namespace gantry::control
