@@ -34,17 +34,42 @@ std::optional<Status> outcome(const std::string& event, const json::object& depl
     return std::nullopt;
 }
 
+// The same of an update.
+std::optional<Status> outcome_of_rollout(const std::string& event, const json::object& deployment) {
+    const json::object& status = object_at(deployment, "status");
+    const json::object& rollout = object_at(status, "rollout");
+    const std::string state = text_at(rollout, "state");
+    if (event != "deleted" && state == "complete") {
+        return Status(Ok{});
+    }
+    if (event != "deleted" && state == "reverted") {
+        return unavailable(fmt::format("{} was updated in vain: {}", text_at(deployment, "name"), text_at(rollout, "reason")));
+    }
+    const bool goes_on = event != "deleted" && state != "stopped" && text_at(status, "state") == "running";
+    return goes_on ? std::nullopt : outcome(event, deployment);   // with nothing to go back to it may fail as a new one does
+}
+
+using Outcome = std::optional<Status> (*)(const std::string& event, const json::object& deployment);
+
 void show(Progress& progress, const std::string& name, const json::object& status) {
     const std::string state = text_at(status, "state");
     const std::string reason = text_at(status, "reason");
     const double fraction = real_at(status, "progress");
     const bool loading = (state == "starting" || state == "downloading") && fraction > 0;
+    const json::object& rollout = object_at(status, "rollout");
+    if (state == "running" && number_at(rollout, "old_replicas") > 0) {
+        progress.show(fmt::format("{}: {} updated, {} old left{}{}", name, number_at(rollout, "updated_replicas"),
+                                  number_at(rollout, "old_replicas"), reason.empty() ? "" : ": ", reason));
+        return;
+    }
     progress.show(fmt::format("{}: {}{}{}", name, state, reason.empty() ? "" : ": ", reason), loading ? fraction : -1);
 }
 
 }  // namespace
 
-Status wait_until_running(const ApiClient& client, const std::string& name, bool show_progress, std::chrono::seconds timeout) {
+namespace {
+
+Status follow(const ApiClient& client, const std::string& name, bool show_progress, std::chrono::seconds timeout, Outcome outcome) {
     Progress progress(show_progress, true);
     const Deadline deadline = Deadline::after(timeout);
     std::optional<Status> end;
@@ -74,6 +99,16 @@ Status wait_until_running(const ApiClient& client, const std::string& name, bool
         }
     }
     return *end;
+}
+
+}  // namespace
+
+Status wait_until_running(const ApiClient& client, const std::string& name, bool show_progress, std::chrono::seconds timeout) {
+    return follow(client, name, show_progress, timeout, outcome);
+}
+
+Status wait_for_rollout(const ApiClient& client, const std::string& name, bool show_progress, std::chrono::seconds timeout) {
+    return follow(client, name, show_progress, timeout, outcome_of_rollout);
 }
 
 }  // namespace gantry::cli

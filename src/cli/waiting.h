@@ -12,4 +12,7 @@ namespace gantry::cli {
 Status wait_until_running(const ApiClient& client, const std::string& name, bool show_progress,
                           std::chrono::seconds timeout = std::chrono::minutes(30));
 
+// Ok: all its replicas run the wanted revision and nothing else is left. An error where the update was taken back.
+Status wait_for_rollout(const ApiClient& client, const std::string& name, bool show_progress, std::chrono::seconds timeout);
+
 }  // namespace gantry::cli

@@ -1,6 +1,9 @@
 // The wiring of the control plane: who is made from what, and in which order it starts and stops.
 #include "control/control.h"
 
+#include <boost/asio/post.hpp>
+#include <future>
+
 #include "base/log.h"
 #include "control/api/api.h"
 #include "control/auth/first_admin.h"
@@ -163,6 +166,17 @@ public:
     protocol::Assignment exchange(const protocol::WorkerReport& report) override { return heartbeat_.exchange(report); }
 
 private:
+    // Asked of the io thread, where they live: whatever took the tables before the last publication is among them.
+    std::optional<std::set<InstanceId>> instances_in_use() {
+        constexpr std::chrono::seconds kLongest{1};
+        if (api_.options.live == nullptr) return std::nullopt;
+        auto given = std::make_shared<std::promise<std::set<InstanceId>>>();
+        auto found = given->get_future();
+        http::asio::post(api_.io, [given, live = api_.options.live] { given->set_value(live->instances_in_use()); });
+        if (found.wait_for(kLongest) != std::future_status::ready) return std::nullopt;
+        return found.get();
+    }
+
     store::Store& store_;
     const Clock& clock_;
     RandomSource& random_;
@@ -179,7 +193,8 @@ private:
                             .knowledge = knowledge_,
                             .clock = clock_,
                             .random = random_,
-                            .poke_workers = [this] { api_.poke_workers(); }}};
+                           .poke_workers = [this] { api_.poke_workers(); },
+                           .in_use = [this] { return instances_in_use(); }}};
     Alarms alarms_{store_, clock_, random_};
     ApiContext api_;
     std::unique_ptr<Cluster> cluster_;   // null until load()

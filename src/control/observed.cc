@@ -136,24 +136,41 @@ Observed::Change Observed::apply(const protocol::WorkerReport& report, const Sna
     return change;
 }
 
+bool is_replaced(const Instance& i, const Deployment& d) {
+    return i.stopping && i.deployment_id == d.id && i.generation != d.generation && !i.worker_id.empty() && !d.stopped;
+}
+
+bool Observed::set_drained(std::set<InstanceId> drained) {
+    std::lock_guard lock(mutex_);
+    const bool more = !std::includes(drained_.begin(), drained_.end(), drained.begin(), drained.end());
+    drained_ = std::move(drained);
+    return more;
+}
+
 protocol::Assignment Observed::assign(const WorkerId& worker, const Snapshot& rows) {
     std::unordered_map<DeploymentId, const Deployment*> deployments;
     for (const Deployment& d : rows.deployments) deployments[d.id] = &d;
     protocol::Assignment assignment;
     std::set<InstanceId> assigned;
+    std::lock_guard lock(mutex_);
     for (const Instance& i : rows.instances) {
-        if (i.worker_id != worker || i.stopping) continue;
+        if (i.worker_id != worker) continue;
         const auto found = deployments.find(i.deployment_id);
         if (found == deployments.end()) continue;  // deleted: the reconciler marks it stopping
-        const Deployment& d = *found->second;
-        // After an edit an instance of the old generation goes on as it is until the reconciler replaces it: a worker uses a
-        // spec only to start a process, and should it have to before that, the new options are the better ones.
+        if (i.stopping && (!is_replaced(i, *found->second) || drained_.contains(i.id))) continue;
+        // An instance of another revision than the wanted one goes on as it was made until it is replaced.
+        Deployment d = *found->second;
+        if (i.generation != d.generation) {
+            const auto own = std::find_if(rows.revisions.begin(), rows.revisions.end(), [&i](const Revision& r) {
+                return r.deployment_id == i.deployment_id && r.generation == i.generation;
+            });
+            if (own != rows.revisions.end()) take_revision(d, *own);
+        }
         assignment.run.push_back({i.id, d.id, d.name, i.index, i.generation, d.source, d.backend, d.options,
                                   i.placement});
         assigned.insert(i.id);
     }
     assignment.revision = protocol::revision_of(assignment);
-    std::lock_guard lock(mutex_);
     WorkerSeen& seen = workers_[worker];
     seen.assigned = std::move(assigned);
     seen.assigned_before = true;

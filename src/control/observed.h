@@ -21,6 +21,9 @@ inline constexpr std::chrono::seconds kUnreachableAfter{15};
 // No sign of a worker for so long: its lease ends, and others take its instances' places (ADR 11).
 inline constexpr std::chrono::seconds kLostAfter{45};
 
+// Stopping because another revision than its own is wanted, and so in no hurry: what it answers may end first.
+bool is_replaced(const Instance& instance, const Deployment& deployment);
+
 class Observed {
 public:
     // After a start: the workers in `rows` are given until now + kUnreachableAfter to report.
@@ -33,6 +36,10 @@ public:
     };
     // Applies a report. Instances that are unknown, or another worker's, are ignored: the answer makes the worker stop them.
     Change apply(const protocol::WorkerReport& report, const Snapshot& rows, SteadyTime now, WallTime wall);
+
+    // Replaced instances whose last requests have ended, or had their time to: their worker may stop them. The others stay assigned
+    // until they are here. Given whole by the reconciler; true: there is one that was not before.
+    bool set_drained(std::set<InstanceId> drained);
 
     // What this worker should run, by `rows`; remembered, to know later when a stopping instance can't start any more. With its
     // revision.
@@ -73,6 +80,7 @@ private:
     std::unordered_map<InstanceId, Seen> instances_;
     std::unordered_map<WorkerId, WorkerSeen> workers_;
     std::set<InstanceId> gone_;
+    std::set<InstanceId> drained_;
 };
 
 }  // namespace gantry::control

@@ -212,5 +212,26 @@ TEST(observed, a_cordoned_worker_that_reports_is_draining) {
     EXPECT_EQ(r.view().workers[0].state, WorkerState::kUnreachable);
 }
 
+TEST(observed, what_was_replaced_may_finish_what_it_answers) {
+    Rows r;
+    Deployment& d = r.snapshot.deployments[0];
+    r.snapshot.revisions.push_back(revision_of(d));
+    d.generation = 2;
+    d.options.threads = 8;
+    EXPECT_EQ(r.observed.assign(WorkerId("w"), r.snapshot).run.at(0).options.threads, 0u) << "as its own revision says";
+    r.snapshot.instances[0].stopping = true;
+    EXPECT_EQ(r.assign(), std::vector<std::string>{"i"});
+    EXPECT_FALSE(r.observed.set_drained({}));
+    EXPECT_TRUE(r.observed.set_drained({InstanceId("i")}));
+    EXPECT_FALSE(r.observed.set_drained({InstanceId("i")})) << "nothing new";
+    EXPECT_TRUE(r.assign().empty());
+    r.observed.set_drained({});
+    d.stopped = true;
+    EXPECT_TRUE(r.assign().empty()) << "who stops a deployment waits for nobody";
+    d.stopped = false;
+    d.generation = 1;
+    EXPECT_TRUE(r.assign().empty()) << "restarted, not replaced";
+}
+
 }  // namespace
 }  // namespace gantry::control

@@ -1,5 +1,7 @@
 #include "control/plan_apply.h"
 
+#include <algorithm>
+
 #include "base/json.h"
 #include "base/log.h"
 #include "protocol/management/objects.h"
@@ -71,6 +73,31 @@ struct Applier {
         if (!i) return failed(i.error());
         if (!i->stopping) return Outcome::kOutdated;
         return outcome(store.delete_instance(action.id));
+    }
+
+    Result<Outcome> operator()(const FinishRollout& action) {
+        const Result<Deployment> d = store.deployment(action.deployment_id);
+        if (!d) return failed(d.error());
+        if (d->generation != action.generation) return Outcome::kOutdated;
+        log::info("{}: all replicas run revision {}", d->name, action.generation);
+        return outcome(store.finish_rollout(action.deployment_id, action.generation, clock.wall()));
+    }
+
+    Result<Outcome> operator()(const RevertRollout& action) {
+        Result<Deployment> d = store.deployment(action.deployment_id);
+        if (!d) return failed(d.error());
+        if (d->version != action.deployment_version) return Outcome::kOutdated;
+        const Result<std::vector<Revision>> revisions = store.revisions(d->id);
+        if (!revisions) return failed(revisions.error());
+        const auto back = std::find_if(revisions->begin(), revisions->end(),
+                                       [&action](const Revision& r) { return r.generation == action.to_generation; });
+        if (back == revisions->end()) return Outcome::kOutdated;
+        take_revision(*d, *back);
+        d->notice = action.why;
+        ++d->version;
+        d->updated_at = clock.wall();
+        log::warn("{}: {}", d->name, action.why);
+        return outcome(store.update_deployment(*d, action.deployment_version));
     }
 };
 

@@ -1,5 +1,7 @@
 #include "control/publish.h"
 
+#include <algorithm>
+
 #include "base/log.h"
 #include "control/status.h"
 
@@ -107,6 +109,14 @@ void add_models_of(const Provider& provider, Secrets& secrets, gateway::RouteTab
     }
 }
 
+BackendKind backend_of(const Snapshot& view, const Instance& i, const Deployment& d) {
+    if (i.generation == d.generation) return d.backend;
+    const auto own = std::find_if(view.revisions.begin(), view.revisions.end(), [&i](const Revision& r) {
+        return r.deployment_id == i.deployment_id && r.generation == i.generation;
+    });
+    return own == view.revisions.end() ? d.backend : own->backend;
+}
+
 }  // namespace
 
 gateway::RouteTable make_routes(const Snapshot& view, Secrets& secrets) {
@@ -132,6 +142,8 @@ gateway::RouteTable make_routes(const Snapshot& view, Secrets& secrets) {
         for (const Instance* i : own) {
             if (i->stopping || i->state != InstanceState::kRunning || i->endpoint.empty() || entry.stopped) continue;
             entry.targets.push_back({i->id, i->endpoint, i->api_key, i->state_since});
+            // While another backend takes over: as the one whose answers need more care.
+            if (const BackendKind backend = backend_of(view, *i, d); backend != BackendKind::kEngine) entry.backend = backend;
             if (d.options.context_tokens == 0 && i->placement.context_tokens > 0) {
                 entry.context_length = i->placement.context_tokens;   // the model's, cut to what fits
             }

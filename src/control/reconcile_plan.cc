@@ -1,5 +1,7 @@
 #include "control/reconcile_plan.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <iterator>
 #include <map>
@@ -7,11 +9,33 @@
 #include <tuple>
 #include <unordered_map>
 
-
 namespace gantry::control {
 namespace {
 
 using ByDeployment = std::map<DeploymentId, std::vector<const Instance*>>;
+
+constexpr std::chrono::seconds kErrorStays{10};   // an error that lasts so long is not one that is tried again at once
+constexpr uint32_t kRestartsUntilFailed = 2;
+
+// Why an instance of a new revision counts as failed, before it was ever ready; empty: it may still come up.
+std::string failure_of(const Instance& i, const RolloutOptions& rollout, WallTime now) {
+    const auto lasts = now - i.state_since;
+    switch (i.state) {
+        case InstanceState::kError:
+            if (i.restarts < kRestartsUntilFailed && lasts < kErrorStays) return {};
+            return i.reason.empty() ? "it ended in an error" : i.reason;
+        case InstanceState::kPending:
+        case InstanceState::kScheduled:
+        case InstanceState::kDownloading:
+        case InstanceState::kStarting:
+            if (lasts < std::chrono::seconds(rollout.ready_seconds)) return {};
+            return fmt::format("it was {} for {} s{}{}", to_string(i.state), rollout.ready_seconds, i.reason.empty() ? "" : ": ", i.reason);
+        case InstanceState::kRunning:
+        case InstanceState::kStopping:
+        case InstanceState::kUnreachable: return {};   // of its worker, which says nothing of the revision
+    }
+    return {};
+}
 
 class Planner {
 public:
@@ -24,12 +48,17 @@ public:
         delete_gone();
         stop_orphans();
         for (const Deployment& deployment : snapshot_.deployments) {
+            if (judge_rollout(deployment)) continue;
             stop_surplus(deployment);
+            stop_idle_stale(deployment);
+        }
+        place_pending();   // before what is replaced is chosen: that depends on what finds no room
+        for (const Deployment& deployment : snapshot_.deployments) {
+            if (reverted_.contains(deployment.id)) continue;
             replace_stale(deployment);
             create_missing(deployment);
             move_away(deployment);
         }
-        place_pending();
         return std::move(actions_);
     }
 
@@ -80,11 +109,12 @@ private:
         }
     }
 
-    // More than wanted: the highest index goes first, so that what stays is 0..replicas-1.
+    // More than wanted: the highest index goes first, so that what stays is 0..replicas-1. Each generation counts for itself: what
+    // an update replaces is replace_stale's.
     void stop_surplus(const Deployment& d) {
         std::vector<const Instance*> live;
         for (const Instance* i : of(d.id)) {
-            if (stays(*i) && !leaves_by(*i)) live.push_back(i);
+            if (stays(*i) && !leaves_by(*i) && (d.stopped || d.replicas == 0 || i->generation == d.generation)) live.push_back(i);
         }
         const size_t wanted = d.stopped ? 0 : d.replicas;
         std::sort(live.begin(), live.end(), [](const Instance* a, const Instance* b) {
@@ -93,7 +123,7 @@ private:
         // Two of one index are nothing that we make; should they be there all the same, the older stays.
         const auto twin = [&live, this](const Instance* i) {
             const bool doubled = std::any_of(live.begin(), live.end(), [i](const Instance* other) {
-                return other != i && other->index == i->index &&
+                return other != i && other->index == i->index && other->generation == i->generation &&
                        std::tie(other->created_at, other->id) < std::tie(i->created_at, i->id);
             });
             if (doubled) stop(*i, "there is another of its index");
@@ -108,44 +138,105 @@ private:
         }
     }
 
-    // The deployment was edited: what runs the old generation goes, and create_missing makes the new. What serves is replaced
-    // one at a time, the old one stopped before the new one starts, so with one replica there is a gap. (A rolling update
-    // with a surplus replica and automatic revert comes with the issue on rolling updates.) What doesn't serve goes at once.
-    void replace_stale(const Deployment& d) {
-        bool settled = true;  // nothing of this deployment is on its way in or out
-        const Instance* serving = nullptr;
+    // What runs another revision than the wanted one and doesn't serve is worth nothing.
+    void stop_idle_stale(const Deployment& d) {
         for (const Instance* i : of(d.id)) {
-            if (leaves_by(*i)) continue;  // another of the new generation takes over anyhow
-            if (!stays(*i)) {
-                settled = settled && !holds_place(*i);
-            } else if (i->generation == d.generation) {
-                settled = settled && i->state == InstanceState::kRunning;
-            } else if (i->state != InstanceState::kRunning) {
-                stop(*i, "its deployment was edited");
-                settled = false;
-            } else if (serving == nullptr || i->index < serving->index) {
-                serving = i;
-            }
+            const bool idle = i->generation != d.generation && i->state != InstanceState::kRunning;
+            if (idle && stays(*i)) stop(*i, "its deployment was edited");
         }
-        size_t live = 0;
-        for (const Instance* i : of(d.id)) live += stays(*i) && !leaves_by(*i) ? 1 : 0;
-        const bool complete = live >= d.replicas;  // the replacement of the one before has been made
-        if (serving != nullptr && settled && complete) stop(*serving, "its deployment was edited");
+    }
+
+    // Whether the wanted revision has come up, or never will. True: it is taken back, and what this plan saw of the deployment is
+    // no longer what is wanted.
+    bool judge_rollout(const Deployment& d) {
+        if (d.stopped || d.replicas == 0) return false;
+        const auto& revisions = snapshot_.revisions;
+        const bool known = std::any_of(revisions.begin(), revisions.end(), [&d](const Revision& r) {
+            return r.deployment_id == d.id && r.generation == d.generation;
+        });
+        const Revision* const good = last_good(revisions, d.id);
+        if (!known || (good != nullptr && good->generation == d.generation)) return false;
+        size_t serving = 0;
+        bool old = false;
+        std::string failure;
+        for (const Instance* i : of(d.id)) {
+            if (!stays(*i)) continue;
+            if (i->generation != d.generation) old = true;
+            else if (i->state == InstanceState::kRunning) ++serving;
+            else if (failure.empty()) failure = failure_of(*i, d.rollout, input_.now);
+        }
+        if (serving >= d.replicas && !old) actions_.push_back(FinishRollout{d.id, d.generation});
+        if (good == nullptr || failure.empty()) return false;
+        actions_.push_back(RevertRollout{d.id, d.version, good->generation,
+                                         fmt::format("revision {} is wanted again, because revision {} did not become ready: {}",
+                                                     good->generation, d.generation, failure)});
+        reverted_.insert(d.id);
+        return true;
+    }
+
+    // The deployment was edited: as instances of the wanted revision serve, those of others go; `replicas` serve all the time.
+    // Where a new one finds no room beside them, one goes before it if `max_unavailable` allows that, or if it is the only one.
+    void replace_stale(const Deployment& d) {
+        std::vector<const Instance*> old;
+        const Instance* homeless = nullptr;
+        bool loading = false;   // a new one found room and is on its way
+        size_t serving = 0;
+        for (const Instance* i : of(d.id)) {
+            if (!stays(*i) || leaves_by(*i)) continue;   // move_away sees to it
+            serving += i->state == InstanceState::kRunning ? 1 : 0;
+            if (i->generation != d.generation) old.push_back(i);
+            else if (homeless_.contains(i->id)) homeless = i;
+            else if (i->state != InstanceState::kRunning) loading = true;
+        }
+        std::sort(old.begin(), old.end(), [](const Instance* a, const Instance* b) {
+            return std::tie(a->index, a->created_at, a->id) < std::tie(b->index, b->created_at, b->id);
+        });
+        const bool recreate = d.rollout.strategy == UpdateStrategy::kRecreate;
+        for (const Instance* i : old) {
+            if (!recreate && serving <= d.replicas) break;
+            stop(*i, recreate ? "its deployment was edited" : "a new one has taken over");
+            --serving;
+        }
+        if (recreate || (d.rollout.max_surge > 0 && (homeless == nullptr || loading))) return;
+        const bool leaving = std::any_of(of(d.id).begin(), of(d.id).end(),
+                                         [this](const Instance* i) { return !stays(*i) && holds_place(*i); });
+        if (leaving) return;   // what it leaves may be enough
+        const uint32_t missing = d.rollout.max_surge == 0 ? std::max(1u, d.rollout.max_unavailable) : d.rollout.max_unavailable;
+        const bool only_one = homeless != nullptr && d.replicas == 1;
+        if (serving + missing <= d.replicas && !only_one) return;
+        for (const Instance* i : old) {
+            if (!stays(*i) || (homeless != nullptr && !makes_room(*i, d))) continue;
+            stop(*i, homeless != nullptr ? "a new one finds no room beside it" : "no surge is allowed");
+            return;
+        }
+    }
+
+    // Whether one more instance of the deployment would find a place if this one were gone.
+    bool makes_room(const Instance& leaving, const Deployment& d) const {
+        placement::Room room(snapshot_);
+        room.release(leaving.placement);
+        return placement::decide(d, snapshot_, input_.knowledge, room, placement::Detail::kDecision).placement.has_value();
     }
 
     void create_missing(const Deployment& d) {
         if (d.stopped) return;
         std::set<uint32_t> used;
-        size_t places = 0;
+        size_t places = 0, fresh = 0;
+        bool updating = false;   // old ones serve on beside what is made
         for (const Instance* i : of(d.id)) {
             if (!holds_place(*i)) continue;
-            used.insert(i->index);
-            if (!leaves_by(*i)) ++places;
+            if (i->generation == d.generation) used.insert(i->index);
+            else updating = updating || stays(*i);
+            if (leaves_by(*i)) continue;
+            ++places;
+            fresh += i->generation == d.generation ? 1 : 0;
         }
+        const size_t most = d.replicas + (updating ? d.rollout.max_surge : 0);
         // An instance on an unreachable worker keeps its place: it most likely still serves, and comes back by itself.
-        for (uint32_t index = 0; places < d.replicas; ++index) {
+        for (uint32_t index = 0; fresh < d.replicas && places < most; ++index) {
             if (used.contains(index)) continue;
             actions_.push_back(CreateInstance{d.id, index, d.generation, d.version});
+            ++fresh;
             ++places;
         }
     }
@@ -181,6 +272,7 @@ private:
         for (Instance& instance : working.instances) {
             const auto deployment = deployments.find(instance.deployment_id);
             if (!stays(instance) || !instance.worker_id.empty() || deployment == deployments.end()) continue;
+            if (reverted_.contains(instance.deployment_id)) continue;
             if (!room) room.emplace(working);
             const auto decide = [&](placement::Detail detail) {
                 return placement::decide(*deployment->second, working, input_.knowledge, *room, detail);
@@ -192,7 +284,10 @@ private:
                 instance.worker_id = decision.placement->leader();
                 room->book(*decision.placement);
                 actions_.push_back(PlaceInstance{instance.id, std::move(decision)});
-            } else if (decision.reason != instance.reason) {
+                continue;
+            }
+            homeless_.insert(instance.id);
+            if (decision.reason != instance.reason) {
                 actions_.push_back(ExplainInstance{instance.id, std::move(decision.reason)});
             }
         }
@@ -204,6 +299,8 @@ private:
     ByDeployment instances_;
     std::set<InstanceId> stopped_;   // by this plan
     std::set<InstanceId> deleted_;   // by this plan
+    std::set<InstanceId> homeless_;  // found no room in this plan
+    std::set<DeploymentId> reverted_;   // by this plan
     std::vector<Action> actions_;
 };
 

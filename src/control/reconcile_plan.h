@@ -35,13 +35,23 @@ struct StopInstance {
 struct DeleteInstance {
     InstanceId id;
 };
-using Action = std::variant<CreateInstance, PlaceInstance, ExplainInstance, StopInstance, DeleteInstance>;
+struct FinishRollout {                // all replicas run this revision
+    DeploymentId deployment_id;
+    int64_t generation = 1;
+};
+struct RevertRollout {                // what was wanted does not come up
+    DeploymentId deployment_id;
+    int64_t deployment_version = 1;   // the one that this plan saw
+    int64_t to_generation = 1;        // the last good revision
+    std::string why;                  // for a person
+};
+using Action = std::variant<CreateInstance, PlaceInstance, ExplainInstance, StopInstance, DeleteInstance, FinishRollout, RevertRollout>;
 
 struct PlanInput {
     Snapshot snapshot;                // with what was observed
     placement::Knowledge knowledge;   // of the models that wait for a place
     std::set<InstanceId> gone;        // stopping, and their worker confirmed that they are no more (heartbeat.h)
-    WallTime now{};                   // for the deadlines of drains
+    WallTime now{};                   // for deadlines
 };
 
 std::vector<Action> plan(const PlanInput& input);

@@ -50,6 +50,8 @@ struct World {
             std::string operator()(const ExplainInstance& a) { return "explain:" + a.id.text; }
             std::string operator()(const StopInstance& a) { return "stop:" + a.id.text; }
             std::string operator()(const DeleteInstance& a) { return "delete:" + a.id.text; }
+            std::string operator()(const FinishRollout& a) { return fmt::format("finish:{}", a.generation); }
+            std::string operator()(const RevertRollout& a) { return fmt::format("revert:{}", a.to_generation); }
         };
         std::string text;
         for (const Action& action : plan(input)) text += (text.empty() ? "" : " ") + std::visit(Name{}, action);
@@ -279,55 +281,14 @@ TEST(plan, replacing) {
              w.add("a", 0, InstanceState::kUnreachable).stopping = true;
          },
          "create:0@1"},
-        {"edited: the first serving one goes", [](World& w) {
-             w.d().replicas = 2;
-             w.d().generation = 2;
-             w.add("a", 0);
-             w.add("b", 1);
-         },
-         "stop:a"},
-        {"edited: the others wait while it stops", [](World& w) {
-             w.d().replicas = 2;
-             w.d().generation = 2;
-             w.add("a", 0).stopping = true;
-             w.add("b", 1);
-         },
-         ""},
-        {"edited: it is replaced", [](World& w) {
-             w.d().replicas = 2;
-             w.d().generation = 2;
-             w.add("b", 1);
-         },
-         "create:0@2"},
-        {"edited: the others wait until the new one serves", [](World& w) {
-             w.d().replicas = 2;
-             w.d().generation = 2;
-             w.add("n", 0, InstanceState::kStarting).generation = 2;
-             w.add("b", 1);
-         },
-         ""},
-        {"edited: a failing new one stops the replacement", [](World& w) {
-             w.d().replicas = 2;
-             w.d().generation = 2;
-             w.add("n", 0, InstanceState::kError).generation = 2;
-             w.add("b", 1);
-         },
-         ""},
-        {"edited: next", [](World& w) {
-             w.d().replicas = 2;
-             w.d().generation = 2;
-             w.add("n", 0).generation = 2;
-             w.add("b", 1);
-         },
-         "stop:b"},
-        {"edited: what doesn't serve goes at once", [](World& w) {
+        {"what does not serve and is of another revision goes at once", [](World& w) {
              w.d().replicas = 3;
              w.d().generation = 2;
              w.add("a", 0, InstanceState::kError);
              w.add("b", 1, InstanceState::kStarting);
              w.add("c", 2);
          },
-         "stop:a stop:b"},
+         "stop:a stop:b create:0@2"},
     });
 }
 

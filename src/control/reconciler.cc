@@ -1,5 +1,7 @@
 #include "control/reconciler.h"
 
+#include <algorithm>
+
 #include "base/log.h"
 #include "base/metrics.h"
 #include "control/plan_apply.h"
@@ -50,6 +52,7 @@ void Reconciler::loop() {
             } else {
                 lock.unlock();
                 if (parts_.heartbeat.check()) notify();
+                if (draining_ && drain()) parts_.poke_workers();
                 last_round_ = now;
                 continue;
             }
@@ -83,6 +86,24 @@ void Reconciler::housekeeping() {
     }
 }
 
+// An old instance that was replaced gets no new requests from the moment it is marked; its worker is told to end it when the last
+// one on it has ended, or had its time to. True: there is another such.
+bool Reconciler::drain() {
+    const auto rows = parts_.publisher.rows();
+    std::set<InstanceId> leaving, drained;
+    std::optional<std::set<InstanceId>> busy;
+    for (const Instance& i : rows->instances) {
+        const auto d = std::find_if(rows->deployments.begin(), rows->deployments.end(), [&i](const Deployment& one) { return is_replaced(i, one); });
+        if (d == rows->deployments.end()) continue;
+        if (leaving.empty()) busy = parts_.in_use ? parts_.in_use() : std::nullopt;
+        leaving.insert(i.id);
+        const bool late = parts_.clock.wall() - i.state_since >= std::chrono::seconds(d->rollout.drain_seconds);
+        if (!busy || !busy->contains(i.id) || late) drained.insert(i.id);
+    }
+    draining_ = drained.size() < leaving.size();
+    return parts_.observed.set_drained(std::move(drained));
+}
+
 Result<size_t> Reconciler::run_once() {
     const auto started = std::chrono::steady_clock::now();
     size_t done = 0;
@@ -98,8 +119,8 @@ Result<size_t> Reconciler::run_once() {
     }
     if (done > 0) {
         if (Status status = parts_.publisher.refresh(); !status) return status.error();
-        parts_.poke_workers();
     }
+    if (drain() || done > 0) parts_.poke_workers();
     seconds_.Observe(std::chrono::duration<double>(std::chrono::steady_clock::now() - started).count());
     return done;
 }

@@ -33,6 +33,8 @@ public:
         const Clock& clock;
         RandomSource& random;
         std::function<void()> poke_workers;   // their assignment may have changed
+        // Instances that requests are being answered by now; nothing: it can't be known, and nobody is waited for. May be empty.
+        std::function<std::optional<std::set<InstanceId>>()> in_use{};
     };
     explicit Reconciler(Parts parts) : parts_(std::move(parts)) {}
     ~Reconciler() { stop(); }
@@ -48,6 +50,7 @@ public:
 private:
     void loop();
     void housekeeping();
+    bool drain();
 
     Parts parts_;
     std::mutex mutex_;                       // protects wanted_, stopping_
@@ -57,6 +60,7 @@ private:
     std::atomic<bool> running_{false};
     std::atomic<SteadyTime> last_round_{};   // by the machine's clock, not by parts_.clock: the thread lives in real time
     SteadyTime next_cleaning_{};             // of expired sessions
+    bool draining_ = false;                  // old instances still answer: looked at every kTick
     prometheus::Histogram& seconds_ = metrics::seconds("gantry_reconcile_seconds", "Time of a round of reconciling");
     std::thread thread_;
 };

@@ -59,10 +59,39 @@ std::string reason_of(const Instance* instance) {
 
 }  // namespace
 
+namespace {
+
+protocol::management::RolloutStatus rollout_status(const Deployment& d, const std::vector<const Instance*>& instances) {
+    protocol::management::RolloutStatus rollout;
+    const Instance* waiting = nullptr;
+    for (const Instance* i : instances) {
+        if (i->generation != d.generation) ++rollout.old_replicas;
+        else if (!i->stopping && i->state == InstanceState::kRunning) ++rollout.updated_replicas;
+        else if (!i->stopping && i->worker_id.empty() && !i->reason.empty()) waiting = i;
+    }
+    if (d.stopped || d.replicas == 0) {
+        rollout.state = "stopped";
+    } else if (!d.notice.empty()) {
+        rollout.state = "reverted";
+        rollout.reason = d.notice;
+    } else if (rollout.updated_replicas >= d.replicas && rollout.old_replicas == 0) {
+        rollout.state = "complete";
+    } else if (waiting != nullptr) {
+        rollout.state = "waiting";
+        rollout.reason = waiting->reason;
+    } else {
+        rollout.state = "progressing";
+    }
+    return rollout;
+}
+
+}  // namespace
+
 DeploymentStatus deployment_status(const Deployment& d, const std::vector<const Instance*>& instances) {
     const Counts c = count(instances);
     DeploymentStatus status;
     status.ready_replicas = c.ready;
+    status.rollout = rollout_status(d, instances);
     if (d.stopped || d.replicas == 0) {
         status.state = "stopped";
         const uint32_t left = c.live + c.stopping;
@@ -88,6 +117,7 @@ DeploymentStatus deployment_status(const Deployment& d, const std::vector<const 
         status.reason = reason_of(c.waiting_one);
         if (status.reason.empty() && c.stopping > 0) status.reason = "waits until its former instance has stopped";
     }
+    if (status.reason.empty()) status.reason = d.notice;
     return status;
 }
 

@@ -23,6 +23,36 @@ std::optional<BackendKind> backend_kind_from(const std::string& text) {
     return std::nullopt;
 }
 
+const char* to_string(UpdateStrategy strategy) {
+    return strategy == UpdateStrategy::kRecreate ? "recreate" : "rolling";
+}
+
+bool from_text(const std::string& text, UpdateStrategy& strategy) {
+    if (text != "rolling" && text != "recreate") return false;
+    strategy = text == "recreate" ? UpdateStrategy::kRecreate : UpdateStrategy::kRolling;
+    return true;
+}
+
+Revision revision_of(const Deployment& d) {
+    return {d.id, d.generation, d.source, d.backend, d.options, d.placement, d.updated_at, std::nullopt};
+}
+
+void take_revision(Deployment& deployment, const Revision& revision) {
+    deployment.generation = revision.generation;
+    deployment.source = revision.source;
+    deployment.backend = revision.backend;
+    deployment.options = revision.options;
+    deployment.placement = revision.placement;
+}
+
+const Revision* last_good(const std::vector<Revision>& revisions, const DeploymentId& deployment) {
+    const Revision* best = nullptr;
+    for (const Revision& r : revisions) {
+        if (r.deployment_id == deployment && r.good_at && (best == nullptr || *r.good_at > *best->good_at)) best = &r;
+    }
+    return best;
+}
+
 bool valid_deployment_name(const std::string& name) {
     if (name.empty() || name.size() > 128 || !std::isalnum(static_cast<unsigned char>(name[0]))) return false;
     for (const char c : name) {

@@ -36,6 +36,15 @@ void fields(T& o, Visit&& visit) {
     visit("across_workers", o.across_workers);
 }
 
+template <Is<RolloutOptions> T, class Visit>
+void fields(T& o, Visit&& visit) {
+    visit("strategy", o.strategy);
+    visit("max_surge", o.max_surge);
+    visit("max_unavailable", o.max_unavailable);
+    visit("ready_seconds", o.ready_seconds);
+    visit("drain_seconds", o.drain_seconds);
+}
+
 template <Is<DeviceClaim> T, class Visit>
 void fields(T& c, Visit&& visit) {
     visit("worker_id", c.worker_id.text);

@@ -21,6 +21,7 @@ struct Snapshot {
     std::vector<Route> routes{};
     std::vector<Provider> providers{};
     std::vector<Membership> memberships{};   // of the workers that joined over the network
+    std::vector<Revision> revisions{};
 };
 
 }  // namespace gantry

@@ -52,6 +52,14 @@ LiveRequest LiveRequests::shown(const Entry& entry, SteadyTime now) {
     return out;
 }
 
+std::set<InstanceId> LiveRequests::instances_in_use() const {
+    std::set<InstanceId> out;
+    for (const Entry* entry = oldest_; entry != nullptr; entry = entry->behind_) {
+        if (!entry->instance_.empty()) out.insert(entry->instance_);
+    }
+    return out;
+}
+
 LiveRequests::Page LiveRequests::list(const Filter& filter, SteadyTime now) const {
     Page page;
     const Entry* last = nullptr;

@@ -5,6 +5,7 @@
 
 #include <cstdint>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -69,6 +70,8 @@ public:
         uint64_t next = 0;           // `beyond` of the next page; 0: that was all
     };
     Page list(const Filter& filter, SteadyTime now) const;
+    // Those that requests are being answered by.
+    std::set<InstanceId> instances_in_use() const;
     // Ends the request with `why` as its error. `user`: whose it must be; empty: anybody's. nullopt: there is none such.
     std::optional<LiveRequest> cancel(const std::string& request_id, const UserId& user, Error why, SteadyTime now);
 

@@ -5,6 +5,8 @@
 
 #include <numeric>
 
+#include "placement/estimates/sum.h"
+
 namespace gantry::placement {
 namespace {
 

@@ -1,4 +1,4 @@
-// The table of deployments: written by the API only.
+// The table of deployments: written by the API; a failed update is taken back by the reconciler.
 
 #include <fmt/format.h>
 
@@ -12,12 +12,12 @@ namespace {
 
 constexpr char kSelect[] =
     "SELECT id, name, source, backend, options, replicas, stopped, version, generation, created_at, updated_at, "
-    "placement FROM deployments";
+    "placement, rollout, newest_generation, notice FROM deployments";
 constexpr ListSource kList{"deployment", kSelect, "created_at", "id", "instr(lower(name), lower(?3)) > 0"};
 
 void read(Columns& columns, Deployment& d) {
     columns >> d.id >> d.name >> d.source >> d.backend >> d.options >> d.replicas >> d.stopped >> d.version >>
-        d.generation >> d.created_at >> d.updated_at >> d.placement;
+        d.generation >> d.created_at >> d.updated_at >> d.placement >> d.rollout >> d.newest_generation >> d.notice;
 }
 
 Error explain_name(Error error, const Deployment& deployment) {
@@ -26,39 +26,49 @@ Error explain_name(Error error, const Deployment& deployment) {
                      fmt::format("there is a deployment named '{}' already: choose another name.", deployment.name), "name"}});
 }
 
-}  // namespace
-
-Status SqliteStore::create_deployment(const Deployment& deployment) {
-    const Deployment& d = deployment;
+struct Texts {
+    std::string options, placement, rollout;
+};
+Result<Texts> texts_of(const Deployment& d) {
     auto options = to_json_text(d.options);
     if (!options) return std::move(options).error();
     auto placement = to_json_text(d.placement);
     if (!placement) return std::move(placement).error();
+    auto rollout = to_json_text(d.rollout);
+    if (!rollout) return std::move(rollout).error();
+    return Texts{*std::move(options), *std::move(placement), *std::move(rollout)};
+}
+
+}  // namespace
+
+Status SqliteStore::create_deployment(const Deployment& deployment) {
+    const Deployment& d = deployment;
+    const auto texts = texts_of(d);
+    if (!texts) return texts.error();
     return change([&](Connection& db) -> Status {
         GANTRY_TRY(check_no_route(db, d.name));
         GANTRY_TRY(check_no_provider(db, d.name));
-        auto done = db.run("INSERT INTO deployments VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", d.id, d.name, d.source,
-                           d.backend, *options, d.replicas, d.stopped, d.version, d.generation, d.created_at, d.updated_at,
-                           *placement);
+        auto done = db.run("INSERT INTO deployments VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", d.id, d.name,
+                           d.source, d.backend, texts->options, d.replicas, d.stopped, d.version, d.generation, d.created_at,
+                           d.updated_at, texts->placement, texts->rollout, d.newest_generation, d.notice);
         if (!done) return explain_name(std::move(done).error(), d);
-        return Ok{};
+        return keep_revision(db, d);
     });
 }
 
 Status SqliteStore::update_deployment(const Deployment& deployment, int64_t expected_version) {
     const Deployment& d = deployment;
-    auto options = to_json_text(d.options);
-    if (!options) return std::move(options).error();
-    auto placement = to_json_text(d.placement);
-    if (!placement) return std::move(placement).error();
+    const auto texts = texts_of(d);
+    if (!texts) return texts.error();
     return change([&](Connection& db) -> Status {
         auto changed = db.run(
             "UPDATE deployments SET name = ?, source = ?, backend = ?, options = ?, replicas = ?, stopped = ?, version = ?, "
-            "generation = ?, updated_at = ?, placement = ? WHERE id = ? AND version = ?",
-            d.name, d.source, d.backend, *options, d.replicas, d.stopped, d.version, d.generation, d.updated_at,
-            *placement, d.id, expected_version);
+            "generation = ?, updated_at = ?, placement = ?, rollout = ?, newest_generation = ?, notice = ? "
+            "WHERE id = ? AND version = ?",
+            d.name, d.source, d.backend, texts->options, d.replicas, d.stopped, d.version, d.generation, d.updated_at,
+            texts->placement, texts->rollout, d.newest_generation, d.notice, d.id, expected_version);
         if (!changed) return explain_name(std::move(changed).error(), d);
-        if (*changed == 1) return Ok{};
+        if (*changed == 1) return keep_revision(db, d);
         return missing_or_stale(db, "SELECT version FROM deployments WHERE id = ?", "deployment", d.id.text,
                                 expected_version);
     });

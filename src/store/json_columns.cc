@@ -30,6 +30,7 @@ Result<std::string> text_of(const T& value) {
 
 Result<std::string> to_json_text(const BackendOptions& options) { return text_of(options); }
 Result<std::string> to_json_text(const PlacementOptions& options) { return text_of(options); }
+Result<std::string> to_json_text(const RolloutOptions& options) { return text_of(options); }
 Result<std::string> to_json_text(const Placement& placement) { return text_of(placement); }
 Result<std::string> to_json_text(const std::vector<Device>& devices) { return text_of(devices); }
 Result<std::string> to_json_text(const ModelMeta& meta) { return text_of(meta); }
@@ -41,6 +42,7 @@ Result<std::string> to_json_text(const std::vector<AuditChange>& changes) { retu
 
 Columns& operator>>(Columns& columns, BackendOptions& out) { return read_json(columns, out); }
 Columns& operator>>(Columns& columns, PlacementOptions& out) { return read_json(columns, out); }
+Columns& operator>>(Columns& columns, RolloutOptions& out) { return read_json(columns, out); }
 Columns& operator>>(Columns& columns, Placement& out) { return read_json(columns, out); }
 Columns& operator>>(Columns& columns, std::vector<Device>& out) { return read_json(columns, out); }
 Columns& operator>>(Columns& columns, ModelMeta& out) { return read_json(columns, out); }

@@ -21,6 +21,7 @@ namespace gantry::store {
 // kInvalidArgument for text that is no UTF-8, which JSON could not give back.
 Result<std::string> to_json_text(const BackendOptions& options);
 Result<std::string> to_json_text(const PlacementOptions& options);
+Result<std::string> to_json_text(const RolloutOptions& options);
 Result<std::string> to_json_text(const Placement& placement);
 Result<std::string> to_json_text(const std::vector<Device>& devices);
 Result<std::string> to_json_text(const ModelMeta& meta);
@@ -45,6 +46,7 @@ Result<UseTexts> use_texts(const KeyOrUser& of) {
 
 Columns& operator>>(Columns& columns, BackendOptions& out);
 Columns& operator>>(Columns& columns, PlacementOptions& out);
+Columns& operator>>(Columns& columns, RolloutOptions& out);
 Columns& operator>>(Columns& columns, Placement& out);
 Columns& operator>>(Columns& columns, std::vector<Device>& out);
 Columns& operator>>(Columns& columns, ModelMeta& out);

@@ -69,8 +69,10 @@ Result<Snapshot> SqliteStore::snapshot() {
         if (!providers) return std::move(providers).error();
         auto memberships = all_memberships(db);
         if (!memberships) return std::move(memberships).error();
+        auto revisions = all_revisions(db);
+        if (!revisions) return std::move(revisions).error();
         return Snapshot{std::move(*deployments), std::move(*instances), std::move(*workers), std::move(*models), std::move(*routes),
-                        std::move(*providers), std::move(*memberships)};
+                        std::move(*providers), std::move(*memberships), std::move(*revisions)};
     });
 }
 

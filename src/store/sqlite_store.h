@@ -26,6 +26,8 @@ public:
     Status create_deployment(const Deployment& deployment) override;
     Status update_deployment(const Deployment& deployment, int64_t expected_version) override;
     Status delete_deployment(const DeploymentId& id) override;
+    Status finish_rollout(const DeploymentId& id, int64_t generation, WallTime now) override;
+    Result<std::vector<Revision>> revisions(const DeploymentId& of) override;
     Result<Deployment> deployment(const DeploymentId& id) override;
     Result<Deployment> deployment_by_name(const std::string& name) override;
     Result<Page<Deployment>> deployments(const PageRequest& page) override;

@@ -92,7 +92,8 @@ public:
     // Deployments. create: id, version, generation and times are taken from the value.
     virtual Status create_deployment(const Deployment& deployment) = 0;
     // Writes all desired columns where the stored version equals `expected_version`, storing deployment.version (which the
-    // caller raised). kConflict otherwise.
+    // caller raised). kConflict otherwise. Both keep the generation's revision if there is none yet, in the same transaction. The
+    // reconciler calls it too, to take a failed update back; the version keeps it and the API apart.
     virtual Status update_deployment(const Deployment& deployment, int64_t expected_version) = 0;
     // Deletes the row and marks its instances stopping in the same transaction. They stay, with the id of the deployment that
     // is gone, until delete_instance: in snapshot() and in instances(of).
@@ -100,6 +101,10 @@ public:
     virtual Result<Deployment> deployment(const DeploymentId& id) = 0;
     virtual Result<Deployment> deployment_by_name(const std::string& name) = 0;
     virtual Result<Page<Deployment>> deployments(const PageRequest& page) = 0;
+    // All replicas run this generation: it becomes the last good one. kNotFound: no such revision. (Written by the reconciler.)
+    virtual Status finish_rollout(const DeploymentId& id, int64_t generation, WallTime now) = 0;
+    // Newest first: the newest kRevisionsKept, the wanted one, the last good one and those that instances still run.
+    virtual Result<std::vector<Revision>> revisions(const DeploymentId& of) = 0;
 
     // Instances. create: kNotFound where the deployment is gone (deleted while the reconciler planned). place: once, with the
     // decision as JSON; kConflict where it is placed or stopping already, kNotFound where the leading worker is gone.

@@ -4,10 +4,15 @@
 
 #include <cstdint>
 #include <deque>
+#include <string_view>
 
 #include "base/clock.h"
 
 namespace gantry::worker {
+
+// Whether an engine that failed said at its end that a device, or the process itself, had no more memory: in the words of the
+// runtimes (CUDA, HIP, CANN, Metal, PyTorch, vLLM, ggml, C++). `log`: the end of what it wrote.
+bool says_out_of_memory(std::string_view log);
 
 class OutOfMemoryWatch {
 public:

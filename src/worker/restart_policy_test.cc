@@ -71,6 +71,14 @@ TEST(RestartPolicy, SaysWhatWhyAndWhatNext) {
     EXPECT_EQ(policy.describe("no such binary", delay, "tiny", false), "no such binary; next try in 8 s");
 }
 
+TEST(OutOfMemoryWatch, KnowsTheRuntimesWords) {
+    EXPECT_TRUE(says_out_of_memory("loading\ntorch.OutOfMemoryError: CUDA out of memory. Tried to allocate 2.00 GiB\nbye\n"));
+    EXPECT_TRUE(says_out_of_memory("ggml_backend_cuda_buffer_type_alloc_buffer: allocating 9000 MiB: cudaMalloc failed: out of memory"));
+    EXPECT_TRUE(says_out_of_memory("terminate called after throwing an instance of 'std::bad_alloc'"));
+    EXPECT_FALSE(says_out_of_memory("failed to load model"));
+    EXPECT_FALSE(says_out_of_memory(""));
+}
+
 TEST(OutOfMemoryWatch, SeesARiseForTenSeconds) {
     OutOfMemoryWatch watch;
     FakeClock clock;

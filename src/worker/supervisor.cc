@@ -21,6 +21,7 @@ constexpr milliseconds kClearingInterval{20};
 constexpr milliseconds kClearingMax{10'000};
 constexpr milliseconds kLogCheckInterval{10'000};
 constexpr size_t kLastWordsMax = 200;
+constexpr size_t kLogTail = 16384;      // of a failed engine's log: what runtimes say at their end stands there
 constexpr size_t kProgressTail = 32 * 1024;   // of the log: engines that tell their progress there do it in its last lines
 constexpr char kUnixPrefix[] = "unix:";
 
@@ -415,6 +416,12 @@ std::string Supervisor::why_ended() {
     if (exit->signal == kKillSignal &&
         context_.out_of_memory.rose(context_.clock.steady(), platform::out_of_memory_kills())) {
         return "out of memory (host): the system ended the engine; use a smaller context, fewer sequences, or a smaller model";
+    }
+    // Of one that never served: the log of one that did may hold such words of somebody else's.
+    if (!record_.ready && says_out_of_memory(platform::read_tail(folder_.log_path(), kLogTail))) {
+        return fmt::format("out of memory (device): the engine found too little and {}; use a smaller context, fewer sequences, a "
+                           "smaller type of the KV cache, more devices, or a smaller model",
+                           exit->text());
     }
     const std::string words = said.empty() && !record_.ready ? last_words() : said;
     return exit->text() + (words.empty() ? "" : ": " + words);

@@ -130,6 +130,15 @@ TEST_F(WorkerTest, ACrashLoopIsNamedAndEndsWhenTheCauseDoes) {
     EXPECT_TRUE(link_.wait_state("ins_one", InstanceState::kRunning));
 }
 
+TEST_F(WorkerTest, ADeviceWithoutMemoryIsNamedWithAdvice) {
+    start();
+    run(custom_spec(folder_, {"--say", "torch.OutOfMemoryError: CUDA out of memory. Tried to allocate 2.00 GiB", "--fail-start", "2"}));
+    const auto failed = link_.wait_state("ins_one", InstanceState::kError);
+    ASSERT_TRUE(failed);
+    EXPECT_THAT(failed->reason, AllOf(StartsWith("out of memory (device): the engine found too little and exited with status 2; use a smaller context"),
+                                      Not(HasSubstr("torch"))));
+}
+
 TEST_F(WorkerTest, AFailedStartShowsItsLastWordsButNoSecret) {
     start();
     auto spec = custom_spec(folder_, {"--say", "no such flag, token s3cr3t-token", "--fail-start", "2"});

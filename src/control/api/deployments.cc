@@ -33,6 +33,12 @@ Status check_options(const Deployment& d) {
     return !valid && valid.error().reason == "backend_missing" ? Status(Ok{}) : valid;
 }
 
+Status check_rollout(const Deployment& d) {
+    if (d.rollout.max_surge > 0 || d.rollout.max_unavailable > 0) return Ok{};
+    return invalid_argument("\"rollout\" allows neither a further instance nor a missing one, so nothing could ever be replaced: set "
+                            "max_surge or max_unavailable to 1 or more", "rollout");
+}
+
 Result<Answer> list(ApiContext& api, const Call& call) {
     const auto page = page_request(call.request);
     if (!page) return page.error();
@@ -55,6 +61,7 @@ Result<Answer> create(ApiContext& api, const Call& call) {
     input->apply_to(d);
     d.created_at = d.updated_at = api.clock.wall();
     GANTRY_TRY(check_options(d));
+    GANTRY_TRY(check_rollout(d));
     if (Status status = api.store.create_deployment(d); !status) {
         if (status.error().code != ErrorCode::kConflict || api.store.route_by_name(d.name)) return status.error();
         return conflict(fmt::format("there is a deployment named \"{}\" already: edit that one, or take another name", d.name));
@@ -77,13 +84,66 @@ Result<Answer> patch(ApiContext& api, const Call& call) {
             const bool other_options = before.backend != d.backend || before.options != d.options;
             if (other_options) GANTRY_TRY(check_options(d));   // an older one with bad options can still be stopped
             const bool runs_other = other_options || before.source != d.source || before.placement != d.placement;
-            if (runs_other) ++d.generation;
+            if (runs_other) d.generation = ++d.newest_generation;
+            GANTRY_TRY(check_rollout(d));
+            d.notice.clear();
             ++d.version;
             d.updated_at = api.clock.wall();
             return api.store.update_deployment(d, seen);
         });
     if (!edited) return edited.error();
     if (input->source) add_model_of(api, edited->source);
+    api.changed();
+    return json_answer(200, shown(api, *edited, true));
+}
+
+Result<Answer> revisions(ApiContext& api, const Call& call) {
+    const auto d = find_deployment(api.store, call.param("id"));
+    if (!d) return d.error();
+    const auto rows = api.store.revisions(d->id);
+    if (!rows) return rows.error();
+    store::Page<Revision> all;   // there are never more than a page holds
+    all.items = *rows;
+    return list_answer(all, [&](Revision r) {
+        if (!call.admin()) management::hide_from_users(r);
+        return management::to_json(r, *d);
+    });
+}
+
+// The revision to go back to: the one asked for, or the last good one that is not wanted now.
+Result<Revision> rollback_target(const Deployment& d, std::vector<Revision> revisions, std::optional<int64_t> asked) {
+    if (asked) {
+        for (const Revision& r : revisions) {
+            if (r.generation == *asked) return r;
+        }
+        return not_found(fmt::format("\"{}\" has no revision {} (any more); GET .../revisions lists those that there are", d.name, *asked),
+                         "revision_not_found");
+    }
+    std::erase_if(revisions, [&d](const Revision& r) { return r.generation == d.generation; });
+    const Revision* const good = last_good(revisions, d.id);
+    if (good == nullptr) return conflict(fmt::format("no other revision of \"{}\" ever served: name the one to go back to", d.name));
+    return *good;
+}
+
+Result<Answer> rollback(ApiContext& api, const Call& call) {
+    const auto input = management::parse_rollback(call.request.body);
+    if (!input) return input.error();
+    const auto edited = edit(
+        std::nullopt, +[](const Deployment& d) { return d.version; },
+        [&] { return find_deployment(api.store, call.param("id")); },
+        [&](Deployment& d, int64_t seen) -> Status {
+            const auto rows = api.store.revisions(d.id);
+            if (!rows) return rows.error();
+            const auto target = rollback_target(d, *rows, input->revision);
+            if (!target) return target.error();
+            take_revision(d, *target);
+            d.notice.clear();
+            ++d.version;
+            d.updated_at = api.clock.wall();
+            return api.store.update_deployment(d, seen);
+        });
+    if (!edited) return edited.error();
+    log::info("{}: rolled back to revision {} by {}", edited->name, edited->generation, call.who->user_name);
     api.changed();
     return json_answer(200, shown(api, *edited, true));
 }
@@ -99,14 +159,16 @@ Result<Answer> remove(ApiContext& api, const Call& call) {
 
 }  // namespace
 
-// {id...}: a name may hold slashes, sent as %2F.
+// {id...}: a name may hold slashes, sent as %2F. Below a deployment such a one goes by its id.
 void add_deployment_routes(http::Router& router, ApiContext& api) {
     add_routes(router, api,
                {{"GET", "/api/v1/deployments", gateway::kUser, list},
                 {"POST", "/api/v1/deployments", gateway::kAdmin, create},
                 {"GET", "/api/v1/deployments/{id...}", gateway::kUser, get},
                 {"PATCH", "/api/v1/deployments/{id...}", gateway::kAdmin, patch},
-                {"DELETE", "/api/v1/deployments/{id...}", gateway::kAdmin, remove}});
+                {"DELETE", "/api/v1/deployments/{id...}", gateway::kAdmin, remove},
+                {"GET", "/api/v1/deployments/{id}/revisions", gateway::kUser, revisions},
+                {"POST", "/api/v1/deployments/{id}/rollback", gateway::kAdmin, rollback}});
 }
 
 }  // namespace gantry::control

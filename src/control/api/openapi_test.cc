@@ -95,6 +95,9 @@ TEST(openapi, objects_have_exactly_the_schemas_fields) {
         {"DeploymentStatus", deployment.at("status").as_object()},
         {"BackendOptions", deployment.at("options").as_object()},
         {"PlacementOptions", deployment.at("placement").as_object()},
+        {"RolloutOptions", deployment.at("rollout").as_object()},
+        {"RolloutStatus", deployment.at("status").at("rollout").as_object()},
+        {"Revision", management::to_json(Revision{}, Deployment{})},
         {"Instance", management::to_json(Instance{}, "", "")},
         {"Placement", management::to_json(placement)},
         {"DeviceClaim", management::to_json(placement).at("claims").at(0).as_object()},
@@ -142,11 +145,12 @@ json::value example(const std::string& name, const json::value& property) {
         {"password", "12345678"}, {"new_password", "12345678"}, {"expires_at", "2030-01-01T00:00:00Z"}, {"health_path", "/h"},
         {"scopes", json::array{"inference"}}, {"requests_per_minute", 1}, {"tokens_per_minute", 1}, {"concurrent_requests", 1},
         {"tokens_per_month", nullptr}, {"targets", json::array{json::object{{"model", "a"}}}}, {"fallback", nullptr},
-        {"strategy", "binpack"}, {"kv_type", "q8_0"},
+        {"kv_type", "q8_0"},
         {"base_url", "https://x/v1"}, {"api_key", "k"}, {"models", json::array{"m"}}};
     if (const auto found = known.find(name); found != known.end()) return found->second;
     const auto& fields = property.as_object();
     if (fields.contains("$ref")) return json::object{};
+    if (const json::value* one_of = fields.if_contains("enum")) return one_of->as_array().back();
     const json::value& type = fields.at("type");
     if (type == "integer") return 1;
     if (type == "boolean") return true;
@@ -161,6 +165,9 @@ TEST(openapi, bodies_take_exactly_the_schemas_fields) {
     const std::map<std::string, Parse> bodies = {
         {"DeploymentCreate", [&](std::string_view b) { return outcome(management::parse_deployment_create(b)); }},
         {"DeploymentPatch", [&](std::string_view b) { return outcome(management::parse_deployment_patch(b)); }},
+        {"Rollback", [&](std::string_view b) { return outcome(management::parse_rollback(b)); }},
+        {"RolloutOptionsInput",
+         [&](std::string_view b) { return outcome(management::parse_deployment_patch(R"({"rollout":)" + std::string(b) + "}")); }},
         {"EvaluationCreate", [&](std::string_view b) { return outcome(management::parse_evaluation(b)); }},
         {"PlacementOptionsInput",
          [&](std::string_view b) { return outcome(management::parse_deployment_patch(R"({"placement":)" + std::string(b) + "}")); }},

@@ -15,6 +15,7 @@ constexpr int64_t kThreadsMax = 4096;
 constexpr size_t kWordsMax = 256;
 constexpr size_t kWordBytesMax = 8192;
 constexpr size_t kSourceBytesMax = 4096 + 16;
+constexpr int64_t kRolloutSecondsMax = 24 * 3600;
 constexpr size_t kDevicesMax = 256;       // of one instance
 constexpr size_t kDeviceBytesMax = 256;   // of a device's or a worker's name
 
@@ -41,6 +42,14 @@ json::object to_json(const PlacementOptions& options) {
             {"device_count", options.device_count},            {"device_types", to_array(options.device_types)},
             {"worker_labels", std::move(labels)},              {"cpu_offload", options.cpu_offload},
             {"across_workers", options.across_workers}};
+}
+
+json::object to_json(const RolloutOptions& options) {
+    return {{"strategy", gantry::to_string(options.strategy)},
+            {"max_surge", options.max_surge},
+            {"max_unavailable", options.max_unavailable},
+            {"ready_seconds", options.ready_seconds},
+            {"drain_seconds", options.drain_seconds}};
 }
 
 std::optional<uint32_t> count(FieldReader& reader, std::string_view name, int64_t max) {
@@ -91,6 +100,28 @@ PlacementInput read_placement(FieldReader& outer) {
     return input;
 }
 
+RolloutInput read_rollout(FieldReader& outer) {
+    RolloutInput input;
+    const json::object* object = outer.object("rollout");
+    if (object == nullptr) return input;
+    FieldReader reader(*object, "rollout.");
+    if (const auto text = reader.string("strategy", 64)) {
+        UpdateStrategy strategy{};
+        if (!from_text(*text, strategy)) reader.fail("strategy", "\"rollout.strategy\" must be \"rolling\" or \"recreate\"");
+        input.strategy = strategy;
+    }
+    input.max_surge = count(reader, "max_surge", kReplicasMax);
+    input.max_unavailable = count(reader, "max_unavailable", kReplicasMax);
+    const auto seconds = [&reader](std::string_view name, int64_t min) -> std::optional<uint32_t> {
+        const auto number = reader.integer(name, min, kRolloutSecondsMax);
+        return number ? std::optional(static_cast<uint32_t>(*number)) : std::nullopt;
+    };
+    input.ready_seconds = seconds("ready_seconds", 1);
+    input.drain_seconds = seconds("drain_seconds", 0);
+    if (Status status = reader.finish(); !status) outer.fail(status.error());
+    return input;
+}
+
 }  // namespace
 
 DeploymentInput read_deployment(FieldReader& reader) {
@@ -120,6 +151,7 @@ json::object to_json(const Deployment& d, const DeploymentStatus& status) {
             {"backend", gantry::to_string(d.backend)},
             {"options", to_json(d.options)},
             {"placement", to_json(d.placement)},
+            {"rollout", to_json(d.rollout)},
             {"replicas", d.replicas},
             {"stopped", d.stopped},
             {"version", d.version},
@@ -130,7 +162,23 @@ json::object to_json(const Deployment& d, const DeploymentStatus& status) {
              {{"state", status.state},
               {"ready_replicas", status.ready_replicas},
               {"reason", status.reason},
-              {"progress", status.progress}}}};
+              {"progress", status.progress},
+              {"rollout",
+               {{"state", status.rollout.state},
+                {"updated_replicas", status.rollout.updated_replicas},
+                {"old_replicas", status.rollout.old_replicas},
+                {"reason", status.rollout.reason}}}}}};
+}
+
+json::object to_json(const Revision& r, const Deployment& of) {
+    return {{"revision", r.generation},
+            {"wanted", r.generation == of.generation},
+            {"source", r.source},
+            {"backend", gantry::to_string(r.backend)},
+            {"options", to_json(r.options)},
+            {"placement", to_json(r.placement)},
+            {"created_at", to_rfc3339(r.created_at)},
+            {"good_at", r.good_at ? json::value(to_rfc3339(*r.good_at)) : json::value(nullptr)}};
 }
 
 json::object to_json(const Instance& i, const std::string& deployment_name, const std::string& worker_name) {
@@ -169,16 +217,24 @@ std::string public_reason(std::string_view reason) {
     return std::string(clause);
 }
 
-void hide_from_users(Deployment& deployment) {
-    deployment.source = deployment.source.substr(0, deployment.source.find(':') + 1) +
-                        deployment.source.substr(deployment.source.find_last_of("/:") + 1);
+namespace {
+
+// Deployments and revisions alike.
+template <class T>
+void hide_what_runs(T& of) {
+    of.source = of.source.substr(0, of.source.find(':') + 1) + of.source.substr(of.source.find_last_of("/:") + 1);
     BackendOptions shown;
-    shown.context_tokens = deployment.options.context_tokens;
-    shown.max_sequences = deployment.options.max_sequences;
-    shown.threads = deployment.options.threads;
-    shown.kv_type = deployment.options.kv_type;
-    deployment.options = std::move(shown);
+    shown.context_tokens = of.options.context_tokens;
+    shown.max_sequences = of.options.max_sequences;
+    shown.threads = of.options.threads;
+    shown.kv_type = of.options.kv_type;
+    of.options = std::move(shown);
 }
+
+}  // namespace
+
+void hide_from_users(Deployment& deployment) { hide_what_runs(deployment); }
+void hide_from_users(Revision& revision) { hide_what_runs(revision); }
 
 void hide_from_users(Instance& instance) {
     instance.endpoint.clear();
@@ -186,7 +242,10 @@ void hide_from_users(Instance& instance) {
     instance.reason = public_reason(instance.reason);
 }
 
-void hide_from_users(DeploymentStatus& status) { status.reason = public_reason(status.reason); }
+void hide_from_users(DeploymentStatus& status) {
+    status.reason = public_reason(status.reason);
+    status.rollout.reason = public_reason(status.rollout.reason);
+}
 
 Result<std::string> file_of_source(const std::string& source) {
     constexpr std::string_view kFile = "file:";
@@ -231,12 +290,21 @@ void PlacementInput::apply_to(PlacementOptions& options) const {
     if (across_workers) options.across_workers = *across_workers;
 }
 
+void RolloutInput::apply_to(RolloutOptions& options) const {
+    if (strategy) options.strategy = *strategy;
+    if (max_surge) options.max_surge = *max_surge;
+    if (max_unavailable) options.max_unavailable = *max_unavailable;
+    if (ready_seconds) options.ready_seconds = *ready_seconds;
+    if (drain_seconds) options.drain_seconds = *drain_seconds;
+}
+
 void DeploymentInput::apply_to(Deployment& deployment) const {
     if (name) deployment.name = *name;
     if (source) deployment.source = *source;
     if (backend) deployment.backend = *backend;
     options.apply_to(deployment.options);
     placement.apply_to(deployment.placement);
+    rollout.apply_to(deployment.rollout);
     if (replicas) deployment.replicas = *replicas;
     if (stopped) deployment.stopped = *stopped;
 }
@@ -253,7 +321,17 @@ Result<DeploymentInput> parse_deployment_create(std::string_view body) {
                             "digit, without \"..\" or \"//\"");
     }
     DeploymentInput input = read_deployment(reader);
+    input.rollout = read_rollout(reader);
     input.name = std::move(name);
+    if (Status status = reader.finish(); !status) return status.error();
+    return input;
+}
+
+Result<RollbackInput> parse_rollback(std::string_view body) {
+    Result<json::object> object = body.empty() ? Result<json::object>(json::object()) : parse_object(body);
+    if (!object) return object.error();
+    FieldReader reader(*object);
+    RollbackInput input{reader.integer("revision", 1, INT64_MAX)};
     if (Status status = reader.finish(); !status) return status.error();
     return input;
 }
@@ -263,6 +341,7 @@ Result<DeploymentInput> parse_deployment_patch(std::string_view body) {
     if (!object) return object.error();
     FieldReader reader(*object);
     DeploymentInput input = read_deployment(reader);
+    input.rollout = read_rollout(reader);
     input.version = reader.integer("version", 1, INT64_MAX);
     if (object->contains("name")) {
         reader.fail("name", "a deployment's \"name\" can't be changed, because clients call it by it; deploy a new one");

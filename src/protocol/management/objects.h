@@ -25,13 +25,22 @@
 namespace gantry::protocol::management {
 
 // What a deployment's instances add up to.
+// How far the wanted revision has come.
+struct RolloutStatus {
+    std::string state;             // complete, progressing, waiting (a new instance finds no room), reverted, stopped
+    uint32_t updated_replicas = 0; // that serve and are of the wanted revision
+    uint32_t old_replicas = 0;     // of others, not yet gone
+    std::string reason;            // why it waits or was reverted
+};
 struct DeploymentStatus {
     std::string state;             // stopped, pending, starting, running, degraded, error
     uint32_t ready_replicas = 0;
     std::string reason;
     double progress = 0;           // 0..1, of loading
+    RolloutStatus rollout{};
 };
 json::object to_json(const Deployment& deployment, const DeploymentStatus& status);
+json::object to_json(const Revision& revision, const Deployment& of);
 json::object to_json(const Instance& instance, const std::string& deployment_name, const std::string& worker_name);
 json::object to_json(const Worker& worker);
 json::object to_json(const WorkerId& worker, const std::string& worker_name, const Device& device);
@@ -94,6 +103,7 @@ void hide_from_users(Deployment& deployment);
 void hide_from_users(Model& model);
 void hide_from_users(Instance& instance);
 void hide_from_users(DeploymentStatus& status);
+void hide_from_users(Revision& revision);
 // The part of a reason that everybody may read: its first clause. Behind a colon may stand what an engine said last, with parts
 // of prompts in it; a clause that names a path of the machine is not shown at all.
 std::string public_reason(std::string_view reason);
@@ -113,11 +123,17 @@ struct PlacementInput {
     std::optional<bool> cpu_offload, across_workers;
     void apply_to(PlacementOptions& options) const;
 };
+struct RolloutInput {
+    std::optional<UpdateStrategy> strategy;
+    std::optional<uint32_t> max_surge, max_unavailable, ready_seconds, drain_seconds;
+    void apply_to(RolloutOptions& options) const;
+};
 struct DeploymentInput {
     std::optional<std::string> name, source;
     std::optional<BackendKind> backend;
     OptionsInput options;
     PlacementInput placement;
+    RolloutInput rollout;
     std::optional<uint32_t> replicas;
     std::optional<bool> stopped;
     std::optional<int64_t> version;        // the one that the edit saw
@@ -125,6 +141,10 @@ struct DeploymentInput {
 };
 Result<DeploymentInput> parse_deployment_create(std::string_view body);
 Result<DeploymentInput> parse_deployment_patch(std::string_view body);
+struct RollbackInput {
+    std::optional<int64_t> revision;       // none: the last good one before
+};
+Result<RollbackInput> parse_rollback(std::string_view body);
 // A dry run: a deployment without a name, on the workers that there are, or on others that the body describes as a list of workers
 // shows them (only what placement looks at is read: name, os, arch, labels, devices).
 struct EvaluationInput {
