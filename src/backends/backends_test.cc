@@ -59,7 +59,8 @@ TEST(LlamaServerBackend, CommandLineHoldsNoSecret) {
     const auto plan = backend(BackendKind::kLlamaServer).launch(launch_input(options));
     ASSERT_TRUE(plan.ok()) << plan.error().message;
     EXPECT_THAT(plan->argv, ElementsAre("/bin/true", "-m", "/models/a model.gguf", "--host", "127.0.0.1", "--port", "40001",
-                                        "--alias", "org/tiny:q4", "--no-webui", "--metrics", "-c", "8192", "-np", "6", "-t", "2", "-kvu"));
+                                        "--alias", "org/tiny:q4", "--no-webui", "--metrics", "-c", "8192", "-np", "6", "-t", "2", "-kvu",
+                                        "--cache-ram", "0"));
     EXPECT_THAT(plan->argv, Not(Contains(HasSubstr("k3y"))));
     EXPECT_EQ(plan->env.at("LLAMA_API_KEY"), "k3y-k3y-k3y");
     EXPECT_EQ(plan->api_key, "k3y-k3y-k3y");
@@ -143,6 +144,10 @@ TEST(LlamaServerBackend, PlacementBecomesLayersAndSplit) {
     const auto whole = backend(BackendKind::kLlamaServer).launch(input);
     EXPECT_EQ(value_after(whole->argv, "-ngl"), "999");
     EXPECT_EQ(value_after(whole->argv, "--tensor-split"), "8192,4096");
+    input.placement.claims[0].layers = 26;
+    input.placement.claims[1].layers = 14;
+    const auto with_output = backend(BackendKind::kLlamaServer).launch(input);
+    EXPECT_EQ(value_after(with_output->argv, "--tensor-split"), "26,15") << "llama.cpp counts the output as one more";
 
     input.placement = placed({claim_of("cpu", 0, 1 << 30)});
     const auto memory = backend(BackendKind::kLlamaServer).launch(input);

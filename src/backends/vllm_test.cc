@@ -61,7 +61,7 @@ TEST(Vllm, OnSeveralDevicesAndWithOptions) {
     install.options.context_tokens = 4096;
     install.options.max_sequences = 16;
     install.options.kv_type = "f16";
-    install.options.extra_args = {"--enable_prefix_caching", "--tool-call-parser=hermes", "--load-format", "bitsandbytes",
+    install.options.extra_args = {"--enable_prefix_caching", "--tool-call-parser=hermes", "--load-format", "mistral",
                                   "--enable-auto-tool-choice"};
     install.options.env = {{"HF_HUB_OFFLINE", "0"}, {"VLLM_USE_V1", "1"}};
     LaunchInput input = launch_input(install.options);
@@ -71,7 +71,7 @@ TEST(Vllm, OnSeveralDevicesAndWithOptions) {
     const std::vector<std::string> tail(plan->argv.begin() + 9, plan->argv.end());
     EXPECT_THAT(tail, ElementsAre("--max-model-len", "4096", "--max-num-seqs", "16", "--kv-cache-dtype", "float16",
                                   "--tensor-parallel-size", "2", "--gpu-memory-utilization", "0.750", "--enable-prefix-caching",
-                                  "--tool-call-parser", "hermes", "--load-format", "bitsandbytes", "--enable-auto-tool-choice"));
+                                  "--tool-call-parser", "hermes", "--load-format", "mistral", "--enable-auto-tool-choice"));
     EXPECT_EQ(plan->env.at("HIP_VISIBLE_DEVICES"), "3,2");
     EXPECT_EQ(plan->env.at("HF_HUB_OFFLINE"), "0") << "who deploys may let it reach the hub";
     EXPECT_EQ(plan->env.at("VLLM_USE_V1"), "1");
@@ -234,7 +234,7 @@ TEST(Vllm, OtherOptions) {
     options.command = {"/bin/true"};
     EXPECT_EQ(vllm().validate(options).error().param, "options.command");
     for (const char* name : {"VLLM_API_KEY", "VLLM_SERVER_DEV_MODE", "VLLM_CPU_KVCACHE_SPACE", "CUDA_VISIBLE_DEVICES", "LD_PRELOAD",
-                             "PYTHONPATH"}) {
+                             "PYTHONPATH", "PYTHONWARNINGS", "BROWSER", "CXX", "VLLM_LOGGING_CONFIG_PATH", "GGML_BACKEND_PATH"}) {
         EXPECT_EQ(vllm().validate(with_env(install.options, name)).error().param, std::string("options.env.") + name);
     }
     options = {};

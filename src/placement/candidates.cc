@@ -26,11 +26,11 @@ std::map<Chip, Slots> by_chip(const Slots& slots) {
     return groups;
 }
 
-// Accelerators of this worker that were named by hand, whether they can be used or not.
+// Accelerators that were named by hand for this worker, whether they are there and can be used or not.
 uint32_t named_on(const View& view, const Asked& asked) {
     if (view.worker == nullptr) return static_cast<uint32_t>(view.accelerators.size());
-    return static_cast<uint32_t>(std::count_if(view.worker->devices.begin(), view.worker->devices.end(), [&](const Device& device) {
-        return device.vendor != "cpu" && asked.names(*view.worker, {device.vendor, device.index});
+    return static_cast<uint32_t>(std::count_if(asked.by_hand.begin(), asked.by_hand.end(), [&](const Chosen& chosen) {
+        return chosen.device.vendor != "cpu" && chosen.is(*view.worker, chosen.device);
     }));
 }
 

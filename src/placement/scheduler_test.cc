@@ -79,6 +79,19 @@ TEST(decide, tensor_parallel_backends) {
                  w.deployment.placement.devices = {"w2/nvidia/2", "w2/nvidia/1"};
              },
              "w2: nvidia/1 nvidia/2 cpu/0"},
+            {"by hand: not on one of them where the other is ill",
+             [](World& w) {
+                 w.snapshot.workers = {gpu_machine("w1", {80, 80})};
+                 w.snapshot.workers[0].devices[2].problem = "fallen off the bus";
+                 w.deployment.placement.devices = {"w1/nvidia/0", "w1/nvidia/1"};
+             },
+             "nowhere"},
+            {"one part of a shared-out card, never several",
+             [](World& w) {
+                 w.snapshot.workers = {gpu_machine("w1", {16, 16, 16, 16})};
+                 for (size_t i = 1; i <= 4; ++i) w.snapshot.workers[0].devices[i].partition = "GPU-5f3c 1g.10gb";
+             },
+             "nowhere"},
             {"by hand on any worker",
              [](World& w) {
                  w.snapshot.workers = {gpu_machine("w1", {80}), gpu_machine("w2", {80, 80})};

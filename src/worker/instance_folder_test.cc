@@ -147,6 +147,11 @@ TEST(Launch, ModelSources) {
     write_text(path, "longer or shorter");
     EXPECT_NE(platform::file_identity(path), before);
     EXPECT_EQ(platform::file_identity(folder / "none"), "absent");
+    // A folder by what is in it, so that a file that is copied to its end in place counts.
+    const std::string of_folder = platform::file_identity(folder);
+    EXPECT_EQ(platform::file_identity(folder), of_folder);
+    std::ofstream(path, std::ios::app) << "more";
+    EXPECT_NE(platform::file_identity(folder), of_folder);
 }
 
 }  // namespace

@@ -100,7 +100,7 @@ bool is_state_model(const ModelMeta& meta) {
     return meta.layer_memory.find_first_of("sb") != std::string::npos;
 }
 
-uint64_t LayerKv::total() const { 
+uint64_t LayerKv::total() const {
     return std::accumulate(layers.begin(), layers.end(), uint64_t{0}, [](uint64_t a, uint64_t b) { return total_of({a, b}); });
 }
 

@@ -53,7 +53,8 @@ Plan plan_of(const ModelMeta& meta, const Shape& shape) {
     Plan plan;
     plan.cells = (shape.context_tokens + kCellsPadding - 1) / kCellsPadding * kCellsPadding;
     plan.sequences = std::max<uint64_t>(shape.sequences ? shape.sequences : is_engine(shape) ? kEngineSequences : 1, 1);
-    const uint64_t rows = is_engine(shape) ? std::max(kBatchRows, plan.sequences) : flag_number(shape.options, {"-ub", "--ubatch-size"}, kBatchRows, kBatchRows);
+    const uint64_t rows = is_engine(shape) ? std::max(kBatchRows, plan.sequences)
+                                           : flag_number(shape.options, {"-ub", "--ubatch-size"}, kBatchRows, kBatchRows);
     plan.rows = std::min(rows, std::max<uint64_t>(plan.cells, 1));
     plan.window_cells = plan.cells;
     if (!is_engine(shape) && meta.sliding_window > 0) {
@@ -62,7 +63,8 @@ Plan plan_of(const ModelMeta& meta, const Shape& shape) {
     }
     plan.states = is_engine(shape) && !is_state_model(meta) ? kEngineSlots : plan.sequences;
     plan.flash = flag_text(shape.options, {"--flash-attention", "-fa", "--flash-attn"}).value_or("auto") != "off";
-    plan.kv_type = shape.options.kv_type.empty() ? flag_text(shape.options, {"--kv-type", "--cache-type-k", "-ctk"}).value_or("f16") : shape.options.kv_type;
+    plan.kv_type = shape.options.kv_type;
+    if (plan.kv_type.empty()) plan.kv_type = flag_text(shape.options, {"--kv-type", "--cache-type-k", "-ctk"}).value_or("f16");
     return plan;
 }
 
