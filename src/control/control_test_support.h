@@ -83,6 +83,7 @@ public:
         };
         server_ = std::make_unique<http::Server>(io_, router_, server_options);
         server_->use(gateway::authentication(tables_, clock_));
+        server_->accept_mutual(control_->link_tls().value(), gateway::kLinkListener);
         port_ = server_->listen_tcp("127.0.0.1", 0, "public").value();
         EXPECT_TRUE(server_->listen_unix(dir + "/admin.sock", "admin").ok());
         thread_ = std::thread([this] { io_.run(); });

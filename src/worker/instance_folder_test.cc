@@ -150,7 +150,7 @@ TEST(Launch, ModelSources) {
     // A folder by what is in it, so that a file that is copied to its end in place counts.
     const std::string of_folder = platform::file_identity(folder);
     EXPECT_EQ(platform::file_identity(folder), of_folder);
-    std::ofstream(path, std::ios::app) << "more";
+    write_text(path, "copied to its end");
     EXPECT_NE(platform::file_identity(folder), of_folder);
 }
 

@@ -1,23 +1,25 @@
 """Workers on machines of their own (here: processes and data folders of their own), over the server's one port."""
-import json
+import contextlib
 import os
 import pathlib
 import shutil
 import signal
+import socket
 import subprocess
-import time
+import threading
 
 import httpx
 import pytest
 
-from conftest import GANTRY, SMOLLM2, Server, alive, until
+from conftest import GANTRY, Server, alive, until
 
 
 class RemoteWorker:
     all = []
 
-    def __init__(self, server, folder, name):
+    def __init__(self, server, folder, name, url=None):
         self.server = server
+        self.url = url or server.url
         self.name = name
         self.data_dir = pathlib.Path(folder) / name
         self.token_file = pathlib.Path(folder) / f"{name}.token"
@@ -33,7 +35,7 @@ class RemoteWorker:
         kept = {k: v for k, v in os.environ.items() if not k.startswith("GANTRY_")}
         with open(self.output, "ab") as output:
             self.process = subprocess.Popen(
-                [GANTRY, "worker", "--server", self.server.url, "--token-file", str(self.token_file), "--data-dir", str(self.data_dir),
+                [GANTRY, "worker", "--server", self.url, "--token-file", str(self.token_file), "--data-dir", str(self.data_dir),
                  "--name", self.name, *flags], stdout=output, stderr=output, env={**kept, "NO_COLOR": "1"})
         return self
 
@@ -57,6 +59,44 @@ class RemoteWorker:
         if self.process and self.process.poll() is None:
             self.process.send_signal(how)
             self.process.wait(60)
+
+
+class Wire:
+    """A TCP forwarder to the server that can be frozen: what is on its way stays there and no end is told, as in a partition."""
+
+    def __init__(self, port):
+        self.to = port
+        self.flows = threading.Event()
+        self.flows.set()
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.url = f"http://127.0.0.1:{self.listener.getsockname()[1]}"
+        threading.Thread(target=self.accept, daemon=True).start()
+
+    def accept(self):
+        while True:
+            try:
+                near, _ = self.listener.accept()
+            except OSError:
+                return
+            self.flows.wait()
+            try:
+                far = socket.create_connection(("127.0.0.1", self.to))
+            except OSError:
+                near.close()
+                continue
+            for a, b in ((near, far), (far, near)):
+                threading.Thread(target=self.pump, args=(a, b), daemon=True).start()
+
+    def pump(self, a, b):
+        try:
+            while data := a.recv(65536):
+                self.flows.wait()
+                b.sendall(data)
+        except OSError:
+            pass
+        for one in (a, b):
+            with contextlib.suppress(OSError):
+                one.shutdown(socket.SHUT_RDWR)
 
 
 def new_token(server, *flags):
@@ -277,3 +317,34 @@ def test_join_sh_brings_the_binary_and_joins(cluster, tmp_path):
                             env={"PATH": os.environ["PATH"], "HOME": str(home), "GANTRY_JOIN_START": "no"})
     assert failed.returncode == 1 and "SHA-256" in failed.stderr
     assert not list((home / ".local/bin").glob(".gantry*")), "nothing half is left"
+
+
+def test_a_partition_is_noticed_its_instance_placed_anew_and_the_old_one_stopped(tmp_path):
+    server = Server(tmp_path / "data", "--no-worker").start()
+    wire = Wire(server.port)
+    far = RemoteWorker(server, tmp_path, "far", wire.url).start(new_token(server))
+    near = RemoteWorker(server, tmp_path, "near")
+    try:
+        until(far.ready, "far reports")
+        server.deploy("m", "--ctx", "512")
+        old = server.running("m")[0]
+        assert old["worker_name"] == "far"
+        near.start(new_token(server))
+        until(near.ready, "near reports")
+        wire.flows.clear()
+        until(lambda: far.state() == "unreachable", "no sign of it for 15 s", timeout=30)
+        assert [i["state"] for i in server.instances("m")] == ["unreachable"], "it may come back: nothing is placed yet"
+        new = until(lambda: [i for i in server.instances("m") if i["state"] == "running" and i["worker_name"] == "near"],
+                    "its lease ends, another takes over", timeout=60)[0]
+        assert ask(server, "m")
+        assert alive(old["pid"]), "what can't be told runs on"
+        wire.flows.set()
+        until(lambda: far.state() == "ready", "it is back")
+        until(lambda: not alive(old["pid"]), "it learnt that its instance is another's now")
+        until(lambda: [i["id"] for i in server.instances("m")] == [new["id"]], "one is left")
+        assert ask(server, "m")
+    finally:
+        wire.flows.set()
+        for worker in (far, near):
+            worker.stop()
+        server.stop()
