@@ -26,13 +26,8 @@ sum='{sum}'
 arch='{arch}'
 die() {{ echo "gantry: $*" >&2; exit 1; }}
 [ "$(uname -s)" = Linux ] || die "this machine runs no Linux, and the server's gantry is for Linux"
-<<<<<<< HEAD
-[ "$(uname -m)" = "$arch" ] || die "the server's gantry is for $arch and this machine is $(uname -m): install one built for it,
-  then run: gantry worker --server $url --token-file FILE"
-=======
 [ "$(uname -m)" = "$arch" ] ||
     die "the server's gantry is for $arch, this machine is $(uname -m): install one built for it, then: gantry worker --server $url --token-file FILE"
->>>>>>> cluster
 if [ "$(id -u)" = 0 ]; then bin=/usr/local/bin conf=/etc/gantry; else bin=$HOME/.local/bin conf=$HOME/.config/gantry; fi
 mkdir -p "$bin"
 umask 077
@@ -45,13 +40,8 @@ if command -v curl >/dev/null; then curl -fsS -o "$new" "$url/join/gantry?token=
 chmod 755 "$new"
 "$new" version >/dev/null 2>&1 || {{
     ldd "$new" 2>/dev/null | grep 'not found' >&2
-<<<<<<< HEAD
-    die "the server's gantry does not start here: install what is missing (on Debian 12: apt-get install libsqlite3-0 libspdlog1.10
-  libprometheus-cpp-core1.0 libsodium23 libboost-json1.81.0 libboost-url1.81.0 libssl3), or its CPU has instructions that this one lacks"
-=======
     packages="libsqlite3-0 libspdlog1.10 libprometheus-cpp-core1.0 libsodium23 libboost-json1.81.0 libboost-url1.81.0 libssl3"
     die "the server's gantry does not start here: install what is missing (Debian 12: apt-get install $packages), or its CPU can more than this one"
->>>>>>> cluster
 }}
 mv -f "$new" "$bin/gantry"
 printf '%s\n' "$token" > "$conf/worker-token"
