@@ -63,10 +63,14 @@ Result<Certificate> read_x509(const std::string& text) {
     return certificate;
 }
 Result<CertificateRequest> read_request(const std::string& text) {
+    constexpr size_t kTextMax = 16 * 1024;
+    if (text.size() > kTextMax) return invalid_argument("a certificate request is shorter");
     CertificateRequest request(PEM_read_bio_X509_REQ(reader(text).get(), nullptr, no_passphrase, nullptr));
     if (!request) return unreadable("certificate request");
     EVP_PKEY* key = X509_REQ_get0_pubkey(request.get());
-    if (key == nullptr || EVP_PKEY_is_a(key, "EC") != 1 || EVP_PKEY_get_bits(key) != 256) {
+    char curve[64] = {};
+    if (key == nullptr || EVP_PKEY_is_a(key, "EC") != 1 || EVP_PKEY_get_group_name(key, curve, sizeof(curve), nullptr) != 1 ||
+        std::string_view(curve) != "prime256v1") {
         ERR_clear_error();
         return invalid_argument("the key of a certificate request must be of the curve P-256");
     }

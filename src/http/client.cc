@@ -200,6 +200,7 @@ Task<Result<std::unique_ptr<ClientConnection>>> Client::State::connect(const std
     const SteadyTime deadline = now() + options.connect_timeout;
     if (endpoint.dialed) {
         auto stream = co_await options.dialer(text, deadline);
+        if (canceller.cancelled) co_return cancelled_error();
         if (!stream) co_return std::move(stream).error();
         auto connection = std::make_unique<ClientConnection>();
         connection->socket = stream->state_->socket;
@@ -433,6 +434,7 @@ Task<Result<std::unique_ptr<ClientResponse>>> Client::send(std::string endpoint,
 
 Task<Result<Stream>> Client::upgrade(std::string endpoint, Call call, std::string protocol) {
     const std::shared_ptr<State> state = state_;  // the Client may go while we wait
+    if (!call.body.empty()) co_return invalid_argument("a request to leave HTTP has no body");
     call.headers.set("upgrade", protocol);
     auto peer = state->peer(endpoint);
     if (!peer) co_return std::move(peer).error();
@@ -455,9 +457,10 @@ Task<Result<Stream>> Client::upgrade(std::string endpoint, Call call, std::strin
         answer.append(*more);
     }
     if (!answer.starts_with("HTTP/1.1 101 ")) {
-        const std::string status = answer.substr(0, answer.find('\r')).substr(answer.find(' ') + 1, 3);
+        const std::string status = answer.starts_with("HTTP/1.1 ") ? answer.substr(9, 3) : "something else";
         co_return Error{ErrorCode::kUnavailable, "the server does not change to " + protocol + " but answers " + status, {}, "status " + status};
     }
+    stream.state_->socket->notice_vanished_peer();
     stream.unread(answer.substr(answer.find("\r\n\r\n") + 4));
     co_return stream;
 }

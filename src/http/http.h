@@ -90,6 +90,7 @@ public:
     Task<Result<std::string>> read(std::chrono::milliseconds timeout);
     Task<bool> write(std::string_view bytes, std::chrono::milliseconds timeout);   // false: it broke, or nobody took them
     void unread(std::string bytes);   // what read() gives first
+    void end_sending();               // the other side reads its end; what it still sends can be read
     void close();                     // a read or write in progress fails
     bool dead() const;                // closed, by whom ever, or bytes came that nobody asked for. While nothing is in progress
     // Connects to "tcp:HOST:PORT" (HOST an address) or "unix:/path".
@@ -99,7 +100,7 @@ private:
     friend class Client;
     std::unique_ptr<State> state_;
 };
-// Copies bytes both ways until one of the two ends, then closes both. Whoever takes nothing for `patience` ends it, too.
+// Copies bytes both ways until one of the two ends, then closes both; after a proper end what comes the other way has a second more. Whoever takes nothing for `patience` ends it, too.
 Task<void> splice(Stream a, Stream b, std::chrono::milliseconds patience);
 
 // One request and the way to answer it: either respond() once, or start_stream(), write()..., finish().

@@ -17,6 +17,8 @@ struct FreeX509 {
 };
 using Certificate = std::unique_ptr<X509, FreeX509>;
 
+int no_passphrase(char*, int, int, void*) { return -1; }   // else OpenSSL would ask on the terminal
+
 Error failed(const char* what) { return internal_error(fmt::format("{}: {}", what, last_tls_error())); }
 
 // ALPN's form of a list of one.
@@ -77,7 +79,7 @@ Status use_own(SSL_CTX* context, const CertifiedKey& own) {
                                                                 &BIO_free);
     const Certificate read(PEM_read_bio_X509(certificate.get(), nullptr, nullptr, nullptr));
     const std::unique_ptr<BIO, decltype(&BIO_free)> text(BIO_new_mem_buf(own.key.data(), static_cast<int>(own.key.size())), &BIO_free);
-    const std::unique_ptr<EVP_PKEY, decltype(&EVP_PKEY_free)> key(PEM_read_bio_PrivateKey(text.get(), nullptr, nullptr, nullptr), &EVP_PKEY_free);
+    const std::unique_ptr<EVP_PKEY, decltype(&EVP_PKEY_free)> key(PEM_read_bio_PrivateKey(text.get(), nullptr, no_passphrase, nullptr), &EVP_PKEY_free);
     if (!read || !key || SSL_CTX_use_certificate(context, read.get()) != 1 || SSL_CTX_use_PrivateKey(context, key.get()) != 1) {
         return failed("the certificate and its key can't be used");
     }

@@ -158,11 +158,13 @@ Task<bool> ServerConnection::begin_tls() {
 // A plain port: who begins with TLS all the same can only mean the mutual one.
 Task<bool> ServerConnection::begin_plain() {
     const SteadyTime deadline = now() + core_->options.limits.header_timeout;
+    idle_ = true;   // who has not spoken yet is not waited for at the end
     const Io how = co_await socket_->wait_readable(deadline);
+    idle_ = false;
     if (how != Io::kOk) co_return false;
     if (socket_->peek() != kTlsHandshake) co_return true;
     const bool secure = co_await shake_hands(TlsSession::accept(core_->mutual->context()), deadline);
-    co_return secure;
+    co_return secure && mutual_;   // a hello without ALPN is taken by OpenSSL, but it is nobody's
 }
 
 Task<bool> ServerConnection::shake_hands(std::unique_ptr<TlsSession> session, SteadyTime deadline) {

@@ -154,11 +154,16 @@ Task<std::optional<Stream>> ServerExchange::take_over(std::string protocol) {
     keep_alive_ = false;
     status_ = 101;
     if (gone_ || aborted_) co_return std::nullopt;
+    if (flooded_) {   // part of what came behind the request is lost
+        abort();
+        co_return std::nullopt;
+    }
     const std::string head = "HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: " + protocol + "\r\n\r\n";
     std::array<iovec, 1> parts = {part(head)};
     const bool delivered = co_await send(parts);
     if (!delivered || aborted_) co_return std::nullopt;
     setup_.socket->unwatch();
+    setup_.socket->notice_vanished_peer();
     ended_ = true;   // what arrives from now on is the stream's
     taken_over_ = true;
     Stream stream(std::make_unique<Stream::State>(setup_.socket, std::move(*setup_.input)));

@@ -33,10 +33,17 @@ Result<asio::generic::stream_protocol::endpoint> address_of(const std::string& e
     return invalid_argument("an endpoint is written tcp:ADDRESS:PORT or unix:/path");
 }
 
-// One way of a splice. Whichever way ends first closes both, so that the other ends, too.
+constexpr std::chrono::seconds kLastWords{1};
+
+// One way of a splice. Whichever way ends first closes both, so that the other ends, too; a proper end a moment later, so that what is
+// still on its way the other way arrives.
 Task<void> pump(std::shared_ptr<Stream> from, std::shared_ptr<Stream> to, std::chrono::milliseconds patience) {
     while (true) {
         auto piece = co_await from->read(std::chrono::hours(24));   // a stream may be silent: who waits for it has a deadline
+        if (piece && piece->empty()) {
+            to->end_sending();
+            co_await sleep_for(kLastWords);
+        }
         if (!piece || piece->empty()) break;
         const bool written = co_await to->write(*piece, patience);
         if (!written) break;
@@ -81,6 +88,10 @@ void Stream::close() {
     if (!state_ || !state_->socket) return;
     state_->socket->end_tls();
     state_->socket->close();
+}
+
+void Stream::end_sending() {
+    if (state_ && state_->socket) state_->socket->shutdown_send();
 }
 
 bool Stream::dead() const { return !state_ || !state_->socket || !state_->input.empty() || state_->socket->is_dead_while_idle(false); }

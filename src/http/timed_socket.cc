@@ -1,5 +1,7 @@
 #include "http/timed_socket.h"
 
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <poll.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -343,6 +345,15 @@ bool TimedSocket::is_dead_while_idle(bool fresh) {
 void TimedSocket::shutdown_send() {
     end_tls();
     if (is_open()) ::shutdown(fd_, SHUT_WR);
+}
+
+void TimedSocket::notice_vanished_peer() {
+    const int on = 1, idle_s = 15, interval_s = 5, probes = 3, unacknowledged_ms = 30'000;
+    ::setsockopt(fd_, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof(on));   // of a Unix socket none of it has an effect
+    ::setsockopt(fd_, IPPROTO_TCP, TCP_KEEPIDLE, &idle_s, sizeof(idle_s));
+    ::setsockopt(fd_, IPPROTO_TCP, TCP_KEEPINTVL, &interval_s, sizeof(interval_s));
+    ::setsockopt(fd_, IPPROTO_TCP, TCP_KEEPCNT, &probes, sizeof(probes));
+    ::setsockopt(fd_, IPPROTO_TCP, TCP_USER_TIMEOUT, &unacknowledged_ms, sizeof(unacknowledged_ms));
 }
 
 void TimedSocket::close() {
