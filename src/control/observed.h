@@ -19,7 +19,7 @@ namespace gantry::control {
 // Reports missing for so long make a worker unreachable (fifteen misses: a busy second or a pause does not).
 inline constexpr std::chrono::seconds kUnreachableAfter{15};
 
-// Stopping because another revision than its own is wanted, and so in no hurry: what it answers may end first.
+// Stopping because another revision than its own or fewer replicas are wanted, and so in no hurry: what it answers may end first.
 bool is_replaced(const Instance& instance, const Deployment& deployment);
 
 class Observed {
