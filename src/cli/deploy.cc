@@ -8,6 +8,7 @@
 #include "cli/deployment_flags.h"
 #include "cli/output.h"
 #include "cli/waiting.h"
+#include "domain/deployment.h"
 
 namespace gantry::cli {
 namespace {
@@ -17,6 +18,9 @@ struct Options {
     std::string source;
     DeploymentFlags flags;
     uint32_t replicas = 1;
+    bool recreate = false;
+    uint32_t max_surge = RolloutOptions{}.max_surge;
+    uint32_t max_unavailable = RolloutOptions{}.max_unavailable;
     bool wait = false;
     uint32_t wait_seconds = 1800;
 };
@@ -30,6 +34,9 @@ int deploy(const Context& context, const Options& options) {
     (*body)["name"] = options.name;
     (*body)["source"] = full_source(options.source);
     (*body)["replicas"] = options.replicas;
+    (*body)["rollout"] = json::object{{"strategy", to_string(options.recreate ? UpdateStrategy::kRecreate : UpdateStrategy::kRolling)},
+                                      {"max_surge", options.max_surge},
+                                      {"max_unavailable", options.max_unavailable}};
     const Result<ApiClient> client = ApiClient::connect(context);
     if (!client) {
         return fail(client.error());
@@ -63,6 +70,11 @@ void add_deploy(CLI::App& app, Context& context) {
     verb->add_option("--source,-s", options.source, "file:PATH, or just a path, of a GGUF file or a model's folder")->required()->type_name("SOURCE");
     verb->add_option("--replicas,-r", options.replicas, "instances to run")->capture_default_str()->type_name("N");
     add_deployment_flags(*verb, options.flags);
+    verb->add_option("--max-surge", options.max_surge, "instances beyond --replicas while an update lasts")->capture_default_str()->type_name("N");
+    verb->add_option("--max-unavailable", options.max_unavailable, "replicas that may be missing in an update where no further one fits")
+        ->capture_default_str()
+        ->type_name("N");
+    verb->add_flag("--recreate", options.recreate, "update with a gap: all old instances go before the first new one starts");
     verb->add_flag("--wait,-w", options.wait, "wait until it serves; exit 1 with the reason when it can't");
     verb->add_option("--wait-seconds", options.wait_seconds, "how long --wait waits")->capture_default_str()->type_name("N");
     verb->add_flag("--json", context.json, "print the deployment as JSON");

@@ -13,6 +13,7 @@ constexpr const char* kExamples[] = {
     "gantry engine --model SmolLM2-135M-Instruct.Q4_1.gguf --port 8081",
     "gantry deploy smollm2 --source file:/models/SmolLM2-135M-Instruct.Q4_1.gguf --wait",
     "gantry deploy rival --source /models/SmolLM2-135M-Instruct.Q4_1.gguf --backend llama-server --ctx 8192 --replicas 2",
+    "gantry deploy large --source /models/Qwen3-32B --backend vllm --recreate",
     "gantry evaluate /models/SmolLM2-135M-Instruct.Q4_1.gguf",
     "gantry evaluate /models/Qwen3-32B --backend all",
     "gantry evaluate smollm2 --ctx 8192 --max-sequences 16 --json | jq .estimate.total_bytes",

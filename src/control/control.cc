@@ -169,7 +169,7 @@ private:
     // Asked of the io thread, where they live: whatever took the tables before the last publication is among them.
     std::optional<std::set<InstanceId>> instances_in_use() {
         constexpr std::chrono::seconds kLongest{1};
-        if (api_.options.live == nullptr) return std::nullopt;
+        if (api_.options.live == nullptr) return std::set<InstanceId>();
         auto given = std::make_shared<std::promise<std::set<InstanceId>>>();
         auto found = given->get_future();
         http::asio::post(api_.io, [given, live = api_.options.live] { given->set_value(live->instances_in_use()); });

@@ -137,7 +137,9 @@ Observed::Change Observed::apply(const protocol::WorkerReport& report, const Sna
 }
 
 bool is_replaced(const Instance& i, const Deployment& d) {
-    return i.stopping && i.deployment_id == d.id && i.generation != d.generation && !i.worker_id.empty() && !d.stopped;
+    const bool others_serve = !d.stopped && d.replicas > 0;
+    return i.stopping && i.deployment_id == d.id && !i.worker_id.empty() && others_serve &&
+           (i.generation != d.generation || i.index >= d.replicas);
 }
 
 bool Observed::set_drained(std::set<InstanceId> drained) {

@@ -21,7 +21,7 @@ inline constexpr std::chrono::seconds kUnreachableAfter{15};
 // No sign of a worker for so long: its lease ends, and others take its instances' places (ADR 11).
 inline constexpr std::chrono::seconds kLostAfter{45};
 
-// Stopping because another revision than its own is wanted, and so in no hurry: what it answers may end first.
+// Stopping because another revision than its own or fewer replicas are wanted, and so in no hurry: what it answers may end first.
 bool is_replaced(const Instance& instance, const Deployment& deployment);
 
 class Observed {

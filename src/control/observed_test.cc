@@ -231,6 +231,10 @@ TEST(observed, what_was_replaced_may_finish_what_it_answers) {
     d.stopped = false;
     d.generation = 1;
     EXPECT_TRUE(r.assign().empty()) << "restarted, not replaced";
+    r.snapshot.instances[0].index = 1;
+    EXPECT_EQ(r.assign(), std::vector<std::string>{"i"}) << "fewer are wanted";
+    d.replicas = 0;
+    EXPECT_TRUE(r.assign().empty());
 }
 
 }  // namespace

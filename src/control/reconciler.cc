@@ -95,10 +95,10 @@ bool Reconciler::drain() {
     for (const Instance& i : rows->instances) {
         const auto d = std::find_if(rows->deployments.begin(), rows->deployments.end(), [&i](const Deployment& one) { return is_replaced(i, one); });
         if (d == rows->deployments.end()) continue;
-        if (leaving.empty()) busy = parts_.in_use ? parts_.in_use() : std::nullopt;
+        if (leaving.empty()) busy = parts_.in_use ? parts_.in_use() : std::set<InstanceId>();
         leaving.insert(i.id);
         const bool late = parts_.clock.wall() - i.state_since >= std::chrono::seconds(d->rollout.drain_seconds);
-        if (!busy || !busy->contains(i.id) || late) drained.insert(i.id);
+        if ((busy && !busy->contains(i.id)) || late) drained.insert(i.id);
     }
     draining_ = drained.size() < leaving.size();
     return parts_.observed.set_drained(std::move(drained));

@@ -33,7 +33,8 @@ public:
         const Clock& clock;
         RandomSource& random;
         std::function<void()> poke_workers;   // their assignment may have changed
-        // Instances that requests are being answered by now; nothing: it can't be known, and nobody is waited for. May be empty.
+        // Instances that requests are being answered by now; nothing: it can't be known at the moment, so ask again. No function:
+        // nobody answers requests here.
         std::function<std::optional<std::set<InstanceId>>()> in_use{};
     };
     explicit Reconciler(Parts parts) : parts_(std::move(parts)) {}

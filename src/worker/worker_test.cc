@@ -135,9 +135,8 @@ TEST_F(WorkerTest, ADeviceWithoutMemoryIsNamedWithAdvice) {
     run(custom_spec(folder_, {"--say", "torch.OutOfMemoryError: CUDA out of memory. Tried to allocate 2.00 GiB", "--fail-start", "2"}));
     const auto failed = link_.wait_state("ins_one", InstanceState::kError);
     ASSERT_TRUE(failed);
-    EXPECT_THAT(failed->reason, AllOf(StartsWith("out of memory (device): the engine found too little and exited with status 2; "
-                                                 "use a smaller context"),
-                                      Not(HasSubstr("torch"))));
+    EXPECT_THAT(failed->reason, StartsWith("out of memory (device): the engine found too little and exited with status 2; use a smaller"));
+    EXPECT_THAT(failed->reason, Not(HasSubstr("torch")));
 }
 
 TEST_F(WorkerTest, AFailedStartShowsItsLastWordsButNoSecret) {

@@ -134,6 +134,35 @@ def test_undo(server):
     assert "no revision 99" in server.cli("rollout", "undo", "m", "--to", "99", check=False).stderr
 
 
+def test_recreate_has_a_gap_but_never_two(fresh_server):
+    server = fresh_server.start()
+    server.deploy("m", "--ctx", "512", "--recreate")
+    [old] = server.running("m")
+    generation = edit(server, "m", options={"context_tokens": 1024})
+    most = 0
+
+    def replaced():
+        nonlocal most
+        found = server.instances("m")
+        most = max(most, len(found))
+        return found and found[0]["generation"] == generation and found[0]["state"] == "running"
+    until(replaced, "the new one serves", timeout=120)
+    assert most == 1 and server.running("m")[0]["pid"] != old["pid"]
+
+
+def test_a_server_killed_in_an_update_finishes_it(fresh_server):
+    server = fresh_server.start()
+    server.deploy("m", "--ctx", "512", "--replicas", "2")
+    server.running("m", 2)
+    generation = edit(server, "m", options={"context_tokens": 1024})
+    until(lambda: [i for i in server.instances("m") if i["generation"] == generation], "the update begins")
+    server.kill9()
+    server.start()
+    server.cli("rollout", "status", "m", "--wait", "--wait-seconds", "120")
+    assert {i["generation"] for i in server.running("m", 2)} == {generation}
+    assert wanted(server)["status"]["rollout"]["state"] == "complete"
+
+
 def test_apply_diff_export(server, tmp_path):
     exported = server.cli("export").stdout
     file = tmp_path / "fleet.json"
