@@ -100,7 +100,7 @@ private:
     friend class Client;
     std::unique_ptr<State> state_;
 };
-// Copies bytes both ways until one of the two ends, then closes both; after a proper end what comes the other way has a second more. Whoever takes nothing for `patience` ends it, too.
+// Copies bytes both ways until one ends, then (after a proper end a second later) closes both. Whoever takes nothing for `patience` ends it, too.
 Task<void> splice(Stream a, Stream b, std::chrono::milliseconds patience);
 
 // One request and the way to answer it: either respond() once, or start_stream(), write()..., finish().

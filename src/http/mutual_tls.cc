@@ -79,7 +79,8 @@ Status use_own(SSL_CTX* context, const CertifiedKey& own) {
                                                                 &BIO_free);
     const Certificate read(PEM_read_bio_X509(certificate.get(), nullptr, nullptr, nullptr));
     const std::unique_ptr<BIO, decltype(&BIO_free)> text(BIO_new_mem_buf(own.key.data(), static_cast<int>(own.key.size())), &BIO_free);
-    const std::unique_ptr<EVP_PKEY, decltype(&EVP_PKEY_free)> key(PEM_read_bio_PrivateKey(text.get(), nullptr, no_passphrase, nullptr), &EVP_PKEY_free);
+    const std::unique_ptr<EVP_PKEY, decltype(&EVP_PKEY_free)> key(PEM_read_bio_PrivateKey(text.get(), nullptr, no_passphrase, nullptr),
+                                                                  &EVP_PKEY_free);
     if (!read || !key || SSL_CTX_use_certificate(context, read.get()) != 1 || SSL_CTX_use_PrivateKey(context, key.get()) != 1) {
         return failed("the certificate and its key can't be used");
     }
