@@ -12,6 +12,7 @@
 #include "base/log.h"
 #include "base/platform/program.h"
 #include "devices/cpu.h"
+#include "devices/text.h"
 #include "devices/tools.h"
 #include "domain/fields.h"
 
