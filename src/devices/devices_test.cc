@@ -185,6 +185,12 @@ TEST(FindingText, ThereAndBack) {
     EXPECT_EQ(back->note, "a note");
 }
 
+TEST(FindingText, ALongNoteIsCutBetweenCharacters) {
+    const auto back = finding_from(to_text({{}, std::string(1999, 'a') + "\u00e9" + std::string(100, 'b')}), "nvidia");
+    ASSERT_TRUE(back.ok()) << back.error().message;
+    EXPECT_TRUE(finding_from(to_text(*back), "nvidia").ok());
+}
+
 TEST(FindingText, WhatCannotBeIsRefused) {
     Device more_free = card(0);
     more_free.memory_free_bytes = 101;

@@ -15,6 +15,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "backends/backends.h"
 #include "placement/estimates/overheads.h"
 #include "placement/estimates/parallel.h"
 #include "placement/estimates/sum.h"
