@@ -13,6 +13,11 @@ using testing::HasSubstr;
 
 class LinkTest : public testing::Test {
 protected:
+    // TLS goes by the machine's clock, so that what is signed must, too.
+    static protocol::JoinToken token_of(Plane& plane) {
+        plane.clock().set_wall(system_clock().wall());
+        return protocol::parse_join_token(plane.ask("POST", "/api/v1/join-tokens", R"({"uses":5})").string("/secret")).value();
+    }
     http::ClientOptions options(const http::CertifiedKey& own = {}) const {
         http::ClientOptions out;
         out.mutual = http::MutualTls::client(own, token_.authority, kClusterServerName, kClusterProtocol).value();
@@ -47,8 +52,7 @@ protected:
     TempDir dir_;
     Plane plane_{dir_.path()};
     const std::string link_ = "tls:" + plane_.endpoint().substr(4);
-    const protocol::JoinToken token_ =
-        protocol::parse_join_token(plane_.ask("POST", "/api/v1/join-tokens", R"({"uses":5})").string("/secret")).value();
+    const protocol::JoinToken token_ = token_of(plane_);
 };
 
 TEST_F(LinkTest, a_worker_joins_and_exchanges) {
