@@ -193,8 +193,8 @@ private:
                             .knowledge = knowledge_,
                             .clock = clock_,
                             .random = random_,
-                           .poke_workers = [this] { api_.poke_workers(); },
-                           .in_use = [this] { return instances_in_use(); }}};
+                            .poke_workers = [this] { api_.poke_workers(); },
+                            .in_use = [this] { return instances_in_use(); }}};
     Alarms alarms_{store_, clock_, random_};
     ApiContext api_;
     std::unique_ptr<Cluster> cluster_;   // null until load()

@@ -114,7 +114,8 @@ private:
     void stop_surplus(const Deployment& d) {
         std::vector<const Instance*> live;
         for (const Instance* i : of(d.id)) {
-            if (stays(*i) && !leaves_by(*i) && (d.stopped || d.replicas == 0 || i->generation == d.generation)) live.push_back(i);
+            const bool counts = d.stopped || d.replicas == 0 || i->generation == d.generation;
+            if (stays(*i) && !leaves_by(*i) && counts) live.push_back(i);
         }
         const size_t wanted = d.stopped ? 0 : d.replicas;
         std::sort(live.begin(), live.end(), [](const Instance* a, const Instance* b) {
@@ -163,7 +164,7 @@ private:
             if (!stays(*i)) continue;
             if (i->generation != d.generation) old = true;
             else if (i->state == InstanceState::kRunning) ++serving;
-            else if (failure.empty()) failure = failure_of(*i, d.rollout, input_.now);
+            else if (failure.empty() && !leaves_by(*i)) failure = failure_of(*i, d.rollout, input_.now);
         }
         if (serving >= d.replicas && !old) actions_.push_back(FinishRollout{d.id, d.generation});
         if (good == nullptr || failure.empty()) return false;
@@ -182,7 +183,7 @@ private:
         bool loading = false;   // a new one found room and is on its way
         size_t serving = 0;
         for (const Instance* i : of(d.id)) {
-            if (!stays(*i) || leaves_by(*i)) continue;   // move_away sees to it
+            if (!stays(*i) || leaves_by(*i)) continue;   // what leaves is move_away's
             serving += i->state == InstanceState::kRunning ? 1 : 0;
             if (i->generation != d.generation) old.push_back(i);
             else if (homeless_.contains(i->id)) homeless = i;
@@ -225,11 +226,12 @@ private:
         bool updating = false;   // old ones serve on beside what is made
         for (const Instance* i : of(d.id)) {
             if (!holds_place(*i)) continue;
-            if (i->generation == d.generation) used.insert(i->index);
-            else updating = updating || stays(*i);
+            const bool wanted = i->generation == d.generation;
+            if (wanted) used.insert(i->index);
             if (leaves_by(*i)) continue;
             ++places;
-            fresh += i->generation == d.generation ? 1 : 0;
+            if (wanted) ++fresh;
+            else updating = updating || stays(*i);
         }
         const size_t most = d.replicas + (updating ? d.rollout.max_surge : 0);
         // An instance on an unreachable worker keeps its place: it most likely still serves, and comes back by itself.

@@ -148,10 +148,10 @@ TEST(Launch, ModelSources) {
     EXPECT_NE(platform::file_identity(path), before);
     EXPECT_EQ(platform::file_identity(folder / "none"), "absent");
     // A folder by what is in it, so that a file that is copied to its end in place counts.
-    const std::string of_folder = platform::file_identity(folder);
-    EXPECT_EQ(platform::file_identity(folder), of_folder);
+    const std::string of_folder = platform::file_identity(folder.path());
+    EXPECT_EQ(platform::file_identity(folder.path()), of_folder);
     write_text(path, "copied to its end");
-    EXPECT_NE(platform::file_identity(folder), of_folder);
+    EXPECT_NE(platform::file_identity(folder.path()), of_folder);
 }
 
 }  // namespace
