@@ -43,7 +43,8 @@ TEST(Vllm, OnAGpu) {
     const auto plan = vllm().launch(input);
     ASSERT_TRUE(plan.ok()) << plan.error().message;
     EXPECT_THAT(plan->argv, ElementsAre(install.options.binary, "serve", "/models/qwen", "--served-model-name", "org/tiny:q4", "--host",
-                                        "127.0.0.1", "--port", "40001", "--max-model-len", "8192", "--gpu-memory-utilization", "0.422",
+                                        "127.0.0.1", "--port", "40001", "--max-model-len", "8192", "--max-num-seqs", "256",
+                                        "--gpu-memory-utilization", "0.422",
                                         "--load-format", "safetensors"));
     EXPECT_THAT(plan->argv, Not(Contains(HasSubstr("k3y"))));
     EXPECT_EQ(plan->env.at("VLLM_API_KEY"), "k3y-k3y-k3y");

