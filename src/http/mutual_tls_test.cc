@@ -68,6 +68,16 @@ TEST_F(MutualTest, shares_a_plain_port) {
     EXPECT_FALSE(fetch(link(), {.target = "/who"}).ok());
 }
 
+TEST_F(MutualTest, what_begins_like_tls_and_is_none_is_closed) {
+    const uint16_t port = server_.start();
+    RawClient noise(port);
+    ASSERT_TRUE(noise.send(std::string("\x16\x03\x01\x00\x05hello", 10)));
+    EXPECT_THAT(noise.read_to_end(), testing::Not(HasSubstr("HTTP")));
+    RawClient after(port);
+    ASSERT_TRUE(after.send("GET /who HTTP/1.1\r\nHost: x\r\n\r\n"));
+    EXPECT_THAT(after.read_answer(), HasSubstr("plain"));
+}
+
 TEST_F(MutualTest, shares_a_port_of_https) {
     TestAuthority web;
     const auto identity = TlsIdentity::load(web.issue("web", "IP:127.0.0.1")).value();

@@ -145,8 +145,7 @@ ROWS = {
             "chunks in HTTP/1.0": HEAD.replace(b"1.1", b"1.0", 1) + b"Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
             "LF in the request line": b"GET /v1/models\nX: HTTP/1.1\r\nHost: localhost\r\n\r\n",
             "two spaces in the request line": b"GET  /v1/models HTTP/1.1\r\nHost: localhost\r\n\r\n",
-            "HTTP/2": b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", "HTTP/9.9": b"GET / HTTP/9.9\r\nHost: localhost\r\n\r\n",
-            "TLS": b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03"}.items()
+            "HTTP/2": b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", "HTTP/9.9": b"GET / HTTP/9.9\r\nHost: localhost\r\n\r\n"}.items()   # TLS on this port: src/http/mutual_tls_test.cc
     ],
     "8 chunks": [
         raw("-2", 400, CHUNKED + b"-2\r\nab\r\n0\r\n\r\n"), raw("ffffffffffffffff", {400, 413}, CHUNKED + b"ffffffffffffffff\r\nab"),
