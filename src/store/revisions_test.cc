@@ -20,7 +20,8 @@ protected:
     }
     std::vector<int64_t> kept() {
         std::vector<int64_t> out;
-        for (const Revision& r : *store_->revisions(d_.id)) out.push_back(r.generation);
+        const auto revisions = store_->revisions(d_.id);
+        for (const Revision& r : *revisions) out.push_back(r.generation);
         return out;
     }
 };

@@ -71,7 +71,8 @@ protected:
     }
     std::vector<std::string> alarms() {
         std::vector<std::string> out;
-        for (const AuditEvent& event : store_->audit({}, {})->items) out.push_back(event.action);
+        const auto events = store_->audit({}, {});
+        for (const AuditEvent& event : events->items) out.push_back(event.action);
         return out;
     }
     Instance seen(const std::string& id) {
