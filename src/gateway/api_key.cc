@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <array>
 
+#include "base/digest.h"
+
 namespace gantry::gateway {
 namespace {
 
@@ -19,9 +21,7 @@ bool is_token(std::string_view text) {
 std::string digest(std::string_view secret) {
     std::array<unsigned char, crypto_hash_sha256_BYTES> hash{};
     crypto_hash_sha256(hash.data(), reinterpret_cast<const unsigned char*>(secret.data()), secret.size());
-    std::array<char, crypto_hash_sha256_BYTES * 2 + 1> hex{};
-    sodium_bin2hex(hex.data(), hex.size(), hash.data(), hash.size());
-    return std::string(hex.data(), hex.size() - 1);
+    return to_hex(hash.data(), hash.size());
 }
 
 NewKey make_key(RandomSource& random) {

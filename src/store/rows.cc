@@ -4,6 +4,8 @@
 
 #include <charconv>
 
+#include "base/digest.h"
+
 namespace gantry::store {
 namespace {
 
@@ -46,11 +48,8 @@ Status check_page(const PageRequest& page) {
 
 // Hex of "<unix ms>:<id>".
 std::string encode_cursor(WallTime time, const std::string& id) {
-    std::string hex;
-    for (const char c : fmt::format("{}:{}", to_unix_ms(time), id)) {
-        hex += fmt::format("{:02x}", static_cast<unsigned char>(c));
-    }
-    return hex;
+    const std::string text = fmt::format("{}:{}", to_unix_ms(time), id);
+    return to_hex(reinterpret_cast<const unsigned char*>(text.data()), text.size());
 }
 
 Result<std::pair<WallTime, std::string>> decode_cursor(const PageRequest& page) {

@@ -1,6 +1,5 @@
 #include "worker/instance_folder.h"
 
-#include <sodium.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -9,6 +8,7 @@
 #include <cstdio>
 #include <filesystem>
 
+#include "base/digest.h"
 #include "base/json.h"
 #include "base/log.h"
 #include "base/platform/files.h"
@@ -17,14 +17,6 @@ namespace gantry::worker {
 namespace {
 
 constexpr size_t kReasonBytesMax = 600;
-
-std::string digest(const std::string& text) {
-    unsigned char hash[16];
-    crypto_generichash(hash, sizeof hash, reinterpret_cast<const unsigned char*>(text.data()), text.size(), nullptr, 0);
-    char hex[2 * sizeof hash + 1];
-    sodium_bin2hex(hex, sizeof hex, hash, sizeof hash);
-    return hex;
-}
 
 std::string text_at(const json::object& object, const char* key) {
     const json::value* value = object.if_contains(key);
@@ -56,7 +48,7 @@ std::string hash_words(const std::vector<std::string>& words) {
     for (const std::string& word : words) {
         array.emplace_back(word);
     }
-    return digest(json::serialize(array));
+    return short_digest(json::serialize(array));
 }
 
 std::string spec_hash(const protocol::InstanceSpec& spec) {
@@ -88,7 +80,7 @@ std::string spec_hash(const protocol::InstanceSpec& spec) {
         claims.emplace_back(json::array{claim.worker_id.text, to_string(claim.device), claim.bytes, claim.layers});
     }
     words.emplace_back(std::move(claims));
-    return digest(json::serialize(words));
+    return short_digest(json::serialize(words));
 }
 
 bool safe_instance_id(const std::string& text) {

@@ -6,6 +6,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/digest.h"
 #include "base/platform/files.h"
 #include "base/platform/process.h"
 #include "base/version.h"
@@ -70,8 +71,7 @@ Result<std::string> own_digest() {
     }
     unsigned char hash[crypto_hash_sha256_BYTES];
     crypto_hash_sha256_final(&state, hash);
-    std::string text;
-    for (const unsigned char byte : hash) text += fmt::format("{:02x}", byte);
+    const std::string text = to_hex(hash, sizeof hash);
     known.with([&text](std::string& kept) { kept = text; });
     return text;
 }

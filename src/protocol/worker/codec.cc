@@ -1,12 +1,11 @@
 #include "protocol/worker/codec.h"
 
-#include <sodium.h>
-
 #include <algorithm>
 #include <array>
 #include <cmath>
 #include <set>
 
+#include "base/digest.h"
 #include "base/json.h"
 #include "protocol/openai/utf8.h"
 #include "protocol/worker/checked_reader.h"
@@ -85,14 +84,6 @@ struct Cleaner {
     template <class T>
     void fit(std::string_view, T&) {}
 };
-
-std::string digest(std::string_view text) {
-    std::array<unsigned char, 16> hash{};
-    crypto_generichash(hash.data(), hash.size(), reinterpret_cast<const unsigned char*>(text.data()), text.size(), nullptr, 0);
-    std::array<char, 33> hex{};
-    sodium_bin2hex(hex.data(), hex.size(), hash.data(), hash.size());
-    return std::string(hex.data(), 32);
-}
 
 Result<json::value> parse_bounded(std::string_view body) {
     if (body.size() > kExchangeBytesMax) {
@@ -191,11 +182,11 @@ Result<ExchangeAnswer> decode_exchange_answer(std::string_view body) {
 std::string hash_of(const WorkerReport& report) {
     WorkerReport plain = cleaned(report);
     plain.applied.clear();
-    return digest(json::serialize(json_fields::Writer::written(std::as_const(plain))));
+    return short_digest(json::serialize(json_fields::Writer::written(std::as_const(plain))));
 }
 
 std::string revision_of(const Assignment& assignment) {
-    return digest(json::serialize(json_fields::Writer::written(assignment.run)));
+    return short_digest(json::serialize(json_fields::Writer::written(assignment.run)));
 }
 
 }  // namespace gantry::protocol
