@@ -14,19 +14,13 @@
 #include <memory>
 #include <vector>
 
+#include "base/digest.h"
+#include "http/pem.h"
 #include "http/tls_context.h"
 
 namespace gantry::http {
 namespace {
 
-template <auto Free>
-struct Freed {
-    template <class T>
-    void operator()(T* value) const { Free(value); }
-};
-using Bio = std::unique_ptr<BIO, Freed<BIO_free_all>>;
-using Key = std::unique_ptr<EVP_PKEY, Freed<EVP_PKEY_free>>;
-using Certificate = std::unique_ptr<X509, Freed<X509_free>>;
 using CertificateRequest = std::unique_ptr<X509_REQ, Freed<X509_REQ_free>>;
 using Extension = std::unique_ptr<X509_EXTENSION, Freed<X509_EXTENSION_free>>;
 
@@ -35,12 +29,7 @@ constexpr int kSerialBytes = 16;
 constexpr size_t kNameMax = 64;   // X.509's own bound of a common name
 
 Error failed(const char* what) { return internal_error(fmt::format("{}: {}", what, last_tls_error())); }
-Error unreadable(const char* what) {
-    ERR_clear_error();
-    return invalid_argument(fmt::format("this is no {}: it must be PEM text", what));
-}
 
-Bio reader(const std::string& text) { return Bio(BIO_new_mem_buf(text.data(), static_cast<int>(text.size()))); }
 // What `write` puts into a buffer.
 template <class Write>
 Result<std::string> written(const char* what, Write write) {
@@ -51,22 +40,11 @@ Result<std::string> written(const char* what, Write write) {
     return std::string(data, static_cast<size_t>(size));
 }
 
-int no_passphrase(char*, int, int, void*) { return -1; }
-Result<Key> read_key(const std::string& text) {
-    Key key(PEM_read_bio_PrivateKey(reader(text).get(), nullptr, no_passphrase, nullptr));
-    if (!key) return unreadable("private key");
-    return key;
-}
-Result<Certificate> read_x509(const std::string& text) {
-    Certificate certificate(PEM_read_bio_X509(reader(text).get(), nullptr, no_passphrase, nullptr));
-    if (!certificate) return unreadable("certificate");
-    return certificate;
-}
 Result<CertificateRequest> read_request(const std::string& text) {
     constexpr size_t kTextMax = 16 * 1024;
     if (text.size() > kTextMax) return invalid_argument("a certificate request is shorter");
-    CertificateRequest request(PEM_read_bio_X509_REQ(reader(text).get(), nullptr, no_passphrase, nullptr));
-    if (!request) return unreadable("certificate request");
+    CertificateRequest request(PEM_read_bio_X509_REQ(pem_reader(text).get(), nullptr, no_passphrase, nullptr));
+    if (!request) return no_pem("certificate request");
     EVP_PKEY* key = X509_REQ_get0_pubkey(request.get());
     char curve[64] = {};
     if (key == nullptr || EVP_PKEY_is_a(key, "EC") != 1 || EVP_PKEY_get_group_name(key, curve, sizeof(curve), nullptr) != 1 ||
@@ -79,12 +57,6 @@ Result<CertificateRequest> read_request(const std::string& text) {
         return invalid_argument("the certificate request is not signed by its own key");
     }
     return request;
-}
-
-std::string hex(const unsigned char* bytes, size_t size) {
-    std::string out;
-    for (size_t i = 0; i < size; ++i) out += fmt::format("{:02x}", bytes[i]);
-    return out;
 }
 
 bool set_name(X509_NAME* name, const std::string& common_name) {
@@ -190,7 +162,7 @@ Result<std::string> key_digest_of_request(const std::string& text) {
     const int hashed = EVP_Digest(der, static_cast<size_t>(size), hash, &length, EVP_sha256(), nullptr);
     OPENSSL_free(der);
     if (hashed != 1) return failed("a key can't be hashed");
-    return hex(hash, length);
+    return to_hex(hash, length);
 }
 
 Result<std::string> sign_request(const CertifiedKey& authority, const std::string& request, const std::string& common_name, CertificateUse use,
@@ -218,11 +190,10 @@ Result<std::string> sign_request(const CertifiedKey& authority, const std::strin
 Result<CertificateFacts> read_certificate(const std::string& text) {
     const auto certificate = read_x509(text);
     if (!certificate) return certificate.error();
-    unsigned char hash[EVP_MAX_MD_SIZE];
-    unsigned length = 0;
-    if (X509_digest(certificate->get(), EVP_sha256(), hash, &length) != 1) return failed("a certificate can't be hashed");
+    const std::string digest = digest_of(certificate->get());
+    if (digest.empty()) return failed("a certificate can't be hashed");
     return CertificateFacts{.common_name = common_name_of(certificate->get()),
-                            .digest = hex(hash, length),
+                            .digest = digest,
                             .valid_from = time_of(X509_get0_notBefore(certificate->get())),
                             .valid_until = time_of(X509_get0_notAfter(certificate->get()))};
 }

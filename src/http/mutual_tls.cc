@@ -1,24 +1,18 @@
 #include "http/mutual_tls.h"
 
 #include <openssl/err.h>
-#include <openssl/pem.h>
 #include <openssl/ssl.h>
 #include <openssl/x509.h>
 
 #include <fmt/format.h>
 
+#include "http/pem.h"
 #include "http/tls_context.h"
 
 namespace gantry::http {
 namespace {
 
-struct FreeX509 {
-    void operator()(X509* certificate) const { X509_free(certificate); }
-};
-using Certificate = std::unique_ptr<X509, FreeX509>;
-
-int no_passphrase(char*, int, int, void*) { return -1; }   // else OpenSSL would ask on the terminal
-
+Error unusable(const char* what, const Error& why) { return internal_error(fmt::format("{}: {}", what, why.message)); }
 Error failed(const char* what) { return internal_error(fmt::format("{}: {}", what, last_tls_error())); }
 
 // ALPN's form of a list of one.
@@ -41,15 +35,6 @@ int choose_protocol(SSL*, const unsigned char** chosen, unsigned char* length, c
     *chosen = reinterpret_cast<const unsigned char*>(protocol.data());
     *length = static_cast<unsigned char>(protocol.size());
     return SSL_TLSEXT_ERR_OK;
-}
-
-std::string digest_of(const X509* certificate) {
-    unsigned char hash[EVP_MAX_MD_SIZE];
-    unsigned length = 0;
-    if (X509_digest(certificate, EVP_sha256(), hash, &length) != 1) return {};
-    std::string out;
-    for (unsigned i = 0; i < length; ++i) out += fmt::format("{:02x}", hash[i]);
-    return out;
 }
 
 // Trusts the one certificate of the chain that has the digest, as an authority, and checks all else as usual.
@@ -75,15 +60,12 @@ int verify_by_digest(X509_STORE_CTX* check, void* self) {
 }
 
 Status use_own(SSL_CTX* context, const CertifiedKey& own) {
-    const std::unique_ptr<BIO, decltype(&BIO_free)> certificate(BIO_new_mem_buf(own.certificate.data(), static_cast<int>(own.certificate.size())),
-                                                                &BIO_free);
-    const Certificate read(PEM_read_bio_X509(certificate.get(), nullptr, nullptr, nullptr));
-    const std::unique_ptr<BIO, decltype(&BIO_free)> text(BIO_new_mem_buf(own.key.data(), static_cast<int>(own.key.size())), &BIO_free);
-    const std::unique_ptr<EVP_PKEY, decltype(&EVP_PKEY_free)> key(PEM_read_bio_PrivateKey(text.get(), nullptr, no_passphrase, nullptr),
-                                                                  &EVP_PKEY_free);
-    if (!read || !key || SSL_CTX_use_certificate(context, read.get()) != 1 || SSL_CTX_use_PrivateKey(context, key.get()) != 1) {
-        return failed("the certificate and its key can't be used");
-    }
+    constexpr char kWhat[] = "the certificate and its key can't be used";
+    const auto certificate = read_x509(own.certificate);
+    if (!certificate) return unusable(kWhat, certificate.error());
+    const auto key = read_key(own.key);
+    if (!key) return unusable(kWhat, key.error());
+    if (SSL_CTX_use_certificate(context, certificate->get()) != 1 || SSL_CTX_use_PrivateKey(context, key->get()) != 1) return failed(kWhat);
     return Ok{};
 }
 
@@ -106,11 +88,11 @@ Result<std::shared_ptr<MutualTls>> MutualTls::server(const CertifiedKey& own, co
     auto context = begin(TLS_server_method());
     if (!context) return context.error();
     GANTRY_TRY(use_own(context->get(), own));
-    const std::unique_ptr<BIO, decltype(&BIO_free)> in(BIO_new_mem_buf(authority.data(), static_cast<int>(authority.size())), &BIO_free);
-    const Certificate trusted(PEM_read_bio_X509(in.get(), nullptr, nullptr, nullptr));
+    const auto trusted = read_x509(authority);
+    if (!trusted) return unusable("the authority can't be used", trusted.error());
     // It travels with the chain, for clients that know its digest only.
-    if (!trusted || SSL_CTX_add1_chain_cert(context->get(), trusted.get()) != 1 ||
-        X509_STORE_add_cert(SSL_CTX_get_cert_store(context->get()), trusted.get()) != 1) {
+    if (SSL_CTX_add1_chain_cert(context->get(), trusted->get()) != 1 ||
+        X509_STORE_add_cert(SSL_CTX_get_cert_store(context->get()), trusted->get()) != 1) {
         return failed("the authority can't be used");
     }
     SSL_CTX_set_verify(context->get(), SSL_VERIFY_PEER, nullptr);
