@@ -4,6 +4,7 @@
 #include <cctype>
 #include <vector>
 
+#include "backends/flags.h"
 #include "base/platform/process.h"
 
 namespace gantry::backends {
@@ -103,10 +104,7 @@ Status check_not_custom(const BackendOptions& options) {
 
 Status check_flags(const BackendOptions& options, std::initializer_list<std::string_view> flags) {
     for (size_t i = 0; i < options.extra_args.size(); ++i) {
-        std::string word = options.extra_args[i].substr(0, options.extra_args[i].find('='));
-        if (word.starts_with("--")) {
-            std::replace(word.begin(), word.end(), '_', '-');
-        }
+        const std::string word = flag_name(options.extra_args[i]);
         if (std::find(flags.begin(), flags.end(), word) != flags.end()) {
             return invalid_argument(word + " may not be given: Gantry sets it, or it would open the engine or this machine's "
                                            "files to others; leave it out",

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cctype>
+#include <charconv>
 
 #include "backends/checks.h"
 #include "base/json.h"
@@ -75,12 +76,6 @@ Error refusal(const FlagRules& rules, const std::string& name, const std::string
                             param);
 }
 
-// "--kv_cache-dtype" -> "--kv-cache-dtype"
-std::string normal_name(std::string word) {
-    if (word.starts_with("--")) std::replace(word.begin(), word.end(), '_', '-');
-    return word;
-}
-
 }  // namespace
 
 Result<std::vector<GivenFlag>> read_flags(const BackendOptions& options, const FlagRules& rules) {
@@ -92,7 +87,7 @@ Result<std::vector<GivenFlag>> read_flags(const BackendOptions& options, const F
             return invalid_argument("\"" + words[i] + "\" is no flag, and follows none that takes a value", param);
         }
         const size_t equals = words[i].find('=');
-        GivenFlag flag{normal_name(words[i].substr(0, equals)), {}, i};
+        GivenFlag flag{flag_name(words[i]), {}, i};
         const AllowedFlag* allowed = find_allowed(rules, flag.name);
         if (allowed == nullptr) return refusal(rules, flag.name, param);
         if (equals != std::string::npos) {
@@ -108,6 +103,34 @@ Result<std::vector<GivenFlag>> read_flags(const BackendOptions& options, const F
         given.push_back(std::move(flag));
     }
     return given;
+}
+
+std::string flag_name(const std::string& word) {
+    std::string name = word.substr(0, word.find('='));
+    if (name.starts_with("--")) std::replace(name.begin(), name.end(), '_', '-');
+    return name;
+}
+
+std::optional<std::string> flag_text(const BackendOptions& options, std::initializer_list<std::string_view> flags) {
+    std::optional<std::string> found;
+    const std::vector<std::string>& words = options.extra_args;
+    for (size_t i = 0; i < words.size(); ++i) {
+        if (std::find(flags.begin(), flags.end(), flag_name(words[i])) == flags.end()) continue;
+        const size_t equals = words[i].find('=');
+        found = equals != std::string::npos ? words[i].substr(equals + 1) : i + 1 < words.size() ? words[i + 1] : std::string();
+    }
+    return found;
+}
+
+uint64_t flag_number(const BackendOptions& options, std::initializer_list<std::string_view> flags, uint64_t otherwise, uint64_t unlimited) {
+    constexpr int64_t kMost = int64_t{1} << 40;
+    const std::optional<std::string> text = flag_text(options, flags);
+    if (!text) return otherwise;
+    int64_t number = 0;
+    const auto [end, failed] = std::from_chars(text->data(), text->data() + text->size(), number);
+    if (failed == std::errc::result_out_of_range) return static_cast<uint64_t>(kMost);
+    if (failed != std::errc{} || end != text->data() + text->size()) return otherwise;
+    return number < 0 ? unlimited : static_cast<uint64_t>(std::min(number, kMost));
 }
 
 bool given(const std::vector<GivenFlag>& flags, std::string_view name) {

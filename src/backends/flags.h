@@ -7,6 +7,9 @@
 // "--a.b". '_' counts as '-'. A value is the next word, or follows '='; its kind is checked, so that no value is a path or
 // another flag.
 
+#include <cstdint>
+#include <initializer_list>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -49,6 +52,13 @@ struct GivenFlag {
 };
 // What extra_args say. kInvalidArgument with the word in `param`.
 Result<std::vector<GivenFlag>> read_flags(const BackendOptions& options, const FlagRules& rules);
+
+// The name in a word of extra_args, without a value behind '=': "--kv_cache-dtype=fp8" -> "--kv-cache-dtype".
+std::string flag_name(const std::string& word);
+// Without rules: the value of the last of these flags; "" where none follows, nullopt where none is given.
+std::optional<std::string> flag_text(const BackendOptions& options, std::initializer_list<std::string_view> flags);
+// The same as a number of at most 2^40; a negative one stands for "no limit" and gives `unlimited`.
+uint64_t flag_number(const BackendOptions& options, std::initializer_list<std::string_view> flags, uint64_t otherwise, uint64_t unlimited);
 
 // True: one of them has that name, also as "--no-...".
 bool given(const std::vector<GivenFlag>& flags, std::string_view name);

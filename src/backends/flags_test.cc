@@ -86,5 +86,21 @@ TEST(Flags, WhatIsNotInTheListIsRefusedByName) {
     }
 }
 
+TEST(FlagNumber, ReadsFlagsAsPeopleWriteThem) {
+    BackendOptions options;
+    const auto tokens = [&](std::vector<std::string> args) {
+        options.extra_args = std::move(args);
+        return flag_number(options, {"--max-num-batched-tokens"}, 7, 99);
+    };
+    EXPECT_EQ(tokens({}), 7u);
+    EXPECT_EQ(tokens({"--max-num-batched-tokens", "512"}), 512u);
+    EXPECT_EQ(tokens({"--max_num_batched_tokens=512"}), 512u);
+    EXPECT_EQ(tokens({"--max-num-batched-tokens", "1", "--max-num-batched-tokens", "2"}), 2u) << "the last one holds";
+    EXPECT_EQ(tokens({"--max-num-batched-tokens", "-1"}), 99u);
+    EXPECT_EQ(tokens({"--max-num-batched-tokens", "99999999999999999999"}), 1ull << 40);
+    EXPECT_EQ(tokens({"--max-num-batched-tokens", "many"}), 7u);
+    EXPECT_EQ(tokens({"--max-num-batched-tokens"}), 7u);
+}
+
 }  // namespace
 }  // namespace gantry::backends

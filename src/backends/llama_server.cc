@@ -16,6 +16,7 @@
 #include <system_error>
 
 #include "backends/checks.h"
+#include "backends/flags.h"
 #include "backends/visible_devices.h"
 
 namespace gantry::backends {
@@ -65,12 +66,6 @@ std::string tensor_split(std::vector<DeviceClaim> claims, bool all) {
         split.append(split.empty() ? "" : ",").append(std::to_string(by_layers ? claim.layers : std::max<uint64_t>(1, claim.bytes >> 20)));
     }
     return split;
-}
-
-bool given(const BackendOptions& options, std::initializer_list<const char*> flags) {
-    return std::any_of(options.extra_args.begin(), options.extra_args.end(), [&flags](const std::string& word) {
-        return std::find(flags.begin(), flags.end(), word) != flags.end();
-    });
 }
 
 class LlamaServerBackend final : public Backend {
@@ -161,14 +156,14 @@ public:
         number("-t", options.threads);
         // With a number of slots given llama-server divides the context among them unless told to share it; context_tokens
         // means what one sequence may use, for every backend.
-        if (options.max_sequences != 0 && !given(options, {"-kvu", "--kv-unified", "-no-kvu", "--no-kv-unified"})) {
+        if (options.max_sequences != 0 && !flag_text(options, {"-kvu", "--kv-unified", "-no-kvu", "--no-kv-unified"})) {
             plan.argv.emplace_back("-kvu");
         }
         if (!options.kv_type.empty()) {
             plan.argv.insert(plan.argv.end(), {"-ctk", options.kv_type, "-ctv", options.kv_type});
         }
         // By itself it would keep up to 8 GiB of ended prompts in memory that nobody booked.
-        if (!given(options, {"-cram", "--cache-ram", "--cache_ram"})) plan.argv.insert(plan.argv.end(), {"--cache-ram", "0"});
+        if (!flag_text(options, {"-cram", "--cache-ram"})) plan.argv.insert(plan.argv.end(), {"--cache-ram", "0"});
         GANTRY_TRY(place(input, plan));
         plan.argv.insert(plan.argv.end(), options.extra_args.begin(), options.extra_args.end());
         plan.env = options.env;

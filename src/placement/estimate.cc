@@ -3,7 +3,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <charconv>
 
 #include "base/assert.h"
 #include "placement/estimates/sum.h"
@@ -98,44 +97,6 @@ uint64_t total_of(std::initializer_list<uint64_t> parts) {
         out = std::min(kTooMuch, out + std::min(kTooMuch, part));
     }
     return out;
-}
-
-std::optional<std::string> flag_text(const BackendOptions& options, std::initializer_list<const char*> flags) {
-    std::optional<std::string> found;
-    for (size_t i = 0; i < options.extra_args.size(); ++i) {
-        const std::string& word = options.extra_args[i];
-        const size_t equals = word.starts_with("--") ? word.find('=') : std::string::npos;
-        std::string name = word.substr(0, equals);
-        if (name.starts_with("--")) {
-            std::replace(name.begin(), name.end(), '_', '-');
-        }
-        if (std::find(flags.begin(), flags.end(), name) == flags.end()) {
-            continue;
-        }
-        if (equals != std::string::npos) {
-            found = word.substr(equals + 1);
-        } else {
-            found = i + 1 < options.extra_args.size() ? options.extra_args[i + 1] : "";
-        }
-    }
-    return found;
-}
-
-uint64_t flag_number(const BackendOptions& options, std::initializer_list<const char*> flags, uint64_t otherwise, uint64_t unlimited) {
-    constexpr int64_t kMost = int64_t{1} << 40;
-    const std::optional<std::string> text = flag_text(options, flags);
-    if (!text) {
-        return otherwise;
-    }
-    int64_t number = 0;
-    const auto [end, failed] = std::from_chars(text->data(), text->data() + text->size(), number);
-    if (failed == std::errc::result_out_of_range) {
-        return static_cast<uint64_t>(kMost);
-    }
-    if (failed != std::errc{} || end != text->data() + text->size()) {
-        return otherwise;
-    }
-    return number < 0 ? unlimited : static_cast<uint64_t>(std::min(number, kMost));
 }
 
 std::string grouped(uint64_t number) {

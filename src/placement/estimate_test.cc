@@ -138,22 +138,6 @@ TEST(kv_bytes, of_what_no_machine_holds_is_too_much) {
     }
 }
 
-TEST(flag_number, reads_flags_as_people_write_them) {
-    BackendOptions options;
-    const auto tokens = [&](std::vector<std::string> args) {
-        options.extra_args = std::move(args);
-        return flag_number(options, {"--max-num-batched-tokens"}, 7, 99);
-    };
-    EXPECT_EQ(tokens({}), 7u);
-    EXPECT_EQ(tokens({"--max-num-batched-tokens", "512"}), 512u);
-    EXPECT_EQ(tokens({"--max_num_batched_tokens=512"}), 512u);
-    EXPECT_EQ(tokens({"--max-num-batched-tokens", "1", "--max-num-batched-tokens", "2"}), 2u) << "the last one holds";
-    EXPECT_EQ(tokens({"--max-num-batched-tokens", "-1"}), 99u);
-    EXPECT_EQ(tokens({"--max-num-batched-tokens", "99999999999999999999"}), 1ull << 40);
-    EXPECT_EQ(tokens({"--max-num-batched-tokens", "many"}), 7u);
-    EXPECT_EQ(tokens({"--max-num-batched-tokens"}), 7u);
-}
-
 TEST(kv_bytes, of_a_latent_whatever_the_heads) {
     ModelMeta meta = small();
     meta.layer_memory = std::string(24, 'l');

@@ -23,6 +23,7 @@
 #include <map>
 #include <numeric>
 
+#include "backends/flags.h"
 #include "placement/estimates/overheads.h"
 #include "placement/estimates/sum.h"
 
@@ -54,7 +55,7 @@ Plan plan_of(const ModelMeta& meta, const Shape& shape) {
     plan.cells = (shape.context_tokens + kCellsPadding - 1) / kCellsPadding * kCellsPadding;
     plan.sequences = std::max<uint64_t>(shape.sequences ? shape.sequences : is_engine(shape) ? kEngineSequences : 1, 1);
     const uint64_t rows = is_engine(shape) ? std::max(kBatchRows, plan.sequences)
-                                           : flag_number(shape.options, {"-ub", "--ubatch-size"}, kBatchRows, kBatchRows);
+                                           : backends::flag_number(shape.options, {"-ub", "--ubatch-size"}, kBatchRows, kBatchRows);
     plan.rows = std::min(rows, std::max<uint64_t>(plan.cells, 1));
     plan.window_cells = plan.cells;
     if (!is_engine(shape) && meta.sliding_window > 0) {
@@ -62,9 +63,9 @@ Plan plan_of(const ModelMeta& meta, const Shape& shape) {
         plan.window_cells = std::min(plan.cells, least);
     }
     plan.states = is_engine(shape) && !is_state_model(meta) ? kEngineSlots : plan.sequences;
-    plan.flash = flag_text(shape.options, {"--flash-attention", "-fa", "--flash-attn"}).value_or("auto") != "off";
+    plan.flash = backends::flag_text(shape.options, {"--flash-attention", "-fa", "--flash-attn"}).value_or("auto") != "off";
     plan.kv_type = shape.options.kv_type;
-    if (plan.kv_type.empty()) plan.kv_type = flag_text(shape.options, {"--kv-type", "--cache-type-k", "-ctk"}).value_or("f16");
+    if (plan.kv_type.empty()) plan.kv_type = backends::flag_text(shape.options, {"--kv-type", "--cache-type-k", "-ctk"}).value_or("f16");
     return plan;
 }
 
@@ -179,7 +180,7 @@ void in_memory(const ModelMeta& meta, const Shape& shape, const Plan& plan, cons
         sum.memory("loading", gone - later,
                    fmt::format("while it loads the output matrix, {}, counts twice, and the context not yet", mib(gone)));
     }
-    const uint64_t ended = flag_number(shape.options, {"-cram", "--cache-ram"}, 0, kTooMuch >> 20);   // MiB; -1: no limit
+    const uint64_t ended = backends::flag_number(shape.options, {"-cram", "--cache-ram"}, 0, kTooMuch >> 20);   // MiB; -1: no limit
     sum.memory("prompt_cache", is_engine(shape) ? 0 : product({ended, 1u << 20}), "what --cache-ram says");
     add_process(meta, plan, sum);
 }

@@ -58,11 +58,6 @@ inline constexpr uint64_t kTooMuch = 1ull << 56;
 uint64_t product(std::initializer_list<uint64_t> factors);
 uint64_t total_of(std::initializer_list<uint64_t> parts);
 
-// The value of the last of these flags in extra_args ("--flag value", "--flag=value", '_' for '-'); nullopt: not given.
-std::optional<std::string> flag_text(const BackendOptions& options, std::initializer_list<const char*> flags);
-// The same as a number of at most 2^40; a negative one stands for "no limit" and gives `unlimited`.
-uint64_t flag_number(const BackendOptions& options, std::initializer_list<const char*> flags, uint64_t otherwise, uint64_t unlimited);
-
 std::string grouped(uint64_t number);       // "131,072"
 std::string mib(uint64_t bytes);            // "1,234.5 MiB"
 

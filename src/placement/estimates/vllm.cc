@@ -16,6 +16,7 @@
 #include <cmath>
 
 #include "backends/backends.h"
+#include "backends/flags.h"
 #include "placement/estimates/overheads.h"
 #include "placement/estimates/parallel.h"
 #include "placement/estimates/sum.h"
@@ -48,7 +49,7 @@ struct Activations {
 // Tokens that are computed at once. SGLang's -1: a prompt is never cut.
 uint64_t batch_tokens(const Shape& shape) {
     const bool sglang = shape.backend == BackendKind::kSglang;
-    return flag_number(shape.options, {sglang ? "--chunked-prefill-size" : "--max-num-batched-tokens"},
+    return backends::flag_number(shape.options, {sglang ? "--chunked-prefill-size" : "--max-num-batched-tokens"},
                        shape.vendor == "cpu" ? kBatchTokensCpu : kBatchTokens, std::max<uint64_t>(shape.context_tokens, kBatchTokens));
 }
 
@@ -84,7 +85,7 @@ void on_devices(const ModelMeta& meta, const Shape& shape, const KvBytes& kv, Su
     if (shape.ranks > 1) {
         sum.each_device("communication", overhead.communication_bytes, "buffers of NCCL, HCCL or their like");
     }
-    if (!flag_text(shape.options, {"--enforce-eager", "--disable-cuda-graph"})) {
+    if (!backends::flag_text(shape.options, {"--enforce-eager", "--disable-cuda-graph"})) {
         sum.each_device("graphs", overhead.graph_bytes, "captured graphs");
     }
     sum.memory("runtime", kServerHostBytes + kRankHostBytes * std::max(shape.ranks, 1u),
