@@ -163,10 +163,7 @@ protocol::Assignment Observed::assign(const WorkerId& worker, const Snapshot& ro
         // An instance of another revision than the wanted one goes on as it was made until it is replaced.
         Deployment d = *found->second;
         if (i.generation != d.generation) {
-            const auto own = std::find_if(rows.revisions.begin(), rows.revisions.end(), [&i](const Revision& r) {
-                return r.deployment_id == i.deployment_id && r.generation == i.generation;
-            });
-            if (own != rows.revisions.end()) take_revision(d, *own);
+            if (const Revision* const own = find_revision(rows.revisions, d.id, i.generation)) take_revision(d, *own);
         }
         assignment.run.push_back({i.id, d.id, d.name, i.index, i.generation, d.source, d.backend, d.options,
                                   i.placement});

@@ -89,9 +89,8 @@ struct Applier {
         if (d->version != action.deployment_version) return Outcome::kOutdated;
         const Result<std::vector<Revision>> revisions = store.revisions(d->id);
         if (!revisions) return failed(revisions.error());
-        const auto back = std::find_if(revisions->begin(), revisions->end(),
-                                       [&action](const Revision& r) { return r.generation == action.to_generation; });
-        if (back == revisions->end()) return Outcome::kOutdated;
+        const Revision* const back = find_revision(*revisions, d->id, action.to_generation);
+        if (back == nullptr) return Outcome::kOutdated;
         take_revision(*d, *back);
         d->notice = action.why;
         ++d->version;

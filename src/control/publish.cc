@@ -111,10 +111,8 @@ void add_models_of(const Provider& provider, Secrets& secrets, gateway::RouteTab
 
 BackendKind backend_of(const Snapshot& view, const Instance& i, const Deployment& d) {
     if (i.generation == d.generation) return d.backend;
-    const auto own = std::find_if(view.revisions.begin(), view.revisions.end(), [&i](const Revision& r) {
-        return r.deployment_id == i.deployment_id && r.generation == i.generation;
-    });
-    return own == view.revisions.end() ? d.backend : own->backend;
+    const Revision* const own = find_revision(view.revisions, i.deployment_id, i.generation);
+    return own == nullptr ? d.backend : own->backend;
 }
 
 }  // namespace

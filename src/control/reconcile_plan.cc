@@ -152,9 +152,7 @@ private:
     bool judge_rollout(const Deployment& d) {
         if (d.stopped || d.replicas == 0) return false;
         const auto& revisions = snapshot_.revisions;
-        const bool known = std::any_of(revisions.begin(), revisions.end(), [&d](const Revision& r) {
-            return r.deployment_id == d.id && r.generation == d.generation;
-        });
+        const bool known = find_revision(revisions, d.id, d.generation) != nullptr;
         const Revision* const good = last_good(revisions, d.id);
         if (!known || (good != nullptr && good->generation == d.generation)) return false;
         size_t serving = 0;

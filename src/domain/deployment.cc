@@ -45,6 +45,13 @@ void take_revision(Deployment& deployment, const Revision& revision) {
     deployment.placement = revision.placement;
 }
 
+const Revision* find_revision(const std::vector<Revision>& revisions, const DeploymentId& deployment, int64_t generation) {
+    for (const Revision& r : revisions) {
+        if (r.deployment_id == deployment && r.generation == generation) return &r;
+    }
+    return nullptr;
+}
+
 const Revision* last_good(const std::vector<Revision>& revisions, const DeploymentId& deployment) {
     const Revision* best = nullptr;
     for (const Revision& r : revisions) {

@@ -89,6 +89,8 @@ struct Revision {
 Revision revision_of(const Deployment& deployment);
 // The deployment wants this revision (again). version and times are the caller's.
 void take_revision(Deployment& deployment, const Revision& revision);
+// Null: it is not among them (any more).
+const Revision* find_revision(const std::vector<Revision>& revisions, const DeploymentId& deployment, int64_t generation);
 // The revision that served last, of this deployment; null: none did yet.
 const Revision* last_good(const std::vector<Revision>& revisions, const DeploymentId& deployment);
 inline constexpr int64_t kRevisionsKept = 10;   // the newest; and those in use

@@ -113,9 +113,7 @@ Result<Answer> revisions(ApiContext& api, const Call& call) {
 // The revision to go back to: the one asked for, or the last good one that is not wanted now.
 Result<Revision> rollback_target(const Deployment& d, std::vector<Revision> revisions, std::optional<int64_t> asked) {
     if (asked) {
-        for (const Revision& r : revisions) {
-            if (r.generation == *asked) return r;
-        }
+        if (const Revision* const found = find_revision(revisions, d.id, *asked)) return *found;
         return not_found(fmt::format("\"{}\" has no revision {} (any more); GET .../revisions lists those that there are", d.name, *asked),
                          "revision_not_found");
     }
