@@ -3,11 +3,13 @@
 #include <fmt/format.h>
 #include <sodium.h>
 
+#include "base/digest.h"
 #include "base/json.h"
 #include "base/log.h"
 #include "base/platform/files.h"
 #include "base/platform/process.h"
 #include "http/http.h"
+#include "protocol/openai/errors.h"
 #include "protocol/worker/join.h"
 
 namespace gantry::worker {
@@ -18,17 +20,6 @@ std::string path_of(const std::string& data_dir) { return data_dir + "/identity.
 std::string text_at(const json::object& object, std::string_view key) {
     const json::value* value = object.if_contains(key);
     return value != nullptr && value->is_string() ? std::string(value->get_string()) : std::string();
-}
-
-// The server's own words, out of its error's JSON.
-std::string message_of(const std::string& body) {
-    const auto value = parse_json(body);
-    if (value && value->is_object()) {
-        if (const json::value* error = value->get_object().if_contains("error"); error != nullptr && error->is_object()) {
-            return text_at(error->get_object(), "message");
-        }
-    }
-    return {};
 }
 
 Result<Identity> with_key(const std::string& data_dir, const std::string& authority_digest) {
@@ -118,9 +109,10 @@ Result<Identity> join(const std::string& data_dir, const JoinOptions& options) {
         return why;
     }
     if (answer->status != 200) {
-        const std::string said = message_of(answer->body);
+        const auto body = parse_json(answer->body);
+        const auto said = body ? protocol::openai::error_of(answer->status, *body) : std::nullopt;   // all our errors have that shape
         return Error{ErrorCode::kPermissionDenied, fmt::format("the server refuses to let this machine join: {}",
-                                                               said.empty() ? fmt::format("status {}", answer->status) : said), {}, {}};
+                                                               said ? said->message : fmt::format("status {}", answer->status)), {}, {}};
     }
     const auto joined = protocol::decode_join_answer(answer->body);
     if (!joined) {
@@ -138,11 +130,7 @@ std::string machine_id() {
     const std::string seed = text && text->size() > 8 ? *text : platform::host_name();
     unsigned char hash[crypto_hash_sha256_BYTES];
     crypto_hash_sha256(hash, reinterpret_cast<const unsigned char*>(seed.data()), seed.size());
-    std::string out;
-    for (size_t i = 0; i < 16; ++i) {
-        out += fmt::format("{:02x}", hash[i]);
-    }
-    return out;
+    return to_hex(hash, 16);
 }
 
 bool wants_renewal(const Identity& identity, WallTime now) {

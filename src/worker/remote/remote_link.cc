@@ -13,6 +13,7 @@
 
 #include "base/json.h"
 #include "base/log.h"
+#include "protocol/openai/errors.h"
 #include "protocol/worker/join.h"
 #include "worker/remote/own_http.h"
 #include "worker/remote/report_box.h"
@@ -38,12 +39,10 @@ constexpr size_t kIdleKept = 4;                   // connections of data that wa
 constexpr size_t kDataMax = 2'048;                // of them and those in use
 constexpr size_t kLineBytesMax = 128;
 
-std::string reason_in(const std::string& body) {
+std::string reason_in(int status, const std::string& body) {
     const auto value = parse_json(body);
-    if (!value) return {};
-    boost::system::error_code none;
-    const json::value* code = value->find_pointer("/error/code", none);
-    return code != nullptr && code->is_string() ? std::string(code->get_string()) : std::string();
+    const auto error = value ? protocol::openai::error_of(status, *value) : std::nullopt;
+    return error ? error->reason : std::string();
 }
 
 class RemoteLinkImpl final : public RemoteLink {
@@ -56,7 +55,6 @@ public:
           box_(incarnation_, machine_id(), [this] { asio::post(io_, [this] { reported_.notify(); }); }),
           guard_(io_.get_executor()),
           reported_(io_),
-          ended_(io_),
           own_(io_) {}
     ~RemoteLinkImpl() override { stop(); }
 
@@ -88,13 +86,13 @@ private:
     Status renew_clients() {
         const auto tls = link_tls(options_.identity);
         if (!tls) return tls.error();
-        client_options_ = {};
-        client_options_.mutual = *tls;
-        client_options_.connect_timeout = kConnectTimeout;
-        client_options_.header_timeout = kAnswerTimeout;
-        client_options_.idle_timeout = kEventsSilence;
+        http::ClientOptions options;
+        options.mutual = *tls;
+        options.connect_timeout = kConnectTimeout;
+        options.header_timeout = kAnswerTimeout;
+        options.idle_timeout = kEventsSilence;
         // Shared: a call in progress keeps the one that it began with.
-        client_ = std::make_shared<http::Client>(io_, client_options_);
+        client_ = std::make_shared<http::Client>(io_, std::move(options));
         return Ok{};
     }
 
@@ -134,7 +132,7 @@ private:
         const auto answer = co_await ask("/cluster/v1/exchange", std::move(body));
         if (!answer) co_return answer.error().message;
         if (answer->status != 200) {
-            const std::string reason = reason_in(answer->body);
+            const std::string reason = reason_in(answer->status, answer->body);
             if (reason == "worker_removed") removed();
             co_return reason == "worker_cloned"
                 ? std::string("another process speaks for this worker, with a copy of its data folder")
@@ -188,7 +186,7 @@ private:
         if (!answer) co_return;   // the reports tell why
         if ((*answer)->status() != 200) {
             const auto body = co_await (*answer)->read_all();
-            if (body && reason_in(*body) == "worker_removed") removed();
+            if (body && reason_in((*answer)->status(), *body) == "worker_removed") removed();
             co_return;
         }
         listening_ = true;
@@ -210,7 +208,7 @@ private:
         } else if (event.event == "connect") {
             size_t wanted = 0;
             std::from_chars(event.data.data(), event.data.data() + event.data.size(), wanted);
-            keep_idle(std::max(kIdleKept, std::min(wanted + idle_, wanted + kIdleKept)));
+            keep_idle(std::max(kIdleKept, wanted + std::min(idle_, kIdleKept)));
         }
     }
 
@@ -294,9 +292,7 @@ private:
     asio::executor_work_guard<asio::io_context::executor_type> guard_;
     // What follows belongs to the io thread.
     http::Signal reported_;
-    http::Signal ended_;
     OwnHttp own_;
-    http::ClientOptions client_options_;
     std::shared_ptr<http::Client> client_;
     size_t idle_ = 0;              // connections of data that nobody uses, those being made included
     size_t data_ = 0;              // all of them
