@@ -51,25 +51,8 @@ int finish(const Context& context, const ApiClient& client, const Options& optio
     return flushed(waited ? kDone : fail(waited.error()));
 }
 
-int show_status(const Context& context, const Options& options) {
-    const Result<ApiClient> client = ApiClient::connect(context);
-    if (!client) {
-        return fail(client.error());
-    }
-    const Result<json::object> deployment = client->deployment(options.name);
-    return deployment ? finish(context, *client, options, *deployment) : fail(deployment.error());
-}
-
-int show_history(const Context& context, const Options& options) {
-    const Result<ApiClient> client = ApiClient::connect(context);
-    if (!client) {
-        return fail(client.error());
-    }
-    const Result<json::object> deployment = client->deployment(options.name);
-    if (!deployment) {
-        return fail(deployment.error());
-    }
-    const Result<json::array> revisions = client->list(path_of(*deployment) + "/revisions");
+int show_history(const Context& context, const ApiClient& client, const Options&, json::object deployment) {
+    const Result<json::array> revisions = client.list(path_of(deployment) + "/revisions");
     if (!revisions) {
         return fail(revisions.error());
     }
@@ -85,24 +68,27 @@ int show_history(const Context& context, const Options& options) {
     return print_list(context, *revisions, "revision", table, "there are no revisions");
 }
 
-int undo(const Context& context, const Options& options) {
+int undo(const Context& context, const ApiClient& client, const Options& options, json::object deployment) {
+    json::object body;
+    if (options.to > 0) {
+        body["revision"] = options.to;
+    }
+    const Result<json::value> changed = client.call("POST", path_of(deployment) + "/rollback", body);
+    if (!changed) {
+        return fail(changed.error());
+    }
+    return finish(context, client, options, changed->is_object() ? changed->get_object() : std::move(deployment));
+}
+
+using Act = int (*)(const Context&, const ApiClient&, const Options&, json::object deployment);
+
+int run(const Context& context, const Options& options, Act act) {
     const Result<ApiClient> client = ApiClient::connect(context);
     if (!client) {
         return fail(client.error());
     }
     const Result<json::object> deployment = client->deployment(options.name);
-    if (!deployment) {
-        return fail(deployment.error());
-    }
-    json::object body;
-    if (options.to > 0) {
-        body["revision"] = options.to;
-    }
-    const Result<json::value> changed = client->call("POST", path_of(*deployment) + "/rollback", body);
-    if (!changed) {
-        return fail(changed.error());
-    }
-    return finish(context, *client, options, changed->is_object() ? changed->get_object() : *deployment);
+    return deployment ? act(context, *client, options, *deployment) : fail(deployment.error());
 }
 
 void add_waiting(CLI::App& verb, Options& options) {
@@ -116,14 +102,14 @@ void add_rollout(CLI::App& app, Context& context) {
     CLI::App* verb = app.add_subcommand("rollout", "how an update comes along, what ran before, and the way back");
     verb->require_subcommand(1);
     Options& options = context.own<Options>();
-    const auto add = [&](const char* name, const char* what, int (*act)(const Context&, const Options&)) {
+    const auto add = [&](const char* name, const char* what, Act act) {
         CLI::App* one = verb->add_subcommand(name, what);
         one->add_option("NAME", options.name, "a deployment")->required();
         add_client_options(*one, context);
-        one->callback([&context, &options, act] { context.action = [&context, &options, act] { return act(context, options); }; });
+        one->callback([&context, &options, act] { context.action = [&context, &options, act] { return run(context, options, act); }; });
         return one;
     };
-    CLI::App* status = add("status", "how far the wanted revision has come", show_status);
+    CLI::App* status = add("status", "how far the wanted revision has come", finish);
     add_waiting(*status, options);
     status->add_flag("--json", context.json, "print the deployment as JSON");
     status->add_flag("-q,--quiet", context.quiet, "no chatter");

@@ -3,11 +3,11 @@
 #include <fmt/format.h>
 
 #include <CLI/CLI.hpp>
-#include <filesystem>
 
 #include "cli/client.h"
 #include "cli/config_file.h"
 #include "cli/context.h"
+#include "cli/daemon.h"
 #include "cli/output.h"
 #include "cli/secrets.h"
 #include "cli/serve_options.h"
@@ -40,11 +40,7 @@ int serve(CLI::App& verb, Options& options) {
         fail(taken.error());
         return kWrongUsage;
     }
-    std::error_code ignored;
-    options.server.data_dir = std::filesystem::absolute(options.server.data_dir, ignored).lexically_normal().string();
-    while (options.server.data_dir.size() > 1 && options.server.data_dir.back() == '/') {
-        options.server.data_dir.pop_back();
-    }
+    options.server.data_dir = absolute_folder(options.server.data_dir);
     options.server.drain = std::chrono::seconds(options.drain_seconds);
     if (!options.bootstrap_password_file.empty()) {
         Result<std::string> password = read_password(options.bootstrap_password_file);

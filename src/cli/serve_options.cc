@@ -4,10 +4,10 @@
 #include <sys/stat.h>
 
 #include <CLI/CLI.hpp>
-#include <boost/url.hpp>
 #include <fstream>
 
 #include "base/log.h"
+#include "cli/daemon.h"
 
 namespace gantry::cli {
 namespace {
@@ -26,16 +26,12 @@ Status take_public_url(ServerOptions& server) {
     if (url.empty()) {
         return Ok{};
     }
-    if (url.ends_with('/')) {
-        url.pop_back();
-    }
-    const auto parsed = boost::urls::parse_uri(url);
-    const bool origin = parsed && (parsed->scheme() == "https" || parsed->scheme() == "http") && !parsed->host().empty() &&
-                        parsed->encoded_path().empty() && !parsed->has_query() && !parsed->has_fragment() && !parsed->has_userinfo();
+    const Result<boost::urls::url> origin = parse_origin(url);
     if (!origin) {
         return invalid_argument(fmt::format("--public-url \"{}\": write it as https://HOST or https://HOST:PORT", url));
     }
-    server.allowed_hosts.push_back(parsed->host());
+    url = std::string(origin->buffer());   // without the slash
+    server.allowed_hosts.push_back(origin->host());
     return Ok{};
 }
 

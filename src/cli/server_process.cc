@@ -22,6 +22,7 @@
 #include "base/version.h"
 #include "cli/client.h"
 #include "cli/context.h"
+#include "cli/daemon.h"
 #include "cli/output.h"
 #include "cli/server_tls.h"
 #include "control/control.h"
@@ -37,11 +38,9 @@ namespace {
 
 constexpr size_t kBlockingThreads = 4;
 constexpr std::chrono::seconds kFoldEvery{3};
-constexpr std::chrono::milliseconds kLogLinger{50};
 constexpr std::chrono::hours kDeleteUsageEvery{24};
 constexpr std::chrono::minutes kDeleteUsageAgain{10};     // after a failure
 constexpr std::chrono::seconds kInterruptDrain{2};        // Ctrl-C: a person waits
-constexpr std::chrono::seconds kEngineStop{15};           // over the supervisor's own grace of 10 s
 constexpr std::chrono::milliseconds kSecondSignalDrain{200};
 
 // Every connection is a handle, and so is every engine's; the usual soft limit of 1024 is too low for thousands of clients.
@@ -339,7 +338,7 @@ void greet(const Parts& parts) {
         note(fmt::format("  first login      admin, password in {}", password));
     }
     note(fmt::format("  data             {}", options.data_dir));
-    note(fmt::format("  stop             Ctrl-C, engines too; kill -TERM {} leaves them running for a restart", getpid()));
+    note_stop();
 }
 
 Status run_parts(Parts& parts) {
@@ -370,11 +369,7 @@ int run_server(const ServerOptions& options) {
     if (!prepared) {
         return fail(prepared.error());
     }
-    log::Options log_options;
-    log_options.file = options.data_dir + "/logs/gantry.log";
-    log_options.level = options.verbose ? log::Level::kDebug : log::Level::kInfo;
-    log_options.linger = kLogLinger;
-    log::start(log_options);
+    start_log(options.data_dir, options.verbose);
     auto parts = std::make_unique<Parts>(options);
     Status ran = Ok{};
     try {

@@ -8,10 +8,8 @@
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/post.hpp>
 #include <boost/asio/signal_set.hpp>
-#include <boost/url.hpp>
 #include <csignal>
 #include <cstdlib>
-#include <filesystem>
 
 #include "base/log.h"
 #include "base/platform/files.h"
@@ -19,14 +17,13 @@
 #include "base/platform/process.h"
 #include "base/version.h"
 #include "cli/context.h"
+#include "cli/daemon.h"
+#include "cli/deployment_flags.h"
 #include "cli/output.h"
 #include "worker/remote/remote_link.h"
 
 namespace gantry::cli {
 namespace {
-
-constexpr std::chrono::seconds kEngineStop{15};           // over the supervisor's own grace of 10 s
-constexpr std::chrono::milliseconds kLogLinger{50};
 
 struct Options {
     std::string server;
@@ -47,26 +44,12 @@ std::string default_worker_dir() {
 
 // "http://host:9090" -> "tls:host:9090": the link is TLS whatever the port speaks besides.
 Result<std::string> link_endpoint(const std::string& url) {
-    const auto parsed = boost::urls::parse_uri(url);
-    const bool origin = parsed && (parsed->scheme() == "https" || parsed->scheme() == "http") && !parsed->encoded_host().empty() &&
-                        (parsed->encoded_path().empty() || parsed->encoded_path() == "/") && !parsed->has_query() && !parsed->has_userinfo();
+    const auto origin = parse_origin(url);
     if (!origin) {
         return invalid_argument(fmt::format("--server \"{}\": write it as http://HOST:PORT or https://HOST:PORT", url));
     }
-    const std::string port = parsed->has_port() ? std::string(parsed->port()) : parsed->scheme() == "https" ? "443" : "80";
-    return "tls:" + std::string(parsed->encoded_host()) + ":" + port;
-}
-
-Result<std::map<std::string, std::string>> labels_of(const std::vector<std::string>& words) {
-    std::map<std::string, std::string> labels;
-    for (const std::string& word : words) {
-        const size_t equals = word.find('=');
-        if (equals == std::string::npos || equals == 0) {
-            return invalid_argument(fmt::format("--label \"{}\": write it as NAME=VALUE", word));
-        }
-        labels[word.substr(0, equals)] = word.substr(equals + 1);
-    }
-    return labels;
+    const std::string port = origin->has_port() ? std::string(origin->port()) : origin->scheme() == "https" ? "443" : "80";
+    return "tls:" + std::string(origin->encoded_host()) + ":" + port;
 }
 
 Result<worker::Identity> identity_of(const Options& options, const std::string& server) {
@@ -85,11 +68,12 @@ Result<worker::Identity> identity_of(const Options& options, const std::string& 
     if (!token) {
         return token.error();
     }
-    const auto labels = labels_of(options.labels);
+    const auto labels = pairs_of(options.labels, "--label");
     if (!labels) {
         return labels.error();
     }
-    const auto joined = worker::join(options.data_dir, {server, *token, options.name, *labels});
+    const auto chosen = json::value_to<std::map<std::string, std::string>>(json::value(*labels));
+    const auto joined = worker::join(options.data_dir, {server, *token, options.name, chosen});
     if (joined) {
         note(fmt::format("joined as {} ({})", options.name, joined->worker_id.text));
     }
@@ -147,7 +131,7 @@ int serve(const Options& options, const std::string& server, const worker::Ident
     (*link)->start(**worker);
     note(fmt::format("gantry {} ({}) worker {} of {}", kVersion, commit(), options.name, options.server));
     note(fmt::format("  data             {}", options.data_dir));
-    note(fmt::format("  stop             Ctrl-C, engines too; kill -TERM {} leaves them running for a restart", getpid()));
+    note_stop();
     waiting.wait();
     log::info("stopping; engines {}", waiting.stops_engines() ? "are stopped too" : "go on, the next start adopts them");
     (*link)->stop();
@@ -166,19 +150,14 @@ int run_worker(Options& options) {
     if (options.data_dir.empty()) {
         options.data_dir = default_worker_dir();
     }
-    std::error_code ignored;
-    options.data_dir = std::filesystem::absolute(options.data_dir, ignored).lexically_normal().string();
+    options.data_dir = absolute_folder(options.data_dir);
     if (options.name.empty()) {
         options.name = platform::host_name();
     }
     if (Status made = platform::make_folders(options.data_dir + "/logs", 0700); !made) {
         return fail(made.error());
     }
-    log::Options log_options;
-    log_options.file = options.data_dir + "/logs/gantry.log";
-    log_options.level = options.verbose ? log::Level::kDebug : log::Level::kInfo;
-    log_options.linger = kLogLinger;
-    log::start(log_options);
+    start_log(options.data_dir, options.verbose);
     const auto identity = identity_of(options, *server);
     if (!identity) {
         return fail(identity.error());

@@ -1,0 +1,24 @@
+#pragma once
+// What `gantry serve` and `gantry worker` have in common as processes that stay.
+
+#include <chrono>
+#include <string>
+
+#include <boost/url.hpp>
+
+#include "base/result.h"
+
+namespace gantry::cli {
+
+inline constexpr std::chrono::seconds kEngineStop{15};   // over the supervisor's own grace of 10 s
+
+// Absolute, without a slash at its end: one folder has one name.
+std::string absolute_folder(const std::string& folder);
+// The log is <data_dir>/logs/gantry.log, whose folder is there.
+void start_log(const std::string& data_dir, bool verbose);
+// How to stop this process, as its first lines say it.
+void note_stop();
+// "http(s)://HOST[:PORT]" and nothing behind it but a slash. kInvalidArgument without words: who asked knows better what is wanted.
+Result<boost::urls::url> parse_origin(std::string url);
+
+}  // namespace gantry::cli
