@@ -5,6 +5,8 @@
 
 #include <algorithm>
 
+#include "control/action_names_for_test.h"
+
 namespace gantry::control {
 namespace {
 
@@ -43,20 +45,7 @@ struct World {
         input.snapshot.instances.push_back(i);
         return input.snapshot.instances.back();
     }
-    std::string planned() const {
-        struct Name {
-            std::string operator()(const CreateInstance& a) { return fmt::format("create:{}@{}", a.index, a.generation); }
-            std::string operator()(const PlaceInstance& a) { return "place:" + a.id.text + ">" + a.decision.placement->leader().text; }
-            std::string operator()(const ExplainInstance& a) { return "explain:" + a.id.text; }
-            std::string operator()(const StopInstance& a) { return "stop:" + a.id.text; }
-            std::string operator()(const DeleteInstance& a) { return "delete:" + a.id.text; }
-            std::string operator()(const FinishRollout& a) { return fmt::format("finish:{}", a.generation); }
-            std::string operator()(const RevertRollout& a) { return fmt::format("revert:{}", a.to_generation); }
-        };
-        std::string text;
-        for (const Action& action : plan(input)) text += (text.empty() ? "" : " ") + std::visit(Name{}, action);
-        return text;
-    }
+    std::string planned() const { return names_of<ActionNameWithWorker>(plan(input)); }
 };
 
 struct Case {

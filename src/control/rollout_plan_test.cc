@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <set>
 
+#include "control/action_names_for_test.h"
 #include "control/reconcile_plan.h"
 #include "placement/fleet_for_test.h"
 
@@ -55,20 +56,7 @@ struct World {
         instances().push_back(i);
         return instances().back();
     }
-    std::string planned() const {
-        struct Name {
-            std::string operator()(const CreateInstance& a) { return fmt::format("create:{}@{}", a.index, a.generation); }
-            std::string operator()(const PlaceInstance& a) { return "place:" + a.id.text; }
-            std::string operator()(const ExplainInstance& a) { return "explain:" + a.id.text; }
-            std::string operator()(const StopInstance& a) { return "stop:" + a.id.text; }
-            std::string operator()(const DeleteInstance& a) { return "delete:" + a.id.text; }
-            std::string operator()(const FinishRollout& a) { return fmt::format("finish:{}", a.generation); }
-            std::string operator()(const RevertRollout& a) { return fmt::format("revert:{}", a.to_generation); }
-        };
-        std::string text;
-        for (const Action& action : plan(input)) text += (text.empty() ? "" : " ") + std::visit(Name{}, action);
-        return text;
-    }
+    std::string planned() const { return names_of(plan(input)); }
     std::string why() const {
         for (const Action& action : plan(input)) {
             if (const auto* revert = std::get_if<RevertRollout>(&action)) return revert->why;
