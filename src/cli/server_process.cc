@@ -103,6 +103,19 @@ std::string shown_url(const ServerOptions& options, uint16_t port) {
     return fmt::format("{}://{}:{}", options.has_tls() ? "https" : "http", shown_host(options.host), port);
 }
 
+// How another machine calls it: by address, since the host check lets no name pass that nobody allowed.
+std::string url_for_others(const ServerOptions& options) {
+    if (!options.public_url.empty()) {
+        return options.public_url;
+    }
+    ServerOptions reached = options;
+    const bool any = options.host == "0.0.0.0" || options.host == "::";
+    if (const std::string address = platform::outward_address(); any && !address.empty()) {
+        reached.host = address;
+    }
+    return shown_url(reached, options.port);
+}
+
 Status fold(Parts& parts) {
     return parts.gateway->fold_journal([&parts](const std::vector<UsageRecord>& records) { return parts.store->add_usage(records); });
 }
@@ -145,7 +158,7 @@ Status make_parts(Parts& parts) {
     control_options.live = &parts.gateway->live();
     control_options.public_url = options.public_url;
     control_options.oidc = options.oidc;
-    control_options.url_hint = !options.public_url.empty() ? options.public_url : shown_url(options, options.port);
+    control_options.url_hint = url_for_others(options);
     Result<std::unique_ptr<control::Control>> control = control::Control::create(
         parts.io, parts.pool, *parts.store, parts.tables, system_clock(), system_random(), std::move(control_options));
     if (!control) {

@@ -6,7 +6,6 @@
 
 #include <CLI/CLI.hpp>
 
-#include "base/platform/process.h"
 #include "cli/client.h"
 #include "cli/objects.h"
 #include "cli/output.h"
@@ -37,15 +36,10 @@ int list_tokens(const Context& context) {
     return print_list(context, *tokens, "id", table, "no join tokens; `gantry workers token create` makes one");
 }
 
-// The server as another machine reaches it: its own word where it has one, but that "localhost" is nobody there.
+// The server as another machine reaches it.
 std::string url_for_others(const ApiClient& client) {
-    std::string url;
-    if (const Result<json::object> server = client.get("/api/v1/server")) {
-        url = text_at(*server, "url_hint");
-    }
-    if (const size_t local = url.find("//localhost"); local != std::string::npos) {
-        url.replace(local + 2, std::string_view("localhost").size(), platform::host_name());
-    }
+    const Result<json::object> server = client.get("/api/v1/server");
+    const std::string url = server ? text_at(*server, "url_hint") : "";
     return url.empty() ? "http://SERVER:9090" : url;
 }
 

@@ -25,7 +25,7 @@ struct ControlOptions {
     std::string bootstrap_password;                 // empty: a random one, written to initial_admin_password
     std::string public_url{};                       // how browsers reach the server: "https://gantry.example.org"; empty: as each says
     OidcOptions oidc{};                             // logins at an outside provider
-    std::string url_hint;                           // what /api/v1/server says; empty: nothing
+    std::string url_hint;                           // how other machines reach it, for /api/v1/server; empty: not told
     gateway::LiveRequests* live = nullptr;          // the gateway's, for /api/v1/requests; outlives the control plane
 };
 

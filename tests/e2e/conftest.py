@@ -89,6 +89,7 @@ class Server:
     def __init__(self, data_dir, *flags):
         self.data_dir = pathlib.Path(data_dir)
         self.flags = flags
+        self.host = "127.0.0.1"
         self.port = free_port()
         self.process = None
         self.key = None
@@ -97,7 +98,7 @@ class Server:
     def start(self, wait=True):
         self.output = open(self.data_dir.parent / f"{self.data_dir.name}.out", "ab")
         self.process = subprocess.Popen(
-            [GANTRY, "serve", "--port", str(self.port), "--host", "127.0.0.1", "--data-dir", str(self.data_dir), *self.flags],
+            [GANTRY, "serve", "--port", str(self.port), "--host", self.host, "--data-dir", str(self.data_dir), *self.flags],
             stdout=self.output, stderr=self.output, env=self.environment())
         if wait:
             until(self.ready, "the server is ready", timeout=60)

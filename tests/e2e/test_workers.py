@@ -2,6 +2,7 @@
 import contextlib
 import os
 import pathlib
+import re
 import shutil
 import signal
 import socket
@@ -317,6 +318,19 @@ def test_join_sh_brings_the_binary_and_joins(cluster, tmp_path):
                             env={"PATH": os.environ["PATH"], "HOME": str(home), "GANTRY_JOIN_START": "no"})
     assert failed.returncode == 1 and "SHA-256" in failed.stderr
     assert not list((home / ".local/bin").glob(".gantry*")), "nothing half is left"
+
+
+def test_the_line_that_a_new_token_comes_with_works_as_it_is_printed(tmp_path):
+    server = Server(tmp_path / "data", "--no-worker")
+    server.host = "0.0.0.0"   # as `gantry serve` does; the host check lets addresses pass and no name of the machine
+    with contextlib.ExitStack() as stack:
+        server.start()
+        stack.callback(server.stop)
+        told = server.cli("workers", "token", "create").stderr
+        url = re.search(r"'(http://\S+/join\.sh\?token=\S+)'", told)[1]
+        answer = httpx.get(url, timeout=60)
+        assert answer.status_code == 200, f"{url}: {answer.text}"
+        assert f"url='{url.split('/join.sh')[0]}'" in answer.text
 
 
 def test_a_partition_is_noticed_its_instance_placed_anew_and_the_old_one_stopped(tmp_path):

@@ -93,6 +93,8 @@ std::string boot_id();
 // A port of 127.0.0.1 that was free a moment ago. Somebody may take it first: whoever listens must be ready to fail.
 Result<uint16_t> free_loopback_port();
 std::string host_name();
+// The address by which this machine speaks to others (of the way that leads outside); "": it has no such way. Nothing is sent.
+std::string outward_address();
 // This process can open nothing more (ulimit -n): what fails now says nothing about others.
 bool handles_exhausted();
 // So many more can be opened now. To refuse work at once, rather than in the middle of it.

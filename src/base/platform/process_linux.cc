@@ -470,6 +470,22 @@ Result<uint16_t> free_loopback_port() {
     return ntohs(address.sin_port);
 }
 
+std::string outward_address() {
+    const UniqueFd fd(::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+    sockaddr_in address{};
+    address.sin_family = AF_INET;
+    address.sin_port = htons(9);
+    address.sin_addr.s_addr = htonl(0xC0000201);   // 192.0.2.1, which is nobody's (RFC 5737)
+    socklen_t size = sizeof address;
+    char text[INET_ADDRSTRLEN] = {};
+    if (!fd.valid() || ::connect(fd.get(), reinterpret_cast<sockaddr*>(&address), size) != 0 ||
+        ::getsockname(fd.get(), reinterpret_cast<sockaddr*>(&address), &size) != 0 ||
+        ::inet_ntop(AF_INET, &address.sin_addr, text, sizeof text) == nullptr) {
+        return {};
+    }
+    return text;
+}
+
 bool handles_exhausted() {
     const UniqueFd fd(::open("/dev/null", O_RDONLY | O_CLOEXEC));
     return !fd.valid() && (errno == EMFILE || errno == ENFILE);

@@ -1,5 +1,6 @@
 #include "base/platform/process.h"
 
+#include <arpa/inet.h>
 #include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -224,6 +225,8 @@ TEST_F(ProcessTest, FindsPrograms) {
     EXPECT_TRUE(std::filesystem::exists(own_executable()));
     EXPECT_GT(*free_loopback_port(), 1023);
     EXPECT_FALSE(host_name().empty());
+    in_addr address{};   // or none, on a machine without a way outside
+    EXPECT_TRUE(outward_address().empty() || ::inet_pton(AF_INET, outward_address().c_str(), &address) == 1) << outward_address();
     EXPECT_GE(usable_cores(), 1u);
 }
 
