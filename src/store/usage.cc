@@ -1,5 +1,5 @@
 // The table of usage records, in usage.db. The gateway's journal is the truth until a batch of it is in here, so batches may
-// come twice: the request id decides, and only a record that was new is added to its hour (usage_hours.cc).
+// come twice: time and request id decide, and only a record that was new is added to its hour (usage_hours.cc).
 
 #include "store/rows.h"
 #include "store/sqlite_store.h"
@@ -25,7 +25,7 @@ void read(Columns& columns, UsageRecord& u) {
 // True: it is a new one.
 Result<bool> insert(Connection& db, const UsageRecord& u) {
     auto added = db.run(
-        "INSERT INTO usage_records VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (request_id) DO NOTHING",
+        "INSERT INTO usage_records VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (at, request_id) DO NOTHING",
         u.request_id, u.at, u.user_id, u.key_id, u.model, u.instance_id, u.operation, u.status, u.aborted, u.estimated,
         u.prompt_tokens, u.cached_tokens, u.completion_tokens, u.reasoning_tokens, u.ttft_ms, u.duration_ms);
     if (!added) return std::move(added).error();
@@ -79,8 +79,9 @@ Result<uint64_t> SqliteStore::delete_usage_before(WallTime before) {
     for (int64_t last = kDeletedAtOnce; last == kDeletedAtOnce; deleted += static_cast<uint64_t>(last)) {
         const Status done = usage_->write(Database::Synchronous::kNormal, [&](Connection& db) -> Status {
             auto rows = db.run(
-                "DELETE FROM usage_records WHERE rowid IN (SELECT rowid FROM usage_records WHERE at < ? ORDER BY at LIMIT ?)", before,
-                kDeletedAtOnce);
+                "DELETE FROM usage_records WHERE (at, request_id) IN "
+                "(SELECT at, request_id FROM usage_records WHERE at < ? ORDER BY at, request_id LIMIT ?)",
+                before, kDeletedAtOnce);
             if (!rows) return std::move(rows).error();
             last = *rows;
             return Ok{};

@@ -127,7 +127,6 @@ TEST_F(UsageHours, ARecordCountsOnceAndAsItCameFirst) {
     u.completion_tokens = 7;
     UsageRecord again = u;
     again.completion_tokens = 1000;
-    again.at = at(kDayMs);
     EXPECT_OK(store_->add_usage({u, again}));
     EXPECT_OK(store_->add_usage({again}));
     const auto got = store_->usage_summary({.by = {.model = true}});
