@@ -176,9 +176,10 @@ private:
     // Work() on the io thread, and what it gives. nullopt: that thread doesn't get to it now, and will not do it.
     template <class Work>
     auto on_io(Work work) -> std::optional<decltype(work())> {
+        using Given = decltype(work());
         constexpr std::chrono::seconds kLongest{1};
         struct Shared {   // by the two threads
-            std::promise<decltype(work())> given;
+            std::promise<Given> given;
             std::atomic<bool> taken{false};
         };
         const auto shared = std::make_shared<Shared>();

@@ -101,7 +101,7 @@ TEST(sleep_plan, what_sleeps_has_no_instances) {
     world.add(S::kRunning).generation = 2;
     world.add(S::kPending).index = 1;
     input.snapshot = world.view;
-    EXPECT_EQ(names_of(plan(input)), "stop:2 stop:0 stop:1") << "whatever they run";
+    EXPECT_EQ(names_of(plan(input)), "stop:2 stop:1 stop:0") << "whatever they run";
     input.snapshot.deployments[0].generation = 2;
     input.snapshot.revisions = {revision_of(world.d()), revision_of(input.snapshot.deployments[0])};
     input.snapshot.revisions[0].good_at = kNow;

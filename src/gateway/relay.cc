@@ -119,7 +119,8 @@ uint32_t milliseconds(Duration duration) {
 
 Relay::Relay(http::asio::io_context& io, const Clock& clock, const GatewayOptions& options, Meter& meter,
              GatewayMetrics& metrics, WaitingRoom& waiting)
-    : clock_(clock), client_(io, client_options(options)), io_(io), balancer_(clock, options.queue_limit), meter_(meter), metrics_(metrics), waiting_(waiting) {}
+    : clock_(clock), client_(io, client_options(options)), io_(io), balancer_(clock, options.queue_limit), meter_(meter), metrics_(metrics),
+      waiting_(waiting) {}
 
 Task<void> Relay::run(Exchange& exchange, Job& job) {
     Refusal failure;

@@ -42,12 +42,19 @@ protected:
         entry.holds = false;
         tables_.set(routes_);
     }
-    std::future<http::SimpleResponse> ask(bool stream) {
-        return std::async(std::launch::async, [this, stream] { return chat(stream); });
+    void TearDown() override {
+        for (std::thread& thread : clients_) thread.join();
+        GatewayRig::TearDown();
     }
-    std::future<http::SimpleResponse> post(const std::string& path, const std::string& body) {
-        return std::async(std::launch::async, [this, path, body] { return send(call("POST", path, body)); });
+    // On a thread of its own.
+    std::future<http::SimpleResponse> ask(bool stream, const std::string& path = "/v1/chat/completions", std::string body = {}) {
+        if (body.empty()) body = chat_body(stream);
+        std::packaged_task<http::SimpleResponse()> task([this, path, body] { return send(call("POST", path, body)); });
+        auto answer = task.get_future();
+        clients_.emplace_back(std::move(task));
+        return answer;
     }
+    http::SimpleResponse post(const std::string& path, const std::string& body) { return send(call("POST", path, body)); }
     std::vector<LiveRequest> live() {
         return on_io([](const LiveRequests& all) { return all.list({}, system_clock().steady()).items; });
     }
@@ -60,14 +67,16 @@ protected:
         return woken_by_;
     }
     static double wakes_counted() {
-        return metrics::text().find("gantry_gateway_wake_seconds_count{model=\"tiny\"} ") == std::string::npos
-                   ? 0
-                   : std::stod(metrics::text().substr(metrics::text().find("gantry_gateway_wake_seconds_count{model=\"tiny\"} ") + 48));
+        const std::string name = "gantry_gateway_wake_seconds_count{model=\"tiny\"} ";
+        const std::string text = metrics::text();
+        const size_t at = text.find(name);
+        return at == std::string::npos ? 0 : std::stod(text.substr(at + name.size()));
     }
 
     ScriptedEngine* engine_ = nullptr;
 
 private:
+    std::vector<std::thread> clients_;
     std::mutex mutex_;
     std::vector<WokenBy> woken_by_;
 };
@@ -265,12 +274,12 @@ TEST_F(WaitingRoomTest, TheOtherApisAreHeldTooAndToldInTheirWords) {
     ScriptedEngine& engine = asleep(answers(200, R"({"object":"list","data":[],"model":"tiny","usage":{"prompt_tokens":1,"total_tokens":1}})"));
     options_.hold_timeout = 30ms;
     start();
-    const auto messages = post("/v1/messages", R"({"model":"tiny","max_tokens":9,"stream":true,"messages":[{"role":"user","content":"hi"}]})").get();
+    const auto messages = post("/v1/messages", R"({"model":"tiny","max_tokens":9,"stream":true,"messages":[{"role":"user","content":"hi"}]})");
     EXPECT_EQ(messages.status, 200);
     EXPECT_THAT(messages.body, HasSubstr("event: error\ndata: {\"type\":\"error\",\"error\":{\"type\":\"overloaded_error\""));
-    const auto responses = post("/v1/responses", R"({"model":"tiny","input":"hi","stream":true})").get();
+    const auto responses = post("/v1/responses", R"({"model":"tiny","input":"hi","stream":true})");
     EXPECT_THAT(responses.body, HasSubstr("event: response.failed\n"));
-    const auto whole = post("/v1/messages", R"({"model":"tiny","max_tokens":9,"messages":[{"role":"user","content":"hi"}]})").get();
+    const auto whole = post("/v1/messages", R"({"model":"tiny","max_tokens":9,"messages":[{"role":"user","content":"hi"}]})");
     EXPECT_EQ(whole.status, 503);
     EXPECT_EQ(whole.headers.get("retry-after"), "5");
     EXPECT_THAT(whole.body, HasSubstr("overloaded_error"));
@@ -279,7 +288,7 @@ TEST_F(WaitingRoomTest, TheOtherApisAreHeldTooAndToldInTheirWords) {
 
 TEST_F(WaitingRoomTest, EmbeddingsWait) {
     asleep_and_started(answers(200, R"({"object":"list","data":[],"model":"tiny","usage":{"prompt_tokens":1,"total_tokens":1}})"));
-    auto vectors = post("/v1/embeddings", R"({"model":"tiny","input":"hi"})");
+    auto vectors = ask(false, "/v1/embeddings", R"({"model":"tiny","input":"hi"})");
     ASSERT_TRUE(held(1));
     awakes();
     EXPECT_EQ(vectors.get().status, 200);

@@ -12,7 +12,8 @@ using testing::HasSubstr;
 
 TEST(deployment_input, reads_every_field) {
     const auto input = parse_deployment_create(R"({"name":"a/b","source":"file:/m.gguf","backend":"custom","replicas":3,
-        "stopped":true,"idle_timeout_seconds":600,"options":{"context_tokens":1,"max_sequences":2,"threads":3,"extra_args":["-x"],"env":{"A":"b"},"kv_type":"q8_0",
+        "stopped":true,"idle_timeout_seconds":600,
+        "options":{"context_tokens":1,"max_sequences":2,"threads":3,"extra_args":["-x"],"env":{"A":"b"},"kv_type":"q8_0",
         "binary":"/b","command":["c","{{port}}"],"health_path":"/h"},"placement":{"strategy":"binpack","devices":["w1/nvidia/0"],"device_count":2,
         "device_types":["910B"],"worker_labels":{"room":"lab"},"cpu_offload":false,"across_workers":true}})");
     ASSERT_TRUE(input.ok()) << input.error().message;
