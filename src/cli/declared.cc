@@ -13,7 +13,7 @@ namespace gantry::cli {
 namespace {
 
 // What a deployment is made of; the rest of its object is the server's.
-constexpr const char* kFields[] = {"source", "backend", "options", "placement", "rollout", "replicas", "stopped"};
+constexpr const char* kFields[] = {"source", "backend", "options", "placement", "rollout", "replicas", "stopped", "idle_timeout_seconds"};
 
 json::object whole(const Deployment& deployment) {
     const json::object all = protocol::management::to_json(deployment, {});

@@ -72,7 +72,8 @@ TEST(Declared, DifferencesAreFields) {
 TEST(Declared, AnExportIsTakenUnchanged) {
     const auto declared = read(R"({"deployments":[
         {"name":"org/a:q4","source":"file:/models/with \"quotes\".gguf","replicas":0,"stopped":true},
-        {"name":"b","source":"file:/m","backend":"custom","options":{"command":["x","{{model}}"],"env":{"K":"v=w"},"context_tokens":4096},
+        {"name":"b","source":"file:/m","idle_timeout_seconds":600,"backend":"custom",
+         "options":{"command":["x","{{model}}"],"env":{"K":"v=w"},"context_tokens":4096},
          "placement":{"strategy":"binpack","worker_labels":{"room":"lab"},"cpu_offload":false},
          "rollout":{"strategy":"recreate","max_unavailable":1,"ready_seconds":60}},
         {"name":"c","source":"file:/m"}]})");

@@ -8,6 +8,7 @@
 #include "cli/deployment_flags.h"
 #include "cli/output.h"
 #include "cli/waiting.h"
+#include "cli/words.h"
 #include "domain/deployment.h"
 
 namespace gantry::cli {
@@ -18,6 +19,7 @@ struct Options {
     std::string source;
     DeploymentFlags flags;
     uint32_t replicas = 1;
+    std::string idle_timeout;
     bool recreate = false;
     uint32_t max_surge = RolloutOptions{}.max_surge;
     uint32_t max_unavailable = RolloutOptions{}.max_unavailable;
@@ -34,6 +36,14 @@ int deploy(const Context& context, const Options& options) {
     (*body)["name"] = options.name;
     (*body)["source"] = full_source(options.source);
     (*body)["replicas"] = options.replicas;
+    if (!options.idle_timeout.empty()) {
+        const Result<int64_t> idle = parse_period(options.idle_timeout);
+        if (!idle) {
+            fail(fmt::format("--idle-timeout: {}", idle.error().message));
+            return kWrongUsage;
+        }
+        (*body)["idle_timeout_seconds"] = *idle;
+    }
     (*body)["rollout"] = json::object{{"strategy", to_string(options.recreate ? UpdateStrategy::kRecreate : UpdateStrategy::kRolling)},
                                       {"max_surge", options.max_surge},
                                       {"max_unavailable", options.max_unavailable}};
@@ -70,6 +80,8 @@ void add_deploy(CLI::App& app, Context& context) {
     verb->add_option("--source,-s", options.source, "file:PATH, or just a path, of a GGUF file or a model's folder")->required()->type_name("SOURCE");
     verb->add_option("--replicas,-r", options.replicas, "instances to run")->capture_default_str()->type_name("N");
     add_deployment_flags(*verb, options.flags);
+    verb->add_option("--idle-timeout", options.idle_timeout, "without a request for so long it sleeps, until the next one wakes it: 90s, 10m, 2h")
+        ->type_name("TIME");
     verb->add_option("--max-surge", options.max_surge, "instances beyond --replicas while an update lasts")->capture_default_str()->type_name("N");
     verb->add_option("--max-unavailable", options.max_unavailable, "replicas that may be missing in an update where no further one fits")
         ->capture_default_str()

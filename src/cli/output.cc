@@ -71,7 +71,7 @@ Colour colour_of_state(const std::string& state) {
     if (state == "error" || state == "unreachable") {
         return Colour::kRed;
     }
-    return state == "stopped" ? Colour::kDim : Colour::kYellow;
+    return state == "stopped" || state == "asleep" ? Colour::kDim : Colour::kYellow;
 }
 
 std::string coloured(const std::string& text, Colour colour) {

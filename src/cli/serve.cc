@@ -22,6 +22,7 @@ struct Options {
     GroupedOptions grouped;
     std::string config;
     uint32_t drain_seconds = 30;
+    uint32_t hold_seconds = 60;
 };
 
 int serve(CLI::App& verb, Options& options) {
@@ -42,6 +43,7 @@ int serve(CLI::App& verb, Options& options) {
     }
     options.server.data_dir = absolute_folder(options.server.data_dir);
     options.server.drain = std::chrono::seconds(options.drain_seconds);
+    options.server.hold_timeout = std::chrono::seconds(options.hold_seconds);
     if (!options.bootstrap_password_file.empty()) {
         Result<std::string> password = read_password(options.bootstrap_password_file);
         if (!password) {
@@ -78,6 +80,11 @@ void add_serve(CLI::App& app, Context& context) {
     add_oidc_options(*verb, options.server, options.grouped);
     verb->add_option("--drain-seconds", options.drain_seconds, "how long requests in flight may go on after SIGTERM")
         ->envname("GANTRY_DRAIN_SECONDS")
+        ->capture_default_str();
+    verb->add_option("--hold-seconds", options.hold_seconds, "how long a request waits for a model that is asleep to wake; then it gets a 503")
+        ->envname("GANTRY_HOLD_SECONDS")
+        ->check(CLI::Range(1, 3600))
+        ->type_name("N")
         ->capture_default_str();
     verb->add_option("--usage-days", options.server.usage_days,
                      "days that usage records are kept, 0 for ever; their sums by the hour always are")

@@ -143,6 +143,8 @@ Status make_parts(Parts& parts) {
     parts.store = std::move(*store);
     gateway::GatewayOptions gateway_options;
     gateway_options.queue_limit = options.queue_limit;
+    gateway_options.hold_timeout = options.hold_timeout;
+    gateway_options.wake = [&parts](const DeploymentId& deployment, const gateway::WokenBy& by) { parts.control->wake(deployment, by); };
     gateway_options.dialed_prefix = control::kWorkerEndpoint;
     gateway_options.dialer = [&parts](std::string endpoint, SteadyTime deadline) { return parts.control->dial(std::move(endpoint), deadline); };
     gateway_options.tokens_used = [&parts](WallTime from, WallTime before) { return tokens_used(parts, from, before); };
@@ -156,6 +158,7 @@ Status make_parts(Parts& parts) {
     control_options.data_dir = options.data_dir;
     control_options.bootstrap_password = options.bootstrap_password;
     control_options.live = &parts.gateway->live();
+    control_options.activity = &parts.gateway->activity();
     control_options.public_url = options.public_url;
     control_options.oidc = options.oidc;
     control_options.url_hint = url_for_others(options);
@@ -294,6 +297,7 @@ http::Task<void> shut_down(Parts& parts) {
         parts.control->stop();
         return true;
     });
+    parts.gateway->end_holds();
     co_await parts.server->stop(deadline);
     const bool stop_engines = parts.stop_engines;
     co_await parts.pool.run([&parts, stop_engines] {

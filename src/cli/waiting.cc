@@ -28,6 +28,9 @@ std::optional<Status> outcome(const std::string& event, const json::object& depl
     if (state == "stopped") {
         return unavailable(fmt::format("{} is stopped; start it with `gantry start {}`", name, name));
     }
+    if (state == "asleep") {   // it served, and will when somebody asks
+        return Status(Ok{});
+    }
     if (state == "running" && number_at(status, "ready_replicas") >= number_at(deployment, "replicas")) {
         return Status(Ok{});
     }

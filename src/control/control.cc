@@ -1,6 +1,7 @@
 // The wiring of the control plane: who is made from what, and in which order it starts and stops.
 #include "control/control.h"
 
+#include <atomic>
 #include <boost/asio/post.hpp>
 #include <future>
 
@@ -35,6 +36,7 @@ public:
                .secrets = secrets_,
                .observed = observed_,
                .knowledge = knowledge_,
+               .sleep = sleep_,
                .reconciler = reconciler_,
                .started_at = clock.wall()} {}
 
@@ -152,6 +154,11 @@ public:
         add_openapi_route(router, api_);
     }
 
+    void wake(const DeploymentId& deployment, const gateway::WokenBy& by) override {
+        sleep_.ask(deployment, by);
+        reconciler_.notify();
+    }
+
     void start() override { reconciler_.start(); }
 
     void stop() override {
@@ -166,15 +173,42 @@ public:
     protocol::Assignment exchange(const protocol::WorkerReport& report) override { return heartbeat_.exchange(report); }
 
 private:
-    // Asked of the io thread, where they live: whatever took the tables before the last publication is among them.
-    std::optional<std::set<InstanceId>> instances_in_use() {
+    // Work() on the io thread, and what it gives. nullopt: that thread doesn't get to it now, and will not do it.
+    template <class Work>
+    auto on_io(Work work) -> std::optional<decltype(work())> {
+        using Given = decltype(work());
         constexpr std::chrono::seconds kLongest{1};
-        if (api_.options.live == nullptr) return std::set<InstanceId>();
-        auto given = std::make_shared<std::promise<std::set<InstanceId>>>();
-        auto found = given->get_future();
-        http::asio::post(api_.io, [given, live = api_.options.live] { given->set_value(live->instances_in_use()); });
-        if (found.wait_for(kLongest) != std::future_status::ready) return std::nullopt;
+        struct Shared {   // by the two threads
+            std::promise<Given> given;
+            std::atomic<bool> taken{false};
+        };
+        const auto shared = std::make_shared<Shared>();
+        auto found = shared->given.get_future();
+        http::asio::post(api_.io, [shared, work = std::move(work)] {
+            if (!shared->taken.exchange(true)) shared->given.set_value(work());
+        });
+        if (found.wait_for(kLongest) != std::future_status::ready && !shared->taken.exchange(true)) return std::nullopt;
         return found.get();
+    }
+
+    // Where they live: whatever took the tables before the last publication is among them.
+    std::optional<std::set<InstanceId>> instances_in_use() {
+        if (api_.options.live == nullptr) return std::set<InstanceId>();
+        return on_io([live = api_.options.live] { return live->instances_in_use(); });
+    }
+
+    Doors doors() {
+        using Deployments = std::vector<DeploymentId>;
+        return {.close_idle = [this](std::vector<gateway::IdleCandidate> candidates) -> std::optional<Deployments> {
+                    gateway::Activity* const activity = api_.options.activity;
+                    if (activity == nullptr) return std::nullopt;
+                    return on_io([activity, candidates = std::move(candidates)] { return activity->close_idle(candidates); });
+                },
+                .open = [this](Deployments deployments) {
+                    http::asio::post(api_.io, [activity = api_.options.activity, deployments = std::move(deployments)] {
+                        activity->open(deployments);
+                    });
+                }};
     }
 
     store::Store& store_;
@@ -186,11 +220,13 @@ private:
     Observed observed_;
     Heartbeat heartbeat_{store_, publisher_, observed_, clock_, [this] { reconciler_.notify(); }};
     KnowledgeSource knowledge_{store_};
+    Sleep sleep_{store_, publisher_, clock_, random_, doors()};
     Reconciler reconciler_{{.store = store_,
                             .publisher = publisher_,
                             .observed = observed_,
                             .heartbeat = heartbeat_,
                             .knowledge = knowledge_,
+                            .sleep = sleep_,
                             .clock = clock_,
                             .random = random_,
                             .poke_workers = [this] { api_.poke_workers(); },

@@ -27,6 +27,7 @@ struct ControlOptions {
     OidcOptions oidc{};                             // logins at an outside provider
     std::string url_hint;                           // how other machines reach it, for /api/v1/server; empty: not told
     gateway::LiveRequests* live = nullptr;          // the gateway's, for /api/v1/requests; outlives the control plane
+    gateway::Activity* activity = nullptr;          // the same, to put deployments to sleep by; null: none is
 };
 
 // What a worker offers the API: the embedded one its files, one elsewhere its own HTTP.
@@ -50,6 +51,8 @@ public:
     virtual Result<std::shared_ptr<http::MutualTls>> link_tls() = 0;
     // For clients of endpoints that begin with kWorkerEndpoint (cluster/link.h). Io thread.
     virtual http::Task<Result<http::Stream>> dial(std::string endpoint, SteadyTime deadline) = 0;
+    // A request waits for a deployment that is asleep. Threads: any; doesn't block.
+    virtual void wake(const DeploymentId& deployment, const gateway::WokenBy& by) = 0;
     virtual void start() = 0;                               // the reconciler's thread
     virtual void stop() = 0;
     // ServerLink: applies a report (heartbeat.cc, the only writer of observed columns), returns the worker's assignment.

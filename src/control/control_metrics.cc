@@ -27,6 +27,7 @@ void ControlMetrics::Series::set(const Values& values) {
 
 ControlMetrics::ControlMetrics()
     : deployments_("gantry_deployments", "Deployments"),
+      asleep_("gantry_deployments_asleep", "Deployments that sleep until a request wakes them"),
       instances_("gantry_instances", "Instances by state"),
       workers_("gantry_workers", "Workers by state"),
       models_("gantry_models", "Models in the catalogue"),
@@ -49,9 +50,11 @@ void ControlMetrics::show(const Snapshot& view) {
         workers[{{"state", to_string(s)}}] = 0;
     }
     std::map<DeploymentId, metrics::Labels> labels;
+    double asleep = 0;
     for (const Deployment& d : view.deployments) {
         labels[d.id] = {{"model", d.name}};
-        wanted[labels[d.id]] = d.stopped ? 0 : d.replicas;
+        wanted[labels[d.id]] = instances_wanted(d);
+        asleep += d.asleep_since ? 1 : 0;
         for (Values* values : {&ready, &restarts, &memory}) (*values)[labels[d.id]] = 0;
     }
     for (const Instance& i : view.instances) {
@@ -71,6 +74,7 @@ void ControlMetrics::show(const Snapshot& view) {
         }
     }
     deployments_.set({{{}, static_cast<double>(view.deployments.size())}});
+    asleep_.set({{{}, asleep}});
     models_.set({{{}, static_cast<double>(view.models.size())}});
     instances_.set(instances);
     workers_.set(workers);

@@ -33,7 +33,7 @@ private:
         Family& family_;
         std::map<metrics::Labels, prometheus::Gauge*> shown_;
     };
-    Series deployments_, instances_, workers_, models_, replicas_wanted_, replicas_ready_, restarts_, instance_memory_,
+    Series deployments_, asleep_, instances_, workers_, models_, replicas_wanted_, replicas_ready_, restarts_, instance_memory_,
         device_total_, device_free_;
 };
 

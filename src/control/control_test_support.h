@@ -72,6 +72,7 @@ public:
         options.data_dir = dir;
         options.bootstrap_password = bootstrap;
         options.live = &live_;
+        options.activity = &activity_;
         auto made = Control::create(io_, pool_, *store_, tables_, clock_, system_random(), options);
         EXPECT_TRUE(made.ok()) << (made.ok() ? "" : made.error().message);
         control_ = std::move(*made);
@@ -202,6 +203,7 @@ private:
     http::BlockingPool pool_{4};
     gateway::Tables tables_;
     gateway::LiveRequests live_;
+    gateway::Activity activity_{clock_};
     http::Router router_;
     std::unique_ptr<Control> control_;
     std::unique_ptr<http::Server> server_;

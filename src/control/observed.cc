@@ -137,7 +137,7 @@ Observed::Change Observed::apply(const protocol::WorkerReport& report, const Sna
 }
 
 bool is_replaced(const Instance& i, const Deployment& d) {
-    const bool others_serve = !d.stopped && d.replicas > 0;
+    const bool others_serve = instances_wanted(d) > 0;
     return i.stopping && i.deployment_id == d.id && !i.worker_id.empty() && others_serve &&
            (i.generation != d.generation || i.index >= d.replicas);
 }

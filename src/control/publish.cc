@@ -121,6 +121,9 @@ gateway::RouteTable make_routes(const Snapshot& view, Secrets& secrets) {
     const auto instances = by_deployment(view);
     std::unordered_map<std::string, const Model*> models;
     for (const Model& m : view.models) models[m.source] = &m;
+    const bool room_to_come = std::any_of(view.instances.begin(), view.instances.end(), [](const Instance& i) {
+        return i.stopping && !i.worker_id.empty() && i.state != InstanceState::kUnreachable;
+    });
     gateway::RouteTable routes;
     for (const Deployment& d : view.deployments) {
         gateway::ModelEntry entry;
@@ -134,11 +137,12 @@ gateway::RouteTable make_routes(const Snapshot& view, Secrets& secrets) {
         }
         if (d.options.context_tokens > 0) entry.context_length = d.options.context_tokens;
         entry.stopped = d.stopped || d.replicas == 0;
+        const bool sleeps = instances_wanted(d) == 0;
         const auto found = instances.find(d.id);
         const std::vector<const Instance*> none;
         const std::vector<const Instance*>& own = found == instances.end() ? none : found->second;
         for (const Instance* i : own) {
-            if (i->stopping || i->state != InstanceState::kRunning || i->endpoint.empty() || entry.stopped) continue;
+            if (i->stopping || i->state != InstanceState::kRunning || i->endpoint.empty() || sleeps) continue;
             entry.targets.push_back({i->id, i->endpoint, i->api_key, i->state_since});
             // While another backend takes over: as the one whose answers need more care.
             if (const BackendKind backend = backend_of(view, *i, d); backend != BackendKind::kEngine) entry.backend = backend;
@@ -146,7 +150,10 @@ gateway::RouteTable make_routes(const Snapshot& view, Secrets& secrets) {
                 entry.context_length = i->placement.context_tokens;   // the model's, cut to what fits
             }
         }
-        if (entry.targets.empty()) entry.not_ready_reason = not_ready_reason(deployment_status(d, own));
+        if (entry.targets.empty()) {
+            entry.not_ready_reason = not_ready_reason(deployment_status(d, own));
+            entry.holds = !entry.stopped && (d.asleep_since || (d.idle_timeout_seconds > 0 && is_on_its_way(own, room_to_come)));
+        }
         routes.models[d.name] = std::move(entry);
     }
     for (const Provider& p : view.providers) {

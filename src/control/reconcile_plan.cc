@@ -114,10 +114,11 @@ private:
     void stop_surplus(const Deployment& d) {
         std::vector<const Instance*> live;
         for (const Instance* i : of(d.id)) {
-            const bool counts = d.stopped || d.replicas == 0 || i->generation == d.generation;
+            const bool counts = instances_wanted(d) == 0 || i->generation == d.generation;
             if (stays(*i) && !leaves_by(*i) && counts) live.push_back(i);
         }
-        const size_t wanted = d.stopped ? 0 : d.replicas;
+        const size_t wanted = instances_wanted(d);
+        const char* const why = d.stopped ? "its deployment is stopped" : d.asleep_since ? "its deployment sleeps" : "fewer replicas are wanted";
         std::sort(live.begin(), live.end(), [](const Instance* a, const Instance* b) {
             return std::tie(a->index, a->created_at, a->id) > std::tie(b->index, b->created_at, b->id);
         });
@@ -135,7 +136,7 @@ private:
         live = std::move(single);
         if (live.size() <= wanted) return;
         for (size_t k = 0; k < live.size() - wanted; ++k) {
-            stop(*live[k], d.stopped ? "its deployment is stopped" : "fewer replicas are wanted");
+            stop(*live[k], why);
         }
     }
 
@@ -150,7 +151,7 @@ private:
     // Whether the wanted revision has come up, or never will. True: it is taken back, and what this plan saw of the deployment is
     // no longer what is wanted.
     bool judge_rollout(const Deployment& d) {
-        if (d.stopped || d.replicas == 0) return false;
+        if (instances_wanted(d) == 0) return false;
         const auto& revisions = snapshot_.revisions;
         const bool known = find_revision(revisions, d.id, d.generation) != nullptr;
         const Revision* const good = last_good(revisions, d.id);
@@ -218,7 +219,7 @@ private:
     }
 
     void create_missing(const Deployment& d) {
-        if (d.stopped) return;
+        if (instances_wanted(d) == 0) return;
         std::set<uint32_t> used;
         size_t places = 0, fresh = 0;
         bool updating = false;   // old ones serve on beside what is made
@@ -250,7 +251,7 @@ private:
             serving += i->state == InstanceState::kRunning ? 1 : 0;
             if (leaves_by(*i)) leaving.push_back(i);
         }
-        const size_t wanted = d.stopped ? 0 : d.replicas;
+        const size_t wanted = instances_wanted(d);
         for (const Instance* i : leaving) {
             if (i->state != InstanceState::kRunning) {
                 stop(*i, "its worker is drained");
@@ -273,7 +274,7 @@ private:
             const auto deployment = deployments.find(instance.deployment_id);
             if (!stays(instance) || !instance.worker_id.empty() || deployment == deployments.end()) continue;
             if (reverted_.contains(instance.deployment_id)) continue;
-            if (!room) room.emplace(working);
+            if (!room) room.emplace(room_left_by_deleted());
             const auto decide = [&](placement::Detail detail) {
                 return placement::decide(*deployment->second, working, input_.knowledge, *room, detail);
             };
@@ -291,6 +292,15 @@ private:
                 actions_.push_back(ExplainInstance{instance.id, std::move(decision.reason)});
             }
         }
+    }
+
+    // What this plan deletes is gone, and its room is there for those who wait.
+    placement::Room room_left_by_deleted() const {
+        placement::Room room(snapshot_);
+        for (const Instance& i : snapshot_.instances) {
+            if (deleted_.contains(i.id)) room.release(i.placement);
+        }
+        return room;
     }
 
     const PlanInput& input_;

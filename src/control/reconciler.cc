@@ -53,11 +53,13 @@ void Reconciler::loop() {
                 lock.unlock();
                 if (parts_.heartbeat.check()) notify();
                 if (draining_ && drain()) parts_.poke_workers();
+                if (parts_.sleep.sleep_idle()) notify();
                 last_round_ = now;
                 continue;
             }
         }
         housekeeping();
+        (void)parts_.sleep.sleep_idle();
         if (const auto done = run_once(); !done) {
             static auto& errors = metrics::counter("gantry_reconcile_errors_total", "Rounds of reconciling that failed");
             errors.Increment();
@@ -107,6 +109,7 @@ bool Reconciler::drain() {
 Result<size_t> Reconciler::run_once() {
     const auto started = std::chrono::steady_clock::now();
     size_t done = 0;
+    parts_.sleep.wake_asked();
     for (int round = 0; round < kRoundsMax; ++round) {
         if (Status status = parts_.publisher.refresh(); !status) return status.error();
         parts_.observed.forget_missing(*parts_.publisher.rows());
@@ -120,6 +123,7 @@ Result<size_t> Reconciler::run_once() {
     if (done > 0) {
         if (Status status = parts_.publisher.refresh(); !status) return status.error();
     }
+    parts_.sleep.published();
     if (drain() || done > 0) parts_.poke_workers();
     seconds_.Observe(std::chrono::duration<double>(std::chrono::steady_clock::now() - started).count());
     return done;

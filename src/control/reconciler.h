@@ -1,6 +1,6 @@
 #pragma once
 // Brings what is there towards what is wanted, again and again: on notify(), and every kEvery in case one was lost. Also
-// keeps house: workers whose reports are missing, expired sessions, publications that failed.
+// keeps house: workers whose reports are missing, expired sessions, publications that failed, deployments that are idle.
 // Threads: one of its own between start() and stop(); notify() and alive() from any; run_once() from that one or a test.
 
 #include <atomic>
@@ -14,13 +14,14 @@
 #include "control/knowledge.h"
 #include "control/observed.h"
 #include "control/publish.h"
+#include "control/sleep.h"
 
 namespace gantry::control {
 
 class Reconciler {
 public:
     static constexpr std::chrono::seconds kEvery{5};
-    static constexpr std::chrono::seconds kTick{1};            // how often missing reports are looked for
+    static constexpr std::chrono::seconds kTick{1};            // how often missing reports and idle deployments are looked for
     static constexpr std::chrono::seconds kAliveWithin{30};    // no round for so long: not alive
     static constexpr int kRoundsMax = 16;                      // create, place and so on follow each other at once
 
@@ -30,6 +31,7 @@ public:
         Observed& observed;
         Heartbeat& heartbeat;
         KnowledgeSource& knowledge;
+        Sleep& sleep;
         const Clock& clock;
         RandomSource& random;
         std::function<void()> poke_workers;   // their assignment may have changed

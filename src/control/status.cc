@@ -71,6 +71,8 @@ protocol::management::RolloutStatus rollout_status(const Deployment& d, const st
     }
     if (d.stopped || d.replicas == 0) {
         rollout.state = "stopped";
+    } else if (d.asleep_since) {
+        rollout.state = "asleep";
     } else if (!d.notice.empty()) {
         rollout.state = "reverted";
         rollout.reason = d.notice;
@@ -99,6 +101,11 @@ DeploymentStatus deployment_status(const Deployment& d, const std::vector<const 
         else if (!d.stopped) status.reason = "0 replicas are wanted";
         return status;
     }
+    if (d.asleep_since) {
+        status.state = "asleep";
+        status.reason = fmt::format("without a request for {} s; the next one wakes it", d.idle_timeout_seconds);
+        return status;
+    }
     status.progress = std::min(1.0, c.progress / d.replicas);
     if (c.ready >= d.replicas) {
         status.state = "running";
@@ -123,9 +130,17 @@ DeploymentStatus deployment_status(const Deployment& d, const std::vector<const 
 
 std::string not_ready_reason(const DeploymentStatus& status) {
     if (status.state == "stopped") return "stopped";
+    if (status.state == "asleep") return "asleep, a request wakes it";
     if (status.state == "starting") return fmt::format("loading ({:.0f} %)", status.progress * 100);
     if (!status.reason.empty()) return protocol::management::public_reason(status.reason);
     return status.state;
+}
+
+bool is_on_its_way(const std::vector<const Instance*>& instances, bool room_to_come) {
+    const Counts c = count(instances);
+    if (c.loading > 0) return true;
+    const bool homeless = c.waiting_one != nullptr && !c.waiting_one->reason.empty();
+    return c.failed == 0 && (!homeless || room_to_come);
 }
 
 }  // namespace gantry::control

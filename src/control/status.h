@@ -15,4 +15,8 @@ protocol::management::DeploymentStatus deployment_status(const Deployment& deplo
 // model read it, so it is the public part.
 std::string not_ready_reason(const protocol::management::DeploymentStatus& status);
 
+// Of a deployment none of whose instances serves: whether one will in a while, as far as one can tell; else its reason says why not.
+// `room_to_come`: somewhere an instance is stopping, so that one that finds no room now may find it then.
+bool is_on_its_way(const std::vector<const Instance*>& instances, bool room_to_come);
+
 }  // namespace gantry::control

@@ -69,6 +69,75 @@ TEST(status, table) {
     }
 }
 
+TEST(status, asleep) {
+    Deployment d;
+    d.idle_timeout_seconds = 90;
+    d.asleep_since = from_unix_ms(1);
+    const Instance leaving = instance(S::kStopping, "", 0, true);
+    const auto status = deployment_status(d, {&leaving});
+    EXPECT_EQ(status.state, "asleep");
+    EXPECT_EQ(status.reason, "without a request for 90 s; the next one wakes it");
+    EXPECT_EQ(status.rollout.state, "asleep");
+    EXPECT_EQ(not_ready_reason(status), "asleep, a request wakes it");
+    d.stopped = true;
+    EXPECT_EQ(deployment_status(d, {}).state, "stopped");
+}
+
+TEST(status, on_its_way) {
+    struct Case {
+        const char* what;
+        std::vector<Instance> instances;
+        bool without_room, with_room;   // to come
+    };
+    const std::vector<Case> cases = {
+        {"just woken", {}, true, true},
+        {"its former instance is leaving", {instance(S::kStopping, "", 0, true)}, true, true},
+        {"to be placed", {instance(S::kPending)}, true, true},
+        {"loading", {instance(S::kStarting)}, true, true},
+        {"no room", {instance(S::kPending, "no room")}, false, true},
+        {"an error", {instance(S::kError, "bad magic")}, false, false},
+        {"one failed, one loads", {instance(S::kError, "x"), instance(S::kStarting)}, true, true},
+        {"its worker is away", {instance(S::kUnreachable)}, false, false},
+    };
+    for (const Case& c : cases) {
+        SCOPED_TRACE(c.what);
+        std::vector<const Instance*> pointers;
+        for (const Instance& i : c.instances) pointers.push_back(&i);
+        EXPECT_EQ(is_on_its_way(pointers, false), c.without_room);
+        EXPECT_EQ(is_on_its_way(pointers, true), c.with_room);
+    }
+}
+
+TEST(routes, requests_wait_for_what_sleeps_when_idle) {
+    Snapshot view;
+    Secrets secrets("");
+    Deployment d;
+    d.id = DeploymentId("d");
+    d.name = "m";
+    view.deployments = {d};
+    Instance waiting = instance(S::kPending, "no room");
+    waiting.deployment_id = d.id;
+    const auto holds = [&] { return make_routes(view, secrets).models.at("m").holds; };
+    EXPECT_FALSE(holds()) << "it is on its way, but never sleeps";
+    view.deployments[0].idle_timeout_seconds = 60;
+    EXPECT_TRUE(holds());
+    view.instances = {waiting};
+    EXPECT_FALSE(holds()) << "nothing to wait for";
+    Instance other = instance(S::kStopping, "", 0, true);
+    other.deployment_id = DeploymentId("other");
+    other.worker_id = WorkerId("w");
+    view.instances.push_back(other);
+    EXPECT_TRUE(holds()) << "what leaves may be enough";
+    view.instances[1].state = S::kUnreachable;
+    EXPECT_FALSE(holds()) << "that may never leave";
+    view.instances[0].state = S::kRunning;
+    view.deployments[0].asleep_since = from_unix_ms(1);
+    EXPECT_TRUE(holds());
+    EXPECT_TRUE(make_routes(view, secrets).models.at("m").targets.empty()) << "it is about to end";
+    view.deployments[0].stopped = true;
+    EXPECT_FALSE(holds());
+}
+
 TEST(routes, only_what_serves_is_a_target) {
     Snapshot view;
     Secrets secrets("");

@@ -26,8 +26,8 @@ struct AuditEvent {
     std::string actor_name{};           // as it was then; of a failed login the name that was tried
     std::string via{};                  // the key's id, "session", "admin socket", "password" (a login), "command line"
     std::string peer{};                 // address; "unix"
-    std::string method{};               // of the request
-    std::string action{};               // create, update, delete, restart, login, logout
+    std::string method{};               // of the request; empty: none, the server did it by itself
+    std::string action{};               // create, update, delete, restart, login, logout, sleep, wake
     std::string object_kind{};          // deployment, user, key, session, ...
     std::string object_id{};
     std::string object_name{};

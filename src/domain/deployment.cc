@@ -33,6 +33,8 @@ bool from_text(const std::string& text, UpdateStrategy& strategy) {
     return true;
 }
 
+uint32_t instances_wanted(const Deployment& d) { return d.stopped || d.asleep_since ? 0 : d.replicas; }
+
 Revision revision_of(const Deployment& d) {
     return {d.id, d.generation, d.source, d.backend, d.options, d.placement, d.updated_at, std::nullopt};
 }

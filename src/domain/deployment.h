@@ -73,7 +73,12 @@ struct Deployment {
     RolloutOptions rollout{};
     int64_t newest_generation = 1;    // the highest that was ever given out
     std::string notice{};             // why its last update was taken back, until the next edit; empty: it was not
+    uint32_t idle_timeout_seconds = 0;   // without a request for so long it is put to sleep; 0: never
+    // No instances until a request wakes it. No edit: the version stays.
+    std::optional<WallTime> asleep_since{};
 };
+// How many instances there should be now: none of a deployment that is stopped or asleep.
+uint32_t instances_wanted(const Deployment& deployment);
 
 // What instances of one generation run.
 struct Revision {
@@ -99,5 +104,6 @@ inline constexpr int64_t kRevisionsKept = 10;   // the newest; and those in use
 bool valid_deployment_name(const std::string& name);
 
 inline constexpr uint32_t kReplicasMax = 64;
+inline constexpr uint32_t kIdleTimeoutSecondsMax = 30 * 24 * 3600;
 
 }  // namespace gantry

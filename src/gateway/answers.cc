@@ -9,6 +9,13 @@ namespace gantry::gateway {
 Refusal::Refusal(Error error_, int retry_after_s_)
     : status(protocol::openai::http_status(error_.code)), error(std::move(error_)), retry_after_s(retry_after_s_) {}
 
+http::Headers stream_headers() {
+    http::Headers headers;
+    headers.add("content-type", "text/event-stream");
+    headers.add("cache-control", "no-cache");
+    return headers;
+}
+
 http::Response answer_of(const Refusal& refusal, std::string_view path) {
     const Error& error = refusal.error;
     const bool anthropic = path.starts_with("/v1/messages");

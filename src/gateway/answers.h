@@ -19,6 +19,11 @@ struct Refusal {
     explicit Refusal(Error error_, int retry_after_s_ = 0);   // the status of the error's code
 };
 
+inline constexpr int kStatusClientGone = 499;   // nobody is there to get it, but where the request was cancelled
+
+// Of every stream's answer.
+http::Headers stream_headers();
+
 // `path`: of the request. Below /v1/messages errors have Anthropic's shape, elsewhere OpenAI's with its four keys.
 http::Response answer_of(const Refusal& refusal, std::string_view path);
 

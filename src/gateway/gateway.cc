@@ -148,10 +148,10 @@ Task<void> show_openapi(Exchange& exchange) {
 
 class GatewayImpl final : public Gateway {
 public:
-    GatewayImpl(http::asio::io_context& io, const Tables& tables, std::unique_ptr<Meter> meter, const Clock& clock,
+    GatewayImpl(http::asio::io_context& io, Tables& tables, std::unique_ptr<Meter> meter, const Clock& clock,
                 const GatewayOptions& options)
-        : tables_(tables), clock_(clock), meter_(std::move(meter)), limiter_(io, tables, clock, options.tokens_used),
-          relay_(io, clock, options, *meter_, metrics_), retry_(io) {}
+        : tables_(tables), clock_(clock), meter_(std::move(meter)), activity_(clock), waiting_(io, tables, clock, activity_, metrics_, options),
+          limiter_(io, tables, clock, options.tokens_used), relay_(io, clock, options, *meter_, metrics_, waiting_), retry_(io) {}
 
     void add_routes(http::Router& router) override {
         for (const std::string& root : {std::string("/v1"), std::string("/v1-openai")}) {
@@ -176,6 +176,8 @@ public:
 
     uint32_t in_flight(const InstanceId& instance) const override { return relay_.in_flight(instance); }
     LiveRequests& live() override { return live_; }
+    Activity& activity() override { return activity_; }
+    void end_holds() override { waiting_.close(); }
 
 private:
     Task<void> perform(Exchange& exchange, const Operation& operation) {
@@ -189,7 +191,6 @@ private:
         job.live = &live;
         job.trace = traceparent_of(exchange.request().headers);
         job.record.operation = operation.name;
-        job.routes = tables_.routes();
         const Principal& who = principal(exchange);
         if (who.limited()) {
             std::optional<Quota::Refusal> over = limiter_.admit(exchange, job.lease);
@@ -230,6 +231,7 @@ private:
     // What is asked of which engine, from the body.
     Status prepare(Exchange& exchange, const Operation& operation, Job& job) {
         http::Request& request = exchange.request();
+        job.routes = tables_.routes();
         GANTRY_TRY(check_media_type(request.headers));
         JsonArena<kDocumentBytes> arena;
         Result<json::value> body = parse_json(request.body, arena.memory());
@@ -255,6 +257,7 @@ private:
                          "unsupported_operation"};
         }
         job.model = job.ways.front();
+        use_ways(job);
         json::object forward = openai::forward_body(std::move(body->get_object()), operation.fields());
         const bool counts_messages = !operation.computes && forward.contains("messages");
         if (counts_messages && job.model->backend == BackendKind::kLlamaServer) {
@@ -274,6 +277,13 @@ private:
         return Ok{};
     }
 
+    // Before anything is waited for: none of them is put to sleep while this request may still come to it.
+    void use_ways(Job& job) {
+        for (size_t i = 0; i < std::min(job.ways.size(), job.uses.size()); ++i) {
+            if (!is_outside(job.ways[i])) job.uses[i] = activity_.use(job.ways[i]->deployment_id);
+        }
+    }
+
     Task<void> list_models(Exchange& exchange) {
         const auto routes = tables_.routes();
         const std::string_view all = exchange.request().query_value("all");
@@ -282,7 +292,7 @@ private:
         limiter_.show(exchange);
         const auto add = [&](const ModelEntry& entry) {
             if (!principal(exchange).may_use(entry.name)) return;
-            if (every || (!entry.targets.empty() && !entry.stopped)) models.push_back(shown(entry));
+            if (every || answers(entry)) models.push_back(shown(entry));
         };
         for (const auto& [name, entry] : routes->models) add(entry);
         for (const auto& [name, route] : routes->routes) add(shown_as_model(*routes, route));
@@ -328,6 +338,8 @@ private:
     GatewayMetrics metrics_;
     std::unique_ptr<Meter> meter_;
     LiveRequests live_;
+    Activity activity_;
+    WaitingRoom waiting_;   // of requests that the relay has
     Limiter limiter_;   // outlives the requests' leases
     Relay relay_;
     http::asio::steady_timer retry_;
@@ -336,7 +348,7 @@ private:
 
 }  // namespace
 
-Result<std::unique_ptr<Gateway>> Gateway::create(http::asio::io_context& io, const Tables& tables, std::string journal_dir,
+Result<std::unique_ptr<Gateway>> Gateway::create(http::asio::io_context& io, Tables& tables, std::string journal_dir,
                                                  const Clock& clock, GatewayOptions options) {
     Result<std::unique_ptr<Meter>> meter = Meter::open(
         std::move(journal_dir), options.journal_file_bytes,

@@ -11,6 +11,7 @@
 
 #include "base/clock.h"
 #include "domain/usage.h"
+#include "gateway/activity.h"
 #include "gateway/live_requests.h"
 #include "gateway/tables.h"
 #include "http/http.h"
@@ -59,11 +60,25 @@ std::string_view openapi_json();
 // Sums of the tokens recorded in [from, before), by user and key, those in the journal included. May take long.
 using TokensUsedIn = std::function<http::Task<Result<std::vector<TokensUsed>>>(WallTime from, WallTime before)>;
 
+// Whose request a model is woken for.
+struct WokenBy {
+    UserId user_id{};
+    std::string user_name{};
+    ApiKeyId key_id{};                   // empty: a session's
+    std::string peer{};
+    std::string request_id{};
+};
+// Must not block. Asking for what is awake does nothing.
+using Wake = std::function<void(const DeploymentId& deployment, const WokenBy& by)>;
+
 struct GatewayOptions {
     std::chrono::milliseconds connect_timeout{5'000};
     std::chrono::milliseconds answer_timeout{600'000};   // request sent to an engine until the head of its answer
     std::chrono::milliseconds idle_timeout{120'000};     // between two pieces of an answer
     uint32_t queue_limit = 2'048;                        // requests an instance may have at once, running and waiting
+    std::chrono::milliseconds hold_timeout{60'000};      // a request to a model that is asleep waits so long for it at most
+    std::chrono::milliseconds hold_ping_every{10'000};   // meanwhile, where its answer is streamed
+    Wake wake{};                                         // null: nothing sleeps
     uint64_t journal_file_bytes = 8u << 20;              // a journal file this long is followed by the next
     TokensUsedIn tokens_used{};                          // what monthly budgets start from; null: from nothing
     std::string dialed_prefix{};                         // endpoints of instances that begin so,
@@ -73,7 +88,7 @@ struct GatewayOptions {
 class Gateway {
 public:
     // `journal_dir`: where usage records are appended (usage-<n>.jsonl) before the last byte of an answer goes out.
-    static Result<std::unique_ptr<Gateway>> create(http::asio::io_context& io, const Tables& tables, std::string journal_dir,
+    static Result<std::unique_ptr<Gateway>> create(http::asio::io_context& io, Tables& tables, std::string journal_dir,
                                                    const Clock& clock, GatewayOptions options = {});
     virtual ~Gateway() = default;
     virtual void add_routes(http::Router& router) = 0;   // /v1/* and /v1-openai/*
@@ -88,6 +103,9 @@ public:
     virtual bool rotate_journal() = 0;
     virtual uint32_t in_flight(const InstanceId& instance) const = 0;   // io thread
     virtual LiveRequests& live() = 0;
+    virtual Activity& activity() = 0;
+    // The server stops, and nobody wakes models any more: requests that are held end. Io thread.
+    virtual void end_holds() = 0;
 };
 
 }  // namespace gantry::gateway

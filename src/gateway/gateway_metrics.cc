@@ -25,6 +25,7 @@ void TokenGaps::observe_in(prometheus::Histogram& histogram) const {
 
 GatewayMetrics::GatewayMetrics()
     : in_flight_(metrics::gauge("gantry_gateway_requests_in_flight", "Inference requests being answered now.")),
+      held_(metrics::gauge("gantry_gateway_requests_held", "Inference requests that wait for a model to wake.")),
       retries_(metrics::counter("gantry_gateway_retries_total", "Requests sent to another instance after the first failed.")),
       fallbacks_(metrics::counter("gantry_gateway_fallbacks_total", "Requests of a route sent to its fallback after the target chosen failed.")) {}
 
@@ -53,6 +54,7 @@ GatewayMetrics::OfModel& GatewayMetrics::of(const std::string& model) {
     counters.queue = seconds("gantry_gateway_queue_seconds", "In the engine, until the prompt's first token was computed.");
     counters.prefill = seconds("gantry_gateway_prefill_seconds", "In the engine, from then to the answer's first token.");
     counters.decode = seconds("gantry_gateway_decode_seconds", "In the engine, from the answer's first token to its last.");
+    counters.wake = seconds("gantry_gateway_wake_seconds", "From the first request that waited for a sleeping model until it served.");
     const auto count = [&](const char* name, const char* help_text) { return &metrics::counter(name, help_text, {{"model", model}}); };
     counters.cached = count("gantry_gateway_cached_tokens_total", "Tokens of prompts that the engine had cached.");
     counters.reasoning = count("gantry_gateway_reasoning_tokens_total", "Tokens of answers that were reasoning.");

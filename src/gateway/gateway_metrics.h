@@ -46,9 +46,12 @@ public:
     void ended(const UsageRecord& record, Duration took);
     void breaker_opened(const std::string& model) { of(model).breaker_opened->Increment(); }
     void queue_full(const std::string& model) { of(model).queue_full->Increment(); }
+    // From the first request that was held to the first target.
+    void woke(const std::string& model, Duration took) { of(model).wake->Observe(std::chrono::duration<double>(took).count()); }
     void fell_back() { fallbacks_.Increment(); }
     void retried() { retries_.Increment(); }
     prometheus::Gauge& in_flight() { return in_flight_; }
+    prometheus::Gauge& held() { return held_; }
 
 private:
     struct OfModel {
@@ -58,6 +61,7 @@ private:
         prometheus::Histogram* queue;
         prometheus::Histogram* prefill;
         prometheus::Histogram* decode;
+        prometheus::Histogram* wake;
         prometheus::Counter* prompt;
         prometheus::Counter* completion;
         prometheus::Counter* cached;
@@ -70,6 +74,7 @@ private:
     std::map<std::pair<std::string, int>, prometheus::Counter*> requests_;
     std::unordered_map<std::string, OfModel> models_;
     prometheus::Gauge& in_flight_;
+    prometheus::Gauge& held_;
     prometheus::Counter& retries_;
     prometheus::Counter& fallbacks_;
 };

@@ -259,17 +259,20 @@ protected:
         records_.resize(std::max(count, records_.size()));  // a test that misses some fails, it does not crash
         return records_;
     }
-    // What `ask` finds in the list of requests.
+    // What `ask` finds in the gateway, on its thread.
     template <class Ask>
-    auto on_io(Ask ask) {
-        std::promise<decltype(ask(std::declval<LiveRequests&>()))> answer;
-        http::asio::post(io_, [&] { answer.set_value(ask(gateway_->live())); });
+    auto on_gateway(Ask ask) {
+        std::promise<decltype(ask(std::declval<Gateway&>()))> answer;
+        http::asio::post(io_, [&] { answer.set_value(ask(*gateway_)); });
         return answer.get_future().get();
     }
+    // The same of the list of requests.
+    template <class Ask>
+    auto on_io(Ask ask) {
+        return on_gateway([&](Gateway& gateway) { return ask(gateway.live()); });
+    }
     uint32_t in_flight(const std::string& instance) {
-        std::promise<uint32_t> answer;
-        http::asio::post(io_, [&] { answer.set_value(gateway_->in_flight(InstanceId(instance))); });
-        return answer.get_future().get();
+        return on_gateway([&](const Gateway& gateway) { return gateway.in_flight(InstanceId(instance)); });
     }
 
     std::filesystem::path dir_;

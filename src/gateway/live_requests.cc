@@ -85,6 +85,7 @@ std::optional<LiveRequest> LiveRequests::cancel(const std::string& request_id, c
         if (!user.empty() && principal(entry->exchange_).user_id != user) return std::nullopt;
         LiveRequest cancelled = shown(*entry, now);
         if (!entry->cancelled_) entry->cancelled_ = std::move(why);
+        if (entry->held_) entry->held_();
         if (entry->stop_) entry->stop_->cancel();
         return cancelled;
     }

@@ -4,6 +4,7 @@
 // Threads: the io thread.
 
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <set>
 #include <string>
@@ -30,6 +31,8 @@ public:
         void set_asked(const std::string& model, bool stream, size_t body_bytes);
         // An attempt at an instance begins; cancelling the request cancels `stop`.
         void set_attempt(const InstanceId& instance, const http::Canceller& stop);
+        // It waits for something else than an engine; cancelling the request calls `stop`. Empty: no longer.
+        void set_held(std::function<void()> stop) { held_ = std::move(stop); }
         void set_tokens(uint32_t completion) { completion_tokens_ = completion; }
         void set_prompt_tokens(uint32_t prompt) { prompt_tokens_ = prompt; }
         // Why it must end, once somebody cancelled it; else null.
@@ -50,6 +53,7 @@ public:
         size_t body_bytes_ = 0;
         uint32_t completion_tokens_ = 0;
         std::optional<uint32_t> prompt_tokens_;
+        std::function<void()> held_;
         std::optional<http::Canceller> stop_;
         std::optional<Error> cancelled_;
     };

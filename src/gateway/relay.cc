@@ -21,7 +21,6 @@ using http::Task;
 constexpr size_t kEventBytesMax = 1u << 20;      // a line or event of an engine's stream
 constexpr size_t kAnswerBytesMax = 64u << 20;    // an answer that is not streamed
 constexpr size_t kHeadBytesMax = 64u << 10;
-constexpr int kStatusClientGone = 499;           // nobody is there to get it, but where the request was cancelled
 constexpr std::chrono::seconds kDrainFor{1};
 constexpr int kEngineRetrySeconds = 1;
 constexpr std::string_view kRoot = "/v1";        // what a provider has its base path for
@@ -119,8 +118,9 @@ uint32_t milliseconds(Duration duration) {
 }  // namespace
 
 Relay::Relay(http::asio::io_context& io, const Clock& clock, const GatewayOptions& options, Meter& meter,
-             GatewayMetrics& metrics)
-    : clock_(clock), client_(io, client_options(options)), io_(io), balancer_(clock, options.queue_limit), meter_(meter), metrics_(metrics) {}
+             GatewayMetrics& metrics, WaitingRoom& waiting)
+    : clock_(clock), client_(io, client_options(options)), io_(io), balancer_(clock, options.queue_limit), meter_(meter), metrics_(metrics),
+      waiting_(waiting) {}
 
 Task<void> Relay::run(Exchange& exchange, Job& job) {
     Refusal failure;
@@ -164,7 +164,7 @@ http::Client::Call Relay::call_for(const Exchange& exchange, const Job& job, con
 Task<Result<Relay::Upstream>> Relay::connect(Exchange& exchange, Job& job, Refusal& failure) {
     for (size_t i = 0;; ++i) {
         job.model = job.ways[i];
-        Result<Upstream> upstream = co_await connect_to_model(exchange, job, failure);
+        Result<Upstream> upstream = co_await connect_or_wake(exchange, job, failure);
         const int status = upstream ? upstream->response->status() : failure.status;
         const bool full = !upstream && status == 429;
         if (upstream && refuses_our_key(job, status)) {
@@ -176,6 +176,21 @@ Task<Result<Relay::Upstream>> Relay::connect(Exchange& exchange, Job& job, Refus
                   job.ways[i + 1]->name);
         metrics_.fell_back();
     }
+}
+
+Task<Result<Relay::Upstream>> Relay::connect_or_wake(Exchange& exchange, Job& job, Refusal& failure) {
+    if (waiting_.needed(*job.model)) {
+        const HeldRequest request{job.model, job.stream, job.begun, job.live};
+        WaitingRoom::Outcome held = co_await waiting_.hold(exchange, request);
+        if (held.model == nullptr) {
+            failure = std::move(held.refusal);
+            co_return failure.error;
+        }
+        job.woken = std::move(held.routes);
+        job.model = held.model;
+    }
+    Result<Upstream> upstream = co_await connect_to_model(exchange, job, failure);
+    co_return std::move(upstream);
 }
 
 // The first instance that answers with anything but 502 and 503, or the last one's answer. On an error `failure` says what the
@@ -309,13 +324,14 @@ Task<void> Relay::relay_stream(Exchange& exchange, Job& job, Upstream& upstream)
         co_await fail(exchange, job, std::move(failure));
         co_return;
     }
-    http::Headers headers;
-    headers.add("content-type", "text/event-stream");
-    headers.add("cache-control", "no-cache");
     Error broken;
     End end = End::kClientGone;
     StreamRewriter rewriter({job.record.model, answers_as_another(job), job.wants_usage, job.translator.get()});
-    const bool begun = co_await exchange.start_stream(200, std::move(headers));
+    bool begun = exchange.started();   // it was held
+    if (!begun) {
+        http::Headers headers = stream_headers();
+        begun = co_await exchange.start_stream(200, std::move(headers));
+    }
     if (begun) end = co_await pump(exchange, job, upstream, rewriter, broken);
     settle_usage(job, rewriter);
     if (end == End::kClientGone) {
@@ -433,9 +449,17 @@ Task<void> Relay::fail(Exchange& exchange, Job& job, Refusal failure) {
     const bool cut_off = failure.status == kStatusClientGone || exchange.client_gone();
     const bool left = exchange.client_gone() || (cut_off && job.live->cancelled() == nullptr);
     job.record.estimated = job.computes;
-    meter(exchange, job, cut_off ? kStatusClientGone : failure.status, cut_off, left ? std::string() : openai::reason_of(failure.error));
+    const int status = exchange.started() ? 200 : failure.status;   // of a stream that was held and gets an error event
+    meter(exchange, job, cut_off ? kStatusClientGone : status, cut_off, left ? std::string() : openai::reason_of(failure.error));
     if (left) co_return;
     if (job.translator) failure.error = job.translator->renamed(std::move(failure.error));
+    if (exchange.started()) {
+        StreamRewriter rewriter({job.record.model, answers_as_another(job), job.wants_usage, job.translator.get()});
+        const std::string events = rewriter.begin() + rewriter.broken(failure.error);
+        co_await exchange.write(events);
+        co_await exchange.finish();
+        co_return;
+    }
     http::Response response = answer_of(failure, exchange.request().path);
     co_await exchange.respond(std::move(response));
 }

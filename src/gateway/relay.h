@@ -9,6 +9,7 @@
 // stream ends in `data: {"error":...}` without [DONE]. The usage record is written before the last byte goes out. A request
 // that somebody cancels (live_requests.h) ends as for a client that left, but the client is told.
 
+#include <array>
 #include <memory>
 #include <optional>
 #include <string>
@@ -25,15 +26,18 @@
 #include "gateway/quota.h"
 #include "gateway/route.h"
 #include "gateway/stream_rewriter.h"
+#include "gateway/waiting_room.h"
 #include "http/http.h"
 #include "protocol/openai/responses.h"
 #include "protocol/translator.h"
 
 namespace gantry::gateway {
 
-// A request that was understood and whose model has instances.
+// A request that was understood and whose model has instances, or gets some when asked.
 struct Job {
-    std::shared_ptr<const RouteTable> routes;   // keeps `model` alive while the tables are replaced
+    std::shared_ptr<const RouteTable> routes;   // keeps `ways` alive while the tables are replaced
+    std::shared_ptr<const RouteTable> woken;    // the same for `model`, where it was asleep
+    std::array<Activity::Use, 2> uses;          // of the ways
     const ModelEntry* model = nullptr;          // who is asked now; record.model is the name that the client asked for
     std::vector<const ModelEntry*> ways;        // who may be asked, in this order: `model`, and a route's fallback
     std::string target;                         // path at the engine
@@ -55,7 +59,8 @@ struct Job {
 
 class Relay {
 public:
-    Relay(http::asio::io_context& io, const Clock& clock, const GatewayOptions& options, Meter& meter, GatewayMetrics& metrics);
+    Relay(http::asio::io_context& io, const Clock& clock, const GatewayOptions& options, Meter& meter, GatewayMetrics& metrics,
+          WaitingRoom& waiting);
 
     // Answers the exchange, whatever happens. The job outlives this.
     http::Task<void> run(http::Exchange& exchange, Job& job);
@@ -72,6 +77,7 @@ private:
     enum class End { kDone, kClientGone, kBroken };
 
     http::Task<Result<Upstream>> connect(http::Exchange& exchange, Job& job, Refusal& failure);
+    http::Task<Result<Upstream>> connect_or_wake(http::Exchange& exchange, Job& job, Refusal& failure);
     http::Task<Result<Upstream>> connect_to_model(http::Exchange& exchange, Job& job, Refusal& failure);
     http::Client::Call call_for(const http::Exchange& exchange, const Job& job, const Target& target) const;
     http::Task<void> refuse_upstream_error(http::Exchange& exchange, Job& job, Upstream& upstream);
@@ -97,6 +103,7 @@ private:
     Balancer balancer_;
     Meter& meter_;
     GatewayMetrics& metrics_;
+    WaitingRoom& waiting_;
 };
 
 }  // namespace gantry::gateway

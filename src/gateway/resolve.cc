@@ -20,13 +20,15 @@ Result<const ModelEntry*> resolve(const RouteTable& table, const std::string& na
         return unavailable(fmt::format("The model '{}' is stopped. Start it first (gantry start {}).", name, name),
                            "model_stopped");
     }
-    if (entry.targets.empty()) {
+    if (entry.targets.empty() && !entry.holds) {
         return unavailable(fmt::format("The model '{}' is not ready: {}. Try again in a moment.", name,
                                        entry.not_ready_reason.empty() ? "it has no running instance" : entry.not_ready_reason),
                            "no_ready_instance");
     }
     return &entry;
 }
+
+bool answers(const ModelEntry& entry) { return !entry.stopped && (!entry.targets.empty() || entry.holds); }
 
 Result<std::vector<const ModelEntry*>> resolve_ways(const RouteTable& table, const std::string& name, double uniform) {
     const auto route = table.routes.find(name);
@@ -62,7 +64,7 @@ ModelEntry shown_as_model(const RouteTable& table, const Route& route) {
     for (const std::string& name : names) {
         const auto found = table.models.find(name);
         if (found == table.models.end()) continue;
-        const bool ready = !found->second.stopped && !found->second.targets.empty();
+        const bool ready = answers(found->second);
         if (known && !ready) continue;
         shown = found->second;
         known = true;

@@ -9,12 +9,16 @@
 
 namespace gantry::gateway {
 
-// kNotFound "model_not_found", or kUnavailable "no_ready_instance" with the reason; the pointer lives as long as `table`.
+// kNotFound "model_not_found", or kUnavailable "no_ready_instance" with the reason; the pointer lives as long as `table`. What is
+// asleep is found, without targets (waiting_room.h).
 Result<const ModelEntry*> resolve(const RouteTable& table, const std::string& name);
 
 // The same of a public name that may be a route's: who is to be asked, in this order, the second only if the first can't. By weight
-// among the targets that have instances (`uniform`: a random number in [0, 1)), then the fallback. Never empty.
+// among the targets that answer (`uniform`: a random number in [0, 1)), then the fallback. Never empty.
 Result<std::vector<const ModelEntry*>> resolve_ways(const RouteTable& table, const std::string& name, double uniform);
+
+// Whether requests are taken: it has targets, or gets some for whoever waits.
+bool answers(const ModelEntry& entry);
 
 // A route as a model to show: as its first target that is ready, else as its first that exists.
 ModelEntry shown_as_model(const RouteTable& table, const Route& route);

@@ -30,6 +30,27 @@ TEST(Resolve, FindsAModelThatIsReady) {
     EXPECT_EQ((*found)->targets.size(), 1u);
 }
 
+TEST(Resolve, WhatIsAsleepIsThereAndTakesItsShare) {
+    RouteTable routes = table();
+    ModelEntry asleep;
+    asleep.name = "asleep";
+    asleep.holds = true;
+    asleep.not_ready_reason = "asleep, a request wakes it";
+    routes.models["asleep"] = asleep;
+    ASSERT_TRUE(resolve(routes, "asleep").ok());
+    EXPECT_TRUE((*resolve(routes, "asleep"))->targets.empty());
+    EXPECT_TRUE(answers(routes.models["asleep"]));
+    EXPECT_FALSE(answers(routes.models["loading"])) << "nobody waits for that";
+    EXPECT_FALSE(answers(routes.models["stopped"]));
+    routes.routes["r"] = Route{.name = "r", .targets = {{"asleep", 1}, {"loading", 9}}, .fallback = "org/ready"};
+    const auto ways = resolve_ways(routes, "r", 0.9);
+    ASSERT_TRUE(ways.ok());
+    EXPECT_EQ(ways->front()->name, "asleep");
+    EXPECT_EQ(ways->back()->name, "org/ready");
+    routes.models["asleep"].stopped = true;
+    EXPECT_EQ(resolve(routes, "asleep").error().reason, "model_stopped");
+}
+
 TEST(Resolve, SaysWhyNot) {
     const RouteTable routes = table();
     const auto unknown = resolve(routes, "no\nsuch");

@@ -3,6 +3,7 @@
 // without a lock on the io thread. No database on the request path. It fails closed: an empty table knows nobody.
 
 #include <atomic>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -46,8 +47,10 @@ struct ModelEntry {
     uint32_t context_length = 0;        // of the model; 0: unknown
     std::string pooling;                // of the model: how it makes embeddings; empty: it generates text, or unknown
     bool stopped = false;
+    // Without targets, and requests wait for them: it is asleep, or on its way. Only of deployments that sleep when idle.
+    bool holds = false;
     std::vector<Target> targets;        // running instances; of an outside model its provider
-    std::string not_ready_reason;       // when there are none: "loading (42 %)", "stopped", "crash loop: ..."
+    std::string not_ready_reason;       // when there are none: "loading (42 %)", "stopped", "asleep ...", "crash loop: ..."
 };
 
 struct RouteTable {
@@ -59,13 +62,19 @@ struct RouteTable {
 class Tables {
 public:
     void set(AuthTable auth) { auth_.store(std::make_shared<const AuthTable>(std::move(auth))); }
-    void set(RouteTable routes) { routes_.store(std::make_shared<const RouteTable>(std::move(routes))); }
+    void set(RouteTable routes) {
+        routes_.store(std::make_shared<const RouteTable>(std::move(routes)));
+        if (routes_changed_) routes_changed_();
+    }
+    // Called after each change of the routes, on the thread that made it. Set while no other thread has the tables.
+    void on_routes(std::function<void()> listener) { routes_changed_ = std::move(listener); }
     std::shared_ptr<const AuthTable> auth() const { return auth_.load(); }
     std::shared_ptr<const RouteTable> routes() const { return routes_.load(); }
 
 private:
     std::atomic<std::shared_ptr<const AuthTable>> auth_{std::make_shared<const AuthTable>()};
     std::atomic<std::shared_ptr<const RouteTable>> routes_{std::make_shared<const RouteTable>()};
+    std::function<void()> routes_changed_;
 };
 
 }  // namespace gantry::gateway

@@ -1,4 +1,4 @@
-// The table of deployments: written by the API; a failed update is taken back by the reconciler.
+// The table of deployments: written by the API; a failed update is taken back by the reconciler; asleep_since is of control/sleep.h.
 
 #include <fmt/format.h>
 
@@ -12,12 +12,13 @@ namespace {
 
 constexpr char kSelect[] =
     "SELECT id, name, source, backend, options, replicas, stopped, version, generation, created_at, updated_at, "
-    "placement, rollout, newest_generation, notice FROM deployments";
+    "placement, rollout, newest_generation, notice, idle_timeout_seconds, asleep_since FROM deployments";
 constexpr ListSource kList{"deployment", kSelect, "created_at", "id", "instr(lower(name), lower(?3)) > 0"};
 
 void read(Columns& columns, Deployment& d) {
     columns >> d.id >> d.name >> d.source >> d.backend >> d.options >> d.replicas >> d.stopped >> d.version >>
-        d.generation >> d.created_at >> d.updated_at >> d.placement >> d.rollout >> d.newest_generation >> d.notice;
+        d.generation >> d.created_at >> d.updated_at >> d.placement >> d.rollout >> d.newest_generation >> d.notice >>
+        d.idle_timeout_seconds >> d.asleep_since;
 }
 
 Error explain_name(Error error, const Deployment& deployment) {
@@ -48,9 +49,9 @@ Status SqliteStore::create_deployment(const Deployment& deployment) {
     return change([&](Connection& db) -> Status {
         GANTRY_TRY(check_no_route(db, d.name));
         GANTRY_TRY(check_no_provider(db, d.name));
-        auto done = db.run("INSERT INTO deployments VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", d.id, d.name,
+        auto done = db.run("INSERT INTO deployments VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, NULL)", d.id, d.name,
                            d.source, d.backend, texts->options, d.replicas, d.stopped, d.version, d.generation, d.created_at,
-                           d.updated_at, texts->placement, texts->rollout, d.newest_generation, d.notice);
+                           d.updated_at, texts->placement, texts->rollout, d.newest_generation, d.notice, d.idle_timeout_seconds);
         if (!done) return explain_name(std::move(done).error(), d);
         return keep_revision(db, d);
     });
@@ -63,14 +64,21 @@ Status SqliteStore::update_deployment(const Deployment& deployment, int64_t expe
     return change([&](Connection& db) -> Status {
         auto changed = db.run(
             "UPDATE deployments SET name = ?, source = ?, backend = ?, options = ?, replicas = ?, stopped = ?, version = ?, "
-            "generation = ?, updated_at = ?, placement = ?, rollout = ?, newest_generation = ?, notice = ? "
-            "WHERE id = ? AND version = ?",
+            "generation = ?, updated_at = ?, placement = ?, rollout = ?, newest_generation = ?, notice = ?, "
+            "idle_timeout_seconds = ? WHERE id = ? AND version = ?",
             d.name, d.source, d.backend, texts->options, d.replicas, d.stopped, d.version, d.generation, d.updated_at,
-            texts->placement, texts->rollout, d.newest_generation, d.notice, d.id, expected_version);
+            texts->placement, texts->rollout, d.newest_generation, d.notice, d.idle_timeout_seconds, d.id, expected_version);
         if (!changed) return explain_name(std::move(changed).error(), d);
         if (*changed == 1) return keep_revision(db, d);
         return missing_or_stale(db, "SELECT version FROM deployments WHERE id = ?", "deployment", d.id.text,
                                 expected_version);
+    });
+}
+
+Status SqliteStore::set_asleep(const DeploymentId& id, std::optional<WallTime> since) {
+    return change([&](Connection& db) -> Status {
+        auto changed = db.run("UPDATE deployments SET asleep_since = ? WHERE id = ?", since, id);
+        return one_row(changed, "deployment", id.text);
     });
 }
 

@@ -29,6 +29,7 @@ TEST_F(Tables, DeploymentKeepsEveryField) {
                  .health_path = "/ok"};
     d.replicas = 7;
     d.stopped = true;
+    d.idle_timeout_seconds = 600;
     d.version = 3;
     d.generation = 2;
     d.updated_at = at(5);
@@ -45,6 +46,23 @@ TEST_F(Tables, DeploymentKeepsEveryField) {
     EXPECT_EQ(got->generation, 2);
     EXPECT_EQ(got->created_at, d.created_at);
     EXPECT_EQ(got->updated_at, at(5));
+    EXPECT_EQ(got->idle_timeout_seconds, 600u);
+    EXPECT_FALSE(got->asleep_since);
+}
+
+TEST_F(Tables, SleepIsNoEditAndOutlastsEdits) {
+    Deployment d = a_deployment("a");
+    EXPECT_OK(store_->create_deployment(d));
+    EXPECT_OK(store_->set_asleep(d.id, at(7)));
+    EXPECT_EQ(store_->deployment(d.id)->asleep_since, at(7));
+    d.idle_timeout_seconds = 30;
+    d.version = 2;
+    EXPECT_OK(store_->update_deployment(d, 1));   // of a version that knew nothing of the sleep
+    EXPECT_EQ(store_->snapshot()->deployments.at(0).asleep_since, at(7));
+    EXPECT_EQ(store_->snapshot()->deployments.at(0).idle_timeout_seconds, 30u);
+    EXPECT_OK(store_->set_asleep(d.id, std::nullopt));
+    EXPECT_FALSE(store_->deployment(d.id)->asleep_since);
+    EXPECT_CODE(store_->set_asleep(DeploymentId("gone"), at(7)), ErrorCode::kNotFound);
 }
 
 TEST_F(Tables, TextThatIsNoUtf8IsRefusedAndNotStored) {

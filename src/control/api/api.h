@@ -43,6 +43,7 @@ struct ApiContext {
     Secrets& secrets;
     Observed& observed;
     KnowledgeSource& knowledge;
+    Sleep& sleep;
     Reconciler& reconciler;
     LoginThrottle throttle{clock};
     HashGate hash_gate{io};

@@ -5,6 +5,7 @@
 #include "base/log.h"
 #include "control/api/api.h"
 #include "control/api/lookup.h"
+#include "control/sleep_plan.h"
 #include "control/status.h"
 #include "protocol/management/objects.h"
 
@@ -75,7 +76,7 @@ Result<Answer> create(ApiContext& api, const Call& call) {
 Result<Answer> patch(ApiContext& api, const Call& call) {
     const auto input = management::parse_deployment_patch(call.request.body);
     if (!input) return input.error();
-    const auto edited = edit(
+    auto edited = edit(
         input->version, +[](const Deployment& d) { return d.version; },
         [&] { return find_deployment(api.store, call.param("id")); },
         [&](Deployment& d, int64_t seen) -> Status {
@@ -93,6 +94,11 @@ Result<Answer> patch(ApiContext& api, const Call& call) {
         });
     if (!edited) return edited.error();
     if (input->source) add_model_of(api, edited->source);
+    const bool started = input->stopped && !*input->stopped;
+    if (edited->asleep_since && (started || sleeps_in_vain(*edited))) {
+        GANTRY_TRY(api.sleep.wake(edited->id, "an edit by " + call.who->user_name));
+        edited->asleep_since.reset();
+    }
     api.changed();
     return json_answer(200, shown(api, *edited, true));
 }

@@ -143,7 +143,6 @@ DeploymentInput read_deployment(FieldReader& reader) {
     return input;
 }
 
-
 json::object to_json(const Deployment& d, const DeploymentStatus& status) {
     return {{"id", d.id.text},
             {"name", d.name},
@@ -154,6 +153,8 @@ json::object to_json(const Deployment& d, const DeploymentStatus& status) {
             {"rollout", to_json(d.rollout)},
             {"replicas", d.replicas},
             {"stopped", d.stopped},
+            {"idle_timeout_seconds", d.idle_timeout_seconds},
+            {"asleep_since", d.asleep_since ? json::value(to_rfc3339(*d.asleep_since)) : json::value(nullptr)},
             {"version", d.version},
             {"generation", d.generation},
             {"created_at", to_rfc3339(d.created_at)},
@@ -307,6 +308,7 @@ void DeploymentInput::apply_to(Deployment& deployment) const {
     rollout.apply_to(deployment.rollout);
     if (replicas) deployment.replicas = *replicas;
     if (stopped) deployment.stopped = *stopped;
+    if (idle_timeout_seconds) deployment.idle_timeout_seconds = *idle_timeout_seconds;
 }
 
 Result<DeploymentInput> parse_deployment_create(std::string_view body) {
@@ -322,6 +324,7 @@ Result<DeploymentInput> parse_deployment_create(std::string_view body) {
     }
     DeploymentInput input = read_deployment(reader);
     input.rollout = read_rollout(reader);
+    input.idle_timeout_seconds = count(reader, "idle_timeout_seconds", kIdleTimeoutSecondsMax);
     input.name = std::move(name);
     if (Status status = reader.finish(); !status) return status.error();
     return input;
@@ -342,6 +345,7 @@ Result<DeploymentInput> parse_deployment_patch(std::string_view body) {
     FieldReader reader(*object);
     DeploymentInput input = read_deployment(reader);
     input.rollout = read_rollout(reader);
+    input.idle_timeout_seconds = count(reader, "idle_timeout_seconds", kIdleTimeoutSecondsMax);
     input.version = reader.integer("version", 1, INT64_MAX);
     if (object->contains("name")) {
         reader.fail("name", "a deployment's \"name\" can't be changed, because clients call it by it; deploy a new one");

@@ -27,13 +27,13 @@ namespace gantry::protocol::management {
 // What a deployment's instances add up to.
 // How far the wanted revision has come.
 struct RolloutStatus {
-    std::string state;             // complete, progressing, waiting (a new instance finds no room), reverted, stopped
+    std::string state;             // complete, progressing, waiting (a new instance finds no room), reverted, asleep, stopped
     uint32_t updated_replicas = 0; // that serve and are of the wanted revision
     uint32_t old_replicas = 0;     // of others, not yet gone
     std::string reason;            // why it waits or was reverted
 };
 struct DeploymentStatus {
-    std::string state;             // stopped, pending, starting, running, degraded, error
+    std::string state;             // stopped, asleep, pending, starting, running, degraded, error
     uint32_t ready_replicas = 0;
     std::string reason;
     double progress = 0;           // 0..1, of loading
@@ -136,6 +136,7 @@ struct DeploymentInput {
     RolloutInput rollout;
     std::optional<uint32_t> replicas;
     std::optional<bool> stopped;
+    std::optional<uint32_t> idle_timeout_seconds;
     std::optional<int64_t> version;        // the one that the edit saw
     void apply_to(Deployment& deployment) const;
 };

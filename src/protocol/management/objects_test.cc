@@ -12,7 +12,8 @@ using testing::HasSubstr;
 
 TEST(deployment_input, reads_every_field) {
     const auto input = parse_deployment_create(R"({"name":"a/b","source":"file:/m.gguf","backend":"custom","replicas":3,
-        "stopped":true,"options":{"context_tokens":1,"max_sequences":2,"threads":3,"extra_args":["-x"],"env":{"A":"b"},"kv_type":"q8_0",
+        "stopped":true,"idle_timeout_seconds":600,
+        "options":{"context_tokens":1,"max_sequences":2,"threads":3,"extra_args":["-x"],"env":{"A":"b"},"kv_type":"q8_0",
         "binary":"/b","command":["c","{{port}}"],"health_path":"/h"},"placement":{"strategy":"binpack","devices":["w1/nvidia/0"],"device_count":2,
         "device_types":["910B"],"worker_labels":{"room":"lab"},"cpu_offload":false,"across_workers":true}})");
     ASSERT_TRUE(input.ok()) << input.error().message;
@@ -23,6 +24,7 @@ TEST(deployment_input, reads_every_field) {
     EXPECT_EQ(d.backend, BackendKind::kCustom);
     EXPECT_EQ(d.replicas, 3u);
     EXPECT_TRUE(d.stopped);
+    EXPECT_EQ(d.idle_timeout_seconds, 600u);
     EXPECT_EQ(d.options, (BackendOptions{1, 2, 3, {"-x"}, {{"A", "b"}}, "q8_0", "/b", {"c", "{{port}}"}, "/h"}));
     EXPECT_EQ(d.placement, (PlacementOptions{PlacementStrategy::kBinpack, {"w1/nvidia/0"}, 2, {"910B"}, {{"room", "lab"}}, false, true}));
 }
@@ -73,6 +75,7 @@ TEST(deployment_input, refusals_name_the_field) {
         {R"({"name":"n","source":"file:/m","replicas":18446744073709551615})", "replicas", "from 0 to 64"},
         {R"({"name":"n","source":"file:/m","replicas":"1"})", "replicas", "whole number"},
         {R"({"name":"n","source":"file:/m","stopped":1})", "stopped", "true or false"},
+        {R"({"name":"n","source":"file:/m","idle_timeout_seconds":-1})", "idle_timeout_seconds", "from 0 to 2592000"},
         {R"({"name":"n","source":"file:/m","backend":"triton"})", "backend", "llama-server"},
         {R"({"name":"n","source":"file:/m","extra":1})", "extra", "not a field"},
         {R"({"name":"n","source":"file:/m","options":[]})", "options", "must be an object"},
