@@ -68,9 +68,11 @@ class FaultProxy:
 
     def close(self):
         self.cut()
+        self.call(lambda: [task.cancel() for task in asyncio.all_tasks(self.loop)])
         self.loop.call_soon_threadsafe(self.loop.stop)
         self.thread.join()
         self.listener.close()
+        self.loop.close()
 
     def __enter__(self):
         return self
