@@ -26,6 +26,7 @@
 #include "cli/output.h"
 #include "cli/server_tls.h"
 #include "control/control.h"
+#include "gateway/draining.h"
 #include "gateway/gateway.h"
 #include "http/http.h"
 #include "http/middleware/access_log.h"
@@ -42,6 +43,7 @@ constexpr std::chrono::hours kDeleteUsageEvery{24};
 constexpr std::chrono::minutes kDeleteUsageAgain{10};     // after a failure
 constexpr std::chrono::seconds kInterruptDrain{2};        // Ctrl-C: a person waits
 constexpr std::chrono::milliseconds kSecondSignalDrain{200};
+constexpr std::chrono::milliseconds kLookAgain{20};       // whether requests are still in flight
 
 // Every connection is a handle, and so is every engine's; the usual soft limit of 1024 is too low for thousands of clients.
 void raise_handle_limit() {
@@ -89,6 +91,7 @@ struct Parts {
     uint16_t port = 0;
     bool stopping = false;        // io thread
     bool stop_engines = false;    // io thread
+    bool cut_short = false;       // io thread
     bool folding = false;         // io thread: one fold at a time
     int status = kDone;
 };
@@ -205,7 +208,7 @@ Status listen(Parts& parts) {
     parts.server->use(gateway::host_check(parts.options.allowed_hosts));
     gateway::Authentication authentication = gateway::make_authentication(parts.tables, parts.router, system_clock());
     parts.server->use(std::move(authentication.middleware));
-    parts.server->on_head(std::move(authentication.head_check));
+    parts.server->on_head(gateway::refuse_while(parts.stopping, std::move(authentication.head_check)));
     const auto link = parts.control->link_tls();
     if (!link) {
         return link.error();
@@ -288,8 +291,8 @@ http::Task<void> fold_loop(Parts& parts) {
     }
 }
 
-// Stop order: no new connections, watchers and reconciler first (they would never end by themselves), requests in flight to
-// their deadline, then the worker, the journal, the store.
+// Stop order: no new requests (draining.h), watchers and reconciler first (they would never end by themselves), requests in flight
+// to their deadline, the listeners, then the worker, the journal, the store.
 http::Task<void> shut_down(Parts& parts) {
     const Deadline deadline =
         Deadline::after(parts.stop_engines ? std::min(kInterruptDrain, parts.options.drain) : parts.options.drain);
@@ -298,6 +301,9 @@ http::Task<void> shut_down(Parts& parts) {
         return true;
     });
     parts.gateway->end_holds();
+    while (parts.server->exchanges() > 0 && !deadline.passed(system_clock().steady()) && !parts.cut_short) {
+        co_await http::sleep_for(kLookAgain);
+    }
     co_await parts.server->stop(deadline);
     const bool stop_engines = parts.stop_engines;
     co_await parts.pool.run([&parts, stop_engines] {
@@ -317,7 +323,10 @@ http::Task<void> shut_down(Parts& parts) {
 }
 
 // The deadline of a drain that has begun can't be moved, so that a second stop() with a nearer one runs beside it.
-http::Task<void> cut_short(Parts& parts) { co_await parts.server->stop(Deadline::after(kSecondSignalDrain)); }
+http::Task<void> cut_short(Parts& parts) {
+    parts.cut_short = true;
+    co_await parts.server->stop(Deadline::after(kSecondSignalDrain));
+}
 
 void wait_for_signal(Parts& parts) {
     parts.signals->async_wait([&parts](const boost::system::error_code& failure, int number) {

@@ -32,6 +32,8 @@ constexpr std::chrono::seconds kSweptEvery{1};
 // The kernel is not asked whether the other side has closed one that was used so lately: the poller has told by now, or else the
 // call finds out and is made again.
 constexpr std::chrono::milliseconds kFreshFor{500};
+// A peer that changed protocol with us: whoever reads at its end may rest a while.
+constexpr std::chrono::seconds kVanishedAfter{30};
 
 SteadyTime now() { return std::chrono::steady_clock::now(); }
 
@@ -460,7 +462,7 @@ Task<Result<Stream>> Client::upgrade(std::string endpoint, Call call, std::strin
         const std::string status = answer.starts_with("HTTP/1.1 ") ? answer.substr(9, 3) : "something else";
         co_return Error{ErrorCode::kUnavailable, "the server does not change to " + protocol + " but answers " + status, {}, "status " + status};
     }
-    stream.state_->socket->notice_vanished_peer();
+    stream.state_->socket->notice_vanished_peer(kVanishedAfter);
     stream.unread(answer.substr(answer.find("\r\n\r\n") + 4));
     co_return stream;
 }

@@ -15,6 +15,8 @@ namespace {
 // What a client may send ahead of the answer it waits for. Over it, its bytes are thrown away and the connection is closed
 // behind this answer. (Not to read on would keep a full receive window, behind which TCP can't tell us that it left.)
 constexpr size_t kPipelinedBytesMax = 64 * 1024;
+// A peer of a connection that was taken over: somebody waits for what is to come by it.
+constexpr std::chrono::seconds kVanishedAfter{15};
 // A stream whose reader is as quick as its writer never waits; it lets others have a turn every so often.
 constexpr unsigned kWritesPerTurn = 32;
 
@@ -163,7 +165,7 @@ Task<std::optional<Stream>> ServerExchange::take_over(std::string protocol) {
     const bool delivered = co_await send(parts);
     if (!delivered || aborted_) co_return std::nullopt;
     setup_.socket->unwatch();
-    setup_.socket->notice_vanished_peer();
+    setup_.socket->notice_vanished_peer(kVanishedAfter);
     ended_ = true;   // what arrives from now on is the stream's
     taken_over_ = true;
     Stream stream(std::make_unique<Stream::State>(setup_.socket, std::move(*setup_.input)));

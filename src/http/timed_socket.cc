@@ -347,8 +347,9 @@ void TimedSocket::shutdown_send() {
     if (is_open()) ::shutdown(fd_, SHUT_WR);
 }
 
-void TimedSocket::notice_vanished_peer() {
-    const int on = 1, idle_s = 15, interval_s = 5, probes = 3, unacknowledged_ms = 30'000;
+void TimedSocket::notice_vanished_peer(std::chrono::seconds within) {
+    const int seconds = static_cast<int>(within.count());
+    const int on = 1, idle_s = seconds / 3, interval_s = seconds / 5, probes = 3, unacknowledged_ms = seconds * 1000;
     ::setsockopt(fd_, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof(on));   // of a Unix socket none of it has an effect
     ::setsockopt(fd_, IPPROTO_TCP, TCP_KEEPIDLE, &idle_s, sizeof(idle_s));
     ::setsockopt(fd_, IPPROTO_TCP, TCP_KEEPINTVL, &interval_s, sizeof(interval_s));

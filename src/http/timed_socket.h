@@ -80,8 +80,9 @@ public:
     // `fresh`: it served a moment ago, so that what the poller told is all there is to know.
     bool is_dead_while_idle(bool fresh);
     void shutdown_send();
-    // Of a connection that may be silent for long: a peer whose machine is gone, or behind a NAT that forgot it, breaks it within 30 s.
-    void notice_vanished_peer();
+    // Of a connection that may be silent for long: a peer whose machine is gone, or behind a NAT that forgot it, breaks it `within`
+    // so long. A peer that lives but takes nothing for so long does, too.
+    void notice_vanished_peer(std::chrono::seconds within);
     const TlsSession* tls() const { return tls_.get(); }
     void end_tls() { if (tls_) tls_->close_notify(); }   // before a close that is meant; a plain socket's close says it all
     void close();

@@ -4,7 +4,9 @@
 #include <sys/stat.h>
 
 #include <filesystem>
+#include <optional>
 
+#include "base/assert.h"
 #include "base/log.h"
 #include "store/data_folder.h"
 
@@ -18,6 +20,13 @@ Error damaged(const std::string& file, const std::string& what) {
     return internal_error(fmt::format("{} is damaged ({}). Bring back a backup with `gantry restore`; the damaged file is "
                                       "kept beside it.",
                                       file, what));
+}
+
+// Of this thread. Ambient on purpose: whatever a handler calls writes to the same transaction, without being told of it.
+thread_local Database::Together* together = nullptr;
+
+Error busy_error() {
+    return unavailable("the database is busy: the disk takes very long to write. Try again in a moment.", "database_busy");
 }
 
 Error closed_error() { return unavailable("the store is closed: the server is stopping."); }
@@ -143,34 +152,101 @@ Database::Turn::~Turn() {
     owner_.gate_free_.notify_one();
 }
 
-Status Database::write(Synchronous synchronous, const std::function<Status(Connection&)>& use) {
-    Turn turn(*this);
-    if (!turn.taken()) {
-        return unavailable("the database is busy: the disk takes very long to write. Try again in a moment.", "database_busy");
-    }
+// What a write needs, each time.
+Result<Connection*> Database::writer_now(Synchronous synchronous) {
     {
         std::lock_guard lock(readers_mutex_);
         if (closed_) return closed_error();
     }
     GANTRY_TRY(check_still_there());
     if (sync_failed_) GANTRY_TRY(recover_after_failed_sync());
-    auto connection = writer(synchronous);
-    if (!connection) return std::move(connection).error();
-    Connection& db = **connection;
-    Status done = commit_one(db, use);
-    if (done && db.wal_pages() >= options_.checkpoint_pages) {
+    return writer(synchronous);
+}
+
+void Database::tidy_up(Connection& db, bool written) {
+    if (written && db.wal_pages() >= options_.checkpoint_pages) {
         // The change itself is safe already, so a checkpoint that fails or finds readers is only tried again later.
         if (auto moved = db.checkpoint(false); !moved) log::warn("a checkpoint failed: {}", moved.error().message);
     }
     if (db.take_sync_failure()) sync_failed_ = true;
+}
+
+Status Database::write(Synchronous synchronous, const std::function<Status(Connection&)>& use) {
+    if (together != nullptr && &together->owner_ == this) return together->write(use);
+    Turn turn(*this);
+    if (!turn.taken()) return busy_error();
+    const auto connection = writer_now(synchronous);
+    if (!connection) return connection.error();
+    Connection& db = **connection;
+    const Status done = [&]() -> Status {
+        Transaction transaction(db);
+        GANTRY_TRY(transaction.begin());
+        GANTRY_TRY(use(db));
+        return transaction.commit();
+    }();
+    tidy_up(db, done.ok());
     return done;
 }
 
-Status Database::commit_one(Connection& db, const std::function<Status(Connection&)>& use) {
-    Transaction transaction(db);
-    GANTRY_TRY(transaction.begin());
-    GANTRY_TRY(use(db));
-    return transaction.commit();
+// Members go in the opposite order: what is not committed is rolled back before the next writer's turn.
+struct Database::Together::Begun {
+    explicit Begun(Database& owner) : turn(owner) {}
+    Turn turn;
+    Connection* db = nullptr;
+    std::optional<Transaction> transaction;
+    Status whole = Ok{};   // an error that took all of the transaction with it
+};
+
+Database::Together::Together(Database& owner) : owner_(owner) {
+    GANTRY_ASSERT(together == nullptr, "a thread holds its writes together once at a time");
+    together = this;
+}
+
+Database::Together::~Together() { together = nullptr; }
+
+Status Database::Together::begin() {
+    auto begun = std::make_unique<Begun>(owner_);
+    if (!begun->turn.taken()) return busy_error();
+    const auto connection = owner_.writer_now(Synchronous::kFull);
+    if (!connection) return connection.error();
+    begun->db = *connection;
+    begun->transaction.emplace(*begun->db);
+    GANTRY_TRY(begun->transaction->begin());
+    begun_ = std::move(begun);
+    return Ok{};
+}
+
+// A call that fails takes back what it did itself, and leaves what others did before it.
+Status Database::Together::write(const std::function<Status(Connection&)>& use) {
+    if (begun_ == nullptr) GANTRY_TRY(begin());
+    GANTRY_TRY(begun_->whole);
+    Connection& db = *begun_->db;
+    if (auto marked = db.run("SAVEPOINT one_call"); !marked) return std::move(marked).error();
+    Status done = use(db);
+    if (!db.in_transaction()) {   // a full disk, for one, rolls back all at once
+        if (done) done = internal_error("a transaction ended before its time");
+        begun_->whole = done;
+        return done;
+    }
+    if (!done) {
+        if (auto undone = db.run("ROLLBACK TO one_call"); !undone) begun_->whole = std::move(undone).error();
+    }
+    if (auto released = db.run("RELEASE one_call"); !released && done) done = std::move(released).error();
+    return done;
+}
+
+Status Database::Together::commit() {
+    const std::unique_ptr<Begun> begun = std::move(begun_);
+    if (begun == nullptr) return Ok{};
+    const Status done = begun->whole ? begun->transaction->commit() : begun->whole;
+    begun->transaction.reset();
+    owner_.tidy_up(*begun->db, done.ok());
+    return done;
+}
+
+Connection* Database::held_together() const {
+    const bool own = together != nullptr && &together->owner_ == this && together->begun_ != nullptr;
+    return own ? together->begun_->db : nullptr;
 }
 
 Status Database::recover_after_failed_sync() {

@@ -45,9 +45,29 @@ public:
     // Runs `use` in one transaction; rolls back where it fails. Any thread; one at a time.
     Status write(Synchronous synchronous, const std::function<Status(Connection&)>& use);
 
-    // Runs `use` on a connection that can't write, in one read transaction: all its queries see the same state.
+    // What a thread writes from here on is one transaction, durable when commit() says so; see Store::together().
+    class Together {
+    public:
+        explicit Together(Database& owner);   // REQUIRES: the thread has none
+        ~Together();                          // without a commit(): as if nothing had been written
+        Together(const Together&) = delete;
+        Together& operator=(const Together&) = delete;
+        Status commit();                      // no write: ok
+
+    private:
+        friend class Database;
+        struct Begun;
+        Status write(const std::function<Status(Connection&)>& use);
+        Status begin();
+        Database& owner_;
+        std::unique_ptr<Begun> begun_;        // from the first write on
+    };
+
+    // Runs `use` on a connection that can't write, in one read transaction: all its queries see the same state. A thread that
+    // holds writes together reads among them, once there are any.
     template <class Use>
     auto read(Use&& use) -> std::invoke_result_t<Use, Connection&> {
+        if (Connection* const own = held_together()) return std::forward<Use>(use)(*own);
         auto reader = Reader::borrow(*this);
         if (!reader) return std::move(reader).error();
         Transaction transaction(reader->connection());
@@ -99,7 +119,9 @@ private:
     Status prepare(const Spec& spec);
     Status check_still_there() const;
     Status recover_after_failed_sync();
-    Status commit_one(Connection& db, const std::function<Status(Connection&)>& use);
+    Result<Connection*> writer_now(Synchronous synchronous);   // REQUIRES: the gate
+    void tidy_up(Connection& db, bool written);
+    Connection* held_together() const;   // by this thread; null: nothing yet
 
     // Constant after open().
     const std::string path_;

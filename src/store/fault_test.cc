@@ -64,6 +64,14 @@ std::vector<Step> a_day() {
         [=](SqliteStore& s) { return s.usage({}, {})->items.size() == 3; });
     add("setting", true, [=](SqliteStore& s) { return s.set_setting("k", std::string(5000, 'v')); },
         [=](SqliteStore& s) { return s.setting("k")->has_value(); });
+    add("together", true,
+        [](SqliteStore& s) -> Status {
+            const auto held = s.together();
+            GANTRY_TRY(s.set_setting("first of two", std::string(3000, '1')));
+            GANTRY_TRY(s.set_setting("second of two", std::string(3000, '2')));
+            return held->commit();
+        },
+        [](SqliteStore& s) { return s.setting("second of two")->has_value(); });
     add("bob leaves", true, [=](SqliteStore& s) { return s.delete_user(bob.id); },
         [=](SqliteStore& s) { return !s.user(bob.id).ok() && !s.key(ApiKeyId("key_k")).ok(); });
     add("delete", true, [=](SqliteStore& s) { return s.delete_deployment(d.id); },
@@ -78,6 +86,9 @@ void expect_whole(SqliteStore& store) {
     for (const Instance& i : snapshot->instances) {
         EXPECT_EQ(i.stopping, snapshot->deployments.empty()) << i.id.text;
     }
+    const auto first = store.setting("first of two"), second = store.setting("second of two");
+    ASSERT_TRUE(first.ok() && second.ok());
+    EXPECT_EQ(first->has_value(), second->has_value());
     const auto auth = store.auth_rows();
     ASSERT_TRUE(auth.ok());
     std::set<UserId> users;

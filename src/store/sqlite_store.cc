@@ -47,6 +47,18 @@ Result<std::unique_ptr<SqliteStore>> SqliteStore::open(const std::string& data_d
         new SqliteStore(std::move(*folder), std::move(databases->first), std::move(databases->second)));
 }
 
+std::unique_ptr<Store::Together> SqliteStore::together() {
+    class Held final : public Together {
+    public:
+        explicit Held(Database& database) : writes_(database) {}
+        Status commit() override { return writes_.commit(); }
+
+    private:
+        Database::Together writes_;
+    };
+    return std::make_unique<Held>(*control_);
+}
+
 Status SqliteStore::close() {
     GANTRY_TRY(control_->close());
     GANTRY_TRY(usage_->close());

@@ -1,7 +1,7 @@
 #pragma once
 // The Store on SQLite. Each table's functions are in the file of its name: deployments.cc, instances.cc, workers.cc, joining.cc,
 // models.cc, routes.cc, providers.cc, users.cc, keys.cc, sessions.cc, usage.cc, usage_hours.cc, audit.cc,
-// settings.cc; opening, closing and backup in sqlite_store.cc, backup.cc.
+// kept_answers.cc, settings.cc; opening, closing and backup in sqlite_store.cc, backup.cc.
 
 #include <memory>
 #include <string>
@@ -19,6 +19,7 @@ class SqliteStore final : public Store {
 public:
     static Result<std::unique_ptr<SqliteStore>> open(const std::string& data_dir, const DatabaseOptions& options);
 
+    std::unique_ptr<Together> together() override;
     Status check_writable() override;
     Status backup(const std::string& path) override;
     Status close() override;
@@ -112,6 +113,9 @@ public:
     Result<Page<UsageRecord>> usage(const PageRequest& page, const UsageFilter& filter) override;
     Result<Page<UsageSummary>> usage_summary(const UsageSummaryRequest& request) override;
     Result<uint64_t> delete_usage_before(WallTime before) override;
+
+    Status keep_answer(const KeptAnswer& answer, WallTime forget_before) override;
+    Result<std::optional<KeptAnswer>> kept_answer(const std::string& key) override;
 
     Status add_audit(const AuditEvent& event) override;
     Result<Page<AuditEvent>> audit(const PageRequest& page, const AuditFilter& filter) override;

@@ -36,6 +36,7 @@
 namespace gantry::store {
 
 inline constexpr int64_t kMeasuredRunsMax = 2'000;
+inline constexpr int64_t kKeptAnswersMax = 10'000;
 
 // A page of a list: rows after `cursor` (opaque; empty: from the start), at most `limit`, by creation time then id.
 struct PageRequest {
@@ -75,6 +76,14 @@ struct AuditFilter {
     std::string object{};                // id or name
 };
 
+// What a change answered, kept for the case that it is asked for again.
+struct KeptAnswer {
+    std::string key;                     // whose and which, as a digest
+    std::string request;                 // what was asked, as a digest
+    std::string answer;                  // sealed
+    WallTime at{};
+};
+
 class Store {
 public:
     // Creates or migrates; takes an flock on <data_dir>/gantry.lock first (kConflict, with the pid, when another has it).
@@ -83,6 +92,17 @@ public:
     // Its errors are for the operator's terminal: they name the data folder. A refusal changes no row.
     static Result<std::unique_ptr<Store>> open(const std::string& data_dir);
     virtual ~Store() = default;
+
+    // Holds together what the calling thread writes to gantry.db from here on: one transaction, which its first write begins and
+    // commit() ends; then, and not before, it is on disk. Meanwhile this thread reads what it wrote, nobody else does, and other
+    // writers wait (5 s at most, then they get "database_busy"): do what is slow before the first write. A call that fails takes
+    // back its own writes only. Destroyed without commit(): nothing was written. One at a time a thread.
+    class Together {
+    public:
+        virtual ~Together() = default;
+        virtual Status commit() = 0;
+    };
+    virtual std::unique_ptr<Together> together() = 0;
 
     virtual Status check_writable() = 0;                            // for /readyz
     // One file with all of it, usage included, as of one moment for each database; in use meanwhile. kConflict: path exists.
@@ -221,6 +241,11 @@ public:
     // Deletes records, a few thousand a transaction; the hours stay. A record that comes again after that counts again, so
     // whoever calls this has seen to it that no journal holds such ones any more. The number deleted.
     virtual Result<uint64_t> delete_usage_before(WallTime before) = 0;
+
+    // Answers to be given again (control/api/repeats.h). keep_answer: kConflict where the key has one. It also forgets answers of
+    // before `forget_before` and all but the newest kKeptAnswersMax.
+    virtual Status keep_answer(const KeptAnswer& answer, WallTime forget_before) = 0;
+    virtual Result<std::optional<KeptAnswer>> kept_answer(const std::string& key) = 0;
 
     // The audit log. By time, then id; name_contains looks at the object's name.
     virtual Status add_audit(const AuditEvent& event) = 0;

@@ -5,103 +5,14 @@ import pathlib
 import re
 import shutil
 import signal
-import socket
 import subprocess
-import threading
 
 import httpx
 import pytest
 
 from conftest import GANTRY, Server, alive, until
-
-
-class RemoteWorker:
-    all = []
-
-    def __init__(self, server, folder, name, url=None):
-        self.server = server
-        self.url = url or server.url
-        self.name = name
-        self.data_dir = pathlib.Path(folder) / name
-        self.token_file = pathlib.Path(folder) / f"{name}.token"
-        self.output = pathlib.Path(folder) / f"{name}.out"
-        self.process = None
-        self.starts = 0
-        RemoteWorker.all.append(self)
-
-    def start(self, token=None, *flags):
-        self.starts += 1
-        if token is not None:
-            self.token_file.write_text(token)
-        kept = {k: v for k, v in os.environ.items() if not k.startswith("GANTRY_")}
-        with open(self.output, "ab") as output:
-            self.process = subprocess.Popen(
-                [GANTRY, "worker", "--server", self.url, "--token-file", str(self.token_file), "--data-dir", str(self.data_dir),
-                 "--name", self.name, *flags], stdout=output, stderr=output, env={**kept, "NO_COLOR": "1"})
-        return self
-
-    def log(self):
-        return self.output.read_text(errors="replace")
-
-    def state(self):
-        found = [w for w in self.server.items("/api/v1/workers") if w["name"] == self.name]
-        return found[0]["state"] if found else None
-
-    def ready(self):
-        if self.process.poll() is not None:
-            raise AssertionError(f"{self.name} ended with {self.process.returncode}: {self.log()[-2000:]}")
-        return self.log().count("is reached") >= self.starts and self.state() == "ready"
-
-    def kill9(self):
-        self.process.send_signal(signal.SIGKILL)
-        self.process.wait()
-
-    def stop(self, how=signal.SIGINT):
-        if self.process and self.process.poll() is None:
-            self.process.send_signal(how)
-            self.process.wait(60)
-
-
-class Wire:
-    """A TCP forwarder to the server that can be frozen: what is on its way stays there and no end is told, as in a partition."""
-
-    def __init__(self, port):
-        self.to = port
-        self.flows = threading.Event()
-        self.flows.set()
-        self.listener = socket.create_server(("127.0.0.1", 0))
-        self.url = f"http://127.0.0.1:{self.listener.getsockname()[1]}"
-        threading.Thread(target=self.accept, daemon=True).start()
-
-    def accept(self):
-        while True:
-            try:
-                near, _ = self.listener.accept()
-            except OSError:
-                return
-            self.flows.wait()
-            try:
-                far = socket.create_connection(("127.0.0.1", self.to))
-            except OSError:
-                near.close()
-                continue
-            for a, b in ((near, far), (far, near)):
-                threading.Thread(target=self.pump, args=(a, b), daemon=True).start()
-
-    def pump(self, a, b):
-        try:
-            while data := a.recv(65536):
-                self.flows.wait()
-                b.sendall(data)
-        except OSError:
-            pass
-        for one in (a, b):
-            with contextlib.suppress(OSError):
-                one.shutdown(socket.SHUT_RDWR)
-
-
-def new_token(server, *flags):
-    return server.cli("workers", "token", "create", "--quiet", *flags).stdout.strip()
+from fault_proxy import FaultProxy
+from remote_workers import RemoteWorker, new_token
 
 
 def ask(server, model, stream=False, tokens=16):
@@ -334,8 +245,10 @@ def test_the_line_that_a_new_token_comes_with_works_as_it_is_printed(tmp_path):
 
 
 def test_a_partition_is_noticed_its_instance_placed_anew_and_the_old_one_stopped(tmp_path):
+    """P9 and P10, F10. The worker is even killed and started again while it is cut off: it takes its engine over, and gives it up
+    once it is told."""
     server = Server(tmp_path / "data", "--no-worker").start()
-    wire = Wire(server.port)
+    wire = FaultProxy(server.port)
     far = RemoteWorker(server, tmp_path, "far", wire.url).start(new_token(server))
     near = RemoteWorker(server, tmp_path, "near")
     try:
@@ -345,20 +258,24 @@ def test_a_partition_is_noticed_its_instance_placed_anew_and_the_old_one_stopped
         assert old["worker_name"] == "far"
         near.start(new_token(server))
         until(near.ready, "near reports")
-        wire.flows.clear()
+        wire.freeze()
         until(lambda: far.state() == "unreachable", "no sign of it for 15 s", timeout=30)
         assert [i["state"] for i in server.instances("m")] == ["unreachable"], "it may come back: nothing is placed yet"
         new = until(lambda: [i for i in server.instances("m") if i["state"] == "running" and i["worker_name"] == "near"],
                     "its lease ends, another takes over", timeout=60)[0]
         assert ask(server, "m")
         assert alive(old["pid"]), "what can't be told runs on"
-        wire.flows.set()
+        far.kill9()
+        far.start()
+        until(lambda: f"adopting its engine, process {old['pid']}" in far.log(), "it takes its engine over")
+        wire.thaw()
         until(lambda: far.state() == "ready", "it is back")
         until(lambda: not alive(old["pid"]), "it learnt that its instance is another's now")
         until(lambda: [i["id"] for i in server.instances("m")] == [new["id"]], "one is left")
         assert ask(server, "m")
     finally:
-        wire.flows.set()
+        wire.thaw()
         for worker in (far, near):
             worker.stop()
         server.stop()
+        wire.close()

@@ -8,6 +8,8 @@
 #include "base/log.h"
 #include "control/api/audit_recorder.h"
 #include "control/api/csv_answer.h"
+#include "control/api/one_change.h"
+#include "control/api/repeats.h"
 #include "protocol/management/fields.h"
 #include "protocol/openai/errors.h"
 
@@ -20,8 +22,27 @@ namespace openai = protocol::openai;
 constexpr size_t kPasswordBodyBytesMax = 16 << 10;
 constexpr size_t kBodyBytesMax = 1 << 20;
 
+// Logins and the like are not: they set cookies, count failures, and are not to be had again.
+bool is_one_change(const ApiRoute& route) {
+    return AuditRecorder::changes(route) && !std::string_view(route.pattern).starts_with("/api/v1/auth/");
+}
+
+Result<Answer> make_change(const ApiRoute& route, ApiContext& api, const Call& call) {
+    Repeat repeat(api, call);
+    if (auto known = repeat.answer()) return *std::move(known);
+    AuditRecorder recorder(api, route, call);
+    OneChange change(api);
+    Result<Answer> answer = route.work(api, call);
+    if (!answer || answer->status >= 300) return answer;
+    recorder.record(answer);
+    GANTRY_TRY(repeat.keep(*answer));
+    GANTRY_TRY(change.commit());
+    return answer;
+}
+
 // Runs on the pool.
-Result<Answer> recorded(const ApiRoute& route, ApiContext& api, const Call& call) {
+Result<Answer> perform(const ApiRoute& route, ApiContext& api, const Call& call) {
+    if (is_one_change(route)) return make_change(route, api, call);
     AuditRecorder recorder(api, route, call);
     Result<Answer> answer = route.work(api, call);
     recorder.record(answer);
@@ -46,7 +67,7 @@ http::Task<void> serve(ApiContext& api, ApiRoute route, bool is_public, http::Ex
             answer = error_answer({ErrorCode::kRateLimited, "too many passwords are being checked now; try again", {}, {}});
             answer->headers.set("retry-after", "2");
         } else {
-            answer = co_await api.pool.run([&] { return guarded(route, [&] { return recorded(route, api, call); }); });
+            answer = co_await api.pool.run([&] { return guarded(route, [&] { return perform(route, api, call); }); });
             if (route.hashes) api.hash_gate.leave();
         }
     }
@@ -57,12 +78,15 @@ http::Task<void> serve(ApiContext& api, ApiRoute route, bool is_public, http::Ex
 }  // namespace
 
 void ApiContext::changed() {
-    if (Status status = publisher.refresh(); !status) {
-        // On disk it is; the reconciler publishes it when the database can be read again.
-        log::error("a change can't be published yet: {}", status.error().message);
-    }
-    reconciler.notify();
-    poke_workers();
+    (void)once_stored([this]() -> Status {
+        if (Status status = publisher.refresh(); !status) {
+            // On disk it is; the reconciler publishes it when the database can be read again.
+            log::error("a change can't be published yet: {}", status.error().message);
+        }
+        reconciler.notify();
+        poke_workers();
+        return Ok{};
+    });
 }
 
 void ApiContext::poke_workers() {

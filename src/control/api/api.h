@@ -2,7 +2,9 @@
 // The management API: how its routes are made. A file a resource beside this one, a table of routes in each. Nearly all
 // handlers are plain functions that may block: they run on the blocking pool, and never on the io thread.
 //
-// After a change: commit, then changed() (tables, watchers, reconciler), then answer; what a 2xx acknowledges is on disk.
+// A change: its handler writes and calls changed(); then all of it is committed at once with its audit record, then published
+// (tables, watchers, reconciler), then answered (one_change.h). What a 2xx acknowledges is on disk. Handlers do what is slow
+// before their first write, since other writers wait from then on.
 
 #include <atomic>
 #include <functional>
@@ -49,15 +51,19 @@ struct ApiContext {
     HashGate hash_gate{io};
     FailedLogins failed_logins{clock};
     Guarded<std::unordered_map<WorkerId, WorkerAccess>> workers{};
+    Guarded<std::set<std::string>> worked_on{};   // requests that came with an Idempotency-Key (repeats.h)
     WallTime started_at{};
     std::atomic<bool> stopping{false};
     const Authority* authority = nullptr;      // of the cluster; set before the routes are
     http::Client* far = nullptr;               // to the HTTP of workers elsewhere; the same
 
-    // Rows changed: publishes, wakes the reconciler and the workers.
+    // Rows changed: publishes, wakes the reconciler and the workers, once_stored().
     void changed();
     // Users, keys or sessions changed. An error: the change is on disk, but not in force yet; the caller answers it.
-    Status auth_changed() { return publisher.refresh_auth(); }
+    Status auth_changed() { return once_stored([this] { return publisher.refresh_auth(); }); }
+    // Does it once the change that this thread works on is on disk, and not at all where that fails (one_change.h); the answer is
+    // then its error. At once, where the thread works on none.
+    Status once_stored(std::function<Status()> follow);
     void poke_workers();
 };
 

@@ -84,13 +84,12 @@ void add_unseen(std::vector<AuditChange>& changes, const json::object& body, con
     }
 }
 
-// All but reading does, and what is only tried.
-bool changes(const ApiRoute& route) {
+}  // namespace
+
+bool AuditRecorder::changes(const ApiRoute& route) {
     const std::string_view pattern = route.pattern;
     return std::string_view(route.method) != "GET" && !pattern.ends_with("/test") && pattern != "/api/v1/evaluations";
 }
-
-}  // namespace
 
 AuditRecorder::AuditRecorder(ApiContext& api, const ApiRoute& route, const Call& call)
     : api_(api), call_(call), changes_(changes(route)) {

@@ -63,12 +63,13 @@ Result<Answer> create(ApiContext& api, const Call& call) {
     d.created_at = d.updated_at = api.clock.wall();
     GANTRY_TRY(check_options(d));
     GANTRY_TRY(check_rollout(d));
+    const std::optional<Model> model = unknown_model_of(api, d.source);
     if (Status status = api.store.create_deployment(d); !status) {
         if (status.error().code != ErrorCode::kConflict || api.store.route_by_name(d.name)) return status.error();
         return conflict(fmt::format("there is a deployment named \"{}\" already: edit that one, or take another name", d.name));
     }
     log::info("{}: deployed by {}", d.name, call.who->user_name);
-    add_model_of(api, d.source);
+    if (model) add_model(api, *model);
     api.changed();
     return json_answer(201, shown(api, d, true));
 }
@@ -76,6 +77,7 @@ Result<Answer> create(ApiContext& api, const Call& call) {
 Result<Answer> patch(ApiContext& api, const Call& call) {
     const auto input = management::parse_deployment_patch(call.request.body);
     if (!input) return input.error();
+    const std::optional<Model> model = input->source ? unknown_model_of(api, *input->source) : std::nullopt;
     auto edited = edit(
         input->version, +[](const Deployment& d) { return d.version; },
         [&] { return find_deployment(api.store, call.param("id")); },
@@ -93,7 +95,7 @@ Result<Answer> patch(ApiContext& api, const Call& call) {
             return api.store.update_deployment(d, seen);
         });
     if (!edited) return edited.error();
-    if (input->source) add_model_of(api, edited->source);
+    if (model) add_model(api, *model);
     const bool started = input->stopped && !*input->stopped;
     if (edited->asleep_since && (started || sleeps_in_vain(*edited))) {
         GANTRY_TRY(api.sleep.wake(edited->id, "an edit by " + call.who->user_name));

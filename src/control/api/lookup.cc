@@ -83,23 +83,28 @@ std::string model_name_of(const std::string& path) {
     return valid_deployment_name(name) ? name : "model";
 }
 
-void add_model_of(ApiContext& api, const std::string& source) {
+std::optional<Model> unknown_model_of(ApiContext& api, const std::string& source) {
     const auto known = api.store.model_by_source(source);
-    if (known || !is_not_found(known.error())) return;
+    if (known || !is_not_found(known.error())) return std::nullopt;
     const auto path = protocol::management::file_of_source(source);
-    if (!path) return;
+    if (!path) return std::nullopt;
     auto meta = models::read_model(*path);
-    if (!meta) return;
+    if (!meta) return std::nullopt;
     Model model;
     model.id = new_id<ModelId>(api.random, "mdl");
+    model.name = model_name_of(*path);
     model.source = source;
     model.path = *path;
     model.meta = *std::move(meta);
     model.created_at = model.updated_at = api.clock.wall();
-    const std::string name = model_name_of(*path);
+    return model;
+}
+
+void add_model(ApiContext& api, Model model) {
+    const std::string name = model.name;
     // The same file name in another folder is another model: the name gets a number.
     for (int attempt = 1; attempt <= 20; ++attempt) {
-        model.name = attempt == 1 ? name : fmt::format("{}-{}", name, attempt);
+        if (attempt > 1) model.name = fmt::format("{}-{}", name, attempt);
         const Status status = api.store.create_model(model);
         if (status || status.error().code != ErrorCode::kConflict) return;
     }

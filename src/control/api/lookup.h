@@ -1,6 +1,7 @@
 #pragma once
 // Finds rows by id or by name, as /api/v1's {id} allows. All may block. kNotFound says what was looked for.
 
+#include <optional>
 #include <string>
 
 #include "control/api/api.h"
@@ -14,9 +15,10 @@ Result<Provider> find_provider(store::Store& store, const std::string& id_or_nam
 Result<User> find_user(store::Store& store, const std::string& id_or_name);
 Result<Worker> find_worker(ApiContext& api, const std::string& id_or_name);   // with what was observed
 
-// Adds the model of a source to the catalogue where it is not there yet and its header can be read. A file that can't be
-// read is no error here: the instance's state will say so.
-void add_model_of(ApiContext& api, const std::string& source);
+// The model of a source that the catalogue does not have yet, its header read: slow. nullopt: it is there, or can't be read, which
+// is no error here: the instance's state will say so.
+std::optional<Model> unknown_model_of(ApiContext& api, const std::string& source);
+void add_model(ApiContext& api, Model model);   // under its name, or that with a number
 // "/m/SmolLM2.Q4_1.gguf" -> "smollm2.q4_1"
 std::string model_name_of(const std::string& path);
 

@@ -12,6 +12,14 @@ namespace {
 
 namespace management = protocol::management;
 
+// The file of the first password goes once that one is worth nothing.
+Status forget_initial(ApiContext& api, const UserId& user) {
+    return api.once_stored([&api, user]() -> Status {
+        forget_initial_password(api.store, api.options.data_dir, user);
+        return Ok{};
+    });
+}
+
 Result<Answer> list(ApiContext& api, const Call& call) {
     const auto page = page_request(call.request);
     if (!page) return page.error();
@@ -88,9 +96,9 @@ Result<Answer> patch(ApiContext& api, const Call& call) {
     if (!edited) return edited.error();
     log::info("user {} edited by {}", edited->name, call.who->user_name);
     const Status ended = ends_sessions ? api.store.delete_sessions_of(edited->id) : Status(Ok{});
-    if (!hash.empty()) forget_initial_password(api.store, api.options.data_dir, edited->id);
-    GANTRY_TRY(api.auth_changed());
     if (!ended) return ended.error();
+    if (!hash.empty()) GANTRY_TRY(forget_initial(api, edited->id));
+    GANTRY_TRY(api.auth_changed());
     return json_answer(200, management::to_json(*edited));
 }
 
@@ -99,7 +107,7 @@ Result<Answer> remove(ApiContext& api, const Call& call) {
     if (!u) return u.error();
     GANTRY_TRY(api.store.delete_user(u->id));
     log::info("user {} deleted by {}", u->name, call.who->user_name);
-    forget_initial_password(api.store, api.options.data_dir, u->id);
+    GANTRY_TRY(forget_initial(api, u->id));
     GANTRY_TRY(api.auth_changed());
     return no_content();
 }

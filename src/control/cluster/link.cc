@@ -49,7 +49,9 @@ public:
         link_.peer(worker_).events.push_back(&stream);
     }
     ~Listening() {
-        std::erase(link_.peer(worker_).events, &stream);
+        Peer& peer = link_.peer(worker_);
+        std::erase(peer.events, &stream);
+        if (peer.events.empty()) peer.left_at = std::chrono::steady_clock::now();
         link_.parts_.sessions.closed(worker_, incarnation_);
     }
     Listening(const Listening&) = delete;
@@ -191,15 +193,18 @@ Task<Result<http::Stream>> Link::dial(std::string endpoint, SteadyTime deadline)
     while (std::chrono::steady_clock::now() < deadline && !stopping_) {
         std::erase_if(to.idle, [](const http::Stream& one) { return one.dead(); });
         if (to.idle.empty()) {
-            // After a start of the server workers come back one by one; who asks meanwhile waits a little.
-            const bool may_come = std::chrono::steady_clock::now() - started_at_ < kComeBackWithin;
-            if (to.events.empty() && !may_come) co_return unavailable("its worker is not connected");
+            // After a start of the server workers come back one by one, and one whose connection broke mostly at once; who asks
+            // meanwhile waits a little.
+            const SteadyTime now = std::chrono::steady_clock::now();
+            const SteadyTime back_by = std::max<SteadyTime>(started_at_ + kComeBackWithin, to.left_at + kReconnectsWithin);
+            if (to.events.empty() && now >= back_by) co_return unavailable("its worker is not connected");
             ++to.waiting;
             for (EventStream* one : to.events) {
                 one->connect = std::max(one->connect, to.waiting);
                 one->wake.notify();
             }
-            const auto left = std::chrono::ceil<std::chrono::milliseconds>(deadline - std::chrono::steady_clock::now());
+            const SteadyTime end = to.events.empty() ? std::min(deadline, back_by) : deadline;
+            const auto left = std::chrono::ceil<std::chrono::milliseconds>(end - now);
             co_await to.arrived.wait(std::min<std::chrono::milliseconds>(left, kAnswerWithin));
             --to.waiting;
             continue;

@@ -26,7 +26,8 @@ public:
     static constexpr std::chrono::seconds kPingEvery{5};
     static constexpr size_t kIdleMax = 64;                  // connections of data kept of one worker
     static constexpr std::chrono::milliseconds kAnswerWithin{3'000};
-    static constexpr std::chrono::seconds kComeBackWithin{15};
+    static constexpr std::chrono::seconds kComeBackWithin{15};             // after a start of the server
+    static constexpr std::chrono::milliseconds kReconnectsWithin{2'000};    // after its connection broke; it tries after 0.2 s
 
     struct Parts {
         http::asio::io_context& io;
@@ -60,6 +61,7 @@ private:
         std::deque<http::Stream> idle;  // the youngest last
         http::Signal arrived;
         size_t waiting = 0;             // for a connection
+        SteadyTime left_at{};           // when the last of `events` ended
     };
     class Listening;                    // an EventStream among its peer's, as long as it lives
 
