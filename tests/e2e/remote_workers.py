@@ -1,0 +1,109 @@
+"""For the tests of clusters: workers as processes of their own, tokens for them, and a wire that can be frozen."""
+import contextlib
+import os
+import pathlib
+import signal
+import socket
+import subprocess
+import threading
+
+from conftest import GANTRY
+
+
+class RemoteWorker:
+    all = []
+
+    def __init__(self, server, folder, name, url=None, prefix=()):
+        self.server = server
+        self.prefix = prefix    # words before the command: where it runs
+        self.url = url or server.url
+        self.name = name
+        self.data_dir = pathlib.Path(folder) / name
+        self.token_file = pathlib.Path(folder) / f"{name}.token"
+        self.output = pathlib.Path(folder) / f"{name}.out"
+        self.process = None
+        self.starts = 0
+        RemoteWorker.all.append(self)
+
+    def start(self, token=None, *flags):
+        self.starts += 1
+        if token is not None:
+            self.token_file.write_text(token)
+        kept = {k: v for k, v in os.environ.items() if not k.startswith("GANTRY_")}
+        with open(self.output, "ab") as output:
+            self.process = subprocess.Popen(
+                [*self.prefix, GANTRY, "worker", "--server", self.url, "--token-file", str(self.token_file), "--data-dir", str(self.data_dir),
+                 "--name", self.name, *flags], stdout=output, stderr=output, env={**kept, "NO_COLOR": "1"})
+        return self
+
+    def log(self):
+        return self.output.read_text(errors="replace")
+
+    def state(self):
+        found = [w for w in self.server.items("/api/v1/workers") if w["name"] == self.name]
+        return found[0]["state"] if found else None
+
+    def ready(self):
+        if self.process.poll() is not None:
+            raise AssertionError(f"{self.name} ended with {self.process.returncode}: {self.log()[-2000:]}")
+        return self.log().count("is reached") >= self.starts and self.state() == "ready"
+
+    def kill9(self):
+        self.process.send_signal(signal.SIGKILL)
+        self.process.wait()
+
+    def stop(self, how=signal.SIGINT):
+        if self.process and self.process.poll() is None:
+            self.process.send_signal(how)
+            self.process.wait(60)
+
+
+class Wire:
+    """A TCP forwarder to the server that can be frozen: what is on its way stays there and no end is told, as in a partition."""
+
+    def __init__(self, port):
+        self.to = port
+        self.flows = threading.Event()
+        self.flows.set()
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.url = f"http://127.0.0.1:{self.listener.getsockname()[1]}"
+        threading.Thread(target=self.accept, daemon=True).start()
+
+    def accept(self):
+        while True:
+            try:
+                near, _ = self.listener.accept()
+            except OSError:
+                return
+            self.flows.wait()
+            try:
+                far = socket.create_connection(("127.0.0.1", self.to))
+            except OSError:
+                near.close()
+                continue
+            for a, b in ((near, far), (far, near)):
+                threading.Thread(target=self.pump, args=(a, b), daemon=True).start()
+
+    def pump(self, a, b):
+        try:
+            while data := a.recv(65536):
+                self.flows.wait()
+                b.sendall(data)
+        except OSError:
+            pass
+        for one in (a, b):
+            with contextlib.suppress(OSError):
+                one.shutdown(socket.SHUT_RDWR)
+
+
+def new_token(server, *flags):
+    return server.cli("workers", "token", "create", "--quiet", *flags).stdout.strip()
+
+
+def ask(server, model, stream=False, tokens=16):
+    client = server.openai()
+    answer = client.chat.completions.create(model=model, messages=[{"role": "user", "content": "Say something."}], max_tokens=tokens,
+                                            stream=stream)
+    if stream:
+        return "".join(chunk.choices[0].delta.content or "" for chunk in answer if chunk.choices)
+    return answer.choices[0].message.content
