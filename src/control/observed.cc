@@ -34,6 +34,8 @@ size_t character_at(const std::string& text, size_t at) {
 
 // Cut, and valid UTF-8 whatever came (an engine's last words may be anything): it goes into JSON and into the database.
 std::string cut(const std::string& text) {
+    const auto is_ascii = [](char c) { return static_cast<unsigned char>(c) < 0x80; };
+    if (text.size() <= kTextMax && std::all_of(text.begin(), text.end(), is_ascii)) return text;
     std::string out;
     for (size_t at = 0; at < text.size() && out.size() < kTextMax;) {
         const size_t length = character_at(text, at);
@@ -150,18 +152,17 @@ bool Observed::set_drained(std::set<InstanceId> drained) {
 }
 
 protocol::Assignment Observed::assign(const WorkerId& worker, const Snapshot& rows) {
-    std::unordered_map<DeploymentId, const Deployment*> deployments;
-    for (const Deployment& d : rows.deployments) deployments[d.id] = &d;
     protocol::Assignment assignment;
     std::set<InstanceId> assigned;
     std::lock_guard lock(mutex_);
     for (const Instance& i : rows.instances) {
         if (i.worker_id != worker) continue;
-        const auto found = deployments.find(i.deployment_id);
-        if (found == deployments.end()) continue;  // deleted: the reconciler marks it stopping
-        if (i.stopping && (!is_replaced(i, *found->second) || drained_.contains(i.id))) continue;
+        const auto found = std::find_if(rows.deployments.begin(), rows.deployments.end(),
+                                        [&i](const Deployment& one) { return one.id == i.deployment_id; });
+        if (found == rows.deployments.end()) continue;  // deleted: the reconciler marks it stopping
+        if (i.stopping && (!is_replaced(i, *found) || drained_.contains(i.id))) continue;
         // An instance of another revision than the wanted one goes on as it was made until it is replaced.
-        Deployment d = *found->second;
+        Deployment d = *found;
         if (i.generation != d.generation) {
             if (const Revision* const own = find_revision(rows.revisions, d.id, i.generation)) take_revision(d, *own);
         }

@@ -67,6 +67,13 @@ def test_logs_of_an_engine_elsewhere(deployed):
     assert server.cli("logs", "spread").stdout
 
 
+def test_the_servers_metrics_have_those_of_engines_elsewhere(deployed):
+    server, _ = deployed
+    scrape = server.api("GET", "/metrics").text
+    for instance in server.running("spread", 2):
+        assert f'gantry_engine_steps_total{{model="spread",engine="{instance["id"]}"}}' in scrape
+
+
 def test_a_log_is_followed(deployed):
     server, _ = deployed
     instance = server.running("spread", 2)[0]

@@ -30,8 +30,8 @@ constexpr milliseconds kConnectTimeout{5'000};
 constexpr milliseconds kAnswerTimeout{10'000};
 constexpr milliseconds kEventsSilence{15'000};    // three pings missed
 constexpr milliseconds kBackoffFirst{200};
-constexpr milliseconds kBackoffMax{5'000};        // well below the lease of 45 s
-constexpr milliseconds kIdleFor{40'000};          // less than what NATs allow a silent connection
+constexpr milliseconds kBackoffMax{5'000};        // well below the lease of 42 s
+constexpr milliseconds kIdleFor{300'000};          // TCP asks after the other end meanwhile, so that no NAT forgets the connection
 constexpr milliseconds kEngineTimeout{5'000};
 constexpr milliseconds kPatience{60'000};         // with a reader of a spliced connection
 constexpr std::chrono::minutes kRenewalLook{60};
