@@ -123,7 +123,7 @@ def start(plan):
             server.start(wait=False)
             until(server.ready, "it is ready", every=0.002)
             ready = time.monotonic() - begin
-            items = server.items("/api/v1/deployments?limit=1000")
+            items = server.items("/api/v1/deployments?limit=500")
             assert len(items) == DEPLOYMENTS
             listed = time.monotonic() - begin
             all_running(server, DEPLOYMENTS)
@@ -173,14 +173,15 @@ def lost(plan):
             stack.callback(victim.stop)
             stack.callback(wire.flows.set)
             until(victim.ready, f"{victim.name} reports")
-            records.append({"who": how, "round": n // 2, "worker": victim})
-        server.cli("workers", "cordon", refuge.name)
-        for n in range(len(records)):
+            # Alone in taking instances, so that it gets the one.
+            for name in [refuge.name, *wires]:
+                server.cli("workers", "uncordon" if name == victim.name else "cordon", name)
             declare(server, [f"model-{n}"], CHEAP)
-        all_running(server, len(records))
+            all_running(server, n + 1)
+            [instance] = [i for i in server.items("/api/v1/instances") if i["worker_name"] == victim.name]
+            records.append({"who": how, "round": n // 2, "worker": victim, "instance": instance})
+        server.cli("workers", "cordon", *wires)
         server.cli("workers", "uncordon", refuge.name)
-        for one in records:
-            [one["instance"]] = [i for i in server.items("/api/v1/instances") if i["worker_name"] == one["worker"].name]
         watch = stack.enter_context(Watch(server))
         threads = [threading.Thread(target=lose, args=(server, watch, wires, one, 0.37 * n)) for n, one in enumerate(records)]
         for thread in threads:

@@ -4,7 +4,7 @@ import statistics
 from suite.report import Page, goal, goals_section, names, noise, spread, table, values
 
 PAGE = Page("cluster")
-# What GPUStack's users reported of the same (/work's issue 7; see docs/perf/cluster/notes.md).
+# What GPUStack's users reported of the same, by issue 7.
 REPORTED = {"listing": "5,787 ms", "heartbeats": "exhausted its database at 50", "start": "over 300 s with 43", "death": "on a 10 s loop", "noticed": "150 s",
             "moved": "+ 300 s", "update": "not possible"}
 
