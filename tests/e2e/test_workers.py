@@ -228,6 +228,34 @@ def test_join_sh_brings_the_binary_and_joins(cluster, tmp_path):
     assert not list((home / ".local/bin").glob(".gantry*")), "nothing half is left"
 
 
+def test_join_sh_makes_a_service_where_systemd_runs(cluster, tmp_path):
+    """With the machine's folders below one of the test's own, and programs of its own that write down how they were called."""
+    server, _ = cluster
+    tools, calls = tmp_path / "bin", tmp_path / "calls"
+    for folder in (tools, tmp_path / "run/systemd/system", tmp_path / "etc/systemd/system", tmp_path / "usr/local/bin"):
+        folder.mkdir(parents=True)
+    for name in ("id", "useradd", "usermod", "chown", "systemctl"):
+        answer = '[ "$1" = -u ] && echo 0 && exit 0; exit 1' if name == "id" else f'echo {name} "$@" >> {calls}'
+        (tools / name).write_text(f"#!/bin/sh\n{answer}\n")
+        (tools / name).chmod(0o755)
+    text = server.request("GET", f"/join.sh?token={new_token(server)}").text
+    for path in ("/usr/local/bin", "/etc/gantry", "/etc/systemd", "/run/systemd", "/var/lib/gantry-worker"):
+        text = text.replace(path, f"{tmp_path}{path}")
+    done = subprocess.run(["sh"], input=text, text=True, capture_output=True, timeout=120, env={"PATH": f"{tools}:{os.environ['PATH']}", "HOME": str(tmp_path)})
+    assert done.returncode == 0, done.stderr
+    called = calls.read_text()
+    assert [line for line in called.splitlines() if line.startswith("systemctl")] == [
+        "systemctl daemon-reload", "systemctl enable gantry-worker.service", "systemctl restart gantry-worker.service"]
+    assert "useradd --system" in called and f"chown gantry: {tmp_path}/etc/gantry/worker-token" in called
+    unit = (tmp_path / "etc/systemd/system/gantry-worker.service").read_text()
+    command = f"{tmp_path}/usr/local/bin/gantry worker --server {server.url} --token-file {tmp_path}/etc/gantry/worker-token --data-dir {tmp_path}/var/lib/gantry-worker"
+    assert f"ExecStart={command}\n" in unit
+    packaged = (pathlib.Path(__file__).resolve().parents[2] / "packaging/gantry-worker.service").read_text()
+    kept = {line for line in packaged.splitlines() if line.split("=")[0] in ("KillMode", "Restart", "TimeoutStopSec", "LimitNOFILE", "NoNewPrivileges", "User")}
+    assert kept and kept <= set(unit.splitlines()), "what the packaged unit promises"
+    assert "must be able to read the model files" in done.stderr
+
+
 def test_the_line_that_a_new_token_comes_with_works_as_it_is_printed(tmp_path):
     server = Server(tmp_path / "data", "--no-worker")
     server.host = "0.0.0.0"   # as `gantry serve` does; the host check lets addresses pass and no name of the machine
