@@ -15,7 +15,7 @@
 
 namespace gantry::control {
 
-inline constexpr std::chrono::seconds kStoreEvery{10};
+inline constexpr std::chrono::seconds kStoreEvery{30};
 inline constexpr std::chrono::seconds kShowEvery{2};   // how often figures alone are published, of all workers at once
 
 class Heartbeat {

@@ -33,16 +33,20 @@ size_t character_at(const std::string& text, size_t at) {
 }
 
 // Cut, and valid UTF-8 whatever came (an engine's last words may be anything): it goes into JSON and into the database.
-std::string cut(const std::string& text) {
+void cut_to_fit(std::string& text) {
     const auto is_ascii = [](char c) { return static_cast<unsigned char>(c) < 0x80; };
-    if (text.size() <= kTextMax && std::all_of(text.begin(), text.end(), is_ascii)) return text;
+    if (text.size() <= kTextMax && std::all_of(text.begin(), text.end(), is_ascii)) return;
     std::string out;
     for (size_t at = 0; at < text.size() && out.size() < kTextMax;) {
         const size_t length = character_at(text, at);
         out.append(length == 0 ? std::string("?") : text.substr(at, length));
         at += std::max<size_t>(length, 1);
     }
-    return out;
+    text = std::move(out);
+}
+std::string cut(std::string text) {
+    cut_to_fit(text);
+    return text;
 }
 
 double fraction(double value) { return std::isfinite(value) ? std::clamp(value, 0.0, 1.0) : 0.0; }
@@ -53,12 +57,12 @@ std::vector<Device> bounded(const std::vector<Device>& devices) {
         for (std::string* text : {&device.vendor, &device.name, &device.uuid, &device.chip, &device.driver_version,
                                   &device.runtime_version, &device.bus_address, &device.partition, &device.details,
                                   &device.problem}) {
-            *text = cut(*text);
+            cut_to_fit(*text);
         }
         if (device.links.size() > kDevicesMax) device.links.resize(kDevicesMax);
-        for (DeviceLink& link : device.links) link.kind = cut(link.kind);
+        for (DeviceLink& link : device.links) cut_to_fit(link.kind);
         if (device.processes.size() > kDevicesMax) device.processes.resize(kDevicesMax);
-        for (DeviceProcess& process : device.processes) process.name = cut(process.name);
+        for (DeviceProcess& process : device.processes) cut_to_fit(process.name);
         if (device.temperature_celsius && !std::isfinite(*device.temperature_celsius)) device.temperature_celsius.reset();
         device.utilization = fraction(device.utilization);
     }

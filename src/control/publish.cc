@@ -202,6 +202,11 @@ Status Publisher::refresh_auth() {
     return Ok{};
 }
 
+void Publisher::show_metrics() {
+    std::lock_guard lock(mutex_);
+    if (const auto now = view(); now != nullptr) metrics_.show(*now);
+}
+
 Publisher::Objects Publisher::objects_of(const Snapshot& view) {
     return {{"deployments", deployment_objects(view)},
             {"instances", instance_objects(view)},
@@ -215,7 +220,6 @@ void Publisher::publish_locked() {
     auto view = std::make_shared<Snapshot>(*rows_.load());
     if (observed_ != nullptr) observed_->overlay(*view);
     tables_.set(make_routes(*view, secrets_));
-    metrics_.show(*view);
     view_.store(view);
     if (hub_.size() == 0) {
         published_.clear();

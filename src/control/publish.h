@@ -33,6 +33,8 @@ public:
     void refresh_observed();
     // Users, keys or sessions changed.
     Status refresh_auth();
+    // Brings the gauges up to date, for who reads the metrics.
+    void show_metrics();
     bool stale() const { return rows_stale_ || auth_stale_; }
 
     // Whose overlay is used; set once, before the other threads start. Null: none yet.
