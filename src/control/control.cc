@@ -9,6 +9,7 @@
 #include "control/api/api.h"
 #include "control/auth/first_admin.h"
 #include "control/cluster/link.h"
+#include "control/engine_metrics.h"
 
 namespace gantry::control {
 namespace {
@@ -49,11 +50,15 @@ public:
               joining(c.store_, c.publisher_, authority, c.alarms_, c.clock_, c.random_),
               sessions(c.store_, c.publisher_, c.heartbeat_, c.alarms_, c.clock_),
               link({c.api_.io, c.api_.pool, sessions, joining, c.alarms_, c.heartbeat_, [&c](const WorkerId& id) { c.attach_far(id); }}),
-              far(c.api_.io, far_options(link)) {}
-        static http::ClientOptions far_options(Link& link) {
-            http::ClientOptions options;
+              far(c.api_.io, dialing(link, far_options())),
+              engines(c.api_.io, dialing(link, engine_metrics_client())) {}
+        static http::ClientOptions dialing(Link& link, http::ClientOptions options) {
             options.dialed_prefix = kWorkerEndpoint;
             options.dialer = [&link](std::string endpoint, SteadyTime deadline) { return link.dial(std::move(endpoint), deadline); };
+            return options;
+        }
+        static http::ClientOptions far_options() {
+            http::ClientOptions options;
             options.header_timeout = std::chrono::seconds(10);
             options.idle_timeout = std::chrono::hours(24);   // a log may be silent
             return options;
@@ -63,6 +68,7 @@ public:
         Sessions sessions;
         Link link;
         http::Client far;
+        http::Client engines;
     };
 
     Status load_cluster() {
@@ -76,6 +82,7 @@ public:
         cluster_ = std::make_unique<Cluster>(*this, *std::move(authority));
         api_.authority = &cluster_->authority;
         api_.far = &cluster_->far;
+        api_.engines = &cluster_->engines;
         return Ok{};
     }
 

@@ -1,5 +1,5 @@
 #pragma once
-// The control plane's gauges, set at each publication. Labels are bounded: states, and names of rows that admins made; the
+// The control plane's gauges, set when somebody asks for them. Labels are bounded: states, and names of rows that admins made; the
 // series of a row that is gone goes with it. Threads: one at a time (the publisher's lock).
 
 #include <prometheus/family.h>

@@ -1,6 +1,8 @@
 #include "control/engine_metrics.h"
 
 #include <algorithm>
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/detached.hpp>
 #include <chrono>
 #include <map>
 #include <string_view>
@@ -13,7 +15,7 @@ namespace {
 
 constexpr std::string_view kOurs = "gantry_engine_";
 constexpr std::chrono::milliseconds kPatience{500};      // with one engine
-constexpr std::chrono::milliseconds kPatienceWithAll{3'000};   // a scrape has ten seconds
+constexpr size_t kAtOnce = 32;
 constexpr size_t kTextBytesMax = 1u << 20;
 
 struct Family {
@@ -51,6 +53,34 @@ void add_sample(std::string_view line, const std::string& labels, std::string& o
     out += '\n';
 }
 
+struct Question {
+    std::string model;
+    BackendKind backend;
+    gateway::Target target;
+};
+struct Round {
+    explicit Round(http::asio::io_context& io) : over(io) {}
+    std::vector<Question> questions;
+    std::vector<EngineText> answers;
+    size_t next = 0;      // the question nobody asks yet
+    size_t asking = 0;    // so many do
+    http::Signal over;
+};
+
+http::Task<void> ask_in_turn(http::Client& client, std::shared_ptr<Round> round) {
+    while (round->next < round->questions.size()) {
+        const Question& question = round->questions[round->next++];
+        http::Client::Call call;
+        call.target = "/metrics";
+        if (!question.target.api_key.empty()) call.headers.set("authorization", "Bearer " + question.target.api_key);
+        auto answer = co_await client.send(question.target.endpoint, std::move(call));
+        if (!answer || (*answer)->status() != 200) continue;
+        auto text = co_await (*answer)->read_all();
+        if (text) round->answers.push_back({question.model, question.target.instance_id, *std::move(text), question.backend});
+    }
+    if (--round->asking == 0) round->over.notify();
+}
+
 }  // namespace
 
 std::string merge_engine_metrics(const std::vector<EngineText>& engines) {
@@ -58,7 +88,8 @@ std::string merge_engine_metrics(const std::vector<EngineText>& engines) {
     for (const EngineText& engine : engines) {
         const std::string labels = "model=\"" + escaped(engine.model) + "\",engine=\"" + escaped(engine.instance.text) + "\"";
         Family* family = nullptr;
-        std::string_view rest = engine.text;
+        const std::string common = backends::common_metrics(engine.backend, engine.text);
+        std::string_view rest = common;
         while (!rest.empty()) {
             const std::string_view line = rest.substr(0, rest.find('\n'));
             rest.remove_prefix(std::min(line.size() + 1, rest.size()));
@@ -77,24 +108,23 @@ std::string merge_engine_metrics(const std::vector<EngineText>& engines) {
     return out;
 }
 
-std::string engine_metrics(const gateway::RouteTable& routes) {
-    const auto end = std::chrono::steady_clock::now() + kPatienceWithAll;
-    std::vector<EngineText> engines;
-    for (const auto& [name, model] : routes.models) {
+http::ClientOptions engine_metrics_client() {
+    http::ClientOptions options;
+    options.connect_timeout = options.header_timeout = options.idle_timeout = kPatience;
+    options.body_bytes = kTextBytesMax;
+    return options;
+}
+
+http::Task<std::vector<EngineText>> ask_engines(http::asio::io_context& io, http::Client& client, std::shared_ptr<const gateway::RouteTable> routes) {
+    const auto round = std::make_shared<Round>(io);   // shared by those who ask, each of whom may be the last
+    for (const auto& [name, model] : routes->models) {
         if (model.backend == BackendKind::kCustom || model.outside) continue;
-        for (const gateway::Target& target : model.targets) {
-            if (std::chrono::steady_clock::now() > end) break;
-            http::Client::Call call;
-            call.target = "/metrics";
-            if (!target.api_key.empty()) call.headers.set("authorization", "Bearer " + target.api_key);
-            http::ClientOptions options;
-            options.connect_timeout = options.header_timeout = options.idle_timeout = kPatience;
-            options.body_bytes = kTextBytesMax;
-            auto answer = http::fetch(target.endpoint, call, options);
-            if (answer && answer->status == 200) engines.push_back({name, target.instance_id, backends::common_metrics(model.backend, answer->body)});
-        }
+        for (const gateway::Target& target : model.targets) round->questions.push_back({name, model.backend, target});
     }
-    return merge_engine_metrics(engines);
+    round->asking = std::min(kAtOnce, round->questions.size());
+    for (size_t i = 0, count = round->asking; i < count; ++i) http::asio::co_spawn(io, ask_in_turn(client, round), http::asio::detached);
+    while (round->asking > 0) co_await round->over.wait(kPatience);
+    co_return std::move(round->answers);
 }
 
 }  // namespace gantry::control

@@ -2,10 +2,12 @@
 // The metrics of the engines, as part of the server's /metrics: engines listen on sockets of their own, so that a Prometheus which
 // knows the server would never see them.
 
+#include <memory>
 #include <string>
 #include <vector>
 
 #include "gateway/tables.h"
+#include "http/http.h"
 
 namespace gantry::control {
 
@@ -14,12 +16,17 @@ struct EngineText {
     std::string model;
     InstanceId instance;
     std::string text;
+    BackendKind backend = BackendKind::kEngine;
 };
 
-// Their gantry_engine_* families, each once, the samples of all with the labels `model` and `engine`. Pure.
+// Their gantry_engine_* families, and what other backends' mean the same, each once, the samples of all with the labels `model` and
+// `engine`. Pure.
 std::string merge_engine_metrics(const std::vector<EngineText>& engines);
 
-// Asks every running engine but custom ones, whose names are not known; one that does not answer soon is left out. Blocks.
-std::string engine_metrics(const gateway::RouteTable& routes);
+// Of the client that asks them: how long it waits, what it takes.
+http::ClientOptions engine_metrics_client();
+// Asks every running engine but custom ones, whose names are not known, many at once; one that does not answer soon is left out. On the
+// client's thread.
+http::Task<std::vector<EngineText>> ask_engines(http::asio::io_context& io, http::Client& client, std::shared_ptr<const gateway::RouteTable> routes);
 
 }  // namespace gantry::control

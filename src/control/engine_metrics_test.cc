@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <boost/asio/co_spawn.hpp>
+
 #include "http/http_test_support.h"
 
 namespace gantry::control {
@@ -27,6 +29,23 @@ TEST(EngineMetrics, FamiliesAreThereOnceAndSamplesNameTheirEngine) {
     EXPECT_EQ(merge_engine_metrics({{"m", InstanceId("i"), "nonsense\n\n# TYPE\ngantry_engine_x"}}), "");
 }
 
+// All of them; those elsewhere are reached at `far`.
+std::vector<EngineText> asked(const gateway::RouteTable& routes, const std::string& far) {
+    http::asio::io_context io;
+    http::ClientOptions options = engine_metrics_client();
+    options.dialed_prefix = "worker:";
+    options.dialer = [&io, far](std::string, SteadyTime) { return http::Stream::connect(io, far, std::chrono::seconds(5)); };
+    http::Client client(io, std::move(options));
+    std::vector<EngineText> answers;
+    http::asio::co_spawn(io, ask_engines(io, client, std::make_shared<const gateway::RouteTable>(routes)),
+                         [&](const std::exception_ptr&, std::vector<EngineText> came) {
+                             answers = std::move(came);
+                             io.stop();   // kept connections would wait on
+                         });
+    io.run();
+    return answers;
+}
+
 TEST(EngineMetrics, OnlyEmbeddedEnginesThatAnswerAreIn) {
     http::TestServer server;
     server.route("GET", "/metrics", [](http::Exchange& exchange) -> http::Task<void> {
@@ -46,7 +65,9 @@ TEST(EngineMetrics, OnlyEmbeddedEnginesThatAnswerAreIn) {
     add("refuses", BackendKind::kEngine, server.endpoint(), "wrong");
     add("gone", BackendKind::kEngine, "unix:/no/such/socket", "secret");
     add("foreign", BackendKind::kLlamaServer, server.endpoint(), "secret");
-    const std::string text = engine_metrics(routes);
+    add("far", BackendKind::kEngine, "worker:w/i", "secret");
+    const std::string text = merge_engine_metrics(asked(routes, server.endpoint()));
+    EXPECT_NE(text.find("gantry_engine_steps_total{model=\"far\",engine=\"ins_far\"} 7\n"), std::string::npos) << text;
     EXPECT_NE(text.find("gantry_engine_steps_total{model=\"ours\",engine=\"ins_ours\"} 7\n"), std::string::npos) << text;
     for (const char* other : {"refuses", "gone", "foreign"}) EXPECT_EQ(text.find(other), std::string::npos) << text;
 }

@@ -33,14 +33,20 @@ size_t character_at(const std::string& text, size_t at) {
 }
 
 // Cut, and valid UTF-8 whatever came (an engine's last words may be anything): it goes into JSON and into the database.
-std::string cut(const std::string& text) {
+void cut_to_fit(std::string& text) {
+    const auto is_ascii = [](char c) { return static_cast<unsigned char>(c) < 0x80; };
+    if (text.size() <= kTextMax && std::all_of(text.begin(), text.end(), is_ascii)) return;
     std::string out;
     for (size_t at = 0; at < text.size() && out.size() < kTextMax;) {
         const size_t length = character_at(text, at);
         out.append(length == 0 ? std::string("?") : text.substr(at, length));
         at += std::max<size_t>(length, 1);
     }
-    return out;
+    text = std::move(out);
+}
+std::string cut(std::string text) {
+    cut_to_fit(text);
+    return text;
 }
 
 double fraction(double value) { return std::isfinite(value) ? std::clamp(value, 0.0, 1.0) : 0.0; }
@@ -51,12 +57,12 @@ std::vector<Device> bounded(const std::vector<Device>& devices) {
         for (std::string* text : {&device.vendor, &device.name, &device.uuid, &device.chip, &device.driver_version,
                                   &device.runtime_version, &device.bus_address, &device.partition, &device.details,
                                   &device.problem}) {
-            *text = cut(*text);
+            cut_to_fit(*text);
         }
         if (device.links.size() > kDevicesMax) device.links.resize(kDevicesMax);
-        for (DeviceLink& link : device.links) link.kind = cut(link.kind);
+        for (DeviceLink& link : device.links) cut_to_fit(link.kind);
         if (device.processes.size() > kDevicesMax) device.processes.resize(kDevicesMax);
-        for (DeviceProcess& process : device.processes) process.name = cut(process.name);
+        for (DeviceProcess& process : device.processes) cut_to_fit(process.name);
         if (device.temperature_celsius && !std::isfinite(*device.temperature_celsius)) device.temperature_celsius.reset();
         device.utilization = fraction(device.utilization);
     }
@@ -150,18 +156,17 @@ bool Observed::set_drained(std::set<InstanceId> drained) {
 }
 
 protocol::Assignment Observed::assign(const WorkerId& worker, const Snapshot& rows) {
-    std::unordered_map<DeploymentId, const Deployment*> deployments;
-    for (const Deployment& d : rows.deployments) deployments[d.id] = &d;
     protocol::Assignment assignment;
     std::set<InstanceId> assigned;
     std::lock_guard lock(mutex_);
     for (const Instance& i : rows.instances) {
         if (i.worker_id != worker) continue;
-        const auto found = deployments.find(i.deployment_id);
-        if (found == deployments.end()) continue;  // deleted: the reconciler marks it stopping
-        if (i.stopping && (!is_replaced(i, *found->second) || drained_.contains(i.id))) continue;
+        const auto found = std::find_if(rows.deployments.begin(), rows.deployments.end(),
+                                        [&i](const Deployment& one) { return one.id == i.deployment_id; });
+        if (found == rows.deployments.end()) continue;  // deleted: the reconciler marks it stopping
+        if (i.stopping && (!is_replaced(i, *found) || drained_.contains(i.id))) continue;
         // An instance of another revision than the wanted one goes on as it was made until it is replaced.
-        Deployment d = *found->second;
+        Deployment d = *found;
         if (i.generation != d.generation) {
             if (const Revision* const own = find_revision(rows.revisions, d.id, i.generation)) take_revision(d, *own);
         }

@@ -16,10 +16,11 @@
 
 namespace gantry::control {
 
-// Reports missing for so long make a worker unreachable (fifteen misses: a busy second or a pause does not).
-inline constexpr std::chrono::seconds kUnreachableAfter{15};
-// No sign of a worker for so long: its lease ends, and others take its instances' places (ADR 11).
-inline constexpr std::chrono::seconds kLostAfter{45};
+// Reports missing for so long make a worker unreachable (fourteen misses: a busy second or a pause does not), so that those who
+// watch are told within fifteen seconds.
+inline constexpr std::chrono::seconds kUnreachableAfter{14};
+// No sign of a worker for so long: its lease ends, and others take its instances' places (ADR 11), within 45 s with an engine's start.
+inline constexpr std::chrono::seconds kLostAfter{42};
 
 // Stopping because another revision than its own or fewer replicas are wanted, and so in no hurry: what it answers may end first.
 bool is_replaced(const Instance& instance, const Deployment& deployment);

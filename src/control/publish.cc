@@ -22,6 +22,11 @@ std::shared_ptr<const WatchedObject> watched(json::object for_admins, json::obje
         WatchedObject{json::serialize(for_admins), json::serialize(for_users)});
 }
 
+std::shared_ptr<const WatchedObject> watched_by_all(const json::object& object) {
+    const std::string text = json::serialize(object);
+    return std::make_shared<const WatchedObject>(WatchedObject{text, text});
+}
+
 using KindObjects = std::map<std::string, std::shared_ptr<const WatchedObject>>;
 
 // What changed in one kind between two publications.
@@ -73,7 +78,7 @@ KindObjects instance_objects(const Snapshot& view) {
 
 KindObjects worker_objects(const Snapshot& view) {
     KindObjects out;
-    for (const Worker& w : view.workers) out[w.id.text] = watched(to_json(w), to_json(w));
+    for (const Worker& w : view.workers) out[w.id.text] = watched_by_all(to_json(w));
     return out;
 }
 
@@ -89,7 +94,7 @@ KindObjects model_objects(const Snapshot& view) {
 
 KindObjects route_objects(const Snapshot& view) {
     KindObjects out;
-    for (const Route& r : view.routes) out[r.id.text] = watched(to_json(r), to_json(r));
+    for (const Route& r : view.routes) out[r.id.text] = watched_by_all(to_json(r));
     return out;
 }
 
@@ -189,8 +194,9 @@ Status Publisher::refresh() {
 }
 
 void Publisher::refresh_observed() {
+    const uint64_t mine = ++asked_;
     std::lock_guard lock(mutex_);
-    if (rows_.load() != nullptr) publish_locked();
+    if (rows_.load() != nullptr && answered_ < mine) publish_locked();
 }
 
 Status Publisher::refresh_auth() {
@@ -203,18 +209,30 @@ Status Publisher::refresh_auth() {
     return Ok{};
 }
 
+void Publisher::show_metrics() {
+    std::lock_guard lock(mutex_);
+    if (const auto now = view(); now != nullptr) metrics_.show(*now);
+}
+
+Publisher::Objects Publisher::objects_of(const Snapshot& view) {
+    return {{"deployments", deployment_objects(view)},
+            {"instances", instance_objects(view)},
+            {"workers", worker_objects(view)},
+            {"models", model_objects(view)},
+            {"routes", route_objects(view)}};
+}
+
 void Publisher::publish_locked() {
+    answered_ = asked_;
     auto view = std::make_shared<Snapshot>(*rows_.load());
     if (observed_ != nullptr) observed_->overlay(*view);
     tables_.set(make_routes(*view, secrets_));
-    Objects objects;
-    objects["deployments"] = deployment_objects(*view);
-    objects["instances"] = instance_objects(*view);
-    objects["workers"] = worker_objects(*view);
-    objects["models"] = model_objects(*view);
-    objects["routes"] = route_objects(*view);
-    metrics_.show(*view);
-    view_.store(std::move(view));
+    view_.store(view);
+    if (hub_.size() == 0) {
+        published_.clear();
+        return;
+    }
+    Objects objects = objects_of(*view);
     std::vector<WatchEvent> events;
     for (const char* kind : kWatchKinds) compare(kind, published_[kind], objects[kind], events);
     published_ = std::move(objects);
@@ -223,6 +241,7 @@ void Publisher::publish_locked() {
 
 std::shared_ptr<Subscription> Publisher::subscribe(std::set<std::string> kinds, std::function<void()> wake) {
     std::lock_guard lock(mutex_);  // no publication between the list and the first event after it
+    if (published_.empty() && view() != nullptr) published_ = objects_of(*view());
     std::vector<WatchEvent> first;
     for (const char* kind : kWatchKinds) {
         if (!kinds.contains(kind)) continue;

@@ -29,10 +29,12 @@ public:
 
     // Rows changed: reads them all, then publishes. On an error the former stay, and stale() says so until one succeeds.
     Status refresh();
-    // Only what was observed changed: no database.
+    // Only what was observed changed: no database. Of many at once, one publication does for all.
     void refresh_observed();
     // Users, keys or sessions changed.
     Status refresh_auth();
+    // Brings the gauges up to date, for who reads the metrics.
+    void show_metrics();
     bool stale() const { return rows_stale_ || auth_stale_; }
 
     // Whose overlay is used; set once, before the other threads start. Null: none yet.
@@ -48,6 +50,7 @@ public:
 private:
     using Objects = std::map<std::string, std::map<std::string, std::shared_ptr<const WatchedObject>>>;  // kind, id
     void publish_locked();
+    static Objects objects_of(const Snapshot& view);
 
     store::Store& store_;
     gateway::Tables& tables_;
@@ -55,9 +58,11 @@ private:
     Secrets& secrets_;
     const Observed* observed_ = nullptr;
 
-    std::mutex mutex_;        // one publication at a time; protects published_
+    std::atomic<uint64_t> asked_{0};   // calls of refresh_observed()
+    std::mutex mutex_;        // one publication at a time; protects the two below
+    uint64_t answered_ = 0;   // so many of those the last publication has seen
     std::mutex auth_mutex_;   // the same for the AuthTable
-    Objects published_;
+    Objects published_;       // what those who watch know; empty while nobody does
     ControlMetrics metrics_;
     // Immutable once set: readers keep what they got while it is replaced.
     std::atomic<std::shared_ptr<const Snapshot>> rows_;

@@ -90,6 +90,8 @@ class Server:
         self.data_dir = pathlib.Path(data_dir)
         self.flags = flags
         self.host = "127.0.0.1"
+        self.address = "127.0.0.1"   # where its users find it
+        self.prefix = ()             # words before the command: where it runs
         self.port = free_port()
         self.process = None
         self.key = None
@@ -98,7 +100,7 @@ class Server:
     def start(self, wait=True):
         self.output = open(self.data_dir.parent / f"{self.data_dir.name}.out", "ab")
         self.process = subprocess.Popen(
-            [GANTRY, "serve", "--port", str(self.port), "--host", self.host, "--data-dir", str(self.data_dir), *self.flags],
+            [*self.prefix, GANTRY, "serve", "--port", str(self.port), "--host", self.host, "--data-dir", str(self.data_dir), *self.flags],
             stdout=self.output, stderr=self.output, env=self.environment())
         if wait:
             until(self.ready, "the server is ready", timeout=60)
@@ -123,7 +125,7 @@ class Server:
 
     @property
     def url(self):
-        return f"http://127.0.0.1:{self.port}"
+        return f"http://{self.address}:{self.port}"
 
     def cli(self, *words, check=True, stdin=None, timeout=120):
         done = subprocess.run([GANTRY, *words], capture_output=True, text=True, timeout=timeout, input=stdin,

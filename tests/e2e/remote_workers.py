@@ -10,8 +10,9 @@ from conftest import GANTRY
 class RemoteWorker:
     all = []
 
-    def __init__(self, server, folder, name, url=None):
+    def __init__(self, server, folder, name, url=None, prefix=()):
         self.server = server
+        self.prefix = prefix    # words before the command: where it runs
         self.url = url or server.url
         self.name = name
         self.data_dir = pathlib.Path(folder) / name
@@ -19,7 +20,6 @@ class RemoteWorker:
         self.output = pathlib.Path(folder) / f"{name}.out"
         self.process = None
         self.starts = 0
-        self.prefix = []          # of its command line
         RemoteWorker.all.append(self)
 
     def start(self, token=None, *flags):
@@ -57,3 +57,12 @@ class RemoteWorker:
 
 def new_token(server, *flags):
     return server.cli("workers", "token", "create", "--quiet", *flags).stdout.strip()
+
+
+def ask(server, model, stream=False, tokens=16):
+    client = server.openai()
+    answer = client.chat.completions.create(model=model, messages=[{"role": "user", "content": "Say something."}], max_tokens=tokens,
+                                            stream=stream)
+    if stream:
+        return "".join(chunk.choices[0].delta.content or "" for chunk in answer if chunk.choices)
+    return answer.choices[0].message.content

@@ -12,16 +12,7 @@ import pytest
 
 from conftest import GANTRY, Server, alive, until
 from fault_proxy import FaultProxy
-from remote_workers import RemoteWorker, new_token
-
-
-def ask(server, model, stream=False, tokens=16):
-    client = server.openai()
-    answer = client.chat.completions.create(model=model, messages=[{"role": "user", "content": "Say something."}], max_tokens=tokens,
-                                            stream=stream)
-    if stream:
-        return "".join(chunk.choices[0].delta.content or "" for chunk in answer if chunk.choices)
-    return answer.choices[0].message.content
+from remote_workers import RemoteWorker, ask, new_token
 
 
 @pytest.fixture(scope="module")
@@ -75,6 +66,13 @@ def test_logs_of_an_engine_elsewhere(deployed):
         assert answer.status_code == 200, answer.text
         assert answer.text.strip(), "an engine writes something"
     assert server.cli("logs", "spread").stdout
+
+
+def test_the_servers_metrics_have_those_of_engines_elsewhere(deployed):
+    server, _ = deployed
+    scrape = server.api("GET", "/metrics").text
+    for instance in server.running("spread", 2):
+        assert f'gantry_engine_steps_total{{model="spread",engine="{instance["id"]}"}}' in scrape
 
 
 def test_a_log_is_followed(deployed):
@@ -229,6 +227,34 @@ def test_join_sh_brings_the_binary_and_joins(cluster, tmp_path):
                             env={"PATH": os.environ["PATH"], "HOME": str(home), "GANTRY_JOIN_START": "no"})
     assert failed.returncode == 1 and "SHA-256" in failed.stderr
     assert not list((home / ".local/bin").glob(".gantry*")), "nothing half is left"
+
+
+def test_join_sh_makes_a_service_where_systemd_runs(cluster, tmp_path):
+    """With the machine's folders below one of the test's own, and programs of its own that write down how they were called."""
+    server, _ = cluster
+    tools, calls = tmp_path / "bin", tmp_path / "calls"
+    for folder in (tools, tmp_path / "run/systemd/system", tmp_path / "etc/systemd/system", tmp_path / "usr/local/bin"):
+        folder.mkdir(parents=True)
+    for name in ("id", "useradd", "usermod", "chown", "systemctl"):
+        answer = '[ "$1" = -u ] && echo 0 && exit 0; exit 1' if name == "id" else f'echo {name} "$@" >> {calls}'
+        (tools / name).write_text(f"#!/bin/sh\n{answer}\n")
+        (tools / name).chmod(0o755)
+    text = server.request("GET", f"/join.sh?token={new_token(server)}").text
+    for path in ("/usr/local/bin", "/etc/gantry", "/etc/systemd", "/run/systemd", "/var/lib/gantry-worker"):
+        text = text.replace(path, f"{tmp_path}{path}")
+    done = subprocess.run(["sh"], input=text, text=True, capture_output=True, timeout=120, env={"PATH": f"{tools}:{os.environ['PATH']}", "HOME": str(tmp_path)})
+    assert done.returncode == 0, done.stderr
+    called = calls.read_text()
+    assert [line for line in called.splitlines() if line.startswith("systemctl")] == [
+        "systemctl daemon-reload", "systemctl enable gantry-worker.service", "systemctl restart gantry-worker.service"]
+    assert "useradd --system" in called and f"chown gantry: {tmp_path}/etc/gantry/worker-token" in called
+    unit = (tmp_path / "etc/systemd/system/gantry-worker.service").read_text()
+    command = f"{tmp_path}/usr/local/bin/gantry worker --server {server.url} --token-file {tmp_path}/etc/gantry/worker-token --data-dir {tmp_path}/var/lib/gantry-worker"
+    assert f"ExecStart={command}\n" in unit
+    packaged = (pathlib.Path(__file__).resolve().parents[2] / "packaging/gantry-worker.service").read_text()
+    kept = {line for line in packaged.splitlines() if line.split("=")[0] in ("KillMode", "Restart", "TimeoutStopSec", "LimitNOFILE", "NoNewPrivileges", "User")}
+    assert kept and kept <= set(unit.splitlines()), "what the packaged unit promises"
+    assert "must be able to read the model files" in done.stderr
 
 
 def test_the_line_that_a_new_token_comes_with_works_as_it_is_printed(tmp_path):

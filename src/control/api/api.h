@@ -56,6 +56,7 @@ struct ApiContext {
     std::atomic<bool> stopping{false};
     const Authority* authority = nullptr;      // of the cluster; set before the routes are
     http::Client* far = nullptr;               // to the HTTP of workers elsewhere; the same
+    http::Client* engines = nullptr;           // for their metrics, wherever they run; the same
 
     // Rows changed: publishes, wakes the reconciler and the workers, once_stored().
     void changed();

@@ -48,7 +48,11 @@ http::Task<void> alive(http::Exchange& exchange) {
 }
 
 http::Task<void> show_metrics(ApiContext& api, http::Exchange& exchange) {
-    std::string text = co_await api.pool.run([&api] { return metrics::text() + engine_metrics(*api.tables.routes()); });
+    std::vector<EngineText> engines = co_await ask_engines(api.io, *api.engines, api.tables.routes());
+    std::string text = co_await api.pool.run([&api, &engines] {
+        api.publisher.show_metrics();
+        return metrics::text() + merge_engine_metrics(engines);
+    });
     http::Response response = http::text_response(200, std::move(text));
     response.headers.set("content-type", "text/plain; version=0.0.4; charset=utf-8");
     response.headers.set("cache-control", "no-store");

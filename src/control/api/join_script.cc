@@ -47,7 +47,46 @@ chmod 755 "$new"
 mv -f "$new" "$bin/gantry"
 printf '%s\n' "$token" > "$conf/worker-token"
 echo "gantry: installed $bin/gantry" >&2
-echo "gantry: to join now, and on every start: $bin/gantry worker --server $url --token-file $conf/worker-token" >&2
+if [ "$(id -u)" = 0 ] && [ -d /run/systemd/system ] && [ "${{GANTRY_JOIN_START:-yes}}" = yes ]; then
+    # As packaging/gantry-worker.service says it: engines are processes of their own, which a restart of the worker leaves serving.
+    data=/var/lib/gantry-worker
+    id gantry >/dev/null 2>&1 || useradd --system --home-dir "$data" --shell /usr/sbin/nologin gantry
+    for group in video render; do if getent group "$group" >/dev/null; then usermod -a -G "$group" gantry; fi; done
+    mkdir -p "$data"
+    chown -R gantry: "$data"
+    chown gantry: "$conf/worker-token"
+    chmod 755 "$conf"
+    umask 022
+    cat > /etc/systemd/system/gantry-worker.service <<UNIT
+[Unit]
+Description=Gantry worker of $url
+After=network-online.target
+Wants=network-online.target
+
+[Service]
+ExecStart=$bin/gantry worker --server $url --token-file $conf/worker-token --data-dir $data
+User=gantry
+Restart=on-failure
+RestartSec=5
+KillMode=process
+TimeoutStopSec=30
+LimitNOFILE=65536
+StateDirectory=gantry-worker
+NoNewPrivileges=yes
+ProtectSystem=strict
+ReadWritePaths=$data
+
+[Install]
+WantedBy=multi-user.target
+UNIT
+    systemctl daemon-reload
+    systemctl enable gantry-worker.service
+    systemctl restart gantry-worker.service
+    echo "gantry: the service gantry-worker runs now and after each start of the machine: systemctl status gantry-worker" >&2
+    echo "gantry: it runs as the user gantry, who must be able to read the model files" >&2
+    exit 0
+fi
+echo "gantry: to join now, and on every start of the machine: $bin/gantry worker --server $url --token-file $conf/worker-token" >&2
 [ "${{GANTRY_JOIN_START:-yes}}" = yes ] || exit 0
 trap - EXIT
 exec "$bin/gantry" worker --server "$url" --token-file "$conf/worker-token"

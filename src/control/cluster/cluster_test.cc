@@ -199,7 +199,7 @@ TEST_F(ClusterTest, two_processes_of_one_worker) {
     EXPECT_TRUE(report(w, "second").ok());
     // A power cut leaves its stream open; its silence ends it.
     ASSERT_TRUE(sessions_.opened({w, peer_}, "second").ok());
-    clock_.advance(15s);
+    clock_.advance(kUnreachableAfter);
     EXPECT_FALSE(report(w, "third").ok());
     clock_.advance(1s);
     EXPECT_TRUE(report(w, "third").ok());

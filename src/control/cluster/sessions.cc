@@ -92,6 +92,7 @@ Result<protocol::ExchangeAnswer> Sessions::exchange(const Caller& caller, protoc
     if (!membership) return membership.error();
     GANTRY_TRY(take_over(caller, request.incarnation));
     protocol::ExchangeAnswer answer{.epoch = membership->epoch};
+    answer.report_every_ms = std::max<int64_t>(1'000, static_cast<int64_t>(publisher_.rows()->memberships.size()) * 1'000 / kReportsPerSecond);
     if (request.same) {
         const std::lock_guard lock(mutex_);
         const Session& session = sessions_[caller.worker];

@@ -18,6 +18,9 @@ namespace gantry::control {
 
 class Sessions {
 public:
+    // So many reports a second at most are asked for, of all workers together; each once a second, where they are fewer.
+    static constexpr int64_t kReportsPerSecond = 100;
+
     Sessions(store::Store& store, Publisher& publisher, Heartbeat& heartbeat, Alarms& alarms, const Clock& clock)
         : store_(store), publisher_(publisher), heartbeat_(heartbeat), alarms_(alarms), clock_(clock) {}
 

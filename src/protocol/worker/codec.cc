@@ -31,6 +31,7 @@ void fields(T& a, Visit&& visit) {
     visit("epoch", a.epoch);
     visit("resend", a.resend);
     visit("unchanged", a.unchanged);
+    visit("report_every_ms", a.report_every_ms);
     if (std::is_const_v<T> && (a.resend || a.unchanged)) return;
     visit("assignment", a.assignment);
 }

@@ -32,6 +32,7 @@ struct ExchangeAnswer {
     int64_t epoch = 0;
     bool resend = false;              // `same`, and no report of that hash is known here: send it whole
     bool unchanged = false;           // `held` is still right
+    int64_t report_every_ms = 0;      // when nothing but figures changed; 0: the server is of before that
     Assignment assignment{};          // of no meaning with either
 };
 

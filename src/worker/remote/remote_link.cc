@@ -25,13 +25,12 @@ namespace asio = http::asio;
 using http::Task;
 using std::chrono::milliseconds;
 
-constexpr milliseconds kReportEvery{1'000};
 constexpr milliseconds kConnectTimeout{5'000};
 constexpr milliseconds kAnswerTimeout{10'000};
 constexpr milliseconds kEventsSilence{15'000};    // three pings missed
 constexpr milliseconds kBackoffFirst{200};
-constexpr milliseconds kBackoffMax{5'000};        // well below the lease of 45 s
-constexpr milliseconds kIdleFor{40'000};          // less than what NATs allow a silent connection
+constexpr milliseconds kBackoffMax{5'000};        // well below the lease of 42 s
+constexpr milliseconds kIdleFor{300'000};          // TCP asks after the other end meanwhile, so that no NAT forgets the connection
 constexpr milliseconds kEngineTimeout{5'000};
 constexpr milliseconds kPatience{60'000};         // with a reader of a spliced connection
 constexpr std::chrono::minutes kRenewalLook{60};
@@ -52,7 +51,7 @@ public:
           clock_(clock),
           random_(random),
           incarnation_(random.token(16)),
-          box_(incarnation_, machine_id(), [this] { asio::post(io_, [this] { reported_.notify(); }); }),
+          box_(incarnation_, machine_id(), [this] { asio::post(io_, [this] { report_soon(); }); }),
           guard_(io_.get_executor()),
           reported_(io_),
           own_(io_) {}
@@ -147,6 +146,7 @@ private:
     Task<void> report_loop() {
         unsigned failures = 0;
         while (!stopping_ && !removed_) {
+            news_ = false;
             auto request = box_.next();
             std::string failed;
             if (request) failed = co_await exchange(*std::move(request));
@@ -159,8 +159,13 @@ private:
             }
             if (request) tell(true, "");
             failures = 0;
-            co_await reported_.wait(kReportEvery);
+            if (!news_) co_await reported_.wait(box_.report_every());   // else it came while the last one was on its way
         }
+    }
+
+    void report_soon() {
+        news_ = true;
+        reported_.notify();
     }
 
     void removed() {
@@ -204,7 +209,7 @@ private:
 
     void take_event(const http::SseEvent& event) {
         if (event.event == "poke") {
-            reported_.notify();
+            report_soon();
         } else if (event.event == "connect") {
             size_t wanted = 0;
             std::from_chars(event.data.data(), event.data.data() + event.data.size(), wanted);
@@ -292,6 +297,7 @@ private:
     asio::executor_work_guard<asio::io_context::executor_type> guard_;
     // What follows belongs to the io thread.
     http::Signal reported_;
+    bool news_ = false;            // there is something to report, or to ask for, at once
     OwnHttp own_;
     std::shared_ptr<http::Client> client_;
     size_t idle_ = 0;              // connections of data that nobody uses, those being made included

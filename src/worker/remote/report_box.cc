@@ -1,16 +1,35 @@
 #include "worker/remote/report_box.h"
 
+#include <algorithm>
+
 namespace gantry::worker {
+namespace {
+
+// Between two looks at one engine, other than what it takes.
+bool same_state(const protocol::InstanceReport& a, const protocol::InstanceReport& b) {
+    return a.id == b.id && a.state == b.state && a.reason == b.reason && a.progress == b.progress && a.endpoint == b.endpoint &&
+           a.api_key == b.api_key && a.pid == b.pid && a.restarts == b.restarts;
+}
+
+bool only_figures_differ(const protocol::WorkerReport& a, const protocol::WorkerReport& b) {
+    return a.applied == b.applied && a.devices.size() == b.devices.size() && a.device_notes == b.device_notes &&
+           std::equal(a.instances.begin(), a.instances.end(), b.instances.begin(), b.instances.end(), same_state);
+}
+
+}  // namespace
 
 ReportBox::ReportBox(std::string incarnation, std::string machine_id, std::function<void()> reported)
     : incarnation_(std::move(incarnation)), machine_id_(std::move(machine_id)), reported_(std::move(reported)) {}
 
 protocol::Assignment ReportBox::exchange(const protocol::WorkerReport& report) {
     protocol::Assignment out;
+    bool news = false;
     {
         const std::lock_guard lock(mutex_);
-        report_ = report;
-        report_->applied = given_;
+        protocol::WorkerReport now = report;
+        now.applied = given_;
+        news = !report_ || !only_figures_differ(*report_, now);
+        report_ = std::move(now);
         if (assignment_) {
             out = *assignment_;
             given_ = out.revision;
@@ -18,7 +37,9 @@ protocol::Assignment ReportBox::exchange(const protocol::WorkerReport& report) {
             out.unknown = true;
         }
     }
-    reported_();
+    if (news) {
+        reported_();
+    }
     return out;
 }
 
@@ -44,6 +65,8 @@ std::optional<protocol::ExchangeRequest> ReportBox::next() {
 bool ReportBox::take(protocol::ExchangeAnswer answer) {
     const std::lock_guard lock(mutex_);
     epoch_ = answer.epoch;
+    const auto told = std::chrono::milliseconds(answer.report_every_ms);
+    report_every_ = told.count() <= 0 ? kReportEvery : std::clamp(told, kReportEvery, kReportEveryMax);
     if (answer.resend) {
         known_hash_.clear();
         return false;
@@ -60,6 +83,11 @@ bool ReportBox::take(protocol::ExchangeAnswer answer) {
 void ReportBox::forget_sent() {
     const std::lock_guard lock(mutex_);
     known_hash_.clear();
+}
+
+std::chrono::milliseconds ReportBox::report_every() const {
+    const std::lock_guard lock(mutex_);
+    return report_every_;
 }
 
 Endpoint ReportBox::endpoint_of(const std::string& instance) const {

@@ -3,6 +3,7 @@
 // newest assignment on its way in. Whatever came between two sends is replaced, not queued.
 // Threads: exchange() from the worker's, the rest from any.
 
+#include <chrono>
 #include <functional>
 #include <mutex>
 #include <optional>
@@ -15,7 +16,11 @@ namespace gantry::worker {
 
 class ReportBox final : public protocol::ServerLink {
 public:
-    // `incarnation`: random, of this process. `reported`: there is something to send; called on the worker's thread, must not wait.
+    static constexpr std::chrono::milliseconds kReportEvery{1'000};      // unless the server says otherwise
+    static constexpr std::chrono::milliseconds kReportEveryMax{5'000};   // whatever it says
+
+    // `incarnation`: random, of this process. `reported`: more than figures changed, which should be sent at once; called on the
+    // worker's thread, must not wait.
     ReportBox(std::string incarnation, std::string machine_id, std::function<void()> reported);
 
     // ServerLink: keeps the report, gives the assignment as it is known; unknown until the server answered for the first time.
@@ -27,6 +32,9 @@ public:
     bool take(protocol::ExchangeAnswer answer);
     // Nothing came of it: the server may have forgotten, or be another process now. The next one is whole.
     void forget_sent();
+
+    // How often figures alone should be sent.
+    std::chrono::milliseconds report_every() const;
 
     // Where the engine of an instance listens, by the worker's own word; "": it runs no such one, or not yet.
     Endpoint endpoint_of(const std::string& instance) const;
@@ -40,6 +48,7 @@ private:
     std::string given_ = "none";          // revision of what exchange() gave last
     std::optional<protocol::Assignment> assignment_;
     int64_t epoch_ = 0;
+    std::chrono::milliseconds report_every_ = kReportEvery;
     std::string sent_hash_;               // of the request on its way
     std::string known_hash_;              // of the report that the server has; "": none
 };

@@ -77,6 +77,40 @@ TEST_F(ReportBoxTest, what_the_server_has_is_not_sent_again) {
     EXPECT_FALSE(box_.next()->same);
 }
 
+TEST_F(ReportBoxTest, figures_alone_wait_for_their_turn) {
+    protocol::WorkerReport one;
+    one.devices.resize(1);
+    one.instances.resize(1);
+    box_.exchange(one);
+    EXPECT_EQ(reported_, 1);
+    one.devices[0].memory_free_bytes = 7;
+    one.instances[0].memory_bytes = 7;
+    box_.exchange(one);
+    EXPECT_EQ(reported_, 1);
+    EXPECT_EQ(box_.next()->report.devices[0].memory_free_bytes, 7u) << "the turn brings the newest";
+    one.instances[0].state = InstanceState::kRunning;
+    box_.exchange(one);
+    EXPECT_EQ(reported_, 2);
+    one.instances.clear();
+    box_.exchange(one);
+    EXPECT_EQ(reported_, 3) << "one that is no more";
+    box_.take(runs("r1"));
+    box_.exchange(one);
+    box_.exchange(one);
+    EXPECT_EQ(reported_, 4) << "what it acts on is told";
+}
+
+TEST_F(ReportBoxTest, the_server_says_how_often_within_bounds) {
+    report();
+    EXPECT_EQ(box_.report_every(), ReportBox::kReportEvery);
+    box_.take({.epoch = 1, .report_every_ms = 2'000});
+    EXPECT_EQ(box_.report_every().count(), 2'000);
+    box_.take({.epoch = 1, .report_every_ms = 3'600'000});
+    EXPECT_EQ(box_.report_every(), ReportBox::kReportEveryMax);
+    box_.take({.epoch = 1});
+    EXPECT_EQ(box_.report_every(), ReportBox::kReportEvery);
+}
+
 TEST_F(ReportBoxTest, only_another_assignment_is_news) {
     report();
     box_.next();
