@@ -20,7 +20,7 @@ export default function Audit() {
   const columns = useMemo<Column<AuditEvent>[]>(() => [
     { key: "at", title: t("audit.when"), by: (event) => event.at, cell: (event) => <Time at={event.at} /> },
     { key: "actor", title: t("audit.who"), by: (event) => event.actor_name, cell: (event) => <span className="break">{event.actor_name || "–"}</span> },
-    { key: "what", title: t("audit.what"), lead: true, by: (event) => event.action, cell: (event) => <span className="break">{word("did", event.action)} {event.object_name && event.action !== "login" && event.action !== "logout" && <strong>{event.object_name}</strong>} <span className="muted small">{event.object_kind}</span></span> },
+    { key: "what", title: t("audit.what"), lead: true, by: (event) => event.action, cell: (event) => <span className="break">{word("did", event.status < 400 ? event.action : `${event.action}_failed`)} {event.object_name && event.action !== "login" && event.action !== "logout" && <strong>{event.object_name}</strong>} <span className="muted small">{event.object_kind}</span></span> },
     { key: "changes", title: t("audit.changes"), cell: (event) => <Changes of={event} /> },
     { key: "via", title: t("audit.via"), by: (event) => event.via, cell: (event) => <span className="small">{event.via}<br /><span className="muted">{event.peer}</span></span> },
     { key: "status", title: t("audit.status"), right: true, by: (event) => event.status, cell: (event) => event.status },

@@ -60,7 +60,7 @@ function ModelCard({ model, admin }: { model: Model; admin: boolean }) {
         {admin && (
           <span className="row end">
             {deployments.length === 0 && <Button small look="quiet" onClick={() => setDeleting(true)}>{t("models.forget")}</Button>}
-            <Link className="button small" href={`~/deployments/new?source=${encodeURIComponent(model.source)}`}>{t("deploy")}</Link>
+            <Link className="button small" href={`~/deployments/new?source=${encodeURIComponent(model.source)}`}>{t("models.deploy")}</Link>
           </span>
         )}
       </div>

@@ -54,7 +54,7 @@ function options(host: HTMLElement, width: number, { series, step, height = 190 
     legend: { show: false },
     scales: { x: { time: true, range: (_plot, min, max) => [min - step / 2000, max + step / 2000] }, y: { range: (_plot, _min, max) => [0, max > 0 ? max * 1.08 : 1] } },
     axes: [
-      { ...axis, grid: { show: false }, values: (_plot, splits) => splits.map((at) => new Date(at * 1000).toLocaleString(locale, day ? { month: "short", day: "numeric" } : { hour: "2-digit", minute: "2-digit" })) },
+      { ...axis, size: 30, grid: { show: false }, values: (_plot, splits) => splits.map((at) => new Date(at * 1000).toLocaleString(locale, day ? { month: "short", day: "numeric" } : { hour: "2-digit", minute: "2-digit" })) },
       { ...axis, size: 58, values: (_plot, splits) => splits.map((value) => series[0]?.show(value) ?? String(value)) },
     ],
     series: [
@@ -95,7 +95,7 @@ export default function Chart(props: ChartProps) {
   }, [props.at, props.series, props.step, props.height, language]);
   return (
     <div className="stack tight">
-      <div ref={host} role="img" aria-label={props.label} />
+      <div ref={host} className="chart" role="img" aria-label={props.label} />
       <div className="row wrap spread small muted">
         <ul className="legend-list">
           {props.series.map((one, i) => (

@@ -126,7 +126,7 @@ function Wanted({ of: { source, backend, options, placement, rollout, generation
     [t("create.sequences"), options.max_sequences > 0 ? options.max_sequences : chosen],
     [t("create.threads"), options.threads > 0 ? options.threads : chosen],
     [t("create.strategy"), placement.strategy],
-    [t("create.devices"), placement.devices.length > 0 ? placement.devices.join(", ") : placement.device_count > 0 ? placement.device_count : chosen],
+    [t("overview.memory"), placement.devices.length > 0 ? placement.devices.join(", ") : placement.device_count > 0 ? placement.device_count : chosen],
     [t("rollout"), rollout.strategy],
     [t("revision"), generation],
     [t("created"), <Time key="c" at={created_at} />],

@@ -99,7 +99,7 @@ function Where({ of }: { of: Judged }) {
       {of.workers.map((worker) => (
         <div key={worker.worker_id} className="verdict-worker">
           <div className="row spread"><strong className="break">{worker.worker_name}</strong>{worker.candidate && worker.total > 0 && <span className="small muted num">{t("evaluation.score", { n: Math.round(worker.total) })}</span>}</div>
-          {worker.reason && <p className="small muted break">{worker.reason}</p>}
+          {worker.reason && !worker.devices.some((device) => device.reason) && <p className="small muted break">{worker.reason}</p>}
           {worker.devices.map((device) => {
             const share = device.allocatable_bytes > 0 ? Math.min(1, device.needed_bytes / device.allocatable_bytes) : 0;
             return (

@@ -85,8 +85,9 @@ export function Compare({ models }: { models: string[] }) {
           {error !== undefined && <Problem error={error} />}
         </Card>
         <Card title={t("parameters")}>
-          <TextField label={t("compare.rounds")} type="number" min={1} max={50} value={roundsText} hint={t("compare.rounds.hint")} onChange={(event) => setRounds(event.target.value)} />
-          <ParameterFields value={parameters} onChange={setParameters} seed={false} />
+          <ParameterFields value={parameters} onChange={setParameters} seed={false}>
+            <TextField label={t("compare.rounds")} title={t("compare.rounds.hint")} type="number" min={1} max={50} value={roundsText} onChange={(event) => setRounds(event.target.value)} />
+          </ParameterFields>
         </Card>
       </div>
       {busy && shown && rounds > 1 && <p className="muted" role="status">{t("compare.round", { round: shown.round + 1, rounds })}</p>}

@@ -1,4 +1,5 @@
 // What is asked for besides the prompt.
+import type { ReactNode } from "react";
 import { t } from "../../i18n/index.ts";
 import { TextArea, TextField } from "../../ui/basics.tsx";
 
@@ -32,14 +33,17 @@ interface Props {
   value: Parameters;
   onChange: (value: Parameters) => void;
   seed?: boolean;
+  /** Fields of the caller's own, before the others. */
+  children?: ReactNode;
 }
 
-export function ParameterFields({ value, onChange, seed = true }: Props) {
+export function ParameterFields({ value, onChange, seed = true, children }: Props) {
   const set = (part: Partial<Parameters>) => onChange({ ...value, ...part });
   return (
     <>
-      <TextArea label={t("parameters.system")} rows={3} value={value.system} placeholder={t("parameters.system.example")} onChange={(event) => set({ system: event.target.value })} />
+      <TextArea label={t("parameters.system")} rows={2} value={value.system} placeholder={t("parameters.system.example")} onChange={(event) => set({ system: event.target.value })} />
       <div className="fields">
+        {children}
         <TextField label={t("parameters.max_tokens")} type="number" min={1} inputMode="numeric" value={value.maxTokens} placeholder={t("parameters.to_the_end")} onChange={(event) => set({ maxTokens: event.target.value })} />
         <TextField label={t("parameters.temperature")} type="number" min={0} max={2} step={0.1} inputMode="decimal" value={value.temperature} placeholder={t("parameters.models")} onChange={(event) => set({ temperature: event.target.value })} />
         <TextField label={t("parameters.top_p")} type="number" min={0} max={1} step={0.05} inputMode="decimal" value={value.topP} placeholder="1" onChange={(event) => set({ topP: event.target.value })} />
