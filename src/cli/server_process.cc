@@ -162,6 +162,7 @@ Status make_parts(Parts& parts) {
     control_options.bootstrap_password = options.bootstrap_password;
     control_options.live = &parts.gateway->live();
     control_options.activity = &parts.gateway->activity();
+    control_options.chat = parts.gateway->chat();
     control_options.public_url = options.public_url;
     control_options.oidc = options.oidc;
     control_options.url_hint = url_for_others(options);

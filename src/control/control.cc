@@ -156,7 +156,8 @@ public:
         add_backup_routes(router, api_);
         add_watch_routes(router, api_);
         add_health_routes(router, api_);
-        add_status_page(router, api_);
+        add_compare_routes(router, api_);
+        add_console(router, api_);
         add_join_script(router, api_);
         add_openapi_route(router, api_);
     }

@@ -28,6 +28,7 @@ struct ControlOptions {
     std::string url_hint;                           // how other machines reach it, for /api/v1/server; empty: not told
     gateway::LiveRequests* live = nullptr;          // the gateway's, for /api/v1/requests; outlives the control plane
     gateway::Activity* activity = nullptr;          // the same, to put deployments to sleep by; null: none is
+    http::Handler chat{};                           // the gateway's, for the panels of /api/v1/compare
 };
 
 // What a worker offers the API: the embedded one its files, one elsewhere its own HTTP.
@@ -46,7 +47,7 @@ public:
     // The row of the embedded worker; made at the first start.
     virtual Result<WorkerId> embedded_worker(const std::string& name) = 0;
     virtual void attach_worker(const WorkerId& id, WorkerAccess access) = 0;
-    virtual void add_routes(http::Router& router) = 0;      // /api/v1/*, /cluster/v1/*, /healthz, /readyz, /metrics, / (status page)
+    virtual void add_routes(http::Router& router) = 0;      // /api/v1/*, /cluster/v1/*, /healthz, /readyz, /metrics, / (the console)
     // For http::Server::accept_mutual, so that workers elsewhere find /cluster/v1.
     virtual Result<std::shared_ptr<http::MutualTls>> link_tls() = 0;
     // For clients of endpoints that begin with kWorkerEndpoint (cluster/link.h). Io thread.

@@ -61,6 +61,35 @@ struct Reply {
     std::string code() const { return string("/error/code"); }
 };
 
+// In place of the gateway: says two chunks, the second torn, of what was asked; refuses the model "refused"; of the model "slow"
+// says nothing until its client leaves, which it notes.
+struct FakeChat {
+    std::atomic<int> left{0};
+    http::Task<void> answer(http::Exchange& exchange) {
+        const json::value body = parse_json(exchange.request().body).value();
+        const std::string model(body.at("model").as_string());
+        if (model == "refused") {
+            http::Response response = http::json_response(404, R"({"error":{"message":"no such model","type":"x","param":null,"code":"y"}})");
+            co_await exchange.respond(std::move(response));
+            co_return;
+        }
+        http::Headers headers{{"content-type", "text/event-stream"}};
+        co_await exchange.start_stream(200, std::move(headers));
+        if (model == "slow") {
+            bool gone = false;
+            exchange.on_client_gone([&gone] { gone = true; });
+            while (!gone) co_await http::sleep_for(1ms);
+            ++left;
+            co_return;
+        }
+        const std::string first = "data: " + json::serialize(json::object{{"model", model}, {"asked", body}}) + "\n\ndata: {\"se";
+        const std::string rest = "cond\":\"" + gateway::principal(exchange).user_name + "\"}\n\ndata: [DONE]\n\n";
+        co_await exchange.write(first);
+        co_await exchange.write(rest);
+        co_await exchange.finish();
+    }
+};
+
 // A server process's control plane; the same folder may be opened again after it.
 class Plane {
 public:
@@ -73,6 +102,7 @@ public:
         options.bootstrap_password = bootstrap;
         options.live = &live_;
         options.activity = &activity_;
+        options.chat = [this](http::Exchange& exchange) { return chat_.answer(exchange); };
         auto made = Control::create(io_, pool_, *store_, tables_, clock_, system_random(), options);
         EXPECT_TRUE(made.ok()) << (made.ok() ? "" : made.error().message);
         control_ = std::move(*made);
@@ -188,6 +218,7 @@ public:
     FakeClock& clock() { return clock_; }
     Control& control() { return *control_; }
     const http::Router& router() const { return router_; }
+    FakeChat& chat() { return chat_; }
     gateway::LiveRequests& live() { return live_; }   // while no request of the test's is under way
     store::Store& store() { return *store_; }
     const gateway::Tables& tables() const { return tables_; }
@@ -204,6 +235,7 @@ private:
     gateway::Tables tables_;
     gateway::LiveRequests live_;
     gateway::Activity activity_{clock_};
+    FakeChat chat_;
     http::Router router_;
     std::unique_ptr<Control> control_;
     std::unique_ptr<http::Server> server_;

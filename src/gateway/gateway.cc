@@ -87,8 +87,9 @@ struct Operation {
 
 constexpr const char* kChatAtEngine = "/v1/chat/completions";
 constexpr Operation kRerank = {"rerank", "/rerank", "/v1/rerank", from_rerank, validate_rerank, openai::rerank_fields, "results"};
+constexpr Operation kChat = {"chat", "/chat/completions", kChatAtEngine, nullptr, validate_chat, openai::chat_fields, "choices"};
 constexpr Operation kOperations[] = {
-    {"chat", "/chat/completions", kChatAtEngine, nullptr, validate_chat, openai::chat_fields, "choices"},
+    kChat,
     {"response", "/responses", kChatAtEngine, from_responses, validate_chat, openai::chat_fields, "choices"},
     {"message", "/messages", kChatAtEngine, from_messages, validate_chat, openai::chat_fields, "choices"},
     {"completion", "/completions", "/v1/completions", nullptr, validate_completion, openai::completion_fields, "choices"},
@@ -164,6 +165,10 @@ public:
             router.add({"GET", root + "/openapi.json", kInference, show_openapi});
         }
         router.add({"POST", "/v2/rerank", kInference, [this](Exchange& exchange) { return perform(exchange, kRerank); }});   // Cohere's
+    }
+
+    http::Handler chat() override {
+        return [this](Exchange& exchange) { return perform(exchange, kChat); };
     }
 
     void start() override { limiter_.start(); }

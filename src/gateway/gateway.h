@@ -92,6 +92,8 @@ public:
                                                    const Clock& clock, GatewayOptions options = {});
     virtual ~Gateway() = default;
     virtual void add_routes(http::Router& router) = 0;   // /v1/* and /v1-openai/*
+    // What answers POST /v1/chat/completions, for requests that come another way; their exchange is behind authentication.
+    virtual http::Handler chat() = 0;
     // Begins to look up what the budgets in the tables have used. Once, when they are set and no request has come; then budgets
     // let nothing pass until it is known, and all else is not affected.
     virtual void start() = 0;

@@ -1,0 +1,128 @@
+"""The console's figures in Debian's chromium: what a connection carries, how soon a page can be used with a CPU four times as slow, how long the
+page's thread is held by a list of 1,000 deployments and by six streams, and what an idle page asks for. usage: console"""
+import shutil
+import sys
+import time
+
+from playwright.sync_api import sync_playwright
+
+from common import Server, SMOLLM2, report, summary, workspace
+
+SLOWER, LOADS, DEPLOYMENTS, IDLE_S = 4, 5, 1000, 5
+PASSWORD = "a-password-of-mine"
+LONG_TASKS = """() => { window.long = []; new PerformanceObserver((list) => { for (const one of list.getEntries()) window.long.push(one.duration); })
+  .observe({type: 'longtask', buffered: true}); }"""
+
+
+def context_of(browser, cookies=None):
+    context = browser.new_context(viewport={"width": 1360, "height": 860}, locale="en-GB")
+    if cookies:
+        context.add_cookies(cookies)
+    return context
+
+
+def slowed(page):
+    page.context.new_cdp_session(page).send("Emulation.setCPUThrottlingRate", {"rate": SLOWER})
+
+
+def sizes_of_first_pages(browser, server):
+    page = context_of(browser).new_page()
+    sizes = []
+    page.on("response", lambda answer: sizes.append(int(answer.headers["content-length"])) if "/assets/" in answer.url or answer.url == server.url + "/" else None)
+    page.goto(server.url + "/")
+    page.get_by_label("Name").fill("ada")
+    page.get_by_label("Password").fill(PASSWORD)
+    page.get_by_role("button", name="Log in").click()
+    page.get_by_role("heading", name="Overview").wait_for()
+    page.locator("main .skeleton").wait_for(state="detached")
+    cookies = page.context.cookies()
+    page.context.close()
+    return sum(sizes), cookies
+
+
+def interactive(browser, server, path, ready, cookies):
+    """Milliseconds from the start of a load, with nothing in the browser's cache, until `ready` is shown and can be used."""
+    times = []
+    for _ in range(LOADS):
+        page = context_of(browser, cookies).new_page()
+        slowed(page)
+        begun = time.perf_counter()
+        page.goto(server.url + path, wait_until="commit")
+        ready(page).click(trial=True)
+        times.append((time.perf_counter() - begun) * 1000)
+        page.context.close()
+    return times
+
+
+def scrolled(browser, server, cookies):
+    page = context_of(browser, cookies).new_page()
+    page.goto(server.url + "/deployments")
+    page.get_by_role("row").nth(100).wait_for()
+    page.get_by_role("button", name="More").click()
+    page.get_by_role("row").nth(900).wait_for()
+    page.evaluate(LONG_TASKS)
+    page.evaluate("""async () => { window.long.length = 0;
+      for (let y = 0; y < document.documentElement.scrollHeight; y += 400) { scrollTo(0, y); await new Promise(requestAnimationFrame); } }""")
+    found = page.evaluate("window.long")
+    page.context.close()
+    return found
+
+
+def six_streams(browser, server, cookies):
+    page = context_of(browser, cookies).new_page()
+    page.goto(server.url + "/playground?mode=compare&models=smollm2")
+    page.get_by_label("Max tokens").fill("300")
+    page.evaluate(LONG_TASKS)
+    page.evaluate("window.long.length = 0")
+    page.get_by_role("button", name="Run").click()
+    page.get_by_role("heading", name="Results").wait_for(timeout=120_000)
+    found = page.evaluate("window.long")
+    rate = page.get_by_role("region", name="Results").get_by_text("tok/s").first.inner_text()
+    page.context.close()
+    return found, rate
+
+
+def idle_requests(browser, server, cookies):
+    page = context_of(browser, cookies).new_page()
+    page.goto(server.url + "/")
+    page.get_by_role("heading", name="Overview").wait_for()
+    page.locator("main .skeleton").wait_for(state="detached")
+    asked = []
+    page.context.on("request", lambda request: asked.append(request.url))
+    page.wait_for_timeout(IDLE_S * 1000)
+    page.context.close()
+    return asked
+
+
+def main():
+    chromium = shutil.which("chromium")
+    if not chromium:
+        sys.exit("no chromium on this machine: apt-get install chromium")
+    with workspace() as folder, sync_playwright() as playwright:
+        server = Server(f"{folder}/data").start()
+        browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
+        try:
+            server.deploy("smollm2")
+            server.api("POST", "/api/v1/users", json={"name": "ada", "password": PASSWORD, "role": "admin", "must_change_password": False})
+            first, cookies = sizes_of_first_pages(browser, server)
+            login = interactive(browser, server, "/", lambda page: page.get_by_label("Name"), None)
+            overview = interactive(browser, server, "/", lambda page: page.get_by_role("link", name="Deploy a model").first, cookies)
+            streams, rate = six_streams(browser, server, cookies)
+            idle = idle_requests(browser, server, cookies)
+            for i in range(DEPLOYMENTS):
+                server.api("POST", "/api/v1/deployments", json={"name": f"d{i:04}", "source": f"file:{SMOLLM2}", "stopped": True})
+            scroll = scrolled(browser, server, cookies)
+        finally:
+            browser.close()
+            server.stop()
+    report("console", {
+        "login and overview, bytes": first,
+        f"login usable, ms, CPU / {SLOWER}": summary(login),
+        f"overview usable, ms, CPU / {SLOWER}": summary(overview),
+        f"long tasks while {DEPLOYMENTS} deployments scroll, ms": scroll,
+        f"long tasks while six panels stream ({rate}), ms": streams,
+        f"requests of an idle page in {IDLE_S} s": idle,
+    }, {"login": login, "overview": overview})
+
+
+main()

@@ -1,0 +1,119 @@
+// A list that filters and sorts, and keeps how in the page's address. Cards on a phone.
+import { ArrowDown, ArrowUp, Search } from "lucide-react";
+import { type ReactNode, useMemo, useState } from "react";
+import { t } from "../i18n/index.ts";
+import { useUrl } from "../lib/url.ts";
+import { Button, classes } from "./basics.tsx";
+
+export interface Column<T> {
+  key: string;
+  title: string;
+  cell: (row: T) => ReactNode;
+  /** What it is sorted by; without it it is not. */
+  by?: (row: T) => string | number;
+  right?: boolean;
+  /** The one that names the row, on a phone. */
+  lead?: boolean;
+}
+
+interface TableProps<T> {
+  label: string;
+  rows: readonly T[];
+  id: (row: T) => string;
+  columns: Column<T>[];
+  /** What a filter is looked for in; without it there is none. */
+  text?: (row: T) => string;
+  sort?: string;
+  actions?: (row: T) => ReactNode;
+  tools?: ReactNode;
+  empty: ReactNode;
+}
+
+// More rows than a person reads are drawn only when asked for, so that a list of thousands scrolls as one of a hundred.
+const ROWS_AT_ONCE = 200;
+
+export function Table<T>({ label, rows, id, columns, text, sort = "", actions, tools, empty }: TableProps<T>) {
+  const [filter, setFilter] = useUrl("q", "");
+  const [order, setOrder] = useUrl("sort", sort);
+  const [most, setMost] = useState(ROWS_AT_ONCE);
+  const down = order.startsWith("-");
+  const sorted = useMemo(() => {
+    const wanted = filter.trim().toLowerCase();
+    const found = wanted && text ? rows.filter((row) => text(row).toLowerCase().includes(wanted)) : [...rows];
+    const by = columns.find((column) => column.key === order.replace(/^-/, ""))?.by;
+    if (by) {
+      found.sort((a, b) => {
+        const [x, y] = [by(a), by(b)];
+        const less = typeof x === "number" && typeof y === "number" ? x - y : String(x).localeCompare(String(y), undefined, { numeric: true });
+        return down ? -less : less;
+      });
+    }
+    return found;
+  }, [rows, filter, order, down, columns, text]);
+
+  if (rows.length === 0) return <section className="card">{empty}</section>;
+  return (
+    <section className="card" aria-label={label}>
+      {(text || tools) && (
+        <div className="card-head">
+          {text && (
+            <div className="search">
+              <Search size={16} aria-hidden />
+              <input className="input" type="search" placeholder={t("filter")} aria-label={t("filter")} value={filter} onChange={(event) => setFilter(event.target.value)} />
+            </div>
+          )}
+          <span className="end row wrap">{tools}</span>
+        </div>
+      )}
+      <div className="table-wrap">
+        <table className="table cards">
+          <thead>
+            <tr>
+              {columns.map((column) => (
+                <Head key={column.key} column={column} order={order} setOrder={setOrder} />
+              ))}
+              {actions && <th><span className="sr">{t("actions")}</span></th>}
+            </tr>
+          </thead>
+          <tbody>
+            {sorted.slice(0, most).map((row) => (
+              <tr key={id(row)}>
+                {columns.map((column) => (
+                  <td key={column.key} data-label={column.title} className={classes(column.right && "right", column.lead && "lead")}>
+                    {column.cell(row)}
+                  </td>
+                ))}
+                {actions && <td className="actions">{actions(row)}</td>}
+              </tr>
+            ))}
+          </tbody>
+        </table>
+      </div>
+      {(sorted.length === 0 || sorted.length !== rows.length || sorted.length > most) && (
+        <div className="table-foot row spread" role="status">
+          <span>{sorted.length === 0 ? t("filter.none", { filter }) : t("filter.found", { found: sorted.length, all: rows.length })}</span>
+          {sorted.length > most && <Button small onClick={() => setMost(most + 5 * ROWS_AT_ONCE)}>{t("more")}</Button>}
+        </div>
+      )}
+    </section>
+  );
+}
+
+function Head<T>({ column, order, setOrder }: { column: Column<T>; order: string; setOrder: (order: string) => void }) {
+  const up = order === column.key;
+  const down = order === `-${column.key}`;
+  const sorted = up ? "ascending" : down ? "descending" : undefined;
+  return (
+    <th className={classes(column.right && "right")} aria-sort={sorted} scope="col">
+      {column.by ? (
+        <button type="button" onClick={() => setOrder(up ? `-${column.key}` : column.key)}>
+          {column.title}
+          {up && <ArrowUp size={13} aria-hidden />}
+          {down && <ArrowDown size={13} aria-hidden />}
+        </button>
+      ) : (
+        column.title
+      )}
+    </th>
+  );
+}

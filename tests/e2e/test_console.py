@@ -1,0 +1,370 @@
+"""The console in a real browser (Debian's chromium, driven by Playwright) on a real server with SmolLM2: the field report's walk from the
+first login to six panels, with what the page measures held against the server's own records; names that are attacks; axe; sizes."""
+import csv
+import io
+import json
+import os
+import pathlib
+import re
+import shutil
+import signal
+import zlib
+
+import playwright.sync_api as playwright
+import pytest
+
+from conftest import ROOT, SMOLLM2, Server, serving_smollm2, until
+
+CHROMIUM = shutil.which("chromium")
+AXE = ROOT / "console/node_modules/axe-core/axe.min.js"
+pytestmark = pytest.mark.skipif(not CHROMIUM, reason="no chromium on this machine: ./dev test installs Debian's")
+
+PASSWORD = "a-password-of-mine"
+ADMIN_PAGES = ["overview", "playground", "deployments", "models", "routes", "providers", "workers", "keys", "usage", "users", "audit"]
+USER_PAGES = ["overview", "playground", "deployments", "models", "keys", "usage"]
+PHONE = {"width": 390, "height": 844}
+ATTACK = "<img src=x onerror=\"window.hit=1\">"
+SHOTS = os.environ.get("GANTRY_SCREENSHOTS")   # a folder: the pages are photographed into it
+
+
+class Browser:
+    """Pages of one server. Whatever a page says on its console is a failure, but for answers that are refusals."""
+
+    def __init__(self, browser, server):
+        self.browser = browser
+        self.server = server
+        self.said = []
+        self.requests = []
+
+    def page(self, cookies=None, **options):
+        context = self.browser.new_context(**{"locale": "en-GB", "viewport": {"width": 1360, "height": 860}, **options})
+        context.set_default_timeout(20_000)
+        if cookies:
+            context.add_cookies(cookies)
+        page = context.new_page()
+        page.on("console", lambda message: self.said.append(message.text) if message.type in ("error", "warning") else None)
+        page.on("pageerror", lambda error: self.said.append(str(error)))
+        page.on("dialog", lambda dialog: self.said.append(f"dialog: {dialog.message}"))
+        context.on("request", lambda request: self.requests.append(request))
+        return page
+
+    def open(self, page, path):
+        page.goto(self.server.url + path)
+        try:
+            page.locator("main h1, main h2").first.wait_for()
+        except playwright.TimeoutError:
+            # Chromium drops what is under way when a network interface comes or goes, as others on the machine make them do.
+            if not any("ERR_NETWORK_CHANGED" in line for line in self.said):
+                raise AssertionError(f"{path} shows nothing but {page.content()[:1500]}; the page says {self.said}") from None
+            page.reload()
+            page.locator("main h1, main h2").first.wait_for()
+        return page
+
+    def check(self):
+        wrong = [line for line in self.said if not re.search(r"status of 40[0-9]|ERR_NETWORK_CHANGED", line)]
+        assert not wrong, wrong
+        foreign = {request.url for request in self.requests if not request.url.startswith((self.server.url, "data:", "blob:"))}
+        assert not foreign, foreign
+
+
+@pytest.fixture(scope="module")
+def chromium():
+    with playwright.sync_playwright() as driver:
+        browser = driver.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory):
+    yield from serving_smollm2(tmp_path_factory.mktemp("console"))
+
+
+def session(server, name="admin", password=PASSWORD):
+    answer = server.request("POST", "/api/v1/auth/login", json={"name": name, "password": password})
+    assert answer.status_code == 200, answer.text
+    return [{"name": "gantry_session", "value": answer.cookies["gantry_session"], "url": server.url}]
+
+
+@pytest.fixture(scope="module")
+def admin(served):
+    """The cookies of an administrator whose password is an own one."""
+    served.api("POST", "/api/v1/users", json={"name": "ada", "password": PASSWORD, "role": "admin", "must_change_password": False})
+    return session(served, "ada")
+
+
+@pytest.fixture
+def browser(chromium, served):
+    made = Browser(chromium, served)
+    yield made
+    made.check()
+    for context in chromium.contexts:
+        context.close()
+
+
+def test_the_field_report(chromium, tmp_path):
+    """First login, devices, a deployment that is refused and one that fits, six panels with the same model; the numbers are the server's."""
+    server = Server(tmp_path / "data").start()
+    browser = Browser(chromium, server)
+    try:
+        page = browser.page()
+        browser.open(page, "/")
+        first = (tmp_path / "data/initial_admin_password").read_text().strip()
+        log_in_first(page, first)
+        page.get_by_role("heading", name="Deploy your first model").wait_for()
+        page.get_by_role("link", name="Workers & devices").click()
+        page.get_by_text("cpu/0").wait_for()
+        deploy(page)
+        compare(page, server)
+        browser.check()
+    finally:
+        for context in chromium.contexts:
+            context.close()
+        server.stop()
+
+
+def log_in_first(page, first):
+    page.get_by_label("Name").fill("admin")
+    page.get_by_label("Password").fill("not it at all")
+    page.get_by_role("button", name="Log in").click()
+    page.get_by_role("alert").filter(has_text="wrong").wait_for()
+    page.get_by_label("Password").fill(first)
+    page.get_by_role("button", name="Log in").click()
+    page.get_by_role("heading", name="Choose a password").wait_for()
+    page.get_by_label("Current password").fill(first)
+    page.get_by_label("New password").fill(PASSWORD)
+    page.get_by_label("The new one again").fill(PASSWORD)
+    page.get_by_role("button", name="Save password").click()
+
+
+def deploy(page):
+    page.get_by_role("link", name="Overview").click()
+    page.get_by_role("link", name="Deploy a model").first.click()
+    judged = page.get_by_role("complementary", name="Does it fit?")
+    page.get_by_label("Source").fill("/no/such/model.gguf")
+    judged.get_by_text("Not known yet.").wait_for()
+    page.get_by_label("Source").fill(str(SMOLLM2))
+    judged.get_by_text("It fits.").wait_for()
+    assert page.get_by_label("Name").input_value() == "smollm2-135m-instruct"
+    page.get_by_label("Name").fill("smollm2")
+    page.get_by_role("heading", name="Engine").click()
+    page.get_by_label("Context (tokens)").fill("40000000")   # hundreds of GiB of keys and values
+    judged.get_by_text("It does not fit.").wait_for()
+    judged.get_by_text("is needed").first.wait_for()
+    judged.get_by_role("button", name="Use").first.click()
+    judged.get_by_text("It fits.").wait_for()
+    page.get_by_role("button", name="Deploy a model").click()
+    page.get_by_role("heading", name="smollm2", exact=True).wait_for()
+    page.get_by_role("link", name="Open in playground").wait_for(timeout=60_000)
+
+
+def compare(page, server):
+    page.get_by_role("link", name="Open in playground").click()
+    page.get_by_role("button", name="Compare").click()
+    assert page.get_by_role("region", name=re.compile(r"^Answer of panel \d$")).count() == 6
+    page.get_by_label("Max tokens").fill("24")
+    with page.expect_request("**/api/v1/compare") as asked:
+        page.get_by_role("button", name="Run").click()
+    assert len(json.loads(asked.value.post_data)["panels"]) == 6
+    page.get_by_role("heading", name="Results").wait_for(timeout=60_000)
+    photograph(page, "compare")
+    page.get_by_role("button", name="Save").click()
+    with page.expect_download() as saved:
+        page.get_by_role("menuitem", name=re.compile("JSON")).click()
+    told = json.loads(pathlib.Path(saved.value.path()).read_text())
+    page.get_by_role("button", name="Save").click()
+    with page.expect_download() as saved:
+        page.get_by_role("menuitem", name=re.compile("CSV")).click()
+    lines = list(csv.DictReader(io.StringIO(pathlib.Path(saved.value.path()).read_text())))
+    run = told["targets"][0]["runs"][0]
+    assert told["version"] == 1 and run["concurrency"] == 6 and run["requests_ok"] == 6 and len(lines) == 6
+
+    records = until(lambda: (lambda found: found if len(found) == 6 else None)(
+        [one for one in server.items("/api/v1/usage") if one["completion_tokens"] <= 24]), "the six requests are metered")
+    assert sorted(one["completion_tokens"] for one in records) == sorted(one["output_tokens"] for one in run["samples"])
+    assert run["output_tokens"] == sum(one["completion_tokens"] for one in records)
+    assert run["throughput_tok_s"] == pytest.approx(run["output_tokens"] / run["wall_s"])
+    for sample in run["samples"]:
+        inside = sample["server"]["queue_ms"] if "queue_ms" in sample["server"] else sample["server"]["queueMs"]
+        assert sample["ttft_ms"] > inside
+        assert sample["e2e_ms"] >= sample["ttft_ms"] + sample["server"]["decodeMs"] * 0.8
+    # The gateway's clock starts a little later than the page's and sees tokens a little earlier.
+    seen, metered = (sorted(values)[3] for values in ([one["ttft_ms"] for one in run["samples"]], [one["ttft_ms"] for one in records]))
+    assert metered - 5 <= seen <= metered + 500, (seen, metered)
+    shown = page.get_by_role("region", name="Results").inner_text()
+    assert f"{run['ttft_ms']['mean']:.3g}"[:3] in shown, shown
+
+
+def photograph(page, name):
+    if SHOTS:
+        pathlib.Path(SHOTS).mkdir(parents=True, exist_ok=True)
+        page.screenshot(path=f"{SHOTS}/{name}.png", full_page=True)
+
+
+def settled(page):
+    page.locator("main h1, main h2").first.wait_for()
+    page.wait_for_function("!document.querySelector('main [role=status] .spin, main .skeleton')")
+
+
+@pytest.mark.parametrize("language", ["en", "zh"])
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_every_page(browser, admin, language, scheme):
+    """By its own address, in both languages and themes; axe finds no serious fault; no page is wider than a phone."""
+    page = browser.page(admin, locale={"en": "en-GB", "zh": "zh-CN"}[language], color_scheme=scheme)
+    faults = []
+    for name in [*ADMIN_PAGES, "deployments/new", "deployments/smollm2", "playground?mode=compare"]:
+        browser.open(page, f"/{name}")
+        settled(page)
+        words = page.locator("main").inner_text()
+        assert ("模" in words or "的" in words or "部署" in words) == (language == "zh"), f"{name} in {language}: {words[:200]}"
+        page.evaluate(AXE.read_text())
+        found = page.evaluate("axe.run(document, {resultTypes: ['violations']})")
+        faults += [f"{name}: {one['id']}: {one['nodes'][0]['html'][:160]}" for one in found["violations"] if one["impact"] in ("serious", "critical")]
+        photograph(page, f"{name.replace('/', '-').replace('?', '-')}-{language}-{scheme}")
+        page.set_viewport_size(PHONE)
+        width = page.evaluate("document.documentElement.scrollWidth")
+        assert width <= PHONE["width"], f"{name} is {width} pixels wide on a phone"
+        page.set_viewport_size({"width": 1360, "height": 860})
+    assert not faults, "\n".join(faults)
+
+
+def test_names_that_are_attacks_are_text(browser, served, admin):
+    """Keys, labels, a model's file and what an engine logs may hold anything."""
+    for name in (ATTACK, "=cmd|' /C calc'!A0", "a" * 100):
+        assert served.api("POST", "/api/v1/keys", json={"name": name}).status_code == 201
+    worker = served.items("/api/v1/workers")[0]
+    labels = {"attack": ATTACK, "long": "x" * 250}
+    assert served.api("PATCH", f"/api/v1/workers/{worker['id']}", json={"labels": labels}).status_code == 200
+    source = f"file:/nowhere/{ATTACK}.gguf"
+    assert served.api("POST", "/api/v1/deployments", json={"name": "attack", "source": source}).status_code == 201
+    until(lambda: served.items("/api/v1/deployments?name=attack")[0]["status"]["reason"], "it says why it does not run")
+    page = browser.page(admin)
+    for path, seen in (("/keys", ATTACK), ("/workers", "onerror"), ("/deployments", "onerror"), ("/deployments/attack", ATTACK), ("/overview", "attack")):
+        browser.open(page, path)
+        page.get_by_text(seen).first.wait_for()
+        assert page.locator("img[src=x]").count() == 0 and not page.evaluate("window.hit"), path
+        page.set_viewport_size(PHONE)
+        assert page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"], path
+        page.set_viewport_size({"width": 1360, "height": 860})
+    # And what a person says to a model, which comes back as Markdown.
+    browser.open(page, "/playground?model=smollm2")
+    page.get_by_label("Max tokens").fill("1")
+    page.get_by_role("textbox", name="Message").fill(f"{ATTACK} [x](javascript:window.hit=1)")
+    page.get_by_role("button", name="Send").click()
+    page.get_by_text("1 tokens").wait_for()
+    assert page.locator("main img").count() == 0 and page.locator("a[href^=javascript]").count() == 0 and not page.evaluate("window.hit")
+    served.cli("rm", "attack")
+
+
+def test_what_happens_is_seen_as_it_happens(browser, served, admin):
+    """An engine is killed and comes back, another is scaled up from the page: nobody loads the page again, and nobody polls."""
+    page = browser.page(admin)
+    browser.open(page, "/deployments/smollm2")
+    page.get_by_text("1 of 1 ready").wait_for()
+    browser.requests.clear()
+    os.kill(served.running("smollm2")[0]["pid"], signal.SIGKILL)
+    page.get_by_text("restarts: 1").wait_for(timeout=60_000)
+    served.running("smollm2")
+    page.get_by_text("1 of 1 ready").wait_for()
+    assert not browser.requests, [request.url for request in browser.requests]
+    page.get_by_role("button", name="Logs").click()
+    page.get_by_label(re.compile("^Log of")).last.filter(has_text="ready").wait_for()
+    page.get_by_role("button", name="Actions for smollm2").click()
+    page.get_by_role("menuitem", name="Scale").click()
+    page.get_by_label("Replicas").fill("2")
+    page.get_by_role("button", name="Scale").click()
+    page.get_by_text("2 of 2 ready").wait_for(timeout=60_000)
+    page.get_by_role("button", name="Actions for smollm2").click()
+    page.get_by_role("menuitem", name="Delete").click()
+    assert page.get_by_role("button", name="Delete").is_disabled(), "the name is asked first"
+    page.keyboard.press("Escape")
+    served.cli("scale", "smollm2", "1")
+    page.get_by_text("1 of 1 ready").wait_for(timeout=60_000)
+
+
+def test_two_tabs_watch_by_one_stream(browser, served, admin):
+    page = browser.page(admin)
+    browser.open(page, "/deployments")
+    page.get_by_text("smollm2").first.wait_for()
+    other = page.context.new_page()
+    browser.open(other, "/overview")
+    other.get_by_text("smollm2").first.wait_for()
+    watching = [request for request in browser.requests if "/api/v1/watch" in request.url]
+    assert len(watching) <= 1, "a shared worker's own request may not be seen here, but no tab has one"
+    # Logged out in one, logged out in both.
+    page.get_by_role("button", name="ada").click()
+    page.get_by_role("menuitem", name="Log out").click()
+    other.get_by_role("heading", name="Log in").wait_for()
+
+
+def test_a_user_sees_what_is_a_users(browser, served):
+    served.api("POST", "/api/v1/users", json={"name": "bob", "password": PASSWORD, "role": "user", "must_change_password": False})
+    page = browser.page(session(served, "bob"))
+    browser.open(page, "/")
+    names = page.get_by_role("navigation").get_by_role("link").evaluate_all("links => links.map(link => link.getAttribute('href'))")
+    assert names == ["/"] + [f"/{name}" for name in USER_PAGES[1:]]
+    for name in USER_PAGES:
+        browser.open(page, f"/{name}")
+        settled(page)
+        assert page.get_by_role("alert").count() == 0, page.locator("main").inner_text()
+    page.get_by_role("button", name="Make a key").or_(page.get_by_role("heading", name="Usage")).first.wait_for()
+
+
+def test_sizes(chromium, served, admin):
+    """Login and overview take 300 KB of a connection at most, together; each other page little more. Nothing comes from elsewhere."""
+    browser = Browser(chromium, served)
+    page = browser.page()
+    sizes = {}
+
+    def measure(response):
+        if "/assets/" in response.url or response.url.rstrip("/") == served.url:
+            assert response.headers["content-encoding"] in ("gzip", "br") or int(response.headers["content-length"]) < 1000, response.url
+            sizes[response.url] = int(response.headers["content-length"])
+
+    page.on("response", measure)
+    browser.open(page, "/")
+    page.get_by_label("Name").fill("ada")
+    page.get_by_label("Password").fill(PASSWORD)
+    page.get_by_role("button", name="Log in").click()
+    page.get_by_role("heading", name="Overview").wait_for()
+    settled(page)
+    first = sum(sizes.values())
+    assert first <= 300_000, sizes
+    for name in ADMIN_PAGES:
+        page.goto(f"{served.url}/{name}")
+        settled(page)
+    print(f"console: login and overview {first} bytes, all pages {sum(sizes.values())} bytes")
+    assert sum(sizes.values()) <= 450_000, sizes
+    page.context.close()
+    browser.check()
+
+
+def test_files_are_as_they_are_said_to_be(served):
+    home = served.request("GET", "/", headers={"accept-encoding": "identity"})
+    assert "unsafe" not in home.headers["content-security-policy"]
+    assert not re.search(r"<script(?![^>]*src=)|<style|\son\w+=", home.text), "no inline script or style"
+    assets = re.findall(r"/assets/[\w.-]+", home.text)
+    assert assets
+    for path in assets:
+        plain = served.request("GET", path, headers={"accept-encoding": "identity"})
+        assert "immutable" in plain.headers["cache-control"] and re.search(r"-[\w-]{8}\.\w+$", path)
+        with served_raw(served, path) as raw:
+            assert zlib.decompress(raw, 31) == plain.content
+
+
+class served_raw:
+    """The bytes as they come, which httpx would unpack."""
+
+    def __init__(self, server, path):
+        import urllib.request
+        request = urllib.request.Request(server.url + path, headers={"Accept-Encoding": "gzip"})
+        with urllib.request.urlopen(request) as answer:
+            self.raw = answer.read()
+            self.coded = answer.headers.get("Content-Encoding") == "gzip"
+
+    def __enter__(self):
+        import gzip
+        return self.raw if self.coded else gzip.compress(self.raw)
+
+    def __exit__(self, *_):
+        pass
