@@ -29,9 +29,9 @@ protocol::Assignment Heartbeat::exchange(const protocol::WorkerReport& report) {
         std::lock_guard lock(mutex_);
         Times& times = times_[report.worker_id];
         store = store || times.dirty || now - times.stored >= kStoreEvery;
-        show = show || now - times.shown >= kShowEvery;
+        show = show || now - shown_ >= kShowEvery;
         if (store) times.stored = now;
-        if (show) times.shown = now;
+        if (show) shown_ = now;
     }
     // First the routes, so that no request goes to an engine known to be dead while the disk is busy.
     if (show) publisher_.refresh_observed();

@@ -16,7 +16,7 @@
 namespace gantry::control {
 
 inline constexpr std::chrono::seconds kStoreEvery{10};
-inline constexpr std::chrono::seconds kShowEvery{2};   // how often figures alone are published
+inline constexpr std::chrono::seconds kShowEvery{2};   // how often figures alone are published, of all workers together
 
 class Heartbeat {
 public:
@@ -44,11 +44,11 @@ private:
 
     struct Times {
         SteadyTime stored{};
-        SteadyTime shown{};
         bool dirty = false;          // the last write failed
     };
-    std::mutex mutex_;               // protects times_
+    std::mutex mutex_;               // protects what follows
     std::unordered_map<WorkerId, Times> times_;
+    SteadyTime shown_{};
     std::mutex write_mutex_;         // one write of observed columns at a time
 };
 
