@@ -69,6 +69,15 @@ std::vector<Device> bounded(const std::vector<Device>& devices) {
     return out;
 }
 
+// Since when it is so, by this server's clock: deadlines of states pass by that one, and a worker's may be wrong. What changed did so
+// between the former report and this one, whatever the worker says.
+WallTime state_since(const protocol::InstanceReport& report, const Instance& known, WallTime former_report, WallTime wall) {
+    const bool same = known.state == report.state && known.restarts == report.restarts;
+    if (same && known.state_since != WallTime{}) return std::min(known.state_since, wall);
+    const WallTime said = report.state_since == WallTime{} ? wall : report.state_since;
+    return std::clamp(said, std::min(std::max(former_report, known.created_at), wall), wall);
+}
+
 }  // namespace
 
 void Observed::restore(const Snapshot& rows, SteadyTime now) {
@@ -81,14 +90,16 @@ void Observed::restore(const Snapshot& rows, SteadyTime now) {
     }
 }
 
-Observed::Change Observed::apply_instance(const protocol::InstanceReport& report, const WorkerId& worker, WallTime wall) {
+Observed::Change Observed::apply_instance(const protocol::InstanceReport& report, const Instance& row, WallTime former, WallTime wall) {
     const auto [found, fresh] = instances_.try_emplace(report.id);
     Instance& now = found->second.fields;
-    found->second.worker_id = worker;
+    found->second.worker_id = row.worker_id;
     const Instance before = now;
+    Instance known = fresh ? row : before;
+    known.created_at = row.created_at;
+    now.state_since = state_since(report, known, former, wall);
     now.state = report.state;
     now.reason = cut(report.reason);
-    now.state_since = report.state_since == WallTime{} ? wall : report.state_since;
     now.progress = fraction(report.progress);
     now.endpoint = cut(report.endpoint);
     now.api_key = cut(report.api_key);
@@ -108,6 +119,7 @@ Observed::Change Observed::apply(const protocol::WorkerReport& report, const Sna
     std::lock_guard lock(mutex_);
     Change change;
     WorkerSeen& seen = workers_[report.worker_id];
+    const WallTime former = seen.fields.last_report_at;
     change.state = seen.fields.state != WorkerState::kReady;
     change.shown = seen.fields.devices.size() != report.devices.size();
     seen.fields.state = WorkerState::kReady;
@@ -130,7 +142,7 @@ Observed::Change Observed::apply(const protocol::WorkerReport& report, const Sna
     for (const Instance& row : rows.instances) {
         if (row.worker_id != report.worker_id) continue;
         if (const auto found = reported.find(row.id); found != reported.end()) {
-            const Change one = apply_instance(*found->second, report.worker_id, wall);
+            const Change one = apply_instance(*found->second, row, former, wall);
             change.state = change.state || one.state;
             change.shown = change.shown || one.shown;
             gone_.erase(row.id);

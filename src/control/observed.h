@@ -73,7 +73,8 @@ private:
         std::set<InstanceId> assigned;
         std::string revision;  // of what was assigned
     };
-    Change apply_instance(const protocol::InstanceReport& report, const WorkerId& worker, WallTime wall);
+    // `row`: as stored; `former`: when its worker last reported before this.
+    Change apply_instance(const protocol::InstanceReport& report, const Instance& row, WallTime former, WallTime wall);
     void overlay_locked(Instance& instance) const;
     void overlay_locked(Worker& worker) const;
 

@@ -96,6 +96,25 @@ TEST(observed, hostile_figures_and_texts_are_bounded) {
     EXPECT_LE(r.view().workers[0].devices.size(), 1024u);
 }
 
+TEST(observed, a_workers_wrong_clock_makes_no_state_older) {
+    Rows r;
+    r.snapshot.instances[0].created_at = r.clock.wall();
+    r.report({});
+    const WallTime heard = r.clock.wall();
+    r.clock.advance(3s);
+    auto says = Rows::says("i", InstanceState::kStarting);
+    says.state_since = r.clock.wall() - 1h;
+    r.report({says});
+    EXPECT_EQ(r.view().instances[0].state_since, heard) << "it changed since the report before";
+    r.clock.advance(1s);
+    says.state_since = r.clock.wall() + 1h;
+    r.report({says});
+    EXPECT_EQ(r.view().instances[0].state_since, heard) << "it has not changed";
+    says.state = InstanceState::kRunning;
+    r.report({says});
+    EXPECT_EQ(r.view().instances[0].state_since, r.clock.wall()) << "nothing begins later than now";
+}
+
 TEST(observed, stopping_takes_no_requests_from_that_moment) {
     Rows r;
     r.report({Rows::says("i", InstanceState::kRunning)});

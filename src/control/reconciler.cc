@@ -1,6 +1,7 @@
 #include "control/reconciler.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "base/log.h"
 #include "base/metrics.h"
@@ -39,34 +40,40 @@ bool Reconciler::alive() const {
 }
 
 void Reconciler::loop() {
-    auto due = std::chrono::steady_clock::now();
     while (true) {
         {
             std::unique_lock lock(mutex_);
             woken_.wait_for(lock, kTick, [this] { return wanted_ || stopping_; });
             if (stopping_) return;
-            const auto now = std::chrono::steady_clock::now();
-            if (wanted_ || now >= due) {
-                wanted_ = false;
-                due = now + kEvery;
-            } else {
-                lock.unlock();
-                if (parts_.heartbeat.check()) notify();
-                if (draining_ && drain()) parts_.poke_workers();
-                if (parts_.sleep.sleep_idle()) notify();
-                last_round_ = now;
-                continue;
-            }
         }
-        housekeeping();
-        (void)parts_.sleep.sleep_idle();
-        if (const auto done = run_once(); !done) {
-            static auto& errors = metrics::counter("gantry_reconcile_errors_total", "Rounds of reconciling that failed");
-            errors.Increment();
-            log::error("reconciling failed and is tried again in {} s: {}", kEvery.count(), done.error().message);
-        }
+        (void)turn(std::chrono::steady_clock::now());
         last_round_ = std::chrono::steady_clock::now();
     }
+}
+
+bool Reconciler::turn(SteadyTime now) {
+    bool due = false;
+    {
+        std::lock_guard lock(mutex_);
+        due = std::exchange(wanted_, false) || now >= due_;
+        if (due) due_ = now + kEvery;
+    }
+    if (due) return round();
+    if (parts_.heartbeat.check()) notify();
+    if (draining_ && drain()) parts_.poke_workers();
+    if (parts_.sleep.sleep_idle()) notify();
+    return false;
+}
+
+bool Reconciler::round() {
+    housekeeping();
+    (void)parts_.sleep.sleep_idle();
+    const auto done = run_once();
+    if (done) return true;
+    static auto& errors = metrics::counter("gantry_reconcile_errors_total", "Rounds of reconciling that failed");
+    errors.Increment();
+    log::error("reconciling failed and is tried again in {} s: {}", kEvery.count(), done.error().message);
+    return false;
 }
 
 void Reconciler::housekeeping() {
@@ -115,7 +122,7 @@ Result<size_t> Reconciler::run_once() {
         parts_.observed.forget_missing(*parts_.publisher.rows());
         const auto view = parts_.publisher.view();
         const PlanInput input{*view, parts_.knowledge.of_waiting(*view), parts_.observed.gone(), parts_.clock.wall()};
-        const Applied applied = apply(plan(input), parts_.store, parts_.clock, parts_.random);
+        const Applied applied = apply(parts_.plan(input), parts_.store, parts_.clock, parts_.random);
         done += applied.done;
         if (applied.error) return *applied.error;
         if (applied.done == 0) break;

@@ -33,7 +33,9 @@ struct Plan {
     bool cut = false;
     Loss loss = Loss::kNone;
     uint64_t seed = 0;
-    std::map<std::string, std::vector<Undo>> unsynced;   // by path; only while a cut is planned
+    bool tracking = false;
+    bool honest = true;
+    std::map<std::string, std::vector<Undo>> unsynced;   // by path; only while a cut is planned, or all the time
 };
 Plan& plan() {
     static Plan instance;
@@ -88,7 +90,7 @@ int verdict(Operation operation) {
 void remember(sqlite3_file* file, int64_t offset, size_t written, bool truncation) {
     Plan& p = plan();
     std::lock_guard lock(p.mutex);
-    if (!p.cut || p.loss == Loss::kNone) return;
+    if (!p.tracking && (!p.cut || p.loss == Loss::kNone)) return;
     Undo undo{offset, {}, written, 0};
     sqlite3_int64 size = 0;
     real(file)->pMethods->xFileSize(real(file), &size);
@@ -122,7 +124,7 @@ int on_sync(sqlite3_file* file, int) {
     if (const int code = verdict(Operation::kSync); code != SQLITE_OK) return code;
     Plan& p = plan();
     std::lock_guard lock(p.mutex);
-    p.unsynced.erase(*self(file)->path);
+    if (p.honest) p.unsynced.erase(*self(file)->path);
     return SQLITE_OK;
 }
 int on_file_size(sqlite3_file* file, sqlite3_int64* size) { return real(file)->pMethods->xFileSize(real(file), size); }
@@ -212,7 +214,24 @@ void heal() {
     std::lock_guard lock(p.mutex);
     p.countdown = 0;
     p.failing = p.happened = p.cut = p.lasting = false;
+    if (!p.tracking) p.unsynced.clear();
+}
+
+void track(bool on, bool honest) {
+    Plan& p = plan();
+    std::lock_guard lock(p.mutex);
+    p.tracking = on;
+    p.honest = honest;
     p.unsynced.clear();
+}
+
+void lose_power(Loss loss, uint64_t seed) {
+    Plan& p = plan();
+    std::lock_guard lock(p.mutex);
+    GANTRY_ASSERT(p.tracking, "what was not synced is known only where it was tracked");
+    p.loss = loss;
+    p.seed = seed;
+    if (loss != Loss::kNone) lose_unsynced(p);
 }
 
 bool happened() {

@@ -18,7 +18,14 @@ void install();
 void fail(Operation operation, int64_t nth, int code, bool lasting);
 // At the `nth` operation the process ends, after unsynced writes are lost.
 void cut_power(int64_t nth, Loss loss, uint64_t seed);
+// Nothing fails any more; what is tracked stays.
 void heal();
+// Remembers, from now on or no longer, what was overwritten since each file's last sync. Begins with nothing remembered. Not
+// `honest`: a disk that says of each sync that it is done, and does nothing.
+void track(bool on, bool honest = true);
+// Puts back what was never synced, in the files as they are now: for a process that plays the end of another (tests/sim), and goes
+// on with copies of them. REQUIRES: track(true)
+void lose_power(Loss loss, uint64_t seed);
 // Whether the planned failure has happened.
 bool happened();
 

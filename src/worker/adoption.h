@@ -5,8 +5,8 @@
 
 #include <optional>
 
-#include "base/platform/process.h"
 #include "worker/instance_folder.h"
+#include "worker/processes.h"
 
 namespace gantry::worker {
 
@@ -15,9 +15,6 @@ struct Adoption {
     platform::UniqueFd watch;               // valid: record->process runs and is to be adopted
     bool held = false;                      // processes of it live (to be ended, when there is no watch)
 };
-Adoption examine_folder(const InstanceFolder& folder);
-
-// Ends, with SIGKILL, every process that holds the instance's lock. For what was left behind by an engine that is gone.
-void kill_lock_holders(const InstanceFolder& folder);
+Adoption examine_folder(const InstanceFolder& folder, Processes& processes);
 
 }  // namespace gantry::worker

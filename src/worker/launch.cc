@@ -38,7 +38,7 @@ std::map<std::string, std::string> engine_environment(const backends::LaunchPlan
 
 Result<backends::LaunchPlan> plan_launch(const LaunchContext& context, const protocol::InstanceSpec& spec,
                                          const InstanceFolder& folder) {
-    const Result<uint16_t> port = platform::free_loopback_port();
+    const Result<uint16_t> port = context.processes.free_loopback_port();
     if (!port.ok()) {
         return port.error();
     }
@@ -123,7 +123,7 @@ Result<Launched> launch_engine(const LaunchContext& context, const protocol::Ins
     request.working_folder = folder.path();
     request.inherited_handle = lock->handle();
     request.oom_score_adjust = kOomScoreAdjust;
-    Result<platform::Spawned> spawned = platform::spawn(request);
+    Result<platform::Spawned> spawned = context.processes.spawn(request);
     if (!spawned.ok()) {
         return spawned.error();
     }

@@ -10,6 +10,7 @@
 #include "base/result.h"
 #include "protocol/worker/messages.h"
 #include "worker/instance_folder.h"
+#include "worker/processes.h"
 #include "worker/worker.h"
 
 namespace gantry::worker {
@@ -20,6 +21,7 @@ struct LaunchContext {
     RandomSource& random;
     const SupervisionPolicy& policy;
     const std::vector<Device>& devices;   // as last probed
+    Processes& processes;
 };
 
 struct Launched {

@@ -145,7 +145,7 @@ void Supervisor::on_time() {
         case Phase::kRunning: check_log_size(now); break;
         case Phase::kEnding:
             killed_ = true;
-            platform::signal_group(record_.process.pid, platform::ProcessSignal::kKill);
+            context_.launch.processes.signal_group(record_.process.pid, platform::ProcessSignal::kKill);
             return;
         default: return;
     }
@@ -217,7 +217,7 @@ void Supervisor::launch() {
 }
 
 void Supervisor::wait_for_clearing(SteadyTime now) {
-    kill_lock_holders(folder_);
+    context_.launch.processes.kill_holders(folder_.lock_path());
     wake_ = now + kClearingInterval;
 }
 
@@ -242,9 +242,9 @@ void Supervisor::begin_run(InstanceRecord record, platform::UniqueFd watch, bool
           last_failure_.empty() ? (adopted ? "found again after a restart of the worker" : "") : "after: " + last_failure_);
     if (!context_.host.watch(id_, std::move(watch), run_)) {
         if (adopted) {
-            platform::signal_group(record_.process.pid, platform::ProcessSignal::kKill);
+            context_.launch.processes.signal_group(record_.process.pid, platform::ProcessSignal::kKill);
         } else {
-            platform::end_child_now(record_.process.pid);
+            context_.launch.processes.end_child_now(record_.process.pid);
         }
         fail("its process cannot be watched: this machine is out of handles or memory", false);
     }
@@ -257,8 +257,8 @@ void Supervisor::end_process(std::string why, bool failure, milliseconds grace) 
     end_is_failure_ = failure;
     killed_ = grace.count() == 0;
     kill_at_ = context_.clock.steady() + grace;
-    platform::signal_group(record_.process.pid,
-                           killed_ ? platform::ProcessSignal::kKill : platform::ProcessSignal::kTerminate);
+    context_.launch.processes.signal_group(record_.process.pid,
+                                            killed_ ? platform::ProcessSignal::kKill : platform::ProcessSignal::kTerminate);
     if (!stopping_ && !end_reason_.empty()) {
         enter(Phase::kEnding, failure ? InstanceState::kError : InstanceState::kStopping, end_reason_);
     }
@@ -270,8 +270,8 @@ void Supervisor::on_ended(uint64_t run) {
     }
     // What the engine started must not outlive it. While the ended leader holds its pid, its group's number is its own; an
     // adopted one may have been waited for already, and then the lock tells whom to end, before the next spawn.
-    if (platform::holds_pid(record_.process)) {
-        platform::signal_group(record_.process.pid, platform::ProcessSignal::kKill);
+    if (context_.launch.processes.holds_pid(record_.process)) {
+        context_.launch.processes.signal_group(record_.process.pid, platform::ProcessSignal::kKill);
     }
     const std::string why = why_ended();
     memory_bytes_ = memory_private_bytes_ = 0;   // the peak stays to be told
@@ -404,7 +404,7 @@ void Supervisor::check_log_size(SteadyTime now) {
 }
 
 std::string Supervisor::why_ended() {
-    const std::optional<platform::ProcessExit> exit = platform::reap(record_.process.pid);
+    const std::optional<platform::ProcessExit> exit = context_.launch.processes.reap(record_.process.pid);
     if (ended_by_us_) {
         return end_reason_.empty() ? "stopped" : end_reason_;
     }
@@ -414,7 +414,7 @@ std::string Supervisor::why_ended() {
     }
     constexpr int kKillSignal = 9;
     if (exit->signal == kKillSignal &&
-        context_.out_of_memory.rose(context_.clock.steady(), platform::out_of_memory_kills())) {
+        context_.out_of_memory.rose(context_.clock.steady(), context_.launch.processes.out_of_memory_kills())) {
         return "out of memory (host): the system ended the engine; use a smaller context, fewer sequences, or a smaller model";
     }
     // Of one that never served: the log of one that did may hold such words of somebody else's.

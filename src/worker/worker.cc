@@ -11,17 +11,12 @@
 #include <filesystem>
 #include <map>
 #include <mutex>
-#include <optional>
-#include <set>
 #include <thread>
 
 #include "base/log.h"
 #include "base/platform/file_lock.h"
-#include "base/platform/memory.h"
-#include "base/version.h"
-#include "devices/devices.h"
 #include "worker/run_folder.h"
-#include "worker/supervisor.h"
+#include "worker/worker_core.h"
 
 namespace gantry::worker {
 namespace {
@@ -29,29 +24,21 @@ namespace {
 namespace asio = boost::asio;
 using std::chrono::milliseconds;
 
-// The first report waits so long for the adopted engines' first answers, so that a restart of the server does not show
-// running engines as starting.
-constexpr milliseconds kAdoptionHold{300};
-constexpr milliseconds kProgressInterval{200};
-constexpr milliseconds kDeviceInterval{1'000};
 constexpr milliseconds kFirstLook{5'000};
 constexpr milliseconds kKillReserve{500};   // before a stop's deadline: time for SIGKILL to do its work
 
 // Threads: start() and stop() from outside, everything else on the io thread; checks of model files on the background thread,
 // which touches nothing of this but io_.
-class WorkerLoop final : public Worker, private SupervisorHost {
+class WorkerLoop final : public Worker, private WorkerHost {
 public:
     WorkerLoop(WorkerOptions options, std::string run_dir, platform::FileLock lock, protocol::ServerLink& link,
                const Clock& clock, RandomSource& random)
         : options_(std::move(options)),
-          run_dir_(std::move(run_dir)),
           lock_(std::move(lock)),
-          link_(link),
-          clock_(clock),
-          random_(random),
           work_(io_.get_executor()),
           timer_(io_),
-          prober_(io_, options_.policy.liveness_timeout) {}
+          prober_(io_, options_.policy.liveness_timeout),
+          core_(std::make_unique<WorkerCore>(WorkerCore::Parts{options_, std::move(run_dir), *this, own_processes(), link, clock, random})) {}
     ~WorkerLoop() override { stop(false, Deadline::after(std::chrono::seconds(1))); }
 
     void begin();
@@ -61,63 +48,29 @@ public:
 
 private:
     bool watch(const InstanceId& id, platform::UniqueFd handle, uint64_t run) override;
+    void unwatch(const InstanceId& id) override { watches_.erase(id); }
     void probe(const InstanceId& id, const std::string& endpoint, const std::string& path, uint64_t run) override;
     void check(const InstanceId& id, const protocol::InstanceSpec& spec, uint64_t run) override;
     void rotate_log(const InstanceFolder& folder) override;
-    void changed() override;
-    void progressed() override;
+    void exchange_soon() override;
+    devices::ProbeOutcome devices() override { return inventory_->latest(); }
+    void look_at_devices() override { inventory_->refresh(); }
 
     void await_end(const InstanceId& id, uint64_t run);
-    SupervisorContext context() {
-        return SupervisorContext{*this, clock_, LaunchContext{run_dir_, options_.gantry_binary, random_, options_.policy, devices_.devices},
-                                 out_of_memory_};
-    }
-    void adopt_all();
     void exchange();
-    bool holding();
-    protocol::WorkerReport make_report();
-    void apply(const protocol::Assignment& assignment);
-    void remove_dormant();
-    void on_timer();
-    void rearm();
-    void sweep();
-    void sample_memory(SteadyTime now);
-    // Runs `use` with the supervisor of that id, if it is still there, and sees to what follows.
-    template <class Use>
-    void with(const InstanceId& id, Use use) {
-        if (const auto found = supervisors_.find(id); found != supervisors_.end()) {
-            use(*found->second);
-        }
-        sweep();
-        rearm();
-    }
+    void settle();
 
     const WorkerOptions options_;
-    const std::string run_dir_;
     const platform::FileLock lock_;   // of data_dir, while this lives
-    protocol::ServerLink& link_;
-    const Clock& clock_;
-    RandomSource& random_;
 
     asio::io_context io_;
     asio::executor_work_guard<asio::io_context::executor_type> work_;
     asio::steady_timer timer_;
     HealthProber prober_;
-    OutOfMemoryWatch out_of_memory_;
-    std::map<InstanceId, std::unique_ptr<Supervisor>> supervisors_;
     std::map<InstanceId, asio::posix::stream_descriptor> watches_;
-    std::set<InstanceId> dormant_;    // folders of a former run without an engine, until the first assignment
-    bool first_assignment_seen_ = false;
     bool exchange_posted_ = false;
-    std::optional<SteadyTime> hold_until_;
-    SteadyTime next_exchange_{};
-    SteadyTime next_devices_{};
-    SteadyTime next_memory_{};
     std::unique_ptr<devices::Inventory> inventory_;
-    devices::ProbeOutcome devices_;
-    std::map<int64_t, InstanceId> owners_;   // of the processes of our engines, as of the last look
-    bool ending_ = false;             // stop() with engines: no more exchanges
-    SteadyTime end_by_ = SteadyTime::max();
+    std::unique_ptr<WorkerCore> core_;   // behind what it asks things of
 
     std::atomic<bool> poked_{false};
     std::mutex stop_mutex_;           // one stop at a time
@@ -127,13 +80,13 @@ private:
 };
 
 void WorkerLoop::begin() {
-    adopt_all();
+    core_->adopt_all();
     devices::InventoryOptions looks;
     looks.gantry_binary = options_.gantry_binary;
     looks.changed = [this] {
         asio::post(io_, [this] {
-            next_devices_ = {};
-            exchange();
+            core_->on_devices_changed();
+            settle();
         });
     };
     inventory_ = devices::Inventory::start(std::move(looks));
@@ -143,28 +96,6 @@ void WorkerLoop::begin() {
         asio::post(io_, [this] { exchange(); });
         io_.run();
     });
-}
-
-void WorkerLoop::adopt_all() {
-    for (const InstanceId& id : list_instance_folders(options_.data_dir)) {
-        const InstanceFolder folder(options_.data_dir, id);
-        Adoption adoption = examine_folder(folder);
-        if (adoption.watch.valid() && adoption.record->id == id) {
-            auto supervisor = std::make_unique<Supervisor>(context(), id, folder);
-            Supervisor& adopted = *supervisor;
-            supervisors_.emplace(id, std::move(supervisor));
-            adopted.adopt(std::move(adoption));
-            continue;
-        }
-        if (adoption.held) {
-            kill_lock_holders(folder);
-        }
-        dormant_.insert(id);
-    }
-    if (!supervisors_.empty()) {
-        hold_until_ = clock_.steady() + kAdoptionHold;
-    }
-    rearm();
 }
 
 void WorkerLoop::poke() {
@@ -183,18 +114,13 @@ void WorkerLoop::stop(bool stop_engines, Deadline deadline) {
     }
     stopped_ = true;
     asio::post(io_, [this, stop_engines, deadline] {
-        ending_ = true;
         if (!stop_engines) {
+            core_->stop_exchanging();
             io_.stop();
             return;
         }
-        end_by_ = deadline.time();
-        const SteadyTime kill_at = deadline.never() ? SteadyTime::max() : deadline.time() - kKillReserve;
-        for (const auto& [id, supervisor] : supervisors_) {
-            supervisor->stop(true, kill_at);
-        }
-        sweep();
-        rearm();
+        core_->end_engines(deadline.never() ? SteadyTime::max() : deadline.time() - kKillReserve, deadline.time());
+        settle();
     });
     if (thread_.joinable()) {
         thread_.join();
@@ -236,16 +162,15 @@ void WorkerLoop::await_end(const InstanceId& id, uint64_t run) {
             await_end(id, run);
             return;
         }
-        with(id, [run](Supervisor& supervisor) { supervisor.on_ended(run); });
+        core_->on_ended(id, run);
+        settle();
     });
 }
 
 void WorkerLoop::probe(const InstanceId& id, const std::string& endpoint, const std::string& path, uint64_t run) {
     prober_.probe(endpoint, path, [this, id, run](const HealthAnswer& answer) {
-        with(id, [&](Supervisor& supervisor) { supervisor.on_probed(run, answer); });
-        if (hold_until_) {
-            changed();
-        }
+        core_->on_probed(id, run, answer);
+        settle();
     });
 }
 
@@ -254,7 +179,8 @@ void WorkerLoop::check(const InstanceId& id, const protocol::InstanceSpec& spec,
         const std::string identity = platform::file_identity(model_path_of(spec));   // before the read: a change during it counts
         Status outcome = check_model(spec);
         asio::post(io_, [this, id, run, identity, outcome] {
-            with(id, [&](Supervisor& supervisor) { supervisor.on_checked(run, outcome, identity); });
+            core_->on_checked(id, run, outcome, identity);
+            settle();
         });
     });
 }
@@ -267,9 +193,8 @@ void WorkerLoop::rotate_log(const InstanceFolder& folder) {
     });
 }
 
-void WorkerLoop::changed() {
-    next_memory_ = {};   // an engine came, went, or is loaded now: what was measured before is out of date
-    if (!exchange_posted_ && !ending_) {
+void WorkerLoop::exchange_soon() {
+    if (!exchange_posted_) {
         exchange_posted_ = true;
         asio::post(io_, [this] {
             exchange_posted_ = false;
@@ -278,166 +203,21 @@ void WorkerLoop::changed() {
     }
 }
 
-void WorkerLoop::progressed() { next_exchange_ = std::min(next_exchange_, clock_.steady() + kProgressInterval); }
-
-bool WorkerLoop::holding() {
-    if (hold_until_ && clock_.steady() < *hold_until_) {
-        for (const auto& [id, supervisor] : supervisors_) {
-            if (supervisor->awaits_first_answer()) {
-                return true;
-            }
-        }
-    }
-    hold_until_.reset();
-    return false;
-}
-
 void WorkerLoop::exchange() {
-    if (ending_ || holding()) {
-        return;
-    }
-    const SteadyTime now = clock_.steady();
-    next_exchange_ = now + options_.policy.report_interval;
-    out_of_memory_.sample(now, platform::out_of_memory_kills());
-    sample_memory(now);
-    const protocol::WorkerReport report = make_report();
-    apply(link_.exchange(report));
-    sweep();
-    rearm();
+    core_->exchange();
+    settle();
 }
 
-protocol::WorkerReport WorkerLoop::make_report() {
-    const SteadyTime now = clock_.steady();
-    if (now >= next_devices_) {
-        next_devices_ = now + kDeviceInterval;
-        devices_ = inventory_->latest();
-    }
-    protocol::WorkerReport report;
-    report.worker_id = options_.id;
-    report.name = options_.name;
-    report.address = options_.address;
-    report.version = kVersion;
-    report.os = platform::system_name();
-    report.arch = platform::machine_name();
-    report.devices = devices_.devices;
-    for (Device& device : report.devices) {
-        for (DeviceProcess& process : device.processes) {
-            const auto owner = owners_.find(process.pid);
-            process.instance_id = owner == owners_.end() ? InstanceId{} : owner->second;
-        }
-    }
-    report.device_notes = devices_.notes;
-    for (const auto& [id, supervisor] : supervisors_) {
-        report.instances.push_back(supervisor->report());
-    }
-    return report;
-}
-
-void WorkerLoop::sample_memory(SteadyTime now) {
-    if (now < next_memory_) {
-        return;
-    }
-    std::vector<Supervisor*> running;
-    std::vector<int64_t> groups;
-    for (const auto& [id, supervisor] : supervisors_) {
-        if (supervisor->pid() != 0) {
-            running.push_back(supervisor.get());
-            groups.push_back(supervisor->pid());
-        }
-    }
-    next_memory_ = now + options_.policy.memory_interval;
-    const std::vector<platform::GroupMemory> memory = platform::group_memory(groups);
-    owners_.clear();
-    for (size_t i = 0; i < running.size(); ++i) {
-        running[i]->set_memory(memory[i]);
-        for (const int64_t pid : memory[i].pids) {
-            owners_[pid] = running[i]->id();
-        }
-    }
-}
-
-void WorkerLoop::apply(const protocol::Assignment& assignment) {
-    if (assignment.unknown) {
-        return;
-    }
-    std::set<InstanceId> wanted;
-    for (const protocol::InstanceSpec& spec : assignment.run) {
-        if (!safe_instance_id(spec.id.text)) {
-            log::error("an instance with an unusable id was assigned; it is left out");
-            continue;
-        }
-        wanted.insert(spec.id);
-        auto found = supervisors_.find(spec.id);
-        if (found == supervisors_.end()) {
-            dormant_.erase(spec.id);
-            found = supervisors_
-                        .emplace(spec.id, std::make_unique<Supervisor>(context(), spec.id,
-                                                                       InstanceFolder(options_.data_dir, spec.id)))
-                        .first;
-            changed();
-        }
-        found->second->want(spec);
-    }
-    for (const auto& [id, supervisor] : supervisors_) {
-        if (!wanted.contains(id)) {
-            supervisor->stop(false);
-        }
-    }
-    if (!first_assignment_seen_) {
-        first_assignment_seen_ = true;
-        remove_dormant();
-    }
-}
-
-void WorkerLoop::remove_dormant() {
-    for (const InstanceId& id : dormant_) {
-        log::info("instance {}: no longer wanted, its folder goes", id.text);
-        if (const Status removed = InstanceFolder(options_.data_dir, id).remove(); !removed.ok()) {
-            log::warn("instance {}: {}", id.text, removed.error().message);
-        }
-    }
-    dormant_.clear();
-}
-
-void WorkerLoop::sweep() {
-    for (auto place = supervisors_.begin(); place != supervisors_.end();) {
-        if (place->second->gone()) {
-            next_devices_ = {};   // what it held is free: the report that says so shows it
-            inventory_->refresh();
-            watches_.erase(place->first);
-            place = supervisors_.erase(place);
-        } else {
-            ++place;
-        }
-    }
-    if (ending_ && (supervisors_.empty() || clock_.steady() >= end_by_)) {
+// After the core did something: this thread's end, or its next wake.
+void WorkerLoop::settle() {
+    if (core_->ended()) {
         io_.stop();
     }
-}
-
-void WorkerLoop::on_timer() {
-    for (const auto& [id, supervisor] : supervisors_) {
-        supervisor->on_time();
-    }
-    sweep();
-    if (!ending_ && (clock_.steady() >= next_exchange_ || (hold_until_ && clock_.steady() >= *hold_until_))) {
-        exchange();
-    }
-    rearm();
-}
-
-void WorkerLoop::rearm() {
-    SteadyTime wake = ending_ ? end_by_ : next_exchange_;
-    if (hold_until_) {
-        wake = *hold_until_;
-    }
-    for (const auto& [id, supervisor] : supervisors_) {
-        wake = std::min(wake, supervisor->next_wake());
-    }
-    timer_.expires_at(wake);
+    timer_.expires_at(core_->next_wake());
     timer_.async_wait([this](boost::system::error_code cut) {
         if (!cut) {
-            on_timer();
+            core_->on_time();
+            settle();
         }
     });
 }

@@ -5,6 +5,7 @@
 #include "base/log.h"
 #include "control/api/api.h"
 #include "control/api/lookup.h"
+#include "control/edits.h"
 #include "control/sleep_plan.h"
 #include "control/status.h"
 #include "protocol/management/objects.h"
@@ -86,12 +87,8 @@ Result<Answer> patch(ApiContext& api, const Call& call) {
             input->apply_to(d);
             const bool other_options = before.backend != d.backend || before.options != d.options;
             if (other_options) GANTRY_TRY(check_options(d));   // an older one with bad options can still be stopped
-            const bool runs_other = other_options || before.source != d.source || before.placement != d.placement;
-            if (runs_other) d.generation = ++d.newest_generation;
             GANTRY_TRY(check_rollout(d));
-            d.notice.clear();
-            ++d.version;
-            d.updated_at = api.clock.wall();
+            finish_edit(before, d, api.clock.wall());
             return api.store.update_deployment(d, seen);
         });
     if (!edited) return edited.error();
@@ -142,10 +139,7 @@ Result<Answer> rollback(ApiContext& api, const Call& call) {
             if (!rows) return rows.error();
             const auto target = rollback_target(d, *rows, input->revision);
             if (!target) return target.error();
-            take_revision(d, *target);
-            d.notice.clear();
-            ++d.version;
-            d.updated_at = api.clock.wall();
+            roll_back(d, *target, api.clock.wall());
             return api.store.update_deployment(d, seen);
         });
     if (!edited) return edited.error();

@@ -5,6 +5,7 @@
 
 #include "control/api/api.h"
 #include "control/api/lookup.h"
+#include "control/edits.h"
 #include "protocol/management/objects.h"
 
 namespace gantry::control {
@@ -64,8 +65,7 @@ Result<Answer> patch(ApiContext& api, const Call& call) {
         [&](Worker& w, int64_t seen) -> Status {
             if (input->name) w.name = *input->name;
             if (input->cordoned) w.cordoned = *input->cordoned;
-            if (input->drain_seconds) w.cordoned = true;
-            if (input->drain_seconds) w.drain_by = api.clock.wall() + std::chrono::seconds(*input->drain_seconds);
+            if (input->drain_seconds) drain(w, std::chrono::seconds(*input->drain_seconds), api.clock.wall());
             if (!w.cordoned) w.drain_by.reset();
             if (input->labels) w.labels = *input->labels;
             if (name_is_taken(api, w.name, w.id)) return name_taken(w.name);
@@ -81,21 +81,7 @@ Result<Answer> patch(ApiContext& api, const Call& call) {
 Result<Answer> remove(ApiContext& api, const Call& call) {
     const auto w = find_worker(api, call.param("id"));
     if (!w) return w.error();
-    const auto rows = api.publisher.rows();
-    // One that never reported has nothing to lose, either.
-    const bool silent = w->state == WorkerState::kUnreachable || w->state == WorkerState::kPending;
-    const bool joined = std::any_of(rows->memberships.begin(), rows->memberships.end(),
-                                    [&](const Membership& m) { return m.worker_id == w->id; });
-    if (!silent && !joined) {
-        return conflict(fmt::format("worker \"{}\" is the server's own and reports: start the server with --no-worker, then delete it", w->name));
-    }
-    // What stops on one that is silent may never be confirmed; the row of the worker takes it along.
-    const auto left = std::count_if(rows->instances.begin(), rows->instances.end(),
-                                    [&](const Instance& i) { return i.worker_id == w->id && !(silent && i.stopping); });
-    if (left > 0) {
-        return conflict(fmt::format("worker \"{}\" still has {} instance{}: `gantry drain {}` moves them away", w->name, left,
-                                    left == 1 ? "" : "s", w->name));
-    }
+    GANTRY_TRY(check_removable(*w, *api.publisher.rows()));
     GANTRY_TRY(api.store.delete_worker(w->id));
     api.changed();
     return no_content();
