@@ -196,6 +196,12 @@ def fresh_server(tmp_path):
     server.stop()
 
 
+@pytest.fixture
+def own(fresh_server):
+    """The same, started."""
+    return fresh_server.start()
+
+
 def serving_smollm2(folder):
     """For fixtures: a server of one's own with SmolLM2 deployed as `smollm2`."""
     own = Server(folder / "data").start()

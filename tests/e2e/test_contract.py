@@ -15,7 +15,7 @@ import httpx
 import pytest
 
 from changes import Changes, all_of
-from conftest import Server, until
+from conftest import ROOT, Server, until
 from fake_engines import FakeEngines, broken_by
 from fault_proxy import FaultProxy
 
@@ -34,6 +34,20 @@ def engines(server, tmp_path, request):
     made = FakeEngines(server, tmp_path, name).deploy(2)
     yield made
     server.cli("rm", name, "--yes")
+
+
+def test_the_map_of_the_promises_names_tests_that_exist():
+    """docs/reliability.md: each file, and each test by its beginning."""
+    text = (ROOT / "docs/reliability.md").read_text()
+    e2e = ROOT / "tests/e2e"
+    for name in re.findall(r"`(?:e2e/)?(test_\w+\.py)`", text):
+        assert (e2e / name).exists(), name
+    for name in re.findall(r"`(\w+(?:/\w+)+\.cc)`", text):
+        assert (ROOT / "src" / name).exists(), name
+    defined = re.findall(r"^def (test_\w+)", "".join(file.read_text() for file in e2e.glob("test_*.py")), re.M)
+    named = re.findall(r"`(test_\w+)…`", text)
+    assert len(named) > 30
+    assert [name for name in named if not any(one.startswith(name) for one in defined)] == []
 
 
 def test_p1_p2_nothing_accepted_is_lost_and_nothing_done_twice(tmp_path):
@@ -108,6 +122,9 @@ def test_p4_f24_a_server_that_stops_lets_100_streams_end(tmp_path):
                 stream.result(60)
         assert all(rest[-1] == "data: [DONE]" and not any('"error"' in line for line in rest) for rest in rests)
         assert server.process.wait(30) == 0
+        server.start()
+        assert engines.ask().status_code == 200
+        assert len(engines.journal("started")) == 1, "the engine was left running, and is taken over"
     finally:
         server.stop()
 

@@ -200,6 +200,34 @@ def test_f12_another_address_is_the_same_worker(far):
     until(far.worker.ready, "it reports")
 
 
+def test_f1_p4_the_server_is_killed_in_the_middle_of_a_drain(tmp_path):
+    """What was to move has moved, once; whoever asks is answered before and after."""
+    server = Server(tmp_path / "data", "--no-worker").start()
+    workers = {}
+    try:
+        workers["one"] = RemoteWorker(server, tmp_path, "one").start(new_token(server))
+        until(workers["one"].ready, "it joined")
+        engines = FakeEngines(server, tmp_path).deploy()
+        [old] = engines.running()
+        workers["two"] = RemoteWorker(server, tmp_path, "two").start(new_token(server))
+        until(workers["two"].ready, "it joined")
+        with engines.loading():
+            assert server.api("PATCH", "/api/v1/workers/one", json={"drain_seconds": 600}).status_code == 200
+            until(lambda: [i for i in engines.instances() if i["worker_name"] == "two" and i["state"] == "starting"], "another begins")
+            server.kill9()
+            server.start()
+            until(lambda: old["pid"] in [i["pid"] for i in engines.running()], "the old one is there as it was")
+            assert engines.ask().status_code == 200 and alive(old["pid"])
+        until(lambda: [i["worker_name"] for i in engines.instances()] == ["two"], "it has moved")
+        until(lambda: not alive(old["pid"]), "the old process ends")
+        assert engines.ask().status_code == 200
+        assert len(engines.journal("started")) == 2
+    finally:
+        for worker in workers.values():
+            worker.stop()
+        server.stop()
+
+
 # ---- A real network
 
 def ip(*words):

@@ -24,11 +24,13 @@ struct SimServer::Process {
               server.turn_soon();
           }),
           knowledge(*store),
+          sleep(*store, publisher, server.world_.clock(), random, {}),
           reconciler({.store = *store,
                       .publisher = publisher,
                       .observed = observed,
                       .heartbeat = heartbeat,
                       .knowledge = knowledge,
+                      .sleep = sleep,
                       .clock = server.world_.clock(),
                       .random = random,
                       .poke_workers = [&server] { server.hooks_.poke_workers(); },
@@ -59,6 +61,7 @@ struct SimServer::Process {
     control::Observed observed;
     control::Heartbeat heartbeat;
     control::KnowledgeSource knowledge;
+    control::Sleep sleep;   // nobody asks here, so nothing sleeps
     control::Reconciler reconciler;
     control::Alarms alarms;
     control::Sessions sessions;
