@@ -42,12 +42,12 @@ TEST(EngineBackend, OptionsBecomeFlagsAndExtraArgsComeLast) {
     options.context_tokens = 4096;
     options.max_sequences = 8;
     options.threads = 2;
-    options.extra_args = {"--seed", "7"};
+    options.extra_args = {"--sleep-after=7", "--no-speculation"};
     options.env = {{"OMP_NUM_THREADS", "2"}};
     const auto plan = backend(BackendKind::kEngine).launch(launch_input(options));
     ASSERT_TRUE(plan.ok());
     const std::vector<std::string> tail(plan->argv.begin() + 10, plan->argv.end());
-    EXPECT_THAT(tail, ElementsAre("--ctx", "4096", "--max-sequences", "8", "--threads", "2", "--seed", "7"));
+    EXPECT_THAT(tail, ElementsAre("--ctx", "4096", "--max-sequences", "8", "--threads", "2", "--sleep-after", "7", "--no-speculation"));
     EXPECT_EQ(plan->env.at("OMP_NUM_THREADS"), "2");
 }
 
@@ -276,7 +276,7 @@ INSTANTIATE_TEST_SUITE_P(
     Options, Refused,
     testing::Values(
         BadOptions{"engine_host", kEngine, with_args({}, {"--host", "0.0.0.0"}), "options.extra_args[0]"},
-        BadOptions{"engine_host_equals", kEngine, with_args({}, {"--seed", "1", "--host=0.0.0.0"}), "options.extra_args[2]"},
+        BadOptions{"engine_host_equals", kEngine, with_args({}, {"--sleep-after", "1", "--host=0.0.0.0"}), "options.extra_args[2]"},
         BadOptions{"engine_model", kEngine, with_args({}, {"--model", "/other"}), "options.extra_args[0]"},
         BadOptions{"engine_key", kEngine, with_args({}, {"--api-key=x"}), "options.extra_args[0]"},
         BadOptions{"engine_line_break", kEngine, with_args({}, {"a\n--host"}), "options.extra_args[0]"},

@@ -22,7 +22,7 @@ Status check_common(const BackendOptions& options);
 Status check_not_custom(const BackendOptions& options);
 
 // Refuses each word of extra_args that is one of `flags`, also as "--flag=value" and with '_' for '-', as llama.cpp takes them.
-// For backends with a list of what is refused; flags.h has lists of what is allowed.
+// For the backend "custom" alone; of the others flags.h has lists of what is allowed.
 Status check_flags(const BackendOptions& options, std::initializer_list<std::string_view> flags);
 
 // Refuses each environment variable that starts with `prefix`.

@@ -4,6 +4,7 @@
 #include "backends/table.h"
 
 #include "backends/checks.h"
+#include "backends/flag_rules.h"
 #include "backends/visible_devices.h"
 #include "base/version.h"
 
@@ -47,12 +48,10 @@ public:
     Status validate(const BackendOptions& options) const override {
         GANTRY_TRY(check_common(options));
         GANTRY_TRY(check_not_custom(options));
-        GANTRY_TRY(check_flags(options, {"--model", "-m", "--socket", "--host", "--port", "--api-key", "--model-name",
-                                         "--exit-file", "--ctx", "--max-sequences", "--threads"}));
+        const Result<std::vector<GivenFlag>> flags = read_flags(options, engine_flags());
+        if (!flags) return flags.error();
         GANTRY_TRY(check_kv_type(options, {"f16", "q8_0"}));
-        if (!options.kv_type.empty()) {
-            GANTRY_TRY(check_flags(options, {"--kv-type"}));   // said twice; alone it may stay an extra argument
-        }
+        if (!options.kv_type.empty()) GANTRY_TRY(refuse_twice(*flags, {"--kv-type"}, "kv_type"));
         GANTRY_TRY(check_visible_devices(options));
         if (!options.binary.empty()) {
             return invalid_argument("the embedded engine is part of gantry: a binary is for the backends that are other programs",
@@ -79,7 +78,7 @@ public:
         if (!options.kv_type.empty()) {
             plan.argv.insert(plan.argv.end(), {"--kv-type", options.kv_type});
         }
-        plan.argv.insert(plan.argv.end(), options.extra_args.begin(), options.extra_args.end());
+        append_flags(*read_flags(options, engine_flags()), plan.argv);
         plan.env = options.env;
         plan.env.merge(visible_devices(input.placement, input.devices));
         plan.endpoint = "unix:" + input.socket_path;  // the folder's mode keeps others out: no key

@@ -4,7 +4,11 @@
 #include <cctype>
 #include <charconv>
 
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
 #include "backends/checks.h"
+#include "base/edit_distance.h"
 #include "base/json.h"
 
 namespace gantry::backends {
@@ -31,6 +35,16 @@ bool is_word(std::string_view text) {
     });
 }
 
+bool is_list(std::string_view text) {
+    return !text.empty() && std::isalnum(static_cast<unsigned char>(text[0])) != 0 && std::all_of(text.begin(), text.end(), [](char c) {
+        return std::isalnum(static_cast<unsigned char>(c)) != 0 || std::string_view("_-.+,;:=").find(c) != std::string_view::npos;
+    });
+}
+
+bool is_file(std::string_view path, std::string_view ending) {
+    return path.starts_with("/") && path.ends_with(ending) && path.find("/../") == std::string_view::npos;
+}
+
 // Empty: it is of the kind; else what it should be.
 std::string_view wrong_value(FlagValue kind, const std::string& value) {
     switch (kind) {
@@ -39,6 +53,11 @@ std::string_view wrong_value(FlagValue kind, const std::string& value) {
         case FlagValue::kInteger: return is_number(value, true) ? "" : "takes a whole number";
         case FlagValue::kNumber: return is_number(value, false) ? "" : "takes a number";
         case FlagValue::kWord: return is_word(value) ? "" : "takes a word of letters, digits and _ . + -, no path";
+        case FlagValue::kList: return is_list(value) ? "" : "takes words joined by , ; : or =, no path";
+        case FlagValue::kNamedTemplate:
+            return is_word(value) || value.starts_with("{") ? "" : "takes the name of a template, or the template itself; no file";
+        case FlagValue::kJinjaFile: return is_file(value, ".jinja") ? "" : "takes the whole path of a file that ends in .jinja";
+        case FlagValue::kGgufFile: return is_file(value, ".gguf") ? "" : "takes the whole path of a file that ends in .gguf";
         case FlagValue::kTemplate: return value.starts_with("{") ? "" : "takes the template itself, beginning with \"{\"; no file";
         case FlagValue::kObject: {
             const Result<json::value> parsed = parse_json(value);
@@ -69,10 +88,13 @@ Error refusal(const FlagRules& rules, const std::string& name, const std::string
             }
         }
     }
-    std::string known;
-    for (const AllowedFlag& flag : rules.allowed) known.append(known.empty() ? "" : ", ").append(flag.name);
-    return invalid_argument(name + " is not among the flags that are passed on to " + std::string(rules.product) + " (" + known +
-                                "); where you need it, start the program by the backend \"custom\"",
+    std::vector<std::string> known;
+    for (const AllowedFlag& flag : rules.allowed) known.emplace_back(flag.name);
+    const std::optional<std::string> near = did_you_mean(bare, known);
+    const std::string hint = near ? "did you mean " + *near + "?" : fmt::format("they are {}", fmt::join(known, ", "));
+    return invalid_argument(fmt::format("{} is not among the flags that are passed on to {}, of which each is known to do no harm ({}); where you "
+                                        "need another, start the program by the backend \"custom\"",
+                                        name, rules.product, hint),
                             param);
 }
 
@@ -103,6 +125,15 @@ Result<std::vector<GivenFlag>> read_flags(const BackendOptions& options, const F
         given.push_back(std::move(flag));
     }
     return given;
+}
+
+Status refuse_twice(const std::vector<GivenFlag>& flags, std::initializer_list<std::string_view> names, std::string_view field) {
+    for (const GivenFlag& flag : flags) {
+        if (std::find(names.begin(), names.end(), flag.name) == names.end()) continue;
+        return invalid_argument(flag.name + " says what " + std::string(field) + " says already; leave one of them out",
+                                param_of("options.extra_args", flag.index));
+    }
+    return Ok{};
 }
 
 std::string flag_name(const std::string& word) {

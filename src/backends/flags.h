@@ -27,7 +27,11 @@ enum class FlagValue {
     kNumber,     // "0.5"
     kWord,       // "qwen3_coder", "fp8": letters, digits, and _ . + - inside; no path
     kObject,     // a JSON object
+    kList,       // words joined by , ; : and =: "top_k;min_p", "general.name=str:x"; no path
     kTemplate,   // a Jinja template itself, beginning with "{"; never the name of a file
+    kNamedTemplate,   // such a template, or the name of one that the program brings
+    kJinjaFile,  // the absolute path of a file whose name ends in .jinja, so that no other file of the machine is shown
+    kGgufFile,   // the same, ending in .gguf
 };
 
 struct AllowedFlag {
@@ -52,6 +56,9 @@ struct GivenFlag {
 };
 // What extra_args say. kInvalidArgument with the word in `param`.
 Result<std::vector<GivenFlag>> read_flags(const BackendOptions& options, const FlagRules& rules);
+
+// kInvalidArgument where one of `names` is given although `field` of the options says it already.
+Status refuse_twice(const std::vector<GivenFlag>& flags, std::initializer_list<std::string_view> names, std::string_view field);
 
 // The name in a word of extra_args, without a value behind '=': "--kv_cache-dtype=fp8" -> "--kv-cache-dtype".
 std::string flag_name(const std::string& word);

@@ -12,7 +12,9 @@ using testing::HasSubstr;
 constexpr AllowedFlag kAllowed[] = {{"--eager", FlagValue::kNone},           {"--enable-cache", FlagValue::kSwitch},
                                     {"--seed", FlagValue::kInteger},         {"--share", FlagValue::kNumber},
                                     {"--parser", FlagValue::kWord},          {"--config-object", FlagValue::kObject},
-                                    {"--chat-template", FlagValue::kTemplate}};
+                                    {"--chat-template", FlagValue::kTemplate},
+                                    {"--order", FlagValue::kList},           {"--template", FlagValue::kNamedTemplate},
+                                    {"--jinja-file", FlagValue::kJinjaFile}, {"--draft", FlagValue::kGgufFile}};
 const RefusedFlags kRefused[] = {{{"--host", "--ssl*", "-tp"}, "say it otherwise"}};
 const FlagRules kRules{"X", kAllowed, kRefused};
 
@@ -76,6 +78,14 @@ TEST(Flags, WhatIsNotInTheListIsRefusedByName) {
         {{"--config-object", "[1]"}, "options.extra_args[1]", "JSON object"},
         {{"--config-object", "{a}"}, "options.extra_args[1]", "JSON object"},
         {{"--chat-template", "/etc/passwd"}, "options.extra_args[1]", "no file"},
+        {{"--order", "/etc/passwd"}, "options.extra_args[1]", "no path"},
+        {{"--order", ",a"}, "options.extra_args[1]", "no path"},
+        {{"--order", ""}, "options.extra_args[1]", "no path"},
+        {{"--template", "/etc/passwd"}, "options.extra_args[1]", "no file"},
+        {{"--jinja-file", "/etc/passwd"}, "options.extra_args[1]", "ends in .jinja"},
+        {{"--jinja-file", "a.jinja"}, "options.extra_args[1]", "whole path"},
+        {{"--jinja-file", "/a/../b.jinja"}, "options.extra_args[1]", "whole path"},
+        {{"--draft", "/proc/self/environ"}, "options.extra_args[1]", "ends in .gguf"},
     };
     for (const Bad& bad : cases) {
         const auto flags = read_flags(options_of(bad.words), kRules);
@@ -84,6 +94,29 @@ TEST(Flags, WhatIsNotInTheListIsRefusedByName) {
         EXPECT_THAT(flags.error().message, HasSubstr(bad.message));
         EXPECT_EQ(flags.error().code, ErrorCode::kInvalidArgument);
     }
+}
+
+TEST(Flags, TheNearestIsNamedAndElseAll) {
+    const auto near = read_flags(options_of({"--sede", "7"}), kRules);
+    EXPECT_THAT(near.error().message, HasSubstr("did you mean --seed?"));
+    EXPECT_THAT(near.error().message, testing::Not(HasSubstr("--parser")));
+    EXPECT_THAT(read_flags(options_of({"--no-enable-cash"}), kRules).error().message, HasSubstr("did you mean --enable-cache?"));
+    EXPECT_THAT(read_flags(options_of({"--frobnicate"}), kRules).error().message, HasSubstr("they are --eager, --enable-cache, --seed,"));
+}
+
+TEST(Flags, ListsTemplatesAndFiles) {
+    EXPECT_TRUE(read_flags(options_of({"--order", "top_k;min_p", "--order=a.b=str:c,d", "--template", "chatml", "--template", "{{ a }}",
+                                       "--jinja-file", "/models/my own.jinja", "--draft", "/models/small.gguf"}),
+                           kRules)
+                    .ok());
+}
+
+TEST(Flags, WhatAnOptionSaysIsNotSaidAgain) {
+    const auto flags = *read_flags(options_of({"--eager", "--seed", "7"}), kRules);
+    EXPECT_TRUE(refuse_twice(flags, {"--share"}, "share").ok());
+    const Status twice = refuse_twice(flags, {"--seed"}, "seed");
+    ASSERT_FALSE(twice.ok());
+    EXPECT_EQ(twice.error().param, "options.extra_args[1]");
 }
 
 TEST(FlagNumber, ReadsFlagsAsPeopleWriteThem) {

@@ -16,7 +16,7 @@
 #include <system_error>
 
 #include "backends/checks.h"
-#include "backends/flags.h"
+#include "backends/flag_rules.h"
 #include "backends/visible_devices.h"
 
 namespace gantry::backends {
@@ -100,39 +100,13 @@ public:
 
     Status validate(const BackendOptions& options) const override {
         GANTRY_TRY(check_common(options));
-        GANTRY_TRY(check_flags(
-            options,
-            {// what Gantry sets
-             "-m", "--model", "-a", "--alias", "--host", "--port", "--reuse-port", "--api-key", "--api-key-file", "--api-prefix",
-             "-c", "--ctx-size", "-np", "--parallel", "-t", "--threads", "--metrics",
-             // what placement decides
-             "-ngl", "--gpu-layers", "--n-gpu-layers", "-ts", "--tensor-split", "-dev", "--device",
-             // another model than the one checked, and secrets in a command line that all users of the machine can read
-             "-mu", "--model-url", "-mmu", "--mmproj-url", "--spec-draft-hf", "-hfd", "-hfrd", "--hf-repo-draft", "-hf",
-             "-hfr", "--hf-repo", "-hff", "--hf-file", "-hft", "--hf-token", "-dr", "--docker-repo",
-             "--models-dir", "--models-preset", "--models-max", "--models-autoload", "--no-models-autoload",
-             "-md", "--model-draft", "--spec-draft-model", "--mmproj", "-mm", "--lora", "--lora-scaled", "--control-vector",
-             "--control-vector-scaled", "-lcs", "--lookup-cache-static", "-lcd", "--lookup-cache-dynamic", "-mv", "--model-vocoder",
-             // presets that fetch a model from the network and listen on a port of their own
-             "--tts-oute-default", "--embd-gemma-default", "--fim-qwen-1.5b-default", "--fim-qwen-3b-default", "--fim-qwen-7b-default",
-             "--fim-qwen-7b-spec", "--fim-qwen-14b-spec", "--fim-qwen-30b-default", "--gpt-oss-20b-default", "--gpt-oss-120b-default",
-             "--vision-gemma-4b-default", "--vision-gemma-12b-default",
-             // users' prompts in files, programs, and templates that nobody checked
-             "--log-prompts-dir", "--video-ffmpeg-dir", "--chat-template-file", "--server-base",
-             // doors: tools run commands, proxies and paths reach other machines and files
-             "--tools", "--tools-runtime", "-ag", "--agent", "--mcp-servers-config", "--mcp-servers-json", "--ui", "--webui",
-             "--ui-config", "--webui-config", "--ui-config-file", "--webui-config-file", "--ui-mcp-proxy", "--webui-mcp-proxy",
-             "--rpc", "--path", "--media-path", "--slot-save-path", "--props", "--log-file", "--ssl-key-file", "--ssl-cert-file",
-             "--cors-origins", "--cors-methods", "--cors-headers", "--cors-credentials",
-             // ends at once instead of serving
-             "-h", "--help", "--usage", "--version", "--list-devices", "-cl", "--cache-list"}));
+        const Result<std::vector<GivenFlag>> flags = read_flags(options, llama_server_flags());
+        if (!flags) return flags.error();
         GANTRY_TRY(check_env_prefix(options, "LLAMA_ARG_", "give llama-server's flags as extra_args instead"));
         GANTRY_TRY(check_env_prefix(options, "LLAMA_API_KEY", "Gantry gives each instance a key of its own"));
         GANTRY_TRY(check_not_custom(options));
         GANTRY_TRY(check_kv_type(options, {"f32", "f16", "bf16", "q8_0", "q5_1", "q5_0", "q4_1", "q4_0", "iq4_nl"}));
-        if (!options.kv_type.empty()) {
-            GANTRY_TRY(check_flags(options, {"-ctk", "--cache-type-k", "-ctv", "--cache-type-v"}));   // said twice
-        }
+        if (!options.kv_type.empty()) GANTRY_TRY(refuse_twice(*flags, {"-ctk", "--cache-type-k", "-ctv", "--cache-type-v"}, "kv_type"));
         GANTRY_TRY(check_visible_devices(options));
         const Result<std::string> found = program(options);
         return found.ok() ? Status(Ok{}) : Status(found.error());
@@ -165,7 +139,7 @@ public:
         // By itself it would keep up to 8 GiB of ended prompts in memory that nobody booked.
         if (!flag_text(options, {"-cram", "--cache-ram"})) plan.argv.insert(plan.argv.end(), {"--cache-ram", "0"});
         GANTRY_TRY(place(input, plan));
-        plan.argv.insert(plan.argv.end(), options.extra_args.begin(), options.extra_args.end());
+        append_flags(*read_flags(options, llama_server_flags()), plan.argv);
         plan.env = options.env;
         plan.env.merge(visible_devices(input.placement, input.devices));
         if (!input.api_key.empty()) {

@@ -7,6 +7,7 @@
 #include <cstdio>
 #include <exception>
 
+#include "base/edit_distance.h"
 #include "base/version.h"
 #include "cli/context.h"
 #include "cli/examples.h"

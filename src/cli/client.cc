@@ -8,6 +8,7 @@
 #include <filesystem>
 #include <fstream>
 
+#include "base/edit_distance.h"
 #include "base/version.h"
 #include "cli/output.h"
 #include "cli/words.h"

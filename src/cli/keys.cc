@@ -5,6 +5,7 @@
 #include <CLI/CLI.hpp>
 
 #include "base/clock.h"
+#include "base/edit_distance.h"
 #include "cli/client.h"
 #include "cli/limits.h"
 #include "cli/objects.h"

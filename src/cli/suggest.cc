@@ -4,7 +4,7 @@
 
 #include <CLI/CLI.hpp>
 
-#include "cli/words.h"
+#include "base/edit_distance.h"
 
 namespace gantry::cli {
 namespace {

@@ -6,7 +6,6 @@
 #include <charconv>
 
 #include "base/log.h"
-#include "cli/edit_distance.h"
 
 namespace gantry::cli {
 
@@ -50,22 +49,6 @@ Result<std::vector<std::string>> split_command(std::string_view text) {
         words.push_back(std::move(word));
     }
     return words;
-}
-
-std::optional<std::string> did_you_mean(std::string_view word, const std::vector<std::string>& candidates) {
-    std::optional<std::string> best;
-    size_t best_distance = std::max<size_t>(2, word.size() / 3) + 1;
-    for (const std::string& candidate : candidates) {
-        size_t distance = edit_distance(word, candidate);
-        if (word.size() >= 3 && candidate.starts_with(word)) {
-            distance = std::min<size_t>(distance, 2);  // The start of a long name is meant, too.
-        }
-        if (distance < best_distance && distance < std::max(word.size(), candidate.size())) {
-            best_distance = distance;
-            best = candidate;
-        }
-    }
-    return best;
 }
 
 Result<std::vector<uint32_t>> parse_counts(std::string_view text, uint32_t max) {

@@ -2,7 +2,6 @@
 // Small text tools of the command line. Pure.
 
 #include <cstdint>
-#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -14,9 +13,6 @@ namespace gantry::cli {
 // Splits a command into words as a POSIX shell quotes them ('...', "...", \x), without ever running one: $, *, ; and the like
 // are plain characters. kInvalidArgument: a quote that never ends.
 Result<std::vector<std::string>> split_command(std::string_view text);
-
-// The candidate nearest to `word`, if it is near enough to be meant: at most a third of its letters differ (at least 2 may).
-std::optional<std::string> did_you_mean(std::string_view word, const std::vector<std::string>& candidates);
 
 // "1,6" -> {1, 6}. kInvalidArgument for anything else, for 0 and for more than `max`.
 Result<std::vector<uint32_t>> parse_counts(std::string_view text, uint32_t max);

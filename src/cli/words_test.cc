@@ -21,17 +21,6 @@ TEST(SplitCommand, QuotesGroupWordsAndNothingIsExpanded) {
     EXPECT_FALSE(split_command("a \"b"));
 }
 
-TEST(DidYouMean, FindsWhatIsNearAndNothingElse) {
-    const std::vector<std::string> verbs = {"serve", "deploy", "devices", "logs", "ls", "ps", "smollm2-135m-instruct"};
-    EXPECT_EQ(did_you_mean("depoly", verbs), "deploy");
-    EXPECT_EQ(did_you_mean("server", verbs), "serve");
-    EXPECT_EQ(did_you_mean("log", verbs), "logs");
-    EXPECT_EQ(did_you_mean("smollm", verbs), "smollm2-135m-instruct") << "the start of a long name";
-    EXPECT_EQ(did_you_mean("frobnicate", verbs), std::nullopt);
-    EXPECT_EQ(did_you_mean("x", verbs), std::nullopt) << "one letter is near to nothing";
-    EXPECT_EQ(did_you_mean("", verbs), std::nullopt);
-}
-
 TEST(ParseCounts, OnlyPositiveNumbersWithinTheLimit) {
     EXPECT_THAT(*parse_counts("1,6", 100), ElementsAre(1, 6));
     EXPECT_THAT(*parse_counts("100", 100), ElementsAre(100));

@@ -174,6 +174,7 @@ public:
         if (cluster_) cluster_->link.stop();
         hub_.close();
         reconciler_.stop();
+        knowledge_.stop();
         // A worker that goes on for a moment must not be called any more.
         api_.workers.with([](auto& workers) { workers.clear(); });
     }
@@ -227,7 +228,7 @@ private:
     Publisher publisher_;
     Observed observed_;
     Heartbeat heartbeat_{store_, publisher_, observed_, clock_, [this] { reconciler_.notify(); }};
-    KnowledgeSource knowledge_{store_};
+    KnowledgeSource knowledge_{store_, {.read = [this] { reconciler_.notify(); }}};
     Sleep sleep_{store_, publisher_, clock_, random_, doors()};
     Reconciler reconciler_{{.store = store_,
                             .publisher = publisher_,

@@ -1,10 +1,10 @@
 #include "control/knowledge.h"
 
 #include <algorithm>
+#include <vector>
 
 #include "base/log.h"
 #include "base/platform/files.h"
-#include "models/model_reader.h"
 #include "protocol/management/objects.h"
 
 namespace gantry::control {
@@ -14,39 +14,56 @@ constexpr size_t kReadMax = 10'000;   // models remembered; beyond that all are 
 
 }  // namespace
 
-Result<ModelMeta> KnowledgeSource::meta_of(const std::string& source, const Snapshot& view) {
+KnowledgeSource::KnowledgeSource(store::Store& store, Options options) : store_(store), options_(std::move(options)) {
+    thread_ = std::jthread([this](const std::stop_token& stop) { read_queued(stop); });
+}
+
+KnowledgeSource::~KnowledgeSource() { stop(); }
+
+void KnowledgeSource::stop() {
+    thread_.request_stop();
+    if (thread_.joinable()) thread_.join();
+}
+
+Result<KnowledgeSource::File> KnowledgeSource::file_of(const std::string& source) const {
     const auto path = protocol::management::file_of_source(source);
     if (!path) return path.error();
-    const std::string identity = platform::file_identity(*path);
-    const auto known = read_.with([&](auto& read) -> std::optional<Result<ModelMeta>> {
-        const auto found = read.find(source);
-        if (found == read.end() || found->second.identity != identity) return std::nullopt;
-        return found->second.meta;
-    });
-    if (known) return *known;
-    Result<ModelMeta> meta = models::read_model(*path);
-    if (!meta && meta.error().code == ErrorCode::kNotFound) {
-        const auto row = std::find_if(view.models.begin(), view.models.end(), [&](const Model& m) { return m.source == source; });
-        return row == view.models.end() ? std::move(meta) : Result<ModelMeta>(row->meta);
+    return File{source, *path, platform::file_identity(*path)};
+}
+
+std::optional<Result<ModelMeta>> KnowledgeSource::known(const File& file, const Snapshot& view) {
+    std::optional<Result<ModelMeta>> meta;
+    {
+        const std::lock_guard lock(mutex_);
+        const auto found = read_.find(file.source);
+        if (found == read_.end() || found->second.identity != file.identity) return std::nullopt;
+        meta = found->second.meta;
     }
-    read_.with([&](auto& read) {
-        if (read.size() >= kReadMax) read.clear();
-        read.insert_or_assign(source, Read{identity, meta});
-    });
+    if (!*meta && meta->error().code == ErrorCode::kNotFound) {
+        const auto row = std::find_if(view.models.begin(), view.models.end(), [&](const Model& m) { return m.source == file.source; });
+        if (row != view.models.end()) return Result<ModelMeta>(row->meta);
+    }
     return meta;
 }
 
-placement::Knowledge KnowledgeSource::of(const std::set<std::string>& sources, const Snapshot& view) {
-    placement::Knowledge knowledge;
-    if (sources.empty()) return knowledge;
-    for (const std::string& source : sources) {
-        Result<ModelMeta> meta = meta_of(source, view);
-        if (meta) {
-            knowledge.metas.emplace(source, *std::move(meta));
-        } else {
-            knowledge.meta_problems.emplace(source, meta.error().message);
-        }
+Result<ModelMeta> KnowledgeSource::read_now(const File& file, const std::stop_token& stop) {
+    const auto end = std::chrono::steady_clock::now() + options_.longest;   // the disk lives in real time
+    Result<ModelMeta> meta = options_.reader(file.path, {.give_up = [&] { return stop.stop_requested() || std::chrono::steady_clock::now() > end; }});
+    const std::lock_guard lock(mutex_);
+    if (read_.size() >= kReadMax) read_.clear();
+    read_.insert_or_assign(file.source, Read{file.identity, meta});
+    return meta;
+}
+
+void KnowledgeSource::add(placement::Knowledge& knowledge, const std::string& source, Result<ModelMeta> meta) const {
+    if (meta) {
+        knowledge.metas.emplace(source, *std::move(meta));
+    } else {
+        knowledge.meta_problems.emplace(source, meta.error().message);
     }
+}
+
+void KnowledgeSource::add_runs(placement::Knowledge& knowledge) const {
     auto runs = store_.measured_runs();
     if (runs) {
         knowledge.runs = *std::move(runs);
@@ -54,6 +71,20 @@ placement::Knowledge KnowledgeSource::of(const std::set<std::string>& sources, c
         log::warn("what instances were measured to take can't be read, so estimates are not corrected by it: {}",
                   runs.error().message);
     }
+}
+
+placement::Knowledge KnowledgeSource::of(const std::set<std::string>& sources, const Snapshot& view) {
+    placement::Knowledge knowledge;
+    for (const std::string& source : sources) {
+        const Result<File> file = file_of(source);
+        if (!file) {
+            add(knowledge, source, file.error());
+            continue;
+        }
+        if (!known(*file, view)) (void)read_now(*file, {});
+        add(knowledge, source, known(*file, view).value_or(invalid_argument("the model's files change while they are read")));
+    }
+    if (!sources.empty()) add_runs(knowledge);
     return knowledge;
 }
 
@@ -62,11 +93,58 @@ placement::Knowledge KnowledgeSource::of_waiting(const Snapshot& view) {
     for (const Instance& i : view.instances) {
         if (i.worker_id.empty() && !i.stopping) waiting.insert(i.deployment_id);
     }
+    placement::Knowledge knowledge;
+    std::vector<File> unread;
     std::set<std::string> sources;
     for (const Deployment& d : view.deployments) {
-        if (waiting.contains(d.id)) sources.insert(d.source);
+        if (!waiting.contains(d.id) || !sources.insert(d.source).second) continue;
+        Result<File> file = file_of(d.source);
+        if (!file) {
+            add(knowledge, d.source, file.error());
+        } else if (auto meta = known(*file, view)) {
+            add(knowledge, d.source, *std::move(meta));
+        } else {
+            unread.push_back(*std::move(file));
+        }
     }
-    return of(sources, view);
+    if (!unread.empty()) {
+        std::unique_lock lock(mutex_);
+        const auto queued = [this](const File& file) {
+            return std::any_of(queue_.begin(), queue_.end(), [&](const File& one) { return one.source == file.source; });
+        };
+        bool fresh = false;   // what is read already for longer than the patience is not waited for again
+        for (const File& file : unread) {
+            if (queued(file)) continue;
+            queue_.push_back(file);
+            fresh = true;
+        }
+        changed_.notify_all();
+        if (fresh) changed_.wait_for(lock, options_.patience, [&] { return std::none_of(unread.begin(), unread.end(), queued); });
+    }
+    for (const File& file : unread) {
+        if (auto meta = known(file, view)) {
+            add(knowledge, file.source, *std::move(meta));
+        } else {
+            knowledge.reading.insert(file.source);
+        }
+    }
+    if (!sources.empty()) add_runs(knowledge);
+    return knowledge;
+}
+
+void KnowledgeSource::read_queued(const std::stop_token& stop) {
+    std::unique_lock lock(mutex_);
+    while (changed_.wait(lock, stop, [this] { return !queue_.empty(); })) {
+        const File file = queue_.front();
+        lock.unlock();
+        (void)read_now(file, stop);
+        lock.lock();
+        queue_.pop_front();
+        changed_.notify_all();
+        lock.unlock();
+        if (options_.read && !stop.stop_requested()) options_.read();
+        lock.lock();
+    }
 }
 
 }  // namespace gantry::control

@@ -287,7 +287,7 @@ private:
                 actions_.push_back(PlaceInstance{instance.id, std::move(decision)});
                 continue;
             }
-            homeless_.insert(instance.id);
+            if (!input_.knowledge.reading.contains(deployment->second->source)) homeless_.insert(instance.id);
             if (decision.reason != instance.reason) {
                 actions_.push_back(ExplainInstance{instance.id, std::move(decision.reason)});
             }
@@ -309,7 +309,7 @@ private:
     ByDeployment instances_;
     std::set<InstanceId> stopped_;   // by this plan
     std::set<InstanceId> deleted_;   // by this plan
-    std::set<InstanceId> homeless_;  // found no room in this plan
+    std::set<InstanceId> homeless_;  // found no room in this plan; not those whose model is still being read
     std::set<DeploymentId> reverted_;   // by this plan
     std::vector<Action> actions_;
 };

@@ -48,6 +48,19 @@ struct World {
     std::string planned() const { return names_of<ActionNameWithWorker>(plan(input)); }
 };
 
+TEST(Plan, WhatIsStillBeingReadWaits) {
+    World world;
+    world.d().source = "file:/m.gguf";
+    world.add("i", 0, InstanceState::kPending, "");
+    world.input.knowledge.reading = {"file:/m.gguf"};
+    const std::vector<Action> actions = plan(world.input);
+    ASSERT_EQ(actions.size(), 1u);
+    ASSERT_TRUE(std::holds_alternative<ExplainInstance>(actions[0]));
+    EXPECT_EQ(std::get<ExplainInstance>(actions[0]).reason, "reading the model's files");
+    world.input.knowledge.reading.clear();
+    EXPECT_TRUE(std::holds_alternative<PlaceInstance>(plan(world.input).at(0))) << "of an unknown need it is placed all the same";
+}
+
 struct Case {
     const char* what;
     void (*arrange)(World&);

@@ -3,8 +3,10 @@
 // amd-smi or rocm-smi where one is installed. A container may see neither folder: then amd-smi's JSON alone tells, which knows errors and
 // processes too, or rocm-smi's, which does not. Not told here: partitions of a GPU (CPX and the like), each a node of its own.
 //
-// Graphics of a processor (APU) use the machine's memory; what counts here as theirs is the piece that was carved out for them
-// (mem_info_vram_total), not what the driver may take besides (GTT).
+// Graphics of a processor (APU) have a piece of its memory that firmware carved out for them (mem_info_vram_total), which the machine has
+// no more: it is theirs alone, and no unified memory. Newer drivers leave it be where it is smaller than what they may take of the
+// machine's own memory (GTT), and take that for all that computes (amdgpu_ttm.c, apu_prefer_gtt); the topology's bank of memory says
+// which of the two it is. MI300A has nothing carved out: its memory is the machine's.
 //
 // Files: "AMDGPU sysfs" and "AMDGPU RAS Support" in the kernel's documentation (gpu/amdgpu/driver-misc, thermal, ras); kfd topology's
 // properties in kfd_topology.c, kinds of links in kfd_crat.h, /sys/class/kfd/kfd/proc in kfd_process.c.
@@ -22,6 +24,7 @@ namespace gantry::devices {
 namespace {
 
 constexpr char kNodes[] = "/sys/class/kfd/kfd/topology/nodes";
+constexpr uint64_t kMi300a = 0x74a0;   // its PCI device; the chip is MI300X's too
 
 std::optional<uint64_t> number_in(Tools& tools, const std::string& path) {
     const auto text = tools.read(path);
@@ -117,7 +120,31 @@ std::string drm_folder(const Properties& node) {
     return fmt::format("/sys/class/drm/renderD{}/device", minor == node.end() ? 0 : minor->second);
 }
 
-Device device_of(Tools& tools, const Properties& node, const std::string& folder) {
+// The memory that the driver offers to what computes on the node; 0: it does not tell. Kinds of heaps in kfd_crat.h: 1 and 2 are the GPU's.
+uint64_t offered_memory(Tools& tools, const std::string& node) {
+    uint64_t most = 0;
+    for (const std::string& bank : tools.list(node + "/mem_banks")) {
+        Properties read = properties(tools, node + "/mem_banks/" + bank);
+        if (read["heap_type"] == 1 || read["heap_type"] == 2) most = std::max(most, read["size_in_bytes"]);
+    }
+    return most;
+}
+
+struct Memory {
+    std::optional<uint64_t> total{}, used{};
+    bool unified = false;
+};
+
+Memory memory_of(Tools& tools, const std::string& node, const std::string& folder, const std::string& chip, bool whole_machine) {
+    Memory memory{number_in(tools, folder + "/mem_info_vram_total"), number_in(tools, folder + "/mem_info_vram_used"), whole_machine};
+    if (!whole_machine && !is_apu(chip)) return memory;
+    const uint64_t offered = offered_memory(tools, node), carved_out = memory.total.value_or(0);
+    const auto used = number_in(tools, folder + "/mem_info_gtt_used");
+    if (used && (offered > carved_out || (whole_machine && offered > 0))) return {offered, *used, true};
+    return memory;
+}
+
+Device device_of(Tools& tools, const Properties& node, const std::string& node_folder, const std::string& folder) {
     const auto at = [&node](std::string_view key) {
         const auto found = node.find(key);
         return found == node.end() ? 0 : found->second;
@@ -126,12 +153,11 @@ Device device_of(Tools& tools, const Properties& node, const std::string& folder
     d.vendor = "amd";
     d.chip = chip_of(at("gfx_target_version"));
     if (at("unique_id") != 0) d.uuid = fmt::format("GPU-{:x}", at("unique_id"));
-    d.unified_memory = is_apu(d.chip);
-    const auto total = number_in(tools, folder + "/mem_info_vram_total");
-    const auto used = number_in(tools, folder + "/mem_info_vram_used");
-    if (total && used) {
-        d.memory_total_bytes = *total;
-        d.memory_free_bytes = *total - std::min(*used, *total);
+    const Memory memory = memory_of(tools, node_folder, folder, d.chip, at("device_id") == kMi300a);
+    d.unified_memory = memory.unified;
+    if (memory.total && memory.used) {
+        d.memory_total_bytes = *memory.total;
+        d.memory_free_bytes = *memory.total - std::min(*memory.used, *memory.total);
         d.problem = errors_in_memory(tools, folder);
     } else {
         d.problem = "the driver does not tell its memory (" + folder + "/mem_info_vram_total can't be read)";
@@ -193,7 +219,7 @@ std::vector<Gpu> gpus_of(Tools& tools) {
         const auto simd = read.find("simd_count");
         if (simd == read.end() || simd->second == 0) continue;   // a processor
         gpu.drm = drm_folder(read);
-        gpu.device = device_of(tools, read, gpu.drm);
+        gpu.device = device_of(tools, read, gpu.folder, gpu.drm);
         gpu.device.index = static_cast<uint32_t>(gpus.size());
         gpus.push_back(std::move(gpu));
     }

@@ -1,6 +1,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "devices/amd_tools.h"
 #include "devices/recorded_case_for_test.h"
 #include "devices/text.h"
 
@@ -32,17 +33,38 @@ TEST(Amd, AToolThatDoesNotTellMemory) {
     EXPECT_THAT(finding.devices[1].problem, HasSubstr("does not tell its memory"));
 }
 
-TEST(Amd, AnApusMemoryIsTheMachines) {
+TEST(Amd, WhatWasCarvedOutForAnApuIsItsOwn) {
     const Finding finding = amd("synthetic-strix-halo-sysfs");
     ASSERT_EQ(finding.devices.size(), 1u) << "the processor's node is none";
     const Device& device = finding.devices[0];
     EXPECT_EQ(device.chip, "gfx1151");
-    EXPECT_TRUE(device.unified_memory);
+    EXPECT_FALSE(device.unified_memory) << "the machine's memory is without it";
     EXPECT_EQ(device.memory_total_bytes, 536870912u);
     EXPECT_EQ(device.memory_free_bytes, 536870912u - 482263040u);
     EXPECT_DOUBLE_EQ(device.utilization, 0.07);
     EXPECT_EQ(device.temperature_celsius, 47);
     EXPECT_EQ(device.bus_address, "0000:c2:00.0");
+}
+
+TEST(Amd, WhatTheDriverTakesOfTheMachineIsTheMachines) {
+    const Finding finding = amd("synthetic-strix-halo-gtt");
+    ASSERT_EQ(finding.devices.size(), 1u);
+    EXPECT_TRUE(finding.devices[0].unified_memory);
+    EXPECT_EQ(finding.devices[0].memory_total_bytes, 66571993088u);
+    EXPECT_EQ(finding.devices[0].memory_free_bytes, 66571993088u - 21797797888u);
+    EXPECT_EQ(finding.devices[0].problem, "");
+}
+
+TEST(Amd, AnApuWithNothingCarvedOut) {
+    const Finding finding = amd("synthetic-mi300a");
+    ASSERT_EQ(finding.devices.size(), 1u);
+    const Device& device = finding.devices[0];
+    EXPECT_EQ(device.chip, "gfx942") << "which is MI300X's, too";
+    EXPECT_TRUE(device.unified_memory);
+    EXPECT_EQ(device.memory_total_bytes, 134217728000u);
+    EXPECT_EQ(device.memory_free_bytes, 134217728000u - 8589934592u);
+    EXPECT_TRUE(has_the_machines_memory("AMD Instinct MI300A"));
+    EXPECT_FALSE(has_the_machines_memory("AMD Instinct MI300X"));
 }
 
 TEST(Amd, ABusyCardOfRocmSmi) {
@@ -70,7 +92,7 @@ TEST(Amd, AmdSmiWithoutFiguresStillNames) {
     const Device& device = finding.devices[0];
     EXPECT_THAT(device.name, HasSubstr("Radeon 8060S"));
     EXPECT_EQ(device.chip, "gfx1151");
-    EXPECT_TRUE(device.unified_memory);
+    EXPECT_FALSE(device.unified_memory);
     EXPECT_EQ(device.bus_address, "0000:c4:00.0");
     EXPECT_THAT(device.problem, HasSubstr("does not tell its memory"));
 }

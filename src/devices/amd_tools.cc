@@ -36,7 +36,7 @@ AmdCard card_of(const json::object& json, uint64_t number) {
     d.index = static_cast<uint32_t>(number);
     d.name = card.named ? name : "AMD GPU";
     d.chip = readable(string_at(json, {"GFX Version"}));
-    d.unified_memory = is_apu(d.chip);
+    d.unified_memory = has_the_machines_memory(d.name);
     d.utilization = share(leading_number(string_at(json, {"GPU use (%)"})));
     const auto total = whole_number(string_at(json, {"VRAM Total Memory (B)"}));
     const auto used = whole_number(string_at(json, {"VRAM Total Used Memory (B)"}));
@@ -134,7 +134,7 @@ void take_static(AmdCard& card, const json::value& gpu) {
         card.named = true;
     }
     d.chip = text_at(gpu, {"asic", "target_graphics_version"});
-    d.unified_memory = is_apu(d.chip);
+    d.unified_memory = has_the_machines_memory(d.name);
     d.driver_version = text_at(gpu, {"driver", "version"});
     if (const std::string bus = bus_address(text_at(gpu, {"bus", "bdf"})); !bus.empty()) d.bus_address = bus;
 }
@@ -208,6 +208,8 @@ bool is_apu(std::string_view chip) {
                                           "gfx1037", "gfx1103", "gfx1150", "gfx1151", "gfx1152", "gfx1153"};
     return std::find(std::begin(kApus), std::end(kApus), chip) != std::end(kApus);
 }
+
+bool has_the_machines_memory(std::string_view name) { return name.find("MI300A") != std::string_view::npos; }
 
 std::string uncorrected_errors(uint64_t count) {
     return fmt::format("{} uncorrected error{} since its driver was loaded: reset the GPU (amd-smi reset --gpureset), and replace it if "

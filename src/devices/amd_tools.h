@@ -30,7 +30,9 @@ AmdCards amd_cards(Tools& tools, bool names_only);
 // The problem of a device that counts such errors.
 std::string uncorrected_errors(uint64_t count);
 
-// Graphics of a processor that have no memory of their own, by their ISA ("gfx1151").
+// Graphics of a processor, by their ISA ("gfx1151").
 bool is_apu(std::string_view chip);
+// By its name: nothing of the memory was carved out for it.
+bool has_the_machines_memory(std::string_view name);
 
 }  // namespace gantry::devices

@@ -181,9 +181,16 @@ Result<ModelMeta> read_gguf(const ByteSource& source, const OpenPart& open_part)
 }
 
 Result<ModelMeta> read_gguf_file(const std::string& path) {
-    const auto source = open_model_file(path);
+    Reading reading({});
+    Result<ModelMeta> meta = read_gguf_file(reading, path);
+    GANTRY_TRY(reading.within());
+    return meta;
+}
+
+Result<ModelMeta> read_gguf_file(Reading& reading, const std::string& path) {
+    const auto source = reading.open(path);
     if (!source) return source.error();
-    const OpenPart open_part = [&path](uint32_t number, uint32_t count) -> Result<ByteSource> {
+    const OpenPart open_part = [&reading, &path](uint32_t number, uint32_t count) -> Result<ByteSource> {
         const std::string ending = fmt::format("-{:05}-of-{:05}.gguf", 1, count);
         if (!path.ends_with(ending)) {
             return invalid_model(fmt::format("it is the first of {} parts of a split model, and its name must end in {}", count,
@@ -191,7 +198,7 @@ Result<ModelMeta> read_gguf_file(const std::string& path) {
         }
         const std::string stem = path.substr(0, path.size() - ending.size());
         const std::string other = fmt::format("{}-{:05}-of-{:05}.gguf", stem, number, count);
-        auto opened = open_model_file(other);
+        auto opened = reading.open(other);
         if (opened) return opened;
         const std::string name = shown(other.substr(other.rfind('/') + 1));
         if (opened.error().code == ErrorCode::kNotFound) {

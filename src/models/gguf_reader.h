@@ -25,5 +25,6 @@ using OpenPart = std::function<Result<ByteSource>(uint32_t number, uint32_t coun
 Result<ModelMeta> read_gguf(const ByteSource& source, const OpenPart& open_part = {});
 // By the rules of open_model_file. The parts of a split model, NAME-00001-of-00003.gguf, are looked for beside the first.
 Result<ModelMeta> read_gguf_file(const std::string& path);
+Result<ModelMeta> read_gguf_file(Reading& reading, const std::string& path);   // within the limits of a model of several files
 
 }  // namespace gantry::models

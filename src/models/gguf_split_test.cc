@@ -4,6 +4,7 @@
 
 #include "models/folder_for_test.h"
 #include "models/gguf_for_test.h"
+#include "models/model_reader.h"
 
 namespace gantry::models {
 namespace {
@@ -93,6 +94,16 @@ TEST_F(GgufSplit, NeedsTheNamesThatPartsHave) {
     const auto many = read_gguf_file(write("x-00001-of-60000.gguf", first(60'000)));
     ASSERT_FALSE(many.ok());
     EXPECT_THAT(many.error().message, HasSubstr("60000"));
+}
+
+TEST_F(GgufSplit, ReadsNoMoreOfAllPartsThanTheLimit) {
+    ReadLimits limits{.bytes_max = 0};
+    for (const auto& entry : std::filesystem::directory_iterator(folder_)) limits.bytes_max += entry.file_size();
+    EXPECT_TRUE(read_model(folder_ / "m-00001-of-00003.gguf", limits).ok()) << "the parts are small, and read whole";
+    --limits.bytes_max;
+    const auto meta = read_model(folder_ / "m-00001-of-00003.gguf", limits);
+    ASSERT_FALSE(meta.ok());
+    EXPECT_THAT(meta.error().message, HasSubstr("say more of themselves"));
 }
 
 }  // namespace

@@ -137,8 +137,31 @@ Result<ByteSource> open_model_file(const std::string& path) {
     return source;
 }
 
-Result<json::object> read_json_file(const std::string& path, uint64_t bytes_max) {
-    const auto source = open_model_file(path);
+Result<ByteSource> Reading::open(const std::string& path) {
+    auto source = open_model_file(path);
+    if (!source) return source;
+    source->read = [this, read = std::move(source->read)](uint64_t offset, char* out, size_t length) {
+        return may_read(length) && read(offset, out, length);
+    };
+    return source;
+}
+
+bool Reading::may_read(uint64_t bytes) {
+    bytes_ += bytes;   // a read is at most a header, a budget far below 2^64
+    gave_up_ = gave_up_ || (limits_.give_up && limits_.give_up());
+    return bytes_ <= limits_.bytes_max && !gave_up_;
+}
+
+Status Reading::within() const {
+    if (bytes_ > limits_.bytes_max) {
+        return invalid_model(fmt::format("its files say more of themselves than {} MiB, which no model needs", limits_.bytes_max >> 20));
+    }
+    if (gave_up_) return invalid_model("reading its files was given up: they say too much of themselves, or lie on a disk that is too slow");
+    return Ok{};
+}
+
+Result<json::object> Reading::json_file(const std::string& path, uint64_t bytes_max) {
+    const auto source = open(path);
     if (!source) return source.error();
     if (source->size > bytes_max) return invalid_model(fmt::format("it is larger than {} KiB", bytes_max >> 10));
     std::string text(source->size, '\0');

@@ -20,6 +20,32 @@ struct ByteSource {
 
 inline constexpr size_t kTextBytesKept = 256;
 
+// How much of a model's files is read, all of them together, and for how long. A model's headers take some MiB, the largest published
+// ones' some tens; without a bound a thousand files of declarations that are each allowed would take minutes.
+struct ReadLimits {
+    uint64_t bytes_max = 1ull << 30;
+    std::function<bool()> give_up{};   // asked before each read, from the reading thread; empty: never
+};
+
+// One model's reading: hands out sources that stop to read where the limits do, and knows why.
+class Reading {
+public:
+    explicit Reading(ReadLimits limits) : limits_(std::move(limits)) {}
+    Reading(const Reading&) = delete;   // its sources refer to it
+    Reading& operator=(const Reading&) = delete;
+
+    Result<ByteSource> open(const std::string& path);   // by the rules of open_model_file
+    Result<json::object> json_file(const std::string& path, uint64_t bytes_max);   // a whole file of at most so much: an object
+    // kInvalidArgument "invalid model file: ..." where a limit was reached, whatever the reader made of it; else ok.
+    Status within() const;
+
+private:
+    bool may_read(uint64_t bytes);
+    const ReadLimits limits_;
+    uint64_t bytes_ = 0;
+    bool gave_up_ = false;
+};
+
 // Text of a file's as others may show it: valid UTF-8 without control characters, cut at `limit` bytes.
 std::string shown(std::string_view text, size_t limit = kTextBytesKept);
 
@@ -32,9 +58,6 @@ Error in_file(const std::string& name, Error error);
 // "../../blobs/<digest>", ModelScope's to a name in the same folder); it stays open as long as the source lives.
 // kNotFound, kPermissionDenied, kInvalidArgument.
 Result<ByteSource> open_model_file(const std::string& path);
-
-// A whole JSON file of at most `bytes_max`: an object.
-Result<json::object> read_json_file(const std::string& path, uint64_t bytes_max);
 
 // The names in a folder, by the same rules, sorted, without "." and "..". kInvalidArgument where it holds more than `most`: a model's holds few.
 Result<std::vector<std::string>> list_model_folder(const std::string& path, size_t most);

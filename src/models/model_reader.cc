@@ -44,8 +44,8 @@ std::string listed(const Names& names) {
 }
 
 // A JSON file of the folder; its errors name it.
-Result<json::object> json_of(const std::string& folder, const std::string& name, uint64_t bytes_max) {
-    auto read = read_json_file(folder + "/" + name, bytes_max);
+Result<json::object> json_of(Reading& reading, const std::string& folder, const std::string& name, uint64_t bytes_max) {
+    auto read = reading.json_file(folder + "/" + name, bytes_max);
     return read ? std::move(read) : Result<json::object>(in_file(name, read.error()));
 }
 
@@ -56,8 +56,8 @@ struct WeightFiles {
 };
 
 // The files that an index names: each a plain name, so that none leads out of the folder.
-Result<WeightFiles> indexed_files(const std::string& folder, const std::string& index_name, const Names& names) {
-    const auto index = json_of(folder, index_name, kIndexBytesMax);
+Result<WeightFiles> indexed_files(Reading& reading, const std::string& folder, const std::string& index_name, const Names& names) {
+    const auto index = json_of(reading, folder, index_name, kIndexBytesMax);
     if (!index) return index.error();
     Fields fields(*index);
     const json::object* const map = fields.object("weight_map");
@@ -85,10 +85,10 @@ Result<WeightFiles> indexed_files(const std::string& folder, const std::string& 
     return WeightFiles{Names(files.begin(), files.end()), 0};
 }
 
-Result<WeightFiles> weight_files(const std::string& folder, const Names& names) {
+Result<WeightFiles> weight_files(Reading& reading, const std::string& folder, const Names& names) {
     const Names indices = ending_in(names, ".safetensors.index.json");
     const std::string usual = "model.safetensors.index.json";
-    if (!indices.empty()) return indexed_files(folder, holds(indices, usual) ? usual : indices.front(), names);
+    if (!indices.empty()) return indexed_files(reading, folder, holds(indices, usual) ? usual : indices.front(), names);
     Names files = ending_in(names, ".safetensors");
     // Mistral's repositories hold the same weights twice; adapters are none of the model's.
     if (holds(files, "model.safetensors")) return WeightFiles{{"model.safetensors"}, 0};
@@ -100,8 +100,8 @@ Result<WeightFiles> weight_files(const std::string& folder, const Names& names) 
 }
 
 // Adds one file's tensors to `tally` and its size to `file_bytes`.
-Status add_file(const std::string& path, const WeightRules& rules, WeightTally& tally, uint64_t& file_bytes) {
-    const auto source = open_model_file(path);
+Status add_file(Reading& reading, const std::string& path, const WeightRules& rules, WeightTally& tally, uint64_t& file_bytes) {
+    const auto source = reading.open(path);
     if (!source) return source.error();
     if (source->size > kModelBytesMax - file_bytes) return invalid_model("its files are larger than a pebibyte");
     file_bytes += source->size;
@@ -109,11 +109,11 @@ Status add_file(const std::string& path, const WeightRules& rules, WeightTally& 
 }
 
 // Sums the files up into `meta`. An error names the file.
-Status add_weights(const std::string& folder, const Names& files, const WeightRules& rules, ModelMeta& meta) {
+Status add_weights(Reading& reading, const std::string& folder, const Names& files, const WeightRules& rules, ModelMeta& meta) {
     WeightTally tally;
     uint64_t file_bytes = 0;
     for (const std::string& name : files) {
-        const Status added = add_file(folder + "/" + name, rules, tally, file_bytes);
+        const Status added = add_file(reading, folder + "/" + name, rules, tally, file_bytes);
         if (!added) return in_file(shown(name), added.error());
     }
     if (meta.layers == 0) meta.layers = tally.layers_seen();
@@ -125,22 +125,22 @@ Status add_weights(const std::string& folder, const Names& files, const WeightRu
     return Ok{};
 }
 
-bool has_chat_template(const std::string& folder, const Names& names) {
+bool has_chat_template(Reading& reading, const std::string& folder, const Names& names) {
     if (holds(names, "chat_template.jinja") || holds(names, "chat_template.json")) return true;
     if (!holds(names, "tokenizer_config.json")) return false;
-    const auto tokenizer = read_json_file(folder + "/tokenizer_config.json", kConfigBytesMax);
+    const auto tokenizer = reading.json_file(folder + "/tokenizer_config.json", kConfigBytesMax);
     return tokenizer && Fields(*tokenizer).has("chat_template");   // a hint: a file that can't be read says no
 }
 
 // Beside the weights of Ascend's tools: "w8a8" of {"model_quant_type": "W8A8", ...}; of NVIDIA's: "nvfp4" of
 // {"quantization": {"quant_algo": "NVFP4"}}.
-Status take_description(const std::string& folder, const Names& names, Config& config) {
+Status take_description(Reading& reading, const std::string& folder, const Names& names, Config& config) {
     size_t descriptions = 0;
     for (const std::string& name : names) {
         const bool ascend = name.starts_with("quant_model_description") && name.ends_with(".json");
         if (!ascend && name != "hf_quant_config.json") continue;
         if (++descriptions > 4) return invalid_model("its folder holds more than 4 descriptions of its quantization");
-        const auto description = json_of(folder, name, kIndexBytesMax);
+        const auto description = json_of(reading, folder, name, kIndexBytesMax);
         if (!description) return description.error();
         const json::object* const inner = ascend ? &*description : Fields(*description).object("quantization");
         if (inner == nullptr) continue;
@@ -153,8 +153,8 @@ Status take_description(const std::string& folder, const Names& names, Config& c
     return Ok{};
 }
 
-Result<ModelMeta> read_transformers(const std::string& folder, const Names& names) {
-    const auto json = json_of(folder, "config.json", kConfigBytesMax);
+Result<ModelMeta> read_transformers(Reading& reading, const std::string& folder, const Names& names) {
+    const auto json = json_of(reading, folder, "config.json", kConfigBytesMax);
     if (!json) return json.error();
     auto config = read_config(*json);
     if (!config) return config.error();
@@ -162,24 +162,24 @@ Result<ModelMeta> read_transformers(const std::string& folder, const Names& name
     if (holds(names, "1_Pooling")) {
         const auto inner = list_model_folder(folder + "/1_Pooling", kNamesMax);   // a folder, and no link to one elsewhere
         if (!inner) return in_file("1_Pooling", inner.error());
-        const auto pooling = json_of(folder, "1_Pooling/config.json", kConfigBytesMax);
+        const auto pooling = json_of(reading, folder, "1_Pooling/config.json", kConfigBytesMax);
         if (!pooling) return pooling.error();
         const std::string mode = pooling_of_module(*pooling);
         meta.modality = "embedding";
         if (!mode.empty()) meta.pooling = mode;
     }
-    GANTRY_TRY(take_description(folder, names, *config));
-    meta.has_chat_template = has_chat_template(folder, names);
-    const auto files = weight_files(folder, names);
+    GANTRY_TRY(take_description(reading, folder, names, *config));
+    meta.has_chat_template = has_chat_template(reading, folder, names);
+    const auto files = weight_files(reading, folder, names);
     if (!files) return files.error();
-    if (!files->files.empty()) GANTRY_TRY(add_weights(folder, files->files, config->rules, meta));
+    if (!files->files.empty()) GANTRY_TRY(add_weights(reading, folder, files->files, config->rules, meta));
     if (files->promised_bytes > 0) meta.file_bytes = files->promised_bytes;
     return std::move(meta);
 }
 
 // diffusers: a pipeline of components, each in a folder of its own with its weights.
-Result<ModelMeta> read_pipeline(const std::string& folder) {
-    const auto index = json_of(folder, "model_index.json", kConfigBytesMax);
+Result<ModelMeta> read_pipeline(Reading& reading, const std::string& folder) {
+    const auto index = json_of(reading, folder, "model_index.json", kConfigBytesMax);
     if (!index) return index.error();
     ModelMeta meta;
     meta.format = "safetensors";
@@ -197,13 +197,13 @@ Result<ModelMeta> read_pipeline(const std::string& folder) {
         const auto names = list_model_folder(inner, kNamesMax);
         if (!names && names.error().code == ErrorCode::kNotFound) continue;   // the safety checker is often left out
         if (!names) return in_file(shown(component), names.error());
-        auto files = weight_files(inner, *names);
+        auto files = weight_files(reading, inner, *names);
         if (!files) return in_file(shown(component), files.error());
         // Where several precisions lie side by side, the one without a name of its own is taken.
         const auto variant = [](const std::string& name) { return name.find(".fp16.") != std::string::npos; };
         if (!std::all_of(files->files.begin(), files->files.end(), variant)) std::erase_if(files->files, variant);
         for (const std::string& name : files->files) {
-            const Status added = add_file(inner + "/" + name, {}, tally, file_bytes);
+            const Status added = add_file(reading, inner + "/" + name, {}, tally, file_bytes);
             if (!added) return in_file(shown(component), added.error());
         }
     }
@@ -225,7 +225,7 @@ bool later_part(const std::string& name) {
 }
 
 // One GGUF model, in one file or split; a tower for pictures beside it counts with it.
-Result<ModelMeta> read_gguf_folder(const std::string& folder, Names models) {
+Result<ModelMeta> read_gguf_folder(Reading& reading, const std::string& folder, Names models) {
     std::erase_if(models, later_part);
     const auto is_tower = [](const std::string& name) { return name.find("mmproj") != std::string::npos; };
     Names towers;
@@ -240,10 +240,10 @@ Result<ModelMeta> read_gguf_folder(const std::string& folder, Names models) {
                 fmt::format("its folder holds several models: {}; give the path of one of them", listed(several)));
         }
     }
-    auto meta = read_gguf_file(folder + "/" + models[0]);
+    auto meta = read_gguf_file(reading, folder + "/" + models[0]);
     if (!meta) return in_file(shown(models[0]), meta.error());
     if (towers.empty()) return meta;
-    const auto tower = read_gguf_file(folder + "/" + towers[0]);
+    const auto tower = read_gguf_file(reading, folder + "/" + towers[0]);
     if (!tower) return in_file(shown(towers[0]), tower.error());
     meta->modality = "vision";
     meta->vision_heads = tower->vision_heads;
@@ -254,15 +254,15 @@ Result<ModelMeta> read_gguf_folder(const std::string& folder, Names models) {
     return meta;
 }
 
-Result<ModelMeta> read_folder(const std::string& folder) {
+Result<ModelMeta> read_folder(Reading& reading, const std::string& folder) {
     const auto names = list_model_folder(folder, kNamesMax);
     if (!names) return names.error();
     const Names ggufs = ending_in(*names, ".gguf");
-    if (holds(*names, "model_index.json")) return read_pipeline(folder);
+    if (holds(*names, "model_index.json")) return read_pipeline(reading, folder);
     if (holds(*names, "config.json") && (ggufs.empty() || !ending_in(*names, ".safetensors").empty())) {
-        return read_transformers(folder, *names);
+        return read_transformers(reading, folder, *names);
     }
-    if (!ggufs.empty()) return read_gguf_folder(folder, ggufs);
+    if (!ggufs.empty()) return read_gguf_folder(reading, folder, ggufs);
     return invalid_model("its folder holds neither config.json, model_index.json nor a .gguf file");
 }
 
@@ -271,15 +271,22 @@ bool is_folder(const std::string& path) {
     return ::stat(path.c_str(), &status) == 0 && S_ISDIR(status.st_mode);
 }
 
-}  // namespace
-
-Result<ModelMeta> read_model(const std::string& path) {
-    if (path.find('\0') == std::string::npos && is_folder(path)) return read_folder(path);
-    if (!path.ends_with(".safetensors")) return read_gguf_file(path);
+Result<ModelMeta> read_any(Reading& reading, const std::string& path) {
+    if (path.find('\0') == std::string::npos && is_folder(path)) return read_folder(reading, path);
+    if (!path.ends_with(".safetensors")) return read_gguf_file(reading, path);
     const size_t slash = path.rfind('/');
     ModelMeta meta;
     meta.format = "safetensors";
-    GANTRY_TRY(add_weights(slash == std::string::npos ? "." : path.substr(0, slash), {path.substr(slash + 1)}, {}, meta));
+    GANTRY_TRY(add_weights(reading, slash == std::string::npos ? "." : path.substr(0, slash), {path.substr(slash + 1)}, {}, meta));
+    return meta;
+}
+
+}  // namespace
+
+Result<ModelMeta> read_model(const std::string& path, ReadLimits limits) {
+    Reading reading(std::move(limits));
+    Result<ModelMeta> meta = read_any(reading, path);
+    GANTRY_TRY(reading.within());
     return meta;
 }
 

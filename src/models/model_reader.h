@@ -6,6 +6,7 @@
 
 #include "base/result.h"
 #include "domain/model.h"
+#include "models/model_file.h"
 
 namespace gantry::models {
 
@@ -17,6 +18,7 @@ namespace gantry::models {
 // - a folder with model_index.json (diffusers): its components' weights are summed;
 // - a folder with one GGUF model, beside it perhaps a tower for pictures (mmproj).
 // A folder's names count at most 20,000. kNotFound, kPermissionDenied, kInvalidArgument "invalid model file: <what, where>".
-Result<ModelMeta> read_model(const std::string& path);
+// Where `limits` end the reading: kInvalidArgument "invalid model file: ...", which says so.
+Result<ModelMeta> read_model(const std::string& path, ReadLimits limits = {});
 
 }  // namespace gantry::models

@@ -259,5 +259,27 @@ TEST(ReadRealModel, ReadsAFolderOfTransformers) {
     EXPECT_EQ(describe(*meta), "LlamaForCausalLM, 135M parameters, bfloat16, 30 layers, context 8,192, safetensors");
 }
 
+TEST_F(ReadModel, StopsWhereTheFilesTogetherSayTooMuch) {
+    write("config.json", kConfig);
+    for (const std::string name : {"a", "b", "c"}) write(name + ".safetensors", tensor_file("model.layers.0." + name, 8));
+    const auto whole = read_model(folder_);
+    ASSERT_TRUE(whole.ok()) << whole.error().message;
+    const uint64_t config = std::filesystem::file_size(folder_ / "config.json"), file = std::filesystem::file_size(folder_ / "a.safetensors") - 8;
+    EXPECT_TRUE(read_model(folder_, {.bytes_max = config + 3 * file}).ok()) << "exactly what it takes";
+    const auto less = read_model(folder_, {.bytes_max = config + 3 * file - 1});
+    ASSERT_FALSE(less.ok());
+    EXPECT_THAT(less.error().message, HasSubstr("invalid model file: its files say more of themselves than"));
+}
+
+TEST_F(ReadModel, IsGivenUpBetweenTwoReads) {
+    write("config.json", kConfig);
+    write("a.safetensors", tensor_file("model.layers.0.a", 8));
+    int asked = 0;
+    const auto given_up = read_model(folder_, {.give_up = [&] { return ++asked > 1; }});
+    ASSERT_FALSE(given_up.ok());
+    EXPECT_THAT(given_up.error().message, HasSubstr("given up"));
+    EXPECT_EQ(asked, 2) << "nothing is read after that";
+}
+
 }  // namespace
 }  // namespace gantry::models

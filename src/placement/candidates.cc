@@ -34,9 +34,7 @@ uint32_t named_on(const View& view, const Asked& asked) {
     }));
 }
 
-bool has_part(const Slots& slots) {
-    return std::any_of(slots.begin(), slots.end(), [](const Slot& slot) { return !slot.device->partition.empty(); });
-}
+bool is_part(const Slot& slot) { return !slot.device->partition.empty(); }
 
 bool has_unified(const Slots& slots) {
     return std::any_of(slots.begin(), slots.end(), [](const Slot& slot) { return slot.device->unified_memory; });
@@ -53,16 +51,15 @@ public:
         const uint64_t share = share_bytes(needs_, need.rank_bytes, *slots.front().device);
         const auto too_small = std::find_if(slots.begin(), slots.end(), [&](const Slot& slot) { return slot.room < share; });
         const auto fitting = needs_.known() ? static_cast<size_t>(too_small - slots.begin()) : slots.size();
-        if (fitting < ranks || (ranks > 1 && has_part(slots))) return std::nullopt;   // CUDA shows a process one MIG part only
+        const bool parts = ranks > 1 && std::any_of(slots.begin(), slots.end(), is_part);   // CUDA shows a process one MIG part only
+        if (fitting < ranks || parts) return std::nullopt;
         const uint64_t beside = has_unified(slots) ? share * ranks : 0;
         if (needs_.known() && need.memory_bytes + beside > view_.memory_room) return std::nullopt;
-        const bool tight = needs_.known() && asked_.deployment.placement.strategy == PlacementStrategy::kBinpack;
-        const auto from = slots.begin() + static_cast<std::ptrdiff_t>(tight ? fitting - ranks : 0);
-        Slots taken(from, from + ranks);
+        Slots taken = chosen(Slots(slots.begin(), slots.begin() + static_cast<std::ptrdiff_t>(fitting)), ranks);
         std::sort(taken.begin(), taken.end(), [](const Slot& a, const Slot& b) {
             return std::tuple(a.worker->id, a.name()) < std::tuple(b.worker->id, b.name());
         });
-        return Candidate{.kind = kind_, .good = length == needs_.good(), .slots = std::move(taken), .tried = length, .views = {view_}};
+        return Candidate{.kind = kind_, .good = length == needs_.good(), .slots = std::move(taken), .tried = length, .views = {&view_}};
     }
 
     // The fewest that have room for a good length; where none have, all that have for the least.
@@ -77,67 +74,107 @@ public:
     }
 
 private:
+    // Of those that fit, the roomiest first, by the strategy as many as are wanted; others that are linked to each other before those.
+    Slots chosen(Slots fitting, uint32_t ranks) const {
+        const bool tight = needs_.known() && asked_.deployment.placement.strategy == PlacementStrategy::kBinpack;
+        if (tight) std::reverse(fitting.begin(), fitting.end());
+        for (size_t first = 0; ranks > 1 && first + ranks <= fitting.size(); ++first) {
+            Slots taken;
+            for (size_t i = first; i < fitting.size() && taken.size() < ranks; ++i) {
+                if (std::all_of(taken.begin(), taken.end(), [&](const Slot& one) { return linked(one, fitting[i]); })) taken.push_back(fitting[i]);
+            }
+            if (taken.size() == ranks) return taken;
+        }
+        fitting.resize(ranks);
+        return fitting;
+    }
+
     const View& view_;
     const Asked& asked_;
     Needs& needs_;
     const Kind kind_;
 };
 
-// The most layers for which a device has room beside what an instance takes anyway; 0: not even one.
-uint32_t layers_for(const Slot& slot, Needs& needs, Length length) {
-    uint32_t low = 0, high = needs.layers();
-    while (low < high) {
-        const uint32_t middle = (low + high + 1) / 2;
-        if (bytes_of_layers(slot.device->vendor, needs, middle, length) <= slot.room) {
-            low = middle;
-        } else {
-            high = middle - 1;
+// Devices of one vendor, the roomiest first, and the most layers for which each has room beside what an instance takes anyway: no more
+// than the one before it has, and as many where both have the same room. Whether n of them do is then one look at a sum.
+class Layered {
+public:
+    // `partly`: as many layers as there is room for, and the rest in memory; else all of them, on several devices.
+    Layered(const View& view, Slots slots, Needs& needs, Length length, bool partly)
+        : view_(view), slots_(std::move(slots)), needs_(needs), length_(length), partly_(partly) {
+        uint32_t layers = needs.layers(), sum = 0;
+        for (const Slot& slot : slots_) {
+            while (layers > 0 && bytes_on(slot, layers) > slot.room) layers = fewer(slot, layers);
+            if (layers == 0) break;
+            most_.push_back(layers);
+            sums_.push_back(sum += layers);
         }
+        part_ = static_cast<size_t>(std::find_if(slots_.begin(), slots_.end(), is_part) - slots_.begin());
     }
-    return low;
-}
 
-// As many layers as `wanted` over devices that have room for `most` each, in proportion to their room.
-std::vector<uint32_t> split(const Slots& slots, const std::vector<uint32_t>& most, uint32_t wanted) {
-    double all = 0;
-    for (const Slot& slot : slots) all += static_cast<double>(slot.room);
-    std::vector<uint32_t> parts;
-    uint32_t left = wanted;
-    for (size_t i = 0; i < slots.size(); ++i) {
-        const auto fair = static_cast<uint32_t>(wanted * (static_cast<double>(slots[i].room) / std::max(all, 1.0)));
-        parts.push_back(std::min({fair, most[i], left}));
-        left -= parts.back();
+    // On the `n` roomiest.
+    std::optional<Candidate> on(uint32_t n) const {
+        const uint32_t layers = needs_.layers();
+        if (n == 0 || n > most_.size() || layers == 0 || (n > 1 && part_ < n) || (sums_[n - 1] < layers) != partly_) return std::nullopt;
+        std::vector<uint32_t> parts = split(n, std::min(sums_[n - 1], layers));
+        if (std::count(parts.begin(), parts.end(), 0u) > 0) return std::nullopt;
+        const std::string& vendor = slots_.front().device->vendor;
+        uint64_t memory = needs_.of(vendor, n, std::accumulate(parts.begin(), parts.end(), 0u), length_).memory_bytes;
+        for (uint32_t i = 0; i < n; ++i) {
+            if (slots_[i].device->unified_memory) memory += bytes_on(slots_[i], parts[i]);
+        }
+        if (memory > view_.memory_room) return std::nullopt;
+        Candidate made{.kind = partly_ ? Kind::kPartly : Kind::kDevices, .good = length_ == needs_.good(), .tried = length_, .views = {&view_}};
+        made.slots.assign(slots_.begin(), slots_.begin() + n);
+        made.layers = std::move(parts);
+        made.equal = by_chip(made.slots).size() == 1;
+        return made;
     }
-    for (size_t i = 0; left > 0 && i < slots.size(); ++i) {
-        const uint32_t more = std::min(left, most[i] - parts[i]);
-        parts[i] += more;
-        left -= more;
-    }
-    return parts;
-}
 
-// Of one vendor's devices, equal or not, by layers: all layers, or as many as there is room for and the rest in memory.
-std::optional<Candidate> by_layers(const View& view, const Slots& slots, Needs& needs, Length length, bool partly) {
-    std::vector<uint32_t> most;
-    if (slots.size() > 1 && has_part(slots)) return std::nullopt;
-    for (const Slot& slot : slots) {
-        most.push_back(layers_for(slot, needs, length));
-        if (most.back() == 0) return std::nullopt;
+private:
+    uint64_t bytes_on(const Slot& slot, uint32_t layers) const { return bytes_of_layers(slot.device->vendor, needs_, layers, length_, !partly_); }
+
+    // The most layers below `layers` that the device has room for.
+    uint32_t fewer(const Slot& slot, uint32_t layers) const {
+        uint32_t low = 0, high = layers - 1;
+        while (low < high) {
+            const uint32_t middle = (low + high + 1) / 2;
+            if (bytes_on(slot, middle) <= slot.room) {
+                low = middle;
+            } else {
+                high = middle - 1;
+            }
+        }
+        return low;
     }
-    const uint32_t layers = needs.layers();
-    const uint32_t sum = std::accumulate(most.begin(), most.end(), 0u);
-    if (layers == 0 || (sum < layers) != partly) return std::nullopt;
-    Candidate made{.kind = partly ? Kind::kPartly : Kind::kDevices, .good = length == needs.good(), .slots = slots, .tried = length, .views = {view}};
-    made.layers = split(slots, most, std::min(sum, layers));
-    made.equal = by_chip(slots).size() == 1;
-    const std::string& vendor = slots.front().device->vendor;
-    uint64_t memory = needs.of(vendor, static_cast<uint32_t>(slots.size()), made.layers_on_devices(), length).memory_bytes;
-    for (size_t i = 0; i < slots.size(); ++i) {
-        if (slots[i].device->unified_memory) memory += bytes_of_layers(vendor, needs, made.layers[i], length);
+
+    // As many layers as `wanted` over the first n, each at most what it has room for, in proportion to their room.
+    std::vector<uint32_t> split(uint32_t n, uint32_t wanted) const {
+        double all = 0;
+        for (uint32_t i = 0; i < n; ++i) all += static_cast<double>(slots_[i].room);
+        std::vector<uint32_t> parts;
+        uint32_t left = wanted;
+        for (uint32_t i = 0; i < n; ++i) {
+            const auto fair = static_cast<uint32_t>(wanted * (static_cast<double>(slots_[i].room) / std::max(all, 1.0)));
+            parts.push_back(std::min({fair, most_[i], left}));
+            left -= parts.back();
+        }
+        for (uint32_t i = 0; left > 0 && i < n; ++i) {
+            const uint32_t more = std::min(left, most_[i] - parts[i]);
+            parts[i] += more;
+            left -= more;
+        }
+        return parts;
     }
-    if (memory > view.memory_room || std::count(made.layers.begin(), made.layers.end(), 0u) > 0) return std::nullopt;
-    return made;
-}
+
+    const View& view_;
+    const Slots slots_;
+    Needs& needs_;
+    const Length length_;
+    const bool partly_;
+    std::vector<uint32_t> most_, sums_;   // of those that have room for one layer at least; of the first 1, 2, ... together
+    size_t part_ = 0;                     // the first that is a part of a GPU: CUDA shows a process one such only
+};
 
 std::map<std::string, Slots> by_vendor(const Slots& slots) {
     std::map<std::string, Slots> groups;
@@ -147,34 +184,32 @@ std::map<std::string, Slots> by_vendor(const Slots& slots) {
 
 // Devices of unequal chips or room, where no fewer equal ones do.
 void unequal_devices(const View& view, const Asked& asked, Needs& needs, std::vector<Candidate>& out) {
-    std::vector<Candidate> found;
-    for (const auto& [vendor, slots] : by_vendor(view.accelerators)) {
-        std::optional<Candidate> last;
-        for (const uint32_t n : counts(slots.size(), view, asked, needs)) {
-            const bool better = std::any_of(out.begin(), out.end(), [n](const Candidate& c) { return c.good && c.slots.size() <= n; });
-            if (n == 1 || better) continue;
-            const Slots roomiest(slots.begin(), slots.begin() + n);
-            if (auto good = by_layers(view, roomiest, needs, needs.good(), false)) {
-                last = std::move(good);
-                break;
-            }
-            if (auto least = by_layers(view, roomiest, needs, needs.least(), false)) last = std::move(least);
+    size_t enough = SIZE_MAX;   // equal ones
+    for (const Candidate& c : out) enough = c.good ? std::min(enough, c.slots.size()) : enough;
+    for (auto& [vendor, slots] : by_vendor(view.accelerators)) {
+        const std::vector<uint32_t> tried = counts(slots.size(), view, asked, needs);
+        const Layered good(view, slots, needs, needs.good(), false), least(view, slots, needs, needs.least(), false);
+        std::optional<Candidate> found, fallback;
+        for (const uint32_t n : tried) {
+            if (n >= enough || found) break;
+            if (n == 1) continue;
+            found = good.on(n);
+            if (auto made = found ? std::nullopt : least.on(n)) fallback = std::move(made);
         }
-        if (last) found.push_back(*std::move(last));
+        if (!found) found = std::move(fallback);
+        if (found) out.push_back(*std::move(found));
     }
-    std::move(found.begin(), found.end(), std::back_inserter(out));
 }
 
-// Of those with the most layers on devices the one with the fewest devices.
+// Of those with the most layers on devices the one with the fewest devices: each more takes a layer at least.
 void partly_in_memory(const View& view, const Asked& asked, Needs& needs, std::vector<Candidate>& out) {
     if (!asked.backend.can_offload() || !asked.deployment.placement.cpu_offload || !view.tells_memory) return;
-    for (const auto& [vendor, slots] : by_vendor(view.accelerators)) {
+    for (auto& [vendor, slots] : by_vendor(view.accelerators)) {
+        const std::vector<uint32_t> tried = counts(slots.size(), view, asked, needs);
         for (const Length length : {needs.good(), needs.least()}) {
+            const Layered layered(view, slots, needs, length, true);
             std::optional<Candidate> most;
-            for (const uint32_t n : counts(slots.size(), view, asked, needs)) {
-                auto found = by_layers(view, Slots(slots.begin(), slots.begin() + n), needs, length, true);
-                if (found && (!most || found->layers_on_devices() > most->layers_on_devices())) most = std::move(found);
-            }
+            for (auto n = tried.rbegin(); n != tried.rend() && !most; ++n) most = layered.on(*n);
             if (!most) continue;
             out.push_back(*std::move(most));
             break;
@@ -186,7 +221,7 @@ void memory_alone(const View& view, const Asked& asked, Needs& needs, std::vecto
     if (!view.memory || asked.deployment.placement.device_count > 1) return;
     for (const Length length : {needs.good(), needs.least()}) {
         if (needs.known() && needs.of("cpu", 1, 0, length).memory_bytes > view.memory->room) continue;
-        out.push_back({.kind = Kind::kMemory, .good = length == needs.good(), .slots = {*view.memory}, .tried = length, .views = {view}});
+        out.push_back({.kind = Kind::kMemory, .good = length == needs.good(), .slots = {*view.memory}, .tried = length, .views = {&view}});
         return;
     }
 }
@@ -227,8 +262,16 @@ Reason refuse_ranks(const ModelMeta* meta, bool by_layers, uint32_t ranks) {
     return std::nullopt;
 }
 
-uint64_t bytes_of_layers(const std::string& vendor, Needs& needs, uint32_t layers, Length length) {
-    return needs.of(vendor, 1, std::min(layers + 1, needs.layers()), length).rank_bytes;
+uint64_t bytes_of_layers(const std::string& vendor, Needs& needs, uint32_t layers, Length length, bool pipelined) {
+    return needs.of(vendor, 1, std::min(layers + 1, needs.layers()), length, pipelined).rank_bytes;
+}
+
+bool linked(const Slot& a, const Slot& b) {
+    const auto& links = a.device->links;
+    return a.worker == b.worker && a.device->vendor == b.device->vendor && std::any_of(links.begin(), links.end(), [&](const DeviceLink& link) {
+        const bool own = link.kind.starts_with("NV") || link.kind == "XGMI" || link.kind.starts_with("HCCS") || link.kind == "MX";
+        return own && link.to == b.device->index;
+    });
 }
 
 uint64_t share_bytes(const Needs& needs, uint64_t rank_bytes, const Device& device) {
@@ -251,16 +294,16 @@ std::vector<Candidate> candidates(const View& view, const Asked& asked, Needs& n
     return out;
 }
 
-std::vector<Candidate> candidates_of_several(const std::vector<View>& views, const Asked& asked, Needs& needs) {
+std::vector<Candidate> candidates_of_several(const std::vector<const View*>& views, const Asked& asked, Needs& needs) {
     std::vector<Candidate> out;
     if (!asked.deployment.placement.across_workers || !asked.backend.can_span_workers()) return out;
     Slots all;
     std::map<WorkerId, const View*> view_of;
-    for (const View& view : views) {
-        view_of[view.worker->id] = &view;
-        all.insert(all.end(), view.accelerators.begin(), view.accelerators.end());
+    for (const View* view : views) {
+        view_of[view->worker->id] = view;
+        all.insert(all.end(), view->accelerators.begin(), view->accelerators.end());
     }
-    View together{.worker = nullptr, .accelerators = all};
+    const View together{.worker = nullptr, .accelerators = all};
     for (auto& [chip, slots] : by_chip(all)) {
         std::sort(slots.begin(), slots.end(), roomier);
         Even even(together, asked, needs, Kind::kSeveralWorkers);
@@ -273,10 +316,10 @@ std::vector<Candidate> candidates_of_several(const std::vector<View>& views, con
         bool fits = true;
         for (const Slot& slot : found->slots) {
             const View& view = *view_of[slot.worker->id];
-            if (!found->views.empty() && found->views.back().worker == view.worker) continue;
+            if (!found->views.empty() && found->views.back() == &view) continue;
             const auto ranks = std::count_if(found->slots.begin(), found->slots.end(), [&](const Slot& s) { return s.worker == view.worker; });
             fits = fits && each * static_cast<uint64_t>(ranks) <= view.memory_room;
-            found->views.push_back(view);
+            found->views.push_back(&view);
         }
         if (fits) out.push_back(*std::move(found));
     }

@@ -38,14 +38,14 @@ struct Candidate {
     std::vector<uint32_t> layers{};        // on each slot, where it is split by layers
     Length tried{};                        // what found room: least() or good()
     bool equal = true;                     // all slots are the same chip
-    std::vector<View> views{};             // of its workers, the leading one first
+    std::vector<const View*> views{};      // of its workers, the leading one first; they outlive it
     uint32_t layers_on_devices() const;
 };
 
 // Of one worker: the best of each kind and group of equal chips, by the strategy.
 std::vector<Candidate> candidates(const View& view, const Asked& asked, Needs& needs);
 // With ranks on several workers; empty where the backend or the deployment does not want that.
-std::vector<Candidate> candidates_of_several(const std::vector<View>& views, const Asked& asked, Needs& needs);
+std::vector<Candidate> candidates_of_several(const std::vector<const View*>& views, const Asked& asked, Needs& needs);
 
 // How many devices to try on a worker, the fewest first: those that were forced, or all numbers that the model can be split over.
 std::vector<uint32_t> counts(size_t available, const View& view, const Asked& asked, const Needs& needs);
@@ -53,8 +53,11 @@ std::vector<uint32_t> counts(size_t available, const View& view, const Asked& as
 Reason refuse_ranks(const ModelMeta* meta, bool by_layers, uint32_t ranks);
 
 // What a device takes that gets so many layers of several devices' split, whichever they are: the output matrix counts on each, since
-// one of them has it (llama.cpp counts it as a layer).
-uint64_t bytes_of_layers(const std::string& vendor, Needs& needs, uint32_t layers, Length length);
+// one of them has it (llama.cpp counts it as a layer). `pipelined`: all layers are on them, so that each keeps several inputs.
+uint64_t bytes_of_layers(const std::string& vendor, Needs& needs, uint32_t layers, Length length, bool pipelined);
+
+// Joined by their vendor's own links, NVLink and the like, and not by PCIe alone; of the same worker.
+bool linked(const Slot& a, const Slot& b);
 
 // What a device of that size loses to a rank that takes so much: more, where a backend is told its share as a part of the whole.
 uint64_t share_bytes(const Needs& needs, uint64_t rank_bytes, const Device& device);

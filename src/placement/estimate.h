@@ -27,6 +27,7 @@ struct Shape {
     std::string vendor = "cpu";        // of the devices it computes on
     uint32_t ranks = 1;                // devices that compute together
     uint32_t layers_on_devices = 0;    // with accelerators: of meta.layers, the rest in memory; llama.cpp's backends only
+    bool pipelined = false;            // its one rank is one of several that have all layers together; llama.cpp's backends only
     uint32_t context_tokens = 0;
     uint32_t sequences = 1;            // at once
 };

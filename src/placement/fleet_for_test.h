@@ -43,6 +43,15 @@ inline Worker machine(const std::string& name, std::vector<Device> devices) {
     return w;
 }
 
+// With cards of so many GiB.
+inline Worker gpu_machine(const std::string& name, std::vector<uint64_t> gib, uint64_t memory = 256) {
+    std::vector<Device> devices{memory_device(memory)};
+    for (size_t i = 0; i < gib.size(); ++i) {
+        devices.push_back(card("nvidia", static_cast<uint32_t>(i), gib[i], "sm_80", fmt::format("NVIDIA A100 {} GiB", gib[i])));
+    }
+    return machine(name, std::move(devices));
+}
+
 // Takes memory of a device, and is none of ours.
 inline void add_foreign(Device& device, int64_t pid, const std::string& name, uint64_t gib) {
     device.memory_free_bytes -= std::min(device.memory_free_bytes, gib * kGiB);

@@ -27,7 +27,7 @@ class Needs {
 public:
     Needs(const Asked& asked, const Knowledge& knowledge);
 
-    const Need& of(const std::string& vendor, uint32_t ranks, uint32_t layers_on_devices, Length length);
+    const Need& of(const std::string& vendor, uint32_t ranks, uint32_t layers_on_devices, Length length, bool pipelined = false);
     const Correction& correction(const std::string& vendor);
 
     bool known() const { return missing_.empty(); }
@@ -55,7 +55,7 @@ private:
     bool takes_fraction_ = false;
     std::string missing_;
     std::map<std::string, Correction> corrections_;
-    std::map<std::tuple<std::string, uint32_t, uint32_t, Length>, Need> memo_;
+    std::map<std::tuple<std::string, uint32_t, uint32_t, Length, bool>, Need> memo_;
 };
 
 }  // namespace gantry::placement

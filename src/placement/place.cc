@@ -49,8 +49,8 @@ private:
             if (share > slot.room) return false;
             if (slot.device->unified_memory) beside += share;
         }
-        return std::all_of(candidate_.views.begin(), candidate_.views.end(), [&](const View& view) {
-            return memory_on(view, need) + beside <= view.memory_room;
+        return std::all_of(candidate_.views.begin(), candidate_.views.end(), [&](const View* view) {
+            return memory_on(*view, need) + beside <= view->memory_room;
         });
     }
 
@@ -85,7 +85,8 @@ private:
         const bool even = candidate_.layers.empty();
         for (uint32_t rank = 0; rank < ranks_; ++rank) {
             const Slot& slot = candidate_.slots[rank];
-            const uint64_t bytes = even ? need.rank_bytes : bytes_of_layers(vendor_, needs_, candidate_.layers[rank], length);
+            const bool pipelined = candidate_.kind == Kind::kDevices;
+            const uint64_t bytes = even ? need.rank_bytes : bytes_of_layers(vendor_, needs_, candidate_.layers[rank], length, pipelined);
             const uint64_t share = share_bytes(needs_, bytes, *slot.device);
             DeviceClaim claim{.worker_id = slot.worker->id, .device = slot.name(), .bytes = bounded(share, slot.room)};
             const uint32_t layers = needs_.layers();
@@ -93,9 +94,9 @@ private:
             if (needs_.takes_fraction()) claim.memory_fraction = fraction_of(slot, bytes, need);
             placement.claims.push_back(std::move(claim));
         }
-        for (const View& view : candidate_.views) {
-            const uint64_t bytes = bounded(memory_on(view, need), view.memory_room);
-            if (view.tells_memory && bytes > 0) placement.claims.push_back({.worker_id = view.worker->id, .device = {"cpu", 0}, .bytes = bytes});
+        for (const View* view : candidate_.views) {
+            const uint64_t bytes = bounded(memory_on(*view, need), view->memory_room);
+            if (view->tells_memory && bytes > 0) placement.claims.push_back({.worker_id = view->worker->id, .device = {"cpu", 0}, .bytes = bytes});
         }
     }
 

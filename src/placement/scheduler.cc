@@ -110,71 +110,99 @@ std::string incompatible(const std::vector<Surveyed>& workers) {
     return fmt::format("{}", fmt::join(reasons, "; "));
 }
 
+// What is asked of whom, and what is known of it.
+struct Question {
+    Asked asked;
+    Needs needs;
+
+    Question(const Deployment& deployment, const Knowledge& knowledge)
+        : asked{.deployment = deployment, .backend = backends::backend(deployment.backend), .meta = meta_of(deployment, knowledge)},
+          needs(asked, knowledge) {}
+    Question(const Question&) = delete;   // `needs` refers to `asked`
+    Question& operator=(const Question&) = delete;
+
+    std::optional<backends::Refusal> refused() const {
+        return asked.meta == nullptr ? std::nullopt : asked.backend.refuses_model(*asked.meta);
+    }
+
+private:
+    static const ModelMeta* meta_of(const Deployment& deployment, const Knowledge& knowledge) {
+        const auto meta = knowledge.metas.find(deployment.source);
+        return meta == knowledge.metas.end() ? nullptr : &meta->second;
+    }
+};
+
+// Fills in the workers' candidates, the best first.
+Best choose(Question& question, std::vector<Surveyed>& workers, std::vector<Candidate>& several, const Snapshot& snapshot, bool explain) {
+    std::vector<const View*> views;
+    for (Surveyed& on : workers) {
+        on.candidates.clear();
+        if (*on.rule != '\0') continue;
+        on.candidates = candidates(on.view, question.asked, question.needs);
+        if (question.asked.deployment.placement.across_workers) views.push_back(&on.view);
+    }
+    several = candidates_of_several(views, question.asked, question.needs);
+    Standing standing = standing_of(question.asked.deployment, snapshot);
+    standing.explain = explain;
+    return rank(workers, several, standing);
+}
+
 class Deciding {
 public:
     Deciding(const Deployment& deployment, const Snapshot& snapshot, const Knowledge& knowledge, const Room& room, bool explain)
-        : snapshot_(snapshot), room_(room), explain_(explain), asked_{.deployment = deployment, .backend = backends::backend(deployment.backend)} {
-        const auto meta = knowledge.metas.find(deployment.source);
-        if (meta != knowledge.metas.end()) asked_.meta = &meta->second;
-        needs_.emplace(asked_, knowledge);
-    }
+        : snapshot_(snapshot), room_(room), explain_(explain), question_(deployment, knowledge) {}
 
     Decision run() {
         Decision decision;
         decision.verdict = Verdict::kDoesNotFit;
         std::vector<Surveyed> workers;
-        if (std::string wrong = misnamed(asked_, snapshot_); !wrong.empty()) {
+        Asked& asked = question_.asked;
+        if (std::string wrong = misnamed(asked, snapshot_); !wrong.empty()) {
             decision.reason = std::move(wrong);
-            asked_.by_hand.clear();
-            workers = explain_ ? survey(asked_, snapshot_, room_, true) : std::vector<Surveyed>{};
-        } else if (const auto refusal = asked_.meta == nullptr ? std::nullopt : asked_.backend.refuses_model(*asked_.meta)) {
+            asked.by_hand.clear();
+            workers = explain_ ? survey(asked, snapshot_, room_, true) : std::vector<Surveyed>{};
+        } else if (const auto refusal = question_.refused()) {
             decision.verdict = Verdict::kIncompatible;
-            decision.reason = fmt::format("{} can't run it: {}", gantry::to_string(asked_.deployment.backend), refusal->reason);
-            workers = explain_ ? survey(asked_, snapshot_, room_, true) : std::vector<Surveyed>{};
+            decision.reason = fmt::format("{} can't run it: {}", gantry::to_string(asked.deployment.backend), refusal->reason);
+            workers = explain_ ? survey(asked, snapshot_, room_, true) : std::vector<Surveyed>{};
             for (Surveyed& on : workers) {
                 if (*on.rule != '\0') continue;
                 on.rule = "model";
                 on.reason = decision.reason;
             }
         } else {
-            workers = survey(asked_, snapshot_, room_, explain_);
-            choose(workers, decision);
+            workers = survey(asked, snapshot_, room_, explain_);
+            choose_among(workers, decision);
         }
         if (!decision.placement) decision.estimate = smallest(workers);
-        if (explain_) decision.workers = explained(workers, decision.placement, asked_, *needs_, snapshot_);
+        if (explain_) decision.workers = explained(workers, decision.placement, asked, question_.needs, holders());
         return decision;
     }
 
 private:
     // What the least takes, where nothing takes it: on the devices that there are, or that the backend is for.
     Estimate smallest(const std::vector<Surveyed>& workers) {
-        std::string vendor = needs_->usual_vendor();
+        Needs& needs = question_.needs;
+        std::string vendor = needs.usual_vendor();
         for (const Surveyed& on : workers) {
             if (on.view.memory) vendor = "cpu";
             if (on.view.accelerators.empty()) continue;
             vendor = on.view.accelerators.front().device->vendor;
             break;
         }
-        if (vendor == "cpu") return needs_->of(vendor, 1, 0, needs_->least()).estimate;
-        return needs_->of(vendor, std::max(1u, asked_.deployment.placement.device_count), needs_->layers(), needs_->least()).estimate;
+        if (vendor == "cpu") return needs.of(vendor, 1, 0, needs.least()).estimate;
+        return needs.of(vendor, std::max(1u, question_.asked.deployment.placement.device_count), needs.layers(), needs.least()).estimate;
     }
 
-    void choose(std::vector<Surveyed>& workers, Decision& decision) {
-        std::vector<View> views;
-        for (Surveyed& on : workers) {
-            if (*on.rule != '\0') continue;
-            on.candidates = candidates(on.view, asked_, *needs_);
-            if (asked_.deployment.placement.across_workers) views.push_back(on.view);
-        }
-        const std::vector<Candidate> several = candidates_of_several(views, asked_, *needs_);
-        Standing standing = standing_of(asked_.deployment, snapshot_);
-        standing.explain = explain_;
-        const Best best = rank(workers, several, standing);
+    void choose_among(std::vector<Surveyed>& workers, Decision& decision) {
+        std::vector<Candidate> several;
+        Needs& needs = question_.needs;
+        const Best best = choose(question_, workers, several, snapshot_, explain_);
         if (best.candidate != nullptr) {
-            decision.placement = place(*best.candidate, asked_, *needs_, &decision.estimate);
-            decision.correction = needs_->correction(best.candidate->slots.front().device->vendor);
-            decision.verdict = needs_->known() ? Verdict::kFits : Verdict::kUnknown;
-            decision.reason = why_there(*decision.placement, *best.candidate, asked_, *needs_, best.rivals);
+            decision.placement = place(*best.candidate, question_.asked, needs, &decision.estimate);
+            decision.correction = needs.correction(best.candidate->slots.front().device->vendor);
+            decision.verdict = needs.known() ? Verdict::kFits : Verdict::kUnknown;
+            decision.reason = why_there(*decision.placement, *best.candidate, question_.asked, needs, best.rivals);
             return;
         }
         const std::string never = incompatible(workers);
@@ -182,20 +210,44 @@ private:
             decision.verdict = Verdict::kIncompatible;
             decision.reason = never;
         } else {
-            decision.reason = why_nowhere(workers, asked_, *needs_, snapshot_);
+            decision.reason = why_nowhere(workers, question_.asked, needs, holders());
         }
+    }
+
+    const Holders& holders() {
+        if (!holders_) holders_.emplace(snapshot_);
+        return *holders_;
     }
 
     const Snapshot& snapshot_;
     const Room& room_;
     const bool explain_;
-    Asked asked_;
-    std::optional<Needs> needs_;
+    Question question_;
+    std::optional<Holders> holders_;
 };
 
 }  // namespace
 
+std::optional<Placement> fitting(const Deployment& deployment, const Snapshot& snapshot, const Knowledge& knowledge, std::vector<Surveyed>& workers) {
+    Question question(deployment, knowledge);
+    if (!question.needs.known() || !misnamed(question.asked, snapshot).empty() || question.refused()) return std::nullopt;
+    std::vector<Candidate> several;
+    const Best best = choose(question, workers, several, snapshot, false);
+    return best.candidate == nullptr ? std::nullopt : std::optional(place(*best.candidate, question.asked, question.needs, nullptr));
+}
+
+std::vector<Surveyed> surveyed_for(const Deployment& deployment, const Snapshot& snapshot, const Room& room) {
+    Asked asked{.deployment = deployment, .backend = backends::backend(deployment.backend)};
+    return misnamed(asked, snapshot).empty() ? survey(asked, snapshot, room, false) : std::vector<Surveyed>{};
+}
+
 Decision decide(const Deployment& deployment, const Snapshot& snapshot, const Knowledge& knowledge, const Room& room, Detail detail) {
+    if (knowledge.reading.contains(deployment.source)) {
+        Decision later;
+        later.reason = "reading the model's files";
+        later.estimate.unknown = {"the model's files"};
+        return later;
+    }
     Decision decision = Deciding(deployment, snapshot, knowledge, room, detail == Detail::kExplained).run();
     if (detail == Detail::kExplained && !decision.placement) decision.suggestions = suggestions(deployment, snapshot, knowledge, room);
     return decision;

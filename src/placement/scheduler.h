@@ -22,6 +22,7 @@
 
 #include <cstdint>
 #include <map>
+#include <set>
 #include <string>
 #include <unordered_map>
 #include <vector>
@@ -43,6 +44,7 @@ inline constexpr uint32_t kTokensWanted = 131'072;   // of all sequences togethe
 struct Knowledge {
     std::map<std::string, ModelMeta> metas;              // by source; a missing one is unknown
     std::map<std::string, std::string> meta_problems;    // by source: why it is unknown ("no such file: ...")
+    std::set<std::string> reading;                       // sources that will be known soon: until then nothing of theirs is placed
     std::vector<MeasuredRun> runs;
 };
 

@@ -75,6 +75,18 @@ void evaluate(benchmark::State& state, BackendKind backend, size_t cards, double
 BENCHMARK_CAPTURE(evaluate, vllm_8_cards_each, BackendKind::kVllm, 8, 7.6)->Unit(benchmark::kMillisecond);
 BENCHMARK_CAPTURE(evaluate, llama_server_2_cards_each, BackendKind::kLlamaServer, 2, 7.6)->Unit(benchmark::kMillisecond);
 BENCHMARK_CAPTURE(evaluate, engine_no_cards, BackendKind::kEngine, 0, 7.6)->Unit(benchmark::kMillisecond);
+// No two cards alike, and all layers on none of them.
+void evaluate_unequal(benchmark::State& state) {
+    World world = fleet(BackendKind::kLlamaServer, 8, 256, 700);
+    for (Worker& w : world.snapshot.workers) {
+        for (Device& d : w.devices) d.name += " " + std::to_string(d.index);
+    }
+    for (auto _ : state) benchmark::DoNotOptimize(world.decide());
+    state.counters["workers"] = 8;
+    state.counters["devices"] = 2048;
+}
+BENCHMARK(evaluate_unequal)->Unit(benchmark::kMillisecond);
+
 // Nothing does, and what would help is tried.
 BENCHMARK_CAPTURE(evaluate, vllm_nowhere, BackendKind::kVllm, 8, 700)->Unit(benchmark::kMillisecond);
 

@@ -3,7 +3,6 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include "placement/candidates.h"
 #include "placement/fleet_for_test.h"
 
 namespace gantry::placement {
@@ -13,14 +12,6 @@ using testing::AllOf;
 using testing::HasSubstr;
 
 constexpr uint32_t kTrained = 32768;
-
-Worker gpu_machine(const std::string& name, std::vector<uint64_t> gib, uint64_t memory = 256) {
-    std::vector<Device> devices{memory_device(memory)};
-    for (size_t i = 0; i < gib.size(); ++i) {
-        devices.push_back(card("nvidia", static_cast<uint32_t>(i), gib[i], "sm_80", fmt::format("NVIDIA A100 {} GiB", gib[i])));
-    }
-    return machine(name, std::move(devices));
-}
 
 const Suggestion* suggestion(const Decision& decision, const std::string& change) {
     for (const Suggestion& s : decision.suggestions) {
@@ -395,62 +386,6 @@ TEST(decide, measured_runs_correct_what_is_booked) {
     EXPECT_NEAR(static_cast<double>(decision.placement->claims[0].bytes), 1.2 * static_cast<double>(plain), 1e6);
     EXPECT_NEAR(decision.correction.factor, 1.2, 1e-9);
     EXPECT_LT(decision.placement->estimate_bytes, decision.placement->claims[0].bytes);
-}
-
-// No backend of today spans workers; placement is ready for the first that does.
-class Spanning : public backends::Backend {
-public:
-    std::optional<backends::Refusal> refuses_model(const ModelMeta&) const override { return std::nullopt; }
-    std::optional<backends::Refusal> refuses_device(const std::string&, const std::string&, const Device& d) const override {
-        return d.vendor == "cpu" ? std::optional(backends::Refusal{"not on a CPU"}) : std::nullopt;
-    }
-    bool can_offload() const override { return false; }
-    bool can_span_workers() const override { return true; }
-    std::string version(const BackendOptions&) const override { return {}; }
-    Status validate(const BackendOptions&) const override { return Ok{}; }
-    Result<backends::LaunchPlan> launch(const backends::LaunchInput&) const override { return backends::LaunchPlan{}; }
-};
-
-TEST(candidates, of_several_workers) {
-    World world(BackendKind::kVllm, decoder("safetensors", 32, 16, 64));
-    world.deployment.placement.across_workers = true;
-    world.snapshot.workers = {gpu_machine("w1", {24, 24}), gpu_machine("w2", {24, 24}), gpu_machine("w3", {40})};
-    const Spanning backend;
-    const Asked asked{.deployment = world.deployment, .backend = backend, .meta = &world.meta()};
-    Needs needs(asked, world.knowledge);
-    std::vector<View> views;
-    for (const Worker& w : world.snapshot.workers) {
-        View view{.worker = &w, .memory_room = 200 * kGiB, .tells_memory = true};
-        for (const Device& d : w.devices) {
-            if (d.vendor != "cpu") view.accelerators.push_back({.worker = &w, .device = &d, .room = d.memory_free_bytes - Room::kReserveDevice});
-        }
-        EXPECT_TRUE(candidates(view, asked, needs).empty());
-        views.push_back(std::move(view));
-    }
-    const std::vector<Candidate> found = candidates_of_several(views, asked, needs);
-    ASSERT_EQ(found.size(), 1u);
-    const Placement p = place(found[0], asked, needs, nullptr);
-    EXPECT_EQ(where(p), "w1: nvidia/0 nvidia/1; w2: nvidia/0 nvidia/1; w1: cpu/0; w2: cpu/0");
-    EXPECT_EQ(p.ranks, 4u);
-    EXPECT_EQ(p.leader(), WorkerId("wrk_w1"));
-    world.deployment.placement.across_workers = false;
-    EXPECT_TRUE(candidates_of_several(views, asked, needs).empty());
-}
-
-TEST(candidates, ranks_get_whole_heads) {
-    ModelMeta meta = decoder("safetensors", 7.6, 16);
-    meta.heads = 32;   // and 4 KV heads: on 8 ranks each is there twice
-    for (const auto& [ranks, passes] : {std::pair{1u, true}, {2u, true}, {3u, false}, {4u, true}, {8u, true}, {64u, false}}) {
-        EXPECT_EQ(!refuse_ranks(&meta, false, ranks), passes) << ranks;
-    }
-    meta.vision_heads = 18;
-    EXPECT_NE(refuse_ranks(&meta, false, 4), std::nullopt);
-    meta.vision_heads = 0;
-    meta.heads = meta.heads_kv = 25;
-    EXPECT_NE(refuse_ranks(&meta, false, 5), std::nullopt);   // rows of the vocabulary
-    EXPECT_EQ(refuse_ranks(&meta, true, 5), std::nullopt);
-    EXPECT_NE(refuse_ranks(&meta, true, 29), std::nullopt);
-    EXPECT_EQ(refuse_ranks(nullptr, false, 3), std::nullopt);
 }
 
 }  // namespace

@@ -8,6 +8,7 @@
 #include <tuple>
 
 #include "backends/backends.h"
+#include "placement/survey.h"
 #include "placement/texts.h"
 
 namespace gantry::placement {
@@ -21,10 +22,12 @@ struct Quantization {
 constexpr Quantization kGguf[] = {{"Q8_0", 8.5}, {"Q6_K", 6.6}, {"Q5_K_M", 5.7}, {"Q4_K_M", 4.9}, {"IQ3_M", 3.8}, {"Q2_K", 3.2}};
 constexpr Quantization kSafetensors[] = {{"8 bits (FP8, W8A8)", 8.5}, {"4 bits (AWQ, GPTQ)", 4.8}};
 
+constexpr size_t kHoldersTried = 64;   // other deployments whose end is tried, one by one: a decision must not take seconds
+
 class Trying {
 public:
     Trying(const Deployment& deployment, const Snapshot& snapshot, const Knowledge& knowledge, const Room& room)
-        : wanted_(deployment), snapshot_(snapshot), knowledge_(knowledge), room_(room) {}
+        : wanted_(deployment), snapshot_(snapshot), knowledge_(knowledge), room_(room), workers_(surveyed_for(deployment, snapshot, room)) {}
 
     std::vector<Suggestion> run() {
         shorter_context();
@@ -40,11 +43,14 @@ public:
     }
 
 private:
-    std::optional<Placement> fits(const Deployment& changed, const Knowledge& knowledge, const Room& room) const {
-        Decision decision = decide(changed, snapshot_, knowledge, room, Detail::kDecision);
-        return decision.verdict == Verdict::kFits ? std::move(decision.placement) : std::nullopt;
+    // On the workers and devices that were asked for.
+    std::optional<Placement> fits(const Deployment& changed, const Knowledge& knowledge) { return fitting(changed, snapshot_, knowledge, workers_); }
+    std::optional<Placement> fits(const Deployment& changed) { return fits(changed, knowledge_); }
+    // On others.
+    std::optional<Placement> fits_elsewhere(const Deployment& changed) const {
+        std::vector<Surveyed> workers = surveyed_for(changed, snapshot_, room_);
+        return fitting(changed, snapshot_, knowledge_, workers);
     }
-    std::optional<Placement> fits(const Deployment& changed) const { return fits(changed, knowledge_, room_); }
 
     void say(const char* change, std::string value, std::string text) { found_.push_back({change, std::move(value), std::move(text)}); }
 
@@ -103,7 +109,7 @@ private:
         d.placement.device_types.clear();
         d.placement.devices.clear();
         if (wanted_.placement.device_types.empty() && wanted_.placement.devices.empty()) return;
-        const auto p = fits(d);
+        const auto p = fits_elsewhere(d);
         if (!p) return;
         const std::string there = to_string(p->claims.front().device);
         if (wanted_.placement.devices.empty()) {
@@ -124,7 +130,7 @@ private:
                 Knowledge changed;
                 changed.runs = knowledge_.runs;
                 changed.metas.emplace(wanted_.source, scaled(meta->second, q.bits / now));
-                if (!fits(wanted_, changed, room_)) continue;
+                if (!fits(wanted_, changed)) continue;
                 const uint64_t bytes = scaled(meta->second, q.bits / now).file_bytes;
                 return say("quantization", q.name, fmt::format("the same model quantized to {}, about {}", q.name, size_text(bytes)));
             }
@@ -170,11 +176,14 @@ private:
         std::vector<const Instance*> all;
         for (const Holder& holder : holders) all.insert(all.end(), holder.instances.begin(), holder.instances.end());
         if (holders.size() > 1 && !makes_room(all)) return;   // not even together
-        for (const Holder& holder : holders) {
-            if (!makes_room(holder.instances)) continue;
-            const std::string& name = holder.deployment->name;
-            return say("stop", name, fmt::format("\"{}\" stopped, which frees {}", name, size_text(holder.bytes)));
+        for (size_t i = 0; i < std::min(holders.size(), kHoldersTried); ++i) {
+            if (!makes_room(holders[i].instances)) continue;
+            const std::string& name = holders[i].deployment->name;
+            return say("stop", name, fmt::format("\"{}\" stopped, which frees {}", name, size_text(holders[i].bytes)));
         }
+        if (holders.size() <= kHoldersTried) return;
+        say("stop", "", fmt::format("the other {} deployments stopped, all of them; of one alone it was tried with the {} that hold the least",
+                                    holders.size(), kHoldersTried));
     }
 
     bool makes_room(const std::vector<const Instance*>& stopped) const {
@@ -188,7 +197,8 @@ private:
         }
         Room room = room_.part(there.workers);
         for (const Instance* i : stopped) room.release(i->placement);
-        return decide(wanted_, there, knowledge_, room, Detail::kDecision).verdict == Verdict::kFits;
+        std::vector<Surveyed> workers = surveyed_for(wanted_, there, room);
+        return fitting(wanted_, there, knowledge_, workers).has_value();
     }
 
     void other_backend() {
@@ -199,7 +209,7 @@ private:
             d.options.extra_args.clear();
             d.options.binary.clear();
             d.options.kv_type.clear();
-            if (!fits(d)) continue;
+            if (!fits_elsewhere(d)) continue;
             return say("backend", gantry::to_string(kind), fmt::format("the backend {}", gantry::to_string(kind)));
         }
     }
@@ -208,6 +218,7 @@ private:
     const Snapshot& snapshot_;
     const Knowledge& knowledge_;
     const Room& room_;
+    std::vector<Surveyed> workers_;
     std::vector<Suggestion> found_;
 };
 

@@ -29,6 +29,12 @@ struct Surveyed {
 
 std::vector<Surveyed> survey(const Asked& asked, const Snapshot& snapshot, const Room& room, bool explain);
 
+// For questions that differ in what they ask of the same workers (suggestions.cc): who comes into question, and where the instance would
+// go among them, their candidates written anew; nothing where it fits nowhere, or nobody knows what it takes. `workers` must have been
+// surveyed for the same backend, labels and devices.
+std::vector<Surveyed> surveyed_for(const Deployment& deployment, const Snapshot& snapshot, const Room& room);
+std::optional<Placement> fitting(const Deployment& deployment, const Snapshot& snapshot, const Knowledge& knowledge, std::vector<Surveyed>& workers);
+
 // Whether a ranks before b, their scores being given: the order that scheduler.h tells.
 bool better(const Candidate& a, double a_score, const Candidate& b, double b_score);
 

@@ -14,22 +14,26 @@ constexpr char kCapacity[] = "capacity";
 
 std::string joined(const std::vector<std::string>& parts, const char* between = ", ") { return fmt::format("{}", fmt::join(parts, between)); }
 
-// What one device must have, were it chosen on this worker.
-uint64_t needed_of(const SurveyedDevice& device, const Surveyed& on, const Asked& asked, Needs& needs) {
+// Of how many devices the least is told that one must have: the fewest that are tried on this worker.
+uint32_t fewest_ranks(const Surveyed& on, const Asked& asked, const Needs& needs) {
+    const std::vector<uint32_t> tried = counts(on.view.accelerators.size(), on.view, asked, needs);
+    return tried.empty() ? 1 : tried.front();
+}
+
+// What one device must have, were it chosen on this worker among `ranks` or as many as its candidate has.
+uint64_t needed_of(const SurveyedDevice& device, const Surveyed& on, uint32_t ranks, Needs& needs) {
     if (!needs.known()) return 0;
     if (device.device->vendor == "cpu") return needs.of("cpu", 1, 0, needs.least()).memory_bytes;
-    const std::vector<uint32_t> tried = counts(on.view.accelerators.size(), on.view, asked, needs);
-    uint32_t ranks = tried.empty() ? 1 : tried.front();
     for (const Candidate& c : on.candidates) {
         if (c.kind == Kind::kDevices && c.slots.front().device->vendor == device.device->vendor) ranks = static_cast<uint32_t>(c.slots.size());
     }
     return share_bytes(needs, needs.of(device.device->vendor, ranks, needs.layers(), needs.least()).rank_bytes, *device.device);
 }
 
-std::string lack_of_room(const SurveyedDevice& device, uint64_t needed, const Surveyed& on, const Snapshot& snapshot) {
+std::string lack_of_room(const SurveyedDevice& device, uint64_t needed, const Surveyed& on, const Holders& holders) {
     std::string text = fmt::format("{} has {} of {} left, and {} is needed", to_string(device.name), size_text(device.room.allocatable_bytes),
                                    size_text(device.device->memory_total_bytes), size_text(needed));
-    const std::string held = holders(snapshot, *on.worker, *device.device, device.room);
+    const std::string held = holders.of(*on.worker, *device.device, device.room);
     return held.empty() ? text : text + ": " + held;
 }
 
@@ -43,7 +47,7 @@ const SurveyedDevice* roomiest(const Surveyed& on, bool memory) {
 }
 
 // Why a worker's accelerators don't do.
-std::string lack_of_accelerators(const Surveyed& on, const Asked& asked, Needs& needs, const Snapshot& snapshot) {
+std::string lack_of_accelerators(const Surveyed& on, const Asked& asked, Needs& needs, const Holders& holders) {
     const SurveyedDevice& best = *roomiest(on, false);
     const uint32_t forced = asked.deployment.placement.device_count;
     if (forced > on.view.accelerators.size()) return fmt::format("{} of the {} devices asked for would do", on.view.accelerators.size(), forced);
@@ -62,13 +66,13 @@ std::string lack_of_accelerators(const Surveyed& on, const Asked& asked, Needs& 
             return fmt::format("{} of memory is needed beside the devices, and {} is left", size_text(memory), size_text(on.view.memory_room));
         }
     }
-    std::string text = lack_of_room(best, share(tried.front()), on, snapshot);
+    std::string text = lack_of_room(best, share(tried.front()), on, holders);
     if (tried.back() > tried.front()) text += fmt::format(" ({} of each of {} equal ones)", size_text(share(tried.back())), tried.back());
     return text;
 }
 
-DeviceVerdict verdict_of(const SurveyedDevice& device, const Surveyed& on, const std::optional<Placement>& chosen, const Asked& asked, Needs& needs,
-                         const Snapshot& snapshot) {
+DeviceVerdict verdict_of(const SurveyedDevice& device, const Surveyed& on, const std::optional<Placement>& chosen, Needs& needs, uint32_t ranks,
+                         const Holders& holders) {
     DeviceVerdict verdict;
     verdict.device = device.name;
     verdict.name = device.device->name;
@@ -83,10 +87,10 @@ DeviceVerdict verdict_of(const SurveyedDevice& device, const Surveyed& on, const
     verdict.rule = device.rule;
     verdict.reason = device.reason;
     if (*device.rule != '\0' || *on.rule != '\0') return verdict;
-    verdict.needed_bytes = needed_of(device, on, asked, needs);
+    verdict.needed_bytes = needed_of(device, on, ranks, needs);
     if (verdict.needed_bytes > verdict.allocatable_bytes) {
         verdict.rule = kCapacity;
-        verdict.reason = lack_of_room(device, verdict.needed_bytes, on, snapshot);
+        verdict.reason = lack_of_room(device, verdict.needed_bytes, on, holders);
     }
     return verdict;
 }
@@ -98,25 +102,45 @@ std::string size_text(uint64_t bytes) {
     return gib >= 0.95 ? fmt::format("{:.1f} GiB", gib) : fmt::format("{:.0f} MiB", gib * 1024);
 }
 
-std::string holders(const Snapshot& snapshot, const Worker& worker, const Device& device, const Room::OfDevice& room) {
-    constexpr uint64_t kWorthNaming = 64ull << 20;
-    constexpr size_t kShown = 4;
-    std::map<DeploymentId, uint64_t> held;
-    if (room.claimed_bytes > 0) {
-        for (const Instance& i : snapshot.instances) {
-            for (const DeviceClaim& c : i.placement.claims) {
-                if (c.device.index == device.index && c.worker_id == worker.id && c.device.vendor == device.vendor) held[i.deployment_id] += c.bytes;
+Holders::Holders(const Snapshot& snapshot) {
+    std::unordered_map<DeploymentId, const std::string*> names;
+    for (const Deployment& d : snapshot.deployments) names.emplace(d.id, &d.name);
+    for (const Instance& i : snapshot.instances) {
+        const auto name = names.find(i.deployment_id);
+        const auto add = [&](const WorkerId& worker, const DeviceName& device, uint64_t bytes) {
+            std::vector<Held>& on = held_[worker][device];
+            const auto same = std::find_if(on.begin(), on.end(), [&](const Held& held) { return held.deployment == i.deployment_id; });
+            if (same != on.end()) {
+                same->bytes += bytes;
+            } else {
+                on.push_back({i.deployment_id, name == names.end() ? nullptr : name->second, bytes});
             }
-            if (i.placement.empty() && i.worker_id == worker.id && device.vendor == "cpu") held[i.deployment_id] += i.memory_bytes;
+        };
+        for (const DeviceClaim& claim : i.placement.claims) add(claim.worker_id, claim.device, claim.bytes);
+        if (i.placement.empty() && !i.worker_id.empty()) add(i.worker_id, {"cpu", 0}, i.memory_bytes);
+    }
+    for (auto& [worker, devices] : held_) {
+        for (auto& [device, all] : devices) {
+            std::sort(all.begin(), all.end(), [](const Held& a, const Held& b) { return a.deployment < b.deployment; });
         }
     }
+}
+
+std::span<const Holders::Held> Holders::on(const WorkerId& worker, const DeviceName& device) const {
+    const auto devices = held_.find(worker);
+    if (devices == held_.end()) return {};
+    const auto all = devices->second.find(device);
+    return all == devices->second.end() ? std::span<const Held>() : std::span<const Held>(all->second);
+}
+
+std::string Holders::of(const Worker& worker, const Device& device, const Room::OfDevice& room) const {
+    constexpr uint64_t kWorthNaming = 64ull << 20;
+    constexpr size_t kShown = 4;
     std::vector<std::string> parts;
-    for (const auto& [id, bytes] : held) {
-        if (bytes < kWorthNaming || parts.size() == kShown) continue;
-        const auto& all = snapshot.deployments;
-        const auto deployment = std::find_if(all.begin(), all.end(), [&](const Deployment& d) { return d.id == id; });
-        parts.push_back(deployment == all.end() ? fmt::format("a deleted deployment holds {}", size_text(bytes))
-                                                                 : fmt::format("\"{}\" holds {}", deployment->name, size_text(bytes)));
+    for (const Held& held : on(worker.id, {device.vendor, device.index})) {
+        if (held.bytes < kWorthNaming || parts.size() == kShown) continue;
+        parts.push_back(held.name == nullptr ? fmt::format("a deleted deployment holds {}", size_text(held.bytes))
+                                             : fmt::format("\"{}\" holds {}", *held.name, size_text(held.bytes)));
     }
     if (room.foreign_bytes >= kWorthNaming && device.vendor != "cpu") {
         std::vector<std::string> names;
@@ -130,16 +154,16 @@ std::string holders(const Snapshot& snapshot, const Worker& worker, const Device
     return joined(parts);
 }
 
-std::string why_not(const Surveyed& on, const Asked& asked, Needs& needs, const Snapshot& snapshot) {
+std::string why_not(const Surveyed& on, const Asked& asked, Needs& needs, const Holders& holders) {
     if (*on.rule != '\0') return on.reason;
     std::vector<std::string> reasons;
-    if (!on.view.accelerators.empty()) reasons.push_back(lack_of_accelerators(on, asked, needs, snapshot));
+    if (!on.view.accelerators.empty()) reasons.push_back(lack_of_accelerators(on, asked, needs, holders));
     if (const SurveyedDevice* memory = roomiest(on, true)) {
-        const uint64_t needed = needed_of(*memory, on, asked, needs);
+        const uint64_t needed = needed_of(*memory, on, 1, needs);
         if (asked.deployment.placement.device_count > 1) {
             reasons.push_back("the machine's memory is one device");
         } else if (needed > memory->room.allocatable_bytes) {
-            reasons.push_back(lack_of_room(*memory, needed, on, snapshot));
+            reasons.push_back(lack_of_room(*memory, needed, on, holders));
         }
     }
     if (reasons.empty()) {
@@ -154,11 +178,11 @@ std::string why_not(const Surveyed& on, const Asked& asked, Needs& needs, const 
     return fmt::format("{}: {}", on.worker->name, joined(reasons, "; "));
 }
 
-std::string why_nowhere(const std::vector<Surveyed>& workers, const Asked& asked, Needs& needs, const Snapshot& snapshot) {
+std::string why_nowhere(const std::vector<Surveyed>& workers, const Asked& asked, Needs& needs, const Holders& holders) {
     constexpr size_t kShown = 4;   // one line for a person, not a list of a thousand workers
     if (workers.empty()) return "no worker is there to run it: start one, or the server without --no-worker";
     std::vector<std::string> parts;
-    for (size_t i = 0; i < std::min(workers.size(), kShown); ++i) parts.push_back(why_not(workers[i], asked, needs, snapshot));
+    for (size_t i = 0; i < std::min(workers.size(), kShown); ++i) parts.push_back(why_not(workers[i], asked, needs, holders));
     if (workers.size() > kShown) parts.push_back(fmt::format("and {} more", workers.size() - kShown));
     return "no worker can take it: " + joined(parts, "; ");
 }
@@ -184,7 +208,7 @@ std::string why_there(const Placement& placement, const Candidate& candidate, co
 }
 
 std::vector<WorkerVerdict> explained(const std::vector<Surveyed>& workers, const std::optional<Placement>& chosen, const Asked& asked, Needs& needs,
-                                     const Snapshot& snapshot) {
+                                     const Holders& holders) {
     std::vector<WorkerVerdict> verdicts;
     verdicts.reserve(workers.size());
     for (const Surveyed& on : workers) {
@@ -196,8 +220,10 @@ std::vector<WorkerVerdict> explained(const std::vector<Surveyed>& workers, const
         verdict.scores = on.scores;
         verdict.total = on.total;
         if (!on.candidates.empty()) verdict.candidate = place(on.candidates.front(), asked, needs, nullptr);
-        for (const SurveyedDevice& device : on.devices) verdict.devices.push_back(verdict_of(device, on, chosen, asked, needs, snapshot));
-        if (*on.rule == '\0' && on.candidates.empty() && !chosen) verdict.reason = why_not(on, asked, needs, snapshot);
+        const uint32_t ranks = fewest_ranks(on, asked, needs);
+        verdict.devices.reserve(on.devices.size());
+        for (const SurveyedDevice& device : on.devices) verdict.devices.push_back(verdict_of(device, on, chosen, needs, ranks, holders));
+        if (*on.rule == '\0' && on.candidates.empty() && !chosen) verdict.reason = why_not(on, asked, needs, holders);
         verdicts.push_back(std::move(verdict));
     }
     return verdicts;

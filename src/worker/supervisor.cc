@@ -225,6 +225,7 @@ void Supervisor::begin_run(InstanceRecord record, platform::UniqueFd watch, bool
     const SteadyTime now = context_.clock.steady();
     ++run_;
     record_ = std::move(record);
+    blanker_ = LogBlanker({record_.api_key});
     adopted_ = adopted;
     started_before_ = true;
     started_at_ = now;
@@ -343,6 +344,7 @@ void Supervisor::on_probed(uint64_t run, const HealthAnswer& answer) {
 
 void Supervisor::answered_starting(const HealthAnswer& answer) {
     const SteadyTime now = context_.clock.steady();
+    blanker_.look(folder_.log_path());
     if (answer.kind == HealthAnswer::Kind::kReady) {
         log::info("instance {} ({}): ready after {} ms", id_.text, record_.deployment_name,
                   std::chrono::duration_cast<milliseconds>(now - started_at_).count());
@@ -404,6 +406,7 @@ void Supervisor::check_log_size(SteadyTime now) {
 }
 
 std::string Supervisor::why_ended() {
+    if (!record_.ready) blanker_.look(folder_.log_path());
     const std::optional<platform::ProcessExit> exit = context_.launch.processes.reap(record_.process.pid);
     if (ended_by_us_) {
         return end_reason_.empty() ? "stopped" : end_reason_;

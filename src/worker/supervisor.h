@@ -20,6 +20,7 @@
 #include "worker/health.h"
 #include "worker/instance_folder.h"
 #include "worker/launch.h"
+#include "worker/log_blanker.h"
 #include "worker/out_of_memory.h"
 #include "worker/restart_policy.h"
 
@@ -111,6 +112,7 @@ private:
     std::string wanted_hash_;                      // of spec_
     Phase phase_ = Phase::kIdle;
     InstanceRecord record_;                        // of the process, while there is one
+    LogBlanker blanker_{{}};                       // of its log, until it is ready: what engines print of their settings they print first
     bool adopted_ = false;
     bool started_before_ = false;
     uint64_t run_ = 0;                             // grows with each spawn and check: an answer to an older one is dropped

@@ -6,6 +6,7 @@
 
 #include "base/no_descriptors_for_test.h"
 #include "base/platform/process.h"
+#include "worker/log_blanker.h"
 #include "worker/worker_testing.h"
 
 namespace gantry::worker {
@@ -149,6 +150,18 @@ TEST_F(WorkerTest, AFailedStartShowsItsLastWordsButNoSecret) {
     EXPECT_THAT(failed->reason, StartsWith("exited with status 2: no such flag, token ***"));
 }
 
+TEST_F(WorkerTest, TheKeyThatAnEngineWritesDownIsBlankedOut) {
+    start();
+    auto spec = engine_spec(folder_, {"--say-variable", "LLAMA_API_KEY"});
+    spec.backend = BackendKind::kLlamaServer;
+    spec.options.binary = GANTRY_FAKE_ENGINE;
+    run(spec);
+    const auto running = link_.wait_state("ins_one", InstanceState::kRunning);
+    ASSERT_TRUE(running);
+    ASSERT_GE(running->api_key.size(), LogBlanker::kSecretMin);
+    EXPECT_EQ(read_text(worker_->log_files(InstanceId("ins_one")).at(0)), "LLAMA_API_KEY='" + std::string(running->api_key.size(), '*') + "'\n");
+}
+
 TEST_F(WorkerTest, LogsTurnOverAtEachRestart) {
     start();
     run(engine_spec(folder_, {"--say", "hello", "--crash-after", "60"}));
@@ -248,7 +261,7 @@ TEST_F(WorkerTest, BadOptionsAreAnErrorThatSaysSo) {
     run(spec);
     auto failed = link_.wait_state("ins_one", InstanceState::kError);
     ASSERT_TRUE(failed);
-    EXPECT_THAT(failed->reason, HasSubstr("--host may not be given"));
+    EXPECT_THAT(failed->reason, HasSubstr("--host is not passed on to the embedded engine"));
     // The spec is mended: it runs.
     spec = engine_spec(folder_);
     spec.generation = 2;

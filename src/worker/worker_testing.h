@@ -217,7 +217,7 @@ inline protocol::InstanceSpec engine_spec(const TempFolder& folder, std::vector<
     spec.source = "file:" + model;
     spec.backend = BackendKind::kEngine;
     extra.insert(extra.end(), {"--pids", folder / (id + ".pids")});
-    spec.options.extra_args = std::move(extra);
+    for (const std::string& word : extra) spec.options.env["FAKE_ENGINE_KNOBS"] += word + "\n";
     return spec;
 }
 
@@ -226,7 +226,7 @@ inline protocol::InstanceSpec custom_spec(const TempFolder& folder, std::vector<
     protocol::InstanceSpec spec = engine_spec(folder, {}, id);
     spec.backend = BackendKind::kCustom;
     spec.source = "anything at all";
-    spec.options.extra_args.clear();
+    spec.options.env.clear();
     spec.options.command = {GANTRY_FAKE_ENGINE, "--port", "{{port}}", "--pids", folder / (id + ".pids")};
     spec.options.command.insert(spec.options.command.end(), extra.begin(), extra.end());
     return spec;

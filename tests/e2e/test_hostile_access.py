@@ -294,6 +294,8 @@ def test_row_58_arguments_for_engines(watch):
         words("--port", "1"), words("--socket", "/x"), words("--model-name", "other"), words("--threads\n--host"), words("a\0b"), words("x" * 10_000),
         words(*["x"] * 300), words("--host", "0.0.0.0", backend="llama-server"), words("--api-key=x", backend="llama-server"),
         words("--rpc", "127.0.0.1:1", backend="llama-server"), words("-mmu", "http://127.0.0.1:1", backend="llama-server"), words("--slot-save-path", "/", backend="llama-server"),
+        words("--no-such-flag"), words("--chat-template", "/etc/passwd"), words("--draft-model", "/etc/passwd"), words("--no-such-flag", backend="llama-server"),
+        words("--log-file", "/x", backend="llama-server"), words("--grammar-file", "/etc/passwd", backend="llama-server"),
         *(deploy(name, "options.env", options={"env": {name: "x"}}) for name in ("LD_PRELOAD", "LD_LIBRARY_PATH", "PATH", "PYTHONPATH", "GANTRY_TOKEN", "a=b", "", "A B")),
         deploy("a value with NUL", "options.env", options={"env": {"A": "a\0b"}}), deploy("no backend", "backend", backend="shell"),
         deploy("a source of no kind", "source", source="http://127.0.0.1/x.gguf"), deploy("a relative source", "source", source="file:../x.gguf"),

@@ -106,7 +106,7 @@ def test_a_stream_on_the_old_instance_ends_in_its_own_time(server):
 def test_a_bad_update_is_taken_back(server):
     old, before = server.running("m")[0], wanted(server)
     with Load(server, "m") as load:
-        bad = edit(server, "m", options={"extra_args": ["--no-such-flag"]})
+        bad = edit(server, "m", options={"extra_args": ["--chat-template", "/nonexistent/of-a-model.jinja"]})
         waited = server.cli("rollout", "status", "m", "--wait", "--wait-seconds", "120", check=False)
         assert waited.returncode == 1
         assert f"revision {bad} did not become ready" in waited.stderr

@@ -1,5 +1,6 @@
 // A tiny engine for the tests of the worker: serves /health as the embedded engine does, and misbehaves on demand. It takes the
-// arguments of `gantry engine` and of a custom command; what it doesn't know it ignores. One thread, plain sockets.
+// arguments of `gantry engine`, of llama-server and of a custom command; what it doesn't know it ignores. Its knobs may stand in the
+// environment instead, in FAKE_ENGINE_KNOBS, a word a line: no backend passes on flags that it doesn't know. One thread, plain sockets.
 //
 //   --socket S | --port P   where to listen (127.0.0.1)      --exit-file F     why it ended goes there, as JSON
 //   --load-ms N             503 loading for so long          --crash-after N   exits with status 3 after N ms
@@ -8,6 +9,7 @@
 //   --hang-if FILE          ... while FILE exists            --child           starts a child that sleeps in its group
 //   --pids FILE             appends its pid, and its child's --say TEXT        a line on stderr
 //   --start-delay N         listens only after N ms          --signal N        ends by that signal at once
+//   --say-variable NAME     "NAME=" and its value on stderr
 
 #include <arpa/inet.h>
 #include <netinet/in.h>
@@ -22,7 +24,9 @@
 #include <cstdlib>
 #include <cstring>
 #include <map>
+#include <sstream>
 #include <string>
+#include <vector>
 
 namespace {
 
@@ -96,10 +100,15 @@ void answer(int client, long age_ms, long load_ms) {
 int main(int argc, char** argv) {
     const auto start = Clock::now();
     std::map<std::string, std::string> options;
-    for (int i = 1; i < argc; ++i) {
-        const std::string word = argv[i];
-        const bool has_value = i + 1 < argc && std::strncmp(argv[i + 1], "--", 2) != 0;
-        if (word.starts_with("--")) options[word] = has_value ? argv[++i] : "";
+    std::vector<std::string> words(argv + 1, argv + argc);
+    if (const char* knobs = std::getenv("FAKE_ENGINE_KNOBS")) {
+        std::istringstream lines(knobs);
+        for (std::string line; std::getline(lines, line);) words.push_back(line);
+    }
+    for (size_t i = 0; i < words.size(); ++i) {
+        const std::string& word = words[i];
+        const bool has_value = i + 1 < words.size() && !words[i + 1].starts_with("--");
+        if (word.starts_with("--")) options[word] = has_value ? words[++i] : "";
     }
     const auto number = [&options](const char* name) {
         const auto found = options.find(name);
@@ -112,6 +121,10 @@ int main(int argc, char** argv) {
     const auto pids = options.find("--pids");
     if (pids != options.end()) append_pid(pids->second, ::getpid());
     if (options.contains("--say")) std::fprintf(stderr, "%s\n", options["--say"].c_str());
+    if (const auto name = options.find("--say-variable"); name != options.end()) {
+        const char* value = std::getenv(name->second.c_str());
+        std::fprintf(stderr, "%s='%s'\n", name->second.c_str(), value == nullptr ? "" : value);
+    }
     if (options.contains("--signal")) {
         ::signal(static_cast<int>(number("--signal")), SIG_DFL);
         ::raise(static_cast<int>(number("--signal")));

@@ -228,7 +228,7 @@ void on_devices(const ModelMeta& meta, const Shape& shape, const Plan& plan, con
     const uint32_t ranks = std::max(shape.ranks, 1u);
     sum.devices("weights", split.weights, fmt::format("{} of {} layers, and the output", split.layers, meta.layers));
     sum.devices("kv_cache", split.kv, kv.formula + fmt::format(", of {} of {} layers", split.layers, meta.layers));
-    const bool pipeline = ranks > 1 && shape.layers_on_devices >= meta.layers;
+    const bool pipeline = shape.pipelined || (ranks > 1 && shape.layers_on_devices >= meta.layers);
     // Long batches of the layers that stay in memory are computed on a device, to which a matrix at a time is copied (op_offload).
     const uint64_t lent = split.host_layers > 0 && shape.layers_on_devices > 0 ? split.host_weights / split.host_layers / 3 : 0;
     std::vector<uint64_t> computes;

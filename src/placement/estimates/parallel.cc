@@ -9,12 +9,20 @@ namespace {
 
 constexpr uint64_t kValueBytes = 2;   // of what is not quantized
 
-// What every rank has whole: norms of each layer, and the projections down to a latent.
+// The files do not say how many values a query's own latent has (q_a_proj); in all published models with one it is three times the
+// latent of keys and values: DeepSeek V2, V3, R1 and Kimi K2 1,536 and 512, MiniCPM3 768 and 256.
+constexpr uint64_t kQueryLatents = 3;
+
+// What every rank has whole (ReplicatedLinear in vllm/model_executor/models/deepseek_v2.py and the like): norms of each layer, routers to
+// experts, and the projections down to latents, which are quantized as the rest is.
 uint64_t replicated_bytes(const ModelMeta& meta) {
     const uint64_t norms = (2 * uint64_t{meta.layers} + 1) * meta.embedding_length;
+    const uint64_t routers = product({meta.layers, meta.experts, meta.embedding_length});
     const auto latents = static_cast<uint64_t>(std::count(meta.layer_memory.begin(), meta.layer_memory.end(), 'l'));
-    const uint64_t down = latents * meta.embedding_length * (uint64_t{meta.kv_lora_rank} + meta.rope_head_length);
-    return (norms + down) * kValueBytes;
+    const uint64_t down = product({latents, meta.embedding_length, (1 + kQueryLatents) * meta.kv_lora_rank + meta.rope_head_length});
+    const double stored = meta.parameter_count == 0 ? kValueBytes : static_cast<double>(meta.file_bytes) / static_cast<double>(meta.parameter_count);
+    const auto down_bytes = static_cast<uint64_t>(static_cast<double>(down) * std::min<double>(stored, kValueBytes));
+    return total_of({product({norms, kValueBytes}), product({routers, kValueBytes}), down_bytes});
 }
 
 // Projections to KV heads that several ranks hold, since there are fewer heads than ranks: of one rank.

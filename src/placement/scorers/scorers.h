@@ -21,6 +21,7 @@ ScorePart score_room(const Candidate& candidate, const Standing& standing);
 ScorePart score_same_deployment(const Candidate& candidate, const Standing& standing);
 ScorePart score_locality(const Candidate& candidate, const Standing& standing);
 ScorePart score_equal_chips(const Candidate& candidate, const Standing& standing);
+ScorePart score_links(const Candidate& candidate, const Standing& standing);
 
 uint64_t mean_room(const Candidate& candidate);
 
@@ -28,9 +29,10 @@ struct Scorer {
     ScorePart (*score)(const Candidate& candidate, const Standing& standing);
     double spread, binpack;   // weights by strategy; each column is 1 in all
 };
-inline constexpr Scorer kScorers[] = {{score_room, 0.50, 0.80},
+inline constexpr Scorer kScorers[] = {{score_room, 0.50, 0.75},
                                       {score_same_deployment, 0.35, 0.10},
-                                      {score_equal_chips, 0.10, 0.05},
+                                      {score_equal_chips, 0.05, 0.05},
+                                      {score_links, 0.05, 0.05},
                                       {score_locality, 0.05, 0.05}};
 
 }  // namespace gantry::placement

@@ -49,6 +49,16 @@ TEST_F(Scorers, equal_chips) {
     EXPECT_THAT(score_equal_chips(c, standing).reason, testing::HasSubstr("slowest"));
 }
 
+TEST_F(Scorers, links_by_pairs) {
+    EXPECT_DOUBLE_EQ(score_links(on({20}), standing).score, 100);
+    EXPECT_DOUBLE_EQ(score_links(on({20, 60}), standing).score, 0);
+    worker.devices[0].links = {{1, "PHB"}};
+    EXPECT_DOUBLE_EQ(score_links(on({20, 60}), standing).score, 0) << "PCIe";
+    worker.devices[0].links = {{1, "NV12"}};
+    EXPECT_DOUBLE_EQ(score_links(on({20, 60}), standing).score, 100);
+    EXPECT_THAT(score_links(on({20, 60}), standing).reason, testing::HasSubstr("1 of 1"));
+}
+
 TEST(scorer_weights, are_a_whole) {
     double spread = 0, binpack = 0;
     for (const Scorer& s : kScorers) {

@@ -1,10 +1,11 @@
-#include "cli/edit_distance.h"
+#include "base/edit_distance.h"
 
 #include <gtest/gtest.h>
 
 #include <string>
+#include <vector>
 
-namespace gantry::cli {
+namespace gantry {
 namespace {
 
 TEST(EditDistance, CountsLettersPutInLeftOutReplacedAndSwapped) {
@@ -30,5 +31,16 @@ TEST(EditDistance, IsTheSameInBothDirections) {
     }
 }
 
+TEST(DidYouMean, FindsWhatIsNearAndNothingElse) {
+    const std::vector<std::string> verbs = {"serve", "deploy", "devices", "logs", "ls", "ps", "smollm2-135m-instruct"};
+    EXPECT_EQ(did_you_mean("depoly", verbs), "deploy");
+    EXPECT_EQ(did_you_mean("server", verbs), "serve");
+    EXPECT_EQ(did_you_mean("log", verbs), "logs");
+    EXPECT_EQ(did_you_mean("smollm", verbs), "smollm2-135m-instruct") << "the start of a long name";
+    EXPECT_EQ(did_you_mean("frobnicate", verbs), std::nullopt);
+    EXPECT_EQ(did_you_mean("x", verbs), std::nullopt) << "one letter is near to nothing";
+    EXPECT_EQ(did_you_mean("", verbs), std::nullopt);
+}
+
 }  // namespace
-}  // namespace gantry::cli
+}  // namespace gantry

@@ -1,10 +1,10 @@
-#include "cli/edit_distance.h"
+#include "base/edit_distance.h"
 
 #include <algorithm>
 #include <numeric>
 #include <vector>
 
-namespace gantry::cli {
+namespace gantry {
 
 size_t edit_distance(std::string_view a, std::string_view b) {
     // Three rows of the table of distances between the beginnings of both.
@@ -25,4 +25,20 @@ size_t edit_distance(std::string_view a, std::string_view b) {
     return row[b.size()];
 }
 
-}  // namespace gantry::cli
+std::optional<std::string> did_you_mean(std::string_view word, const std::vector<std::string>& candidates) {
+    std::optional<std::string> best;
+    size_t best_distance = std::max<size_t>(2, word.size() / 3) + 1;
+    for (const std::string& candidate : candidates) {
+        size_t distance = edit_distance(word, candidate);
+        if (word.size() >= 3 && candidate.starts_with(word)) {
+            distance = std::min<size_t>(distance, 2);  // The start of a long name is meant, too.
+        }
+        if (distance < best_distance && distance < std::max(word.size(), candidate.size())) {
+            best_distance = distance;
+            best = candidate;
+        }
+    }
+    return best;
+}
+
+}  // namespace gantry
