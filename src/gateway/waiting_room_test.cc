@@ -168,6 +168,7 @@ TEST_F(WaitingRoomTest, StoppedOrGoneMeanwhile) {
     routes_.models["tiny"].stopped = true;
     tables_.set(routes_);
     EXPECT_EQ(error_code(first.get(), 503), "model_stopped");
+    ASSERT_TRUE(held(0));
     routes_.models["tiny"].stopped = false;
     tables_.set(routes_);
     auto second = ask(false);
@@ -176,6 +177,7 @@ TEST_F(WaitingRoomTest, StoppedOrGoneMeanwhile) {
     routes_.models["tiny"].deployment_id = DeploymentId("another");
     tables_.set(routes_);
     EXPECT_EQ(error_code(second.get(), 503), "no_ready_instance") << "of the same name, and not what was asked for";
+    ASSERT_TRUE(held(0));
     routes_.models["tiny"] = old;
     tables_.set(routes_);
     auto third = ask(false);
@@ -235,6 +237,7 @@ TEST_F(WaitingRoomTest, WhoIsHeldCanBeCancelled) {
     ASSERT_TRUE(held(1));
     cancel();
     EXPECT_EQ(error_code(whole.get(), 499), "cancelled_by_admin");
+    ASSERT_TRUE(held(0));
     auto stream = ask(true);
     ASSERT_TRUE(held(1));
     cancel();
