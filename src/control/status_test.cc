@@ -84,12 +84,12 @@ TEST(status, asleep) {
 }
 
 TEST(status, on_its_way) {
-    struct Case {
+    struct Arrival {
         const char* what;
         std::vector<Instance> instances;
         bool without_room, with_room;   // to come
     };
-    const std::vector<Case> cases = {
+    const std::vector<Arrival> cases = {
         {"just woken", {}, true, true},
         {"its former instance is leaving", {instance(S::kStopping, "", 0, true)}, true, true},
         {"to be placed", {instance(S::kPending)}, true, true},
@@ -99,7 +99,7 @@ TEST(status, on_its_way) {
         {"one failed, one loads", {instance(S::kError, "x"), instance(S::kStarting)}, true, true},
         {"its worker is away", {instance(S::kUnreachable)}, false, false},
     };
-    for (const Case& c : cases) {
+    for (const Arrival& c : cases) {
         SCOPED_TRACE(c.what);
         std::vector<const Instance*> pointers;
         for (const Instance& i : c.instances) pointers.push_back(&i);

@@ -23,7 +23,7 @@ struct SimServer::Process {
               reconciler.notify();
               server.turn_soon();
           }),
-          knowledge(*store),
+          knowledge(*store, {.patience = std::chrono::seconds(20)}),   // so that what a round knows does not depend on a thread
           sleep(*store, publisher, server.world_.clock(), random, {}),
           reconciler({.store = *store,
                       .publisher = publisher,

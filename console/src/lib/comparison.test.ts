@@ -52,6 +52,7 @@ test("files: a name that begins like a formula is text, and the JSON is the CLI'
   assert.equal(parsed.targets[0].runs[0].concurrency, 3);
   assert.equal(parsed.targets[0].runs[0].ttft_ms.mean, 40);
   assert.equal(parsed.targets[0].runs[0].throughput_tok_s, 40);
+  assert.deepEqual(parsed.targets[0].runs[0].samples[0].server, { queue_ms: 1, prefill_ms: 2, decode_ms: 3 });
 });
 
 test("a fresh sentence", () => {

@@ -79,6 +79,22 @@ export function toCsv(runs: Run[]): string {
   return `${lines.join("\r\n")}\r\n`;
 }
 
+function sampleJson(sample: Sample): Record<string, unknown> {
+  const split = sample.server;
+  return {
+    ok: sample.ok,
+    ...(sample.ok ? {} : { error: sample.error }),
+    ttft_ms: ttftOf(sample),
+    e2e_ms: sample.e2eMs,
+    prompt_tokens: sample.promptTokens,
+    output_tokens: sample.outputTokens,
+    cached_tokens: sample.cachedTokens,
+    counted_from: sample.counted ? "usage" : "events",
+    server: { queue_ms: split?.queueMs ?? null, prefill_ms: split?.prefillMs ?? null, decode_ms: split?.decodeMs ?? null },
+    token_ms: sample.tokenMs,
+  };
+}
+
 /** The object that `gantry compare --json` prints; the times are those that the page saw. */
 export function toJson(runs: Run[], about: { commit: string; url: string; agent: string }): string {
   const targets = new Map<string, { name: string; url: string; model: string; backend: string; devices: string[]; runs: unknown[] }>();
@@ -99,7 +115,7 @@ export function toJson(runs: Run[], about: { commit: string; url: string; agent:
         itl_ms: sums.itl,
         e2e_ms: sums.e2e,
         cached_tokens: sums.cachedTokens,
-        samples: target.samples.map((sample) => ({ ok: sample.ok, error: sample.error, ttft_ms: ttftOf(sample), e2e_ms: sample.e2eMs, token_ms: sample.tokenMs, output_tokens: sample.outputTokens, server: sample.server })),
+        samples: target.samples.map(sampleJson),
       });
       targets.set(target.model, entry);
     }

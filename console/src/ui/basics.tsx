@@ -195,7 +195,9 @@ export function Time({ at }: { at: string | null | undefined }) {
   }, []);
   if (!at) return <span className="muted">–</span>;
   const language = languageNow();
-  const latest = Math.max(now, Date.now() - 20_000);
+  // The clock ticks seldom: what has just happened is not to come.
+  const then = Date.parse(at);
+  const latest = then <= Date.now() ? Math.max(now, then) : now;
   return (
     <time dateTime={at} title={exactTime(at, language)} className="nowrap">
       {relative(at, latest, language)}

@@ -23,9 +23,9 @@ struct Outbox {
     size_t running = 0;        // panels
     bool client_gone = false;
 
-    void add(const char* event, size_t panel, std::string_view field, std::string_view json) {
+    void add(const char* event, size_t panel, std::string_view field, std::string_view value) {
         const std::string data = field.empty() ? fmt::format("{{\"panel\":{}}}", panel)
-                                               : fmt::format("{{\"panel\":{},\"{}\":{}}}", panel, field, json);
+                                               : fmt::format("{{\"panel\":{},\"{}\":{}}}", panel, field, value);
         text += http::sse_event(data, event);
         changed.notify();
     }
@@ -51,12 +51,13 @@ public:
 
     http::Task<bool> respond(http::Response response) override {
         status_ = response.status;
-        const bool is_json = parse_json(response.body).ok();
-        outbox_.add("error", panel_, "body", is_json ? response.body : json::serialize(json::string(response.body)));
+        std::string body = std::move(response.body);
+        if (!parse_json(body)) body = json::serialize(json::string(body));
+        outbox_.add("error", panel_, "body", body);
         co_return !outbox_.client_gone;
     }
-    http::Task<bool> start_stream(int status, http::Headers) override {
-        status_ = status;
+    http::Task<bool> start_stream(int code, http::Headers) override {
+        status_ = code;
         co_return !outbox_.client_gone;
     }
     http::Task<bool> write(std::string_view bytes) override {
@@ -98,7 +99,7 @@ Result<std::vector<std::string>> parse_panels(const std::string& body) {
         }
         json::object chat = panel.get_object();
         chat["stream"] = true;
-        chat["stream_options"] = {{"include_usage", true}};
+        chat["stream_options"] = json::object{{"include_usage", true}};
         bodies.push_back(json::serialize(chat));
     }
     return bodies;

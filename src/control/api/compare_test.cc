@@ -1,4 +1,6 @@
 // Panels over one stream: tagged, whole, each with its own fate.
+#include <map>
+
 #include "control/control_test_support.h"
 
 namespace gantry::control {

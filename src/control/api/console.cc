@@ -65,7 +65,8 @@ http::Task<void> send(http::Exchange& exchange, const ConsoleFile& file, const c
 http::Task<void> show_page(http::Exchange& exchange) {
     static constexpr ConsoleFile kMissing{"index.html", "text/html; charset=utf-8", kNotBuilt, {}, {}};
     const ConsoleFile* page = find("index.html");
-    co_await send(exchange, page != nullptr ? *page : kMissing, "no-cache");
+    if (page == nullptr) page = &kMissing;
+    co_await send(exchange, *page, "no-cache");
 }
 
 http::Task<void> show_asset(http::Exchange& exchange) {

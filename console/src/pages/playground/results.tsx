@@ -60,7 +60,7 @@ function RunTable({ runs, shown, pick }: { runs: Run[]; shown: Run; pick: (at: n
   const [ttft, tpot, speed] = [most((line) => line.sums.ttft.mean), most((line) => line.sums.tpot.mean), most((line) => line.sums.throughput)];
   return (
     <div className="table-wrap" tabIndex={0} role="region" aria-label={t("results")}>
-      <table className="table results">
+      <table className="table results scrolled">
         <thead>
           <tr>
             <th scope="col">{t("results.when")}</th>
@@ -113,7 +113,7 @@ function PanelTable({ run }: { run: Run }) {
   return (
     <Card flush title={t("results.by_panel", { time: new Date(run.at).toLocaleTimeString(localeOf(languageNow())) })}>
       <div className="table-wrap" tabIndex={0} role="region" aria-label={t("results.panels")}>
-        <table className="table">
+        <table className="table scrolled">
           <thead>
             <tr>
               <th scope="col">{t("results.panel")}</th>
