@@ -56,7 +56,13 @@ void Balancer::Lease::do_work(double work) {
 }
 
 void Balancer::Lease::progress(uint32_t tokens) {
-    if (balancer_ != nullptr) do_work(work_of(demand_.prompt_tokens, tokens));
+    if (balancer_ == nullptr) return;
+    do_work(work_of(demand_.prompt_tokens, tokens));
+    if (done_ < expected_) return;
+    // Longer than most are: what is still to come is about as much as has come, so that an endless one never counts as nothing.
+    const uint64_t likely = std::min<uint64_t>(2 * uint64_t{tokens}, demand_.max_tokens.value_or(UINT32_MAX));
+    expected_ = std::max(expected_, work_of(demand_.prompt_tokens, likely));
+    load_->work += expected_ - done_;
 }
 
 void Balancer::Lease::settle(uint32_t prompt_tokens, uint32_t tokens) {

@@ -66,6 +66,26 @@ TEST_F(BalancerTest, TheAmountOfWorkDecidesNotTheNumberOfRequests) {
     EXPECT_EQ(choose(2, small).index, 0u);
 }
 
+TEST_F(BalancerTest, AnAnswerThatIsLongerThanMostStillCounts) {
+    Demand demand;
+    demand.mean_answer = 10;
+    demand.max_tokens = 900;
+    demand.prefix = prefix_chain(std::string(2000, 'p'), 1);
+    const size_t first = choose(2, demand).index;
+    std::vector<Balancer::Lease> held;
+    for (int i = 0; i < 3; ++i) {
+        held.push_back(balancer_.lease(target(static_cast<int>(first)), demand));
+        held.back().progress(300);
+    }
+    EXPECT_NE(choose(2, demand).index, first);
+    for (Balancer::Lease& lease : held) lease.progress(900);   // all that they may write
+    Demand other;
+    other.mean_answer = 10;
+    Balancer::Lease elsewhere = balancer_.lease(target(static_cast<int>(1 - first)), other);
+    EXPECT_EQ(choose(2, other).index, first);
+    held.clear();
+}
+
 TEST_F(BalancerTest, TheFasterInstanceGetsMore) {
     Demand demand;
     demand.max_tokens = 100;

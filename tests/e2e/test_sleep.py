@@ -51,7 +51,7 @@ def test_idle_it_ends_and_is_still_there(server):
     [before] = server.running("m")
     asleep(server)
     until(lambda: not alive(before["pid"]), "the engine ended")
-    assert [m["id"] for m in server.openai().models.list()] == ["m"]
+    assert [m.id for m in server.openai().models.list()] == ["m"]
     listed = server.cli("ps").stdout
     assert "asleep" in listed and "the next one wakes it" in listed
     assert metric(server, "gantry_deployments_asleep ") == 1
@@ -168,7 +168,7 @@ def slow(tmp_path_factory):
     own = Server(tmp_path_factory.mktemp("slow") / "data", "--hold-seconds", "2", "--queue-per-instance", "2").start()
     own.deploy("m", "--ctx", "512", "--idle-timeout", "1s")
     asleep(own)
-    changed = own.api("PATCH", "/api/v1/deployments/m", json={"backend": "custom", "options": {"command": ["sleep", "600"], "context_tokens": 0}})
+    changed = own.api("PATCH", "/api/v1/deployments/m", json={"backend": "custom", "options": {"command": ["sh", "-c", "sleep 600", "{{port}}"], "context_tokens": 0}})
     assert changed.status_code == 200 and changed.json()["status"]["state"] == "asleep", changed.text
     yield own
     own.stop()
