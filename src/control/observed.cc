@@ -154,10 +154,10 @@ Observed::Change Observed::apply(const protocol::WorkerReport& report, const Sna
     return change;
 }
 
-bool is_replaced(const Instance& i, const Deployment& d) {
-    const bool others_serve = instances_wanted(d) > 0;
-    return i.stopping && i.deployment_id == d.id && !i.worker_id.empty() && others_serve &&
-           (i.generation != d.generation || i.index >= d.replicas);
+bool is_replaced(const Instance& i, const Deployment& d, const std::vector<Worker>& workers) {
+    if (!i.stopping || i.deployment_id != d.id || i.worker_id.empty() || instances_wanted(d) == 0) return false;
+    const auto worker = std::find_if(workers.begin(), workers.end(), [&i](const Worker& one) { return one.id == i.worker_id; });
+    return i.generation != d.generation || i.index >= d.replicas || (worker != workers.end() && worker->drain_by);
 }
 
 bool Observed::set_drained(std::set<InstanceId> drained) {
@@ -176,7 +176,7 @@ protocol::Assignment Observed::assign(const WorkerId& worker, const Snapshot& ro
         const auto found = std::find_if(rows.deployments.begin(), rows.deployments.end(),
                                         [&i](const Deployment& one) { return one.id == i.deployment_id; });
         if (found == rows.deployments.end()) continue;  // deleted: the reconciler marks it stopping
-        if (i.stopping && (!is_replaced(i, *found) || drained_.contains(i.id))) continue;
+        if (i.stopping && (!is_replaced(i, *found, rows.workers) || drained_.contains(i.id))) continue;
         // An instance of another revision than the wanted one goes on as it was made until it is replaced.
         Deployment d = *found;
         if (i.generation != d.generation) {

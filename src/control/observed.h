@@ -22,8 +22,9 @@ inline constexpr std::chrono::seconds kUnreachableAfter{14};
 // No sign of a worker for so long: its lease ends, and others take its instances' places (ADR 11), within 45 s with an engine's start.
 inline constexpr std::chrono::seconds kLostAfter{42};
 
-// Stopping because another revision than its own or fewer replicas are wanted, and so in no hurry: what it answers may end first.
-bool is_replaced(const Instance& instance, const Deployment& deployment);
+// Stopping because another revision than its own or fewer replicas are wanted, or its worker is drained, and so in no hurry: what it
+// answers may end first.
+bool is_replaced(const Instance& instance, const Deployment& deployment, const std::vector<Worker>& workers);
 
 class Observed {
 public:

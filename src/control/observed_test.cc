@@ -250,6 +250,9 @@ TEST(observed, what_was_replaced_may_finish_what_it_answers) {
     d.stopped = false;
     d.generation = 1;
     EXPECT_TRUE(r.assign().empty()) << "restarted, not replaced";
+    r.snapshot.workers[0].drain_by = r.clock.wall() + 60s;
+    EXPECT_EQ(r.assign(), std::vector<std::string>{"i"}) << "its worker is drained";
+    r.snapshot.workers[0].drain_by.reset();
     r.snapshot.instances[0].index = 1;
     EXPECT_EQ(r.assign(), std::vector<std::string>{"i"}) << "fewer are wanted";
     d.replicas = 0;

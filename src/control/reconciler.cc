@@ -102,11 +102,15 @@ bool Reconciler::drain() {
     std::set<InstanceId> leaving, drained;
     std::optional<std::set<InstanceId>> busy;
     for (const Instance& i : rows->instances) {
-        const auto d = std::find_if(rows->deployments.begin(), rows->deployments.end(), [&i](const Deployment& one) { return is_replaced(i, one); });
+        const auto d = std::find_if(rows->deployments.begin(), rows->deployments.end(),
+                                    [&](const Deployment& one) { return is_replaced(i, one, rows->workers); });
         if (d == rows->deployments.end()) continue;
         if (leaving.empty()) busy = parts_.in_use ? parts_.in_use() : std::set<InstanceId>();
         leaving.insert(i.id);
-        const bool late = parts_.clock.wall() - i.state_since >= std::chrono::seconds(d->rollout.drain_seconds);
+        const auto worker = std::find_if(rows->workers.begin(), rows->workers.end(), [&i](const Worker& one) { return one.id == i.worker_id; });
+        const WallTime now = parts_.clock.wall();
+        const bool time_is_up = worker != rows->workers.end() && worker->drain_by && now >= *worker->drain_by;
+        const bool late = time_is_up || now - i.state_since >= std::chrono::seconds(d->rollout.drain_seconds);
         if ((busy && !busy->contains(i.id)) || late) drained.insert(i.id);
     }
     draining_ = drained.size() < leaving.size();

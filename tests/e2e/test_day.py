@@ -70,11 +70,11 @@ class Day:
 
     def stream_on(self, worker):
         """A long stream on that worker; the balancer spreads those that are begun before it."""
-        for _ in range(2 * CHAT):
+        for _ in range(5 * CHAT):
             long = LongStream(self, "chat", 900)
             if long.instance in {i["id"] for i in self.on(worker)}:
                 return long
-        raise AssertionError(f"no stream of {2 * CHAT} came to {worker}")
+        raise AssertionError(f"no stream of {5 * CHAT} came to {worker}")
 
     def note(self, what, seconds):
         self.notes[what] = round(seconds, 2)
@@ -212,7 +212,7 @@ def a_bad_update_reverts(day):
     bad = json.loads(json.dumps(wanted))
     for deployment in bad["deployments"]:
         if deployment["name"] == "chat":
-            deployment["options"]["extra_args"] = ["--no-such-flag"]
+            deployment["options"]["extra_args"] = ["--chat-template", "/nonexistent/of-a-model.jinja"]
     file = day.folder / "bad.json"
     file.write_text(json.dumps(bad))
     done = day.server.cli("apply", "-f", str(file), "--wait", check=False, timeout=400)

@@ -607,7 +607,6 @@ TEST_F(ApiTest, health_metrics_and_the_page) {
     EXPECT_EQ(page.status, 200);
     EXPECT_THAT(std::string(page.headers.get("content-security-policy")), HasSubstr("default-src 'none'"));
     EXPECT_EQ(page.headers.get("x-frame-options"), "DENY");
-    EXPECT_EQ(page.text.find("<script"), std::string::npos);
     plane_.control().stop();
     ASSERT_TRUE(eventually([&] { return plane_.get("/readyz", "").status == 503; }));
     EXPECT_THAT(plane_.get("/readyz", "").text, HasSubstr("reconciler"));
