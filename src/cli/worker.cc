@@ -48,8 +48,7 @@ Result<std::string> link_endpoint(const std::string& url) {
     if (!origin) {
         return invalid_argument(fmt::format("--server \"{}\": write it as http://HOST:PORT or https://HOST:PORT", url));
     }
-    const std::string port = origin->has_port() ? std::string(origin->port()) : origin->scheme() == "https" ? "443" : "80";
-    return "tls:" + std::string(origin->encoded_host()) + ":" + port;
+    return fmt::format("tls:{}:{}", origin->host, origin->port);
 }
 
 Result<worker::Identity> identity_of(const Options& options, const std::string& server) {
