@@ -23,6 +23,7 @@ public:
           random_(random),
           secrets_(options.data_dir),
           publisher_(store, tables, hub_, secrets_),
+          knowledge_(store, options.model_files),
           api_{.io = io,
                .pool = pool,
                .store = store,
@@ -134,6 +135,7 @@ public:
         add_device_routes(router, api_);
         add_evaluation_routes(router, api_);
         add_model_routes(router, api_);
+        add_model_file_routes(router, api_);
         add_route_routes(router, api_);
         add_provider_routes(router, api_);
         add_user_routes(router, api_);
@@ -185,7 +187,7 @@ private:
     Publisher publisher_;
     Observed observed_;
     Heartbeat heartbeat_{store_, publisher_, observed_, clock_, [this] { reconciler_.notify(); }};
-    KnowledgeSource knowledge_{store_};
+    KnowledgeSource knowledge_;
     Reconciler reconciler_{{.store = store_,
                             .publisher = publisher_,
                             .observed = observed_,

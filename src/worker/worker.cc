@@ -62,11 +62,13 @@ public:
 private:
     bool watch(const InstanceId& id, platform::UniqueFd handle, uint64_t run) override;
     void probe(const InstanceId& id, const std::string& endpoint, const std::string& path, uint64_t run) override;
-    void check(const InstanceId& id, const protocol::InstanceSpec& spec, uint64_t run) override;
+    void fetch(const InstanceId& id, const Source& source, uint64_t run) override;
+    void check(const InstanceId& id, const protocol::InstanceSpec& spec, const std::string& model_path, uint64_t run) override;
     void rotate_log(const InstanceFolder& folder) override;
     void changed() override;
     void progressed() override;
 
+    void tell_fetching(const InstanceId& id, uint64_t run);
     void await_end(const InstanceId& id, uint64_t run);
     SupervisorContext context() {
         return SupervisorContext{*this, clock_, LaunchContext{run_dir_, options_.gantry_binary, random_, options_.policy, devices_.devices},
@@ -106,6 +108,7 @@ private:
     OutOfMemoryWatch out_of_memory_;
     std::map<InstanceId, std::unique_ptr<Supervisor>> supervisors_;
     std::map<InstanceId, asio::posix::stream_descriptor> watches_;
+    std::map<InstanceId, std::unique_ptr<sources::ModelFiles::Ticket>> tickets_;   // of instances whose files come from hubs
     std::set<InstanceId> dormant_;    // folders of a former run without an engine, until the first assignment
     bool first_assignment_seen_ = false;
     bool exchange_posted_ = false;
@@ -249,10 +252,29 @@ void WorkerLoop::probe(const InstanceId& id, const std::string& endpoint, const 
     });
 }
 
-void WorkerLoop::check(const InstanceId& id, const protocol::InstanceSpec& spec, uint64_t run) {
-    asio::post(background_, [this, id, spec, run] {
-        const std::string identity = platform::file_identity(model_path_of(spec));   // before the read: a change during it counts
-        Status outcome = check_model(spec);
+void WorkerLoop::fetch(const InstanceId& id, const Source& source, uint64_t run) {
+    if (options_.model_files != nullptr) {
+        tickets_[id] = options_.model_files->fetch(source, [this, id, run] { asio::post(io_, [this, id, run] { tell_fetching(id, run); }); });
+    }
+    asio::post(io_, [this, id, run] { tell_fetching(id, run); });   // it may have ended before
+}
+
+void WorkerLoop::tell_fetching(const InstanceId& id, uint64_t run) {
+    const auto ticket = tickets_.find(id);
+    sources::Progress progress;
+    if (ticket != tickets_.end()) {
+        progress = ticket->second->progress();
+    } else {
+        progress.state = sources::Progress::State::kFailed;
+        progress.error = invalid_argument("this worker fetches no models: its folder of models cannot be used");
+    }
+    with(id, [&](Supervisor& supervisor) { supervisor.on_fetching(run, progress); });
+}
+
+void WorkerLoop::check(const InstanceId& id, const protocol::InstanceSpec& spec, const std::string& model_path, uint64_t run) {
+    asio::post(background_, [this, id, spec, model_path, run] {
+        const std::string identity = platform::file_identity(model_path);   // before the read: a change during it counts
+        Status outcome = check_model(spec, model_path);
         asio::post(io_, [this, id, run, identity, outcome] {
             with(id, [&](Supervisor& supervisor) { supervisor.on_checked(run, outcome, identity); });
         });
@@ -405,6 +427,7 @@ void WorkerLoop::sweep() {
             next_devices_ = {};   // what it held is free: the report that says so shows it
             inventory_->refresh();
             watches_.erase(place->first);
+            tickets_.erase(place->first);
             place = supervisors_.erase(place);
         } else {
             ++place;

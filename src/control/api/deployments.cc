@@ -62,6 +62,7 @@ Result<Answer> create(ApiContext& api, const Call& call) {
     d.created_at = d.updated_at = api.clock.wall();
     GANTRY_TRY(check_options(d));
     GANTRY_TRY(check_rollout(d));
+    if (d.backend != BackendKind::kCustom) GANTRY_TRY(check_source(api, d.source));
     if (Status status = api.store.create_deployment(d); !status) {
         if (status.error().code != ErrorCode::kConflict || api.store.route_by_name(d.name)) return status.error();
         return conflict(fmt::format("there is a deployment named \"{}\" already: edit that one, or take another name", d.name));
@@ -75,6 +76,7 @@ Result<Answer> create(ApiContext& api, const Call& call) {
 Result<Answer> patch(ApiContext& api, const Call& call) {
     const auto input = management::parse_deployment_patch(call.request.body);
     if (!input) return input.error();
+    if (input->source) GANTRY_TRY(check_source(api, *input->source));
     const auto edited = edit(
         input->version, +[](const Deployment& d) { return d.version; },
         [&] { return find_deployment(api.store, call.param("id")); },
