@@ -4,10 +4,11 @@
 
 #include <algorithm>
 #include <array>
-#include <boost/url.hpp>
 #include <numeric>
 #include <random>
 #include <string_view>
+
+#include "base/url.h"
 
 namespace gantry::bench {
 namespace {
@@ -136,20 +137,14 @@ Status set_url(Target& target, const std::string& url) {
         target.base_path = "/v1";
         return Ok{};
     }
-    const auto parsed = boost::urls::parse_uri(url);
-    // Boost.URL 1.81 takes "1.2.3.4.example" for the host 1.2.3.4 and a path ".example".
-    const bool torn = parsed && !parsed->encoded_path().empty() && parsed->encoded_path().front() != '/';
-    if (!parsed || torn || parsed->host().empty()) {
-        return invalid_argument(fmt::format("\"{}\" is not a URL; write it as http://HOST:PORT or http://HOST:PORT/v1", url));
+    const auto parsed = parse_url(url);
+    if (!parsed) {
+        return invalid_argument(
+            fmt::format("\"{}\" is not a URL that can be measured: it {}; write it as http://HOST:PORT or https://HOST:PORT/v1", url,
+                        parsed.error().message));
     }
-    const bool tls = parsed->scheme() == "https";
-    if (!tls && parsed->scheme() != "http") {
-        return invalid_argument(fmt::format("\"{}\": only http:// and https:// can be measured", url));
-    }
-    std::string host(parsed->encoded_host());
-    const std::string port = parsed->has_port() ? std::string(parsed->port()) : (tls ? "443" : "80");
-    target.endpoint = fmt::format("{}:{}:{}", tls ? "tls" : "tcp", host, port);
-    target.base_path = std::string(parsed->encoded_path());
+    target.endpoint = parsed->endpoint();
+    target.base_path = parsed->path;
     while (!target.base_path.empty() && target.base_path.back() == '/') {
         target.base_path.pop_back();
     }

@@ -3,12 +3,12 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
-#include <boost/url.hpp>
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
 
 #include "base/edit_distance.h"
+#include "base/url.h"
 #include "base/version.h"
 #include "cli/output.h"
 #include "cli/words.h"
@@ -57,15 +57,12 @@ Result<ServerAddress> address_of_url(const std::string& url, const std::string& 
         address.endpoint = url;
         return address;
     }
-    const auto parsed = boost::urls::parse_uri(url);
-    const bool tls = parsed && parsed->scheme() == "https";
-    // Boost.URL 1.81 takes "1.2.3.4.example" for the host 1.2.3.4 and a path ".example".
-    const bool torn = parsed && !parsed->encoded_path().empty() && parsed->encoded_path().front() != '/';
-    if (!parsed || torn || parsed->host().empty() || !(tls || parsed->scheme() == "http")) {
-        return invalid_argument(fmt::format("{} is \"{}\": write it as https://HOST:PORT or http://HOST:PORT", where, url));
+    const auto parsed = parse_url(url);
+    if (!parsed) {
+        return invalid_argument(fmt::format("{} is \"{}\": write it as https://HOST:PORT or http://HOST:PORT; it {}", where, url,
+                                            parsed.error().message));
     }
-    const std::string port = parsed->has_port() ? std::string(parsed->port()) : (tls ? "443" : "80");
-    address.endpoint = fmt::format("{}:{}:{}", tls ? "tls" : "tcp", std::string(parsed->encoded_host()), port);
+    address.endpoint = parsed->endpoint();
     return address;
 }
 

@@ -159,8 +159,8 @@ TEST_F(Client, HttpsHasItsPortAndAuthority) {
     EXPECT_EQ(ApiClient(*found).client_options().ca_file, "/etc/ca.pem");
     context.server = "https://[::1]:9443";
     EXPECT_EQ(find_server(context)->endpoint, "tls:[::1]:9443");
-    context.server = "https://10.0.0.1.evil.example";   // no host 10.0.0.1
-    EXPECT_FALSE(find_server(context));
+    context.server = "https://10.0.0.1.evil.example";   // a name, and not the host 10.0.0.1
+    EXPECT_EQ(find_server(context)->endpoint, "tls:10.0.0.1.evil.example:443");
     context.server = "ftp://gantry.example";
     EXPECT_FALSE(find_server(context));
 }

@@ -32,14 +32,13 @@ void note_stop() {
     note(fmt::format("  stop             Ctrl-C, engines too; kill -TERM {} leaves them running for a restart", getpid()));
 }
 
-Result<boost::urls::url> parse_origin(std::string url) {
-    if (url.ends_with('/')) {
-        url.pop_back();
+Result<Url> parse_origin(const std::string& text) {
+    Result<Url> url = parse_url(text);
+    if (url && (url->path == "/" || url->path.empty()) && url->query.empty()) {
+        url->path.clear();
+        return url;
     }
-    const auto parsed = boost::urls::parse_uri(url);
-    const bool origin = parsed && (parsed->scheme() == "https" || parsed->scheme() == "http") && !parsed->host().empty() &&
-                        parsed->encoded_path().empty() && !parsed->has_query() && !parsed->has_fragment() && !parsed->has_userinfo();
-    return origin ? Result<boost::urls::url>(boost::urls::url(*parsed)) : invalid_argument("");
+    return url ? Result<Url>(invalid_argument("has a path; only the server is named")) : url;
 }
 
 }  // namespace gantry::cli

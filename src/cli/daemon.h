@@ -4,9 +4,7 @@
 #include <chrono>
 #include <string>
 
-#include <boost/url.hpp>
-
-#include "base/result.h"
+#include "base/url.h"
 
 namespace gantry::cli {
 
@@ -18,7 +16,7 @@ std::string absolute_folder(const std::string& folder);
 void start_log(const std::string& data_dir, bool verbose);
 // How to stop this process, as its first lines say it.
 void note_stop();
-// "http(s)://HOST[:PORT]" and nothing behind it but a slash. kInvalidArgument without words: who asked knows better what is wanted.
-Result<boost::urls::url> parse_origin(std::string url);
+// "http(s)://HOST[:PORT]" and nothing behind it but a slash. kInvalidArgument: what it does wrong; whoever asked says which it is.
+Result<Url> parse_origin(const std::string& text);
 
 }  // namespace gantry::cli

@@ -77,7 +77,9 @@ void add_deploy(CLI::App& app, Context& context) {
     CLI::App* verb = app.add_subcommand("deploy", "serve a model under a name");
     Options& options = context.own<Options>();
     verb->add_option("NAME", options.name, "the public model name on /v1")->required();
-    verb->add_option("--source,-s", options.source, "file:PATH, or just a path, of a GGUF file or a model's folder")->required()->type_name("SOURCE");
+    verb->add_option("--source,-s", options.source,
+                     "file:PATH, or just a path, of a GGUF file or a model's folder; hf:ORG/NAME or modelscope:ORG/NAME, with /FILE or :QUANTIZATION")
+        ->required()->type_name("SOURCE");
     verb->add_option("--replicas,-r", options.replicas, "instances to run")->capture_default_str()->type_name("N");
     add_deployment_flags(*verb, options.flags);
     verb->add_option("--idle-timeout", options.idle_timeout, "without a request for so long it sleeps, until the next one wakes it: 90s, 10m, 2h")

@@ -1,4 +1,4 @@
-// `gantry ls`: models.
+// `gantry ls`: models, or the files of hubs' models on the server's machine.
 
 #include <CLI/CLI.hpp>
 
@@ -27,13 +27,35 @@ int list_models(const Context& context) {
                       "no models yet; `gantry deploy NAME --source file:PATH.gguf` adds one");
 }
 
+int list_files(const Context& context) {
+    const Result<json::array> sets = list_of(context, "/api/v1/model-files");
+    if (!sets) {
+        return fail(sets.error());
+    }
+    Table table({"SOURCE", "STATE", "SIZE", "USED BY", "REASON"});
+    for (const json::value& item : *sets) {
+        const json::object& set = item.get_object();
+        std::string users;
+        for (const json::value& user : array_at(set, "used_by")) {
+            users += (users.empty() ? "" : ", ") + std::string(user.as_string());
+        }
+        const std::string state = text_at(set, "state");
+        table.add({text_at(set, "source"), {state, colour_of_state(state)},
+            {human_bytes(static_cast<uint64_t>(number_at(set, "bytes"))), Colour::kNone, true}, users,
+                   text_at(set, "reason")});
+    }
+    return print_list(context, *sets, "source", table, "no hub's files are here; `gantry pull hf:ORG/NAME:QUANTIZATION` fetches some");
+}
+
 }  // namespace
 
 void add_ls(CLI::App& app, Context& context) {
     CLI::App* verb = app.add_subcommand("ls", "list models");
+    bool& files = context.own<bool>();
+    verb->add_flag("--files", files, "the files of hubs' models on the server's machine instead");
     add_client_options(*verb, context);
     add_list_options(*verb, context);
-    verb->callback([&context] { context.action = [&context] { return list_models(context); }; });
+    verb->callback([&context, &files] { context.action = [&context, &files] { return files ? list_files(context) : list_models(context); }; });
 }
 
 }  // namespace gantry::cli

@@ -21,4 +21,8 @@ int print_changed(const Context& context, const Result<json::value>& answer, con
 // Each by name or id, going on after one that can't be; `lost` follows "NAME is removed".
 int remove_each(const Context& context, const std::string& collection, const std::vector<std::string>& names, const char* lost);
 
+// "/api/v1/model-files/<id>" of a source, or of an id. kNotFound.
+class ApiClient;
+Result<std::string> path_of_model_files(const ApiClient& client, const std::string& source);
+
 }  // namespace gantry::cli

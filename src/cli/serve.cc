@@ -8,6 +8,7 @@
 #include "cli/config_file.h"
 #include "cli/context.h"
 #include "cli/daemon.h"
+#include "cli/model_folder.h"
 #include "cli/output.h"
 #include "cli/secrets.h"
 #include "cli/serve_options.h"
@@ -66,6 +67,7 @@ void add_serve(CLI::App& app, Context& context) {
         ->envname("GANTRY_DATA_DIR")
         ->type_name("DIR");
     verb->add_flag("--no-worker", options.server.no_worker, "run no engines on this machine")->envname("GANTRY_NO_WORKER");
+    add_offline_option(*verb, options.server.offline);
     verb->add_option("--bootstrap-password-file", options.bootstrap_password_file, "the first admin's password, at the first start")
         ->envname("GANTRY_BOOTSTRAP_PASSWORD_FILE")
         ->type_name("FILE");

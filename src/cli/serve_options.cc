@@ -26,12 +26,12 @@ Status take_public_url(ServerOptions& server) {
     if (url.empty()) {
         return Ok{};
     }
-    const Result<boost::urls::url> origin = parse_origin(url);
+    const Result<Url> origin = parse_origin(url);
     if (!origin) {
         return invalid_argument(fmt::format("--public-url \"{}\": write it as https://HOST or https://HOST:PORT", url));
     }
-    url = std::string(origin->buffer());   // without the slash
-    server.allowed_hosts.push_back(origin->host());
+    url = origin->origin();
+    server.allowed_hosts.push_back(origin->host);
     return Ok{};
 }
 

@@ -23,6 +23,7 @@
 #include "cli/client.h"
 #include "cli/context.h"
 #include "cli/daemon.h"
+#include "cli/model_folder.h"
 #include "cli/output.h"
 #include "cli/server_tls.h"
 #include "control/control.h"
@@ -82,6 +83,7 @@ struct Parts {
     gateway::Tables tables;
     http::Router router;
     std::unique_ptr<gateway::Gateway> gateway;
+    std::unique_ptr<sources::ModelFiles> model_files;
     std::unique_ptr<control::Control> control;
     std::unique_ptr<http::Server> server;
     std::unique_ptr<CertificateKeeper> certificate;   // null: plain HTTP
@@ -157,12 +159,18 @@ Status make_parts(Parts& parts) {
         return gateway.error();
     }
     parts.gateway = std::move(*gateway);
+    auto model_files = open_model_folder(options.data_dir, options.offline);
+    if (!model_files) {
+        return model_files.error();
+    }
+    parts.model_files = std::move(*model_files);
     control::ControlOptions control_options;
     control_options.data_dir = options.data_dir;
     control_options.bootstrap_password = options.bootstrap_password;
     control_options.live = &parts.gateway->live();
     control_options.activity = &parts.gateway->activity();
     control_options.chat = parts.gateway->chat();
+    control_options.model_files = parts.model_files.get();
     control_options.public_url = options.public_url;
     control_options.oidc = options.oidc;
     control_options.url_hint = url_for_others(options);
@@ -240,6 +248,7 @@ Status start_worker(Parts& parts) {
     options.data_dir = parts.options.data_dir + "/worker";
     options.id = *id;
     options.name = platform::host_name();
+    options.model_files = parts.model_files.get();
     Result<std::unique_ptr<worker::Worker>> worker = worker::Worker::start(std::move(options), *parts.control, system_clock(), system_random());
     if (!worker) {
         return worker.error();

@@ -17,6 +17,7 @@ struct ServerOptions {
     uint16_t port = 9090;
     std::string data_dir;
     bool no_worker = false;
+    bool offline = false;                     // no hub is asked for models
     std::string bootstrap_password;           // empty: a random one at the first start
     std::vector<std::string> allowed_hosts;   // names besides localhost and IP literals
     http::TlsFiles tls;                       // of the public port; empty: plain HTTP

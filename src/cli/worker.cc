@@ -19,6 +19,7 @@
 #include "cli/context.h"
 #include "cli/daemon.h"
 #include "cli/deployment_flags.h"
+#include "cli/model_folder.h"
 #include "cli/output.h"
 #include "worker/remote/remote_link.h"
 
@@ -31,6 +32,7 @@ struct Options {
     std::string data_dir;
     std::string name;
     std::vector<std::string> labels;
+    bool offline = false;
     bool verbose = false;
 };
 
@@ -48,8 +50,7 @@ Result<std::string> link_endpoint(const std::string& url) {
     if (!origin) {
         return invalid_argument(fmt::format("--server \"{}\": write it as http://HOST:PORT or https://HOST:PORT", url));
     }
-    const std::string port = origin->has_port() ? std::string(origin->port()) : origin->scheme() == "https" ? "443" : "80";
-    return "tls:" + std::string(origin->encoded_host()) + ":" + port;
+    return fmt::format("tls:{}:{}", origin->host, origin->port);
 }
 
 Result<worker::Identity> identity_of(const Options& options, const std::string& server) {
@@ -124,6 +125,11 @@ int serve(const Options& options, const std::string& server, const worker::Ident
     own.id = identity.worker_id;
     own.name = options.name;
     own.address = "";
+    const auto model_files = open_model_folder(options.data_dir, options.offline);
+    if (!model_files) {
+        return fail(model_files.error());
+    }
+    own.model_files = model_files->get();
     auto worker = worker::Worker::start(std::move(own), (*link)->reports(), system_clock(), system_random());
     if (!worker) {
         return fail(worker.error());
@@ -186,6 +192,7 @@ void add_worker(CLI::App& app, Context& context) {
         ->take_all()
         ->allow_extra_args(false)
         ->type_name("NAME=VALUE");
+    add_offline_option(*verb, options.offline);
     verb->add_flag("--verbose", options.verbose, "log details")->envname("GANTRY_VERBOSE");
     verb->callback([&context, &options] { context.action = [&options] { return run_worker(options); }; });
 }

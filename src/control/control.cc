@@ -25,6 +25,7 @@ public:
           random_(random),
           secrets_(options.data_dir),
           publisher_(store, tables, hub_, secrets_),
+          knowledge_(store, {.files = options.model_files, .read = [this] { reconciler_.notify(); }}),
           api_{.io = io,
                .pool = pool,
                .store = store,
@@ -143,6 +144,7 @@ public:
         add_device_routes(router, api_);
         add_evaluation_routes(router, api_);
         add_model_routes(router, api_);
+        add_model_file_routes(router, api_);
         add_route_routes(router, api_);
         add_provider_routes(router, api_);
         add_user_routes(router, api_);
@@ -228,7 +230,7 @@ private:
     Publisher publisher_;
     Observed observed_;
     Heartbeat heartbeat_{store_, publisher_, observed_, clock_, [this] { reconciler_.notify(); }};
-    KnowledgeSource knowledge_{store_, {.read = [this] { reconciler_.notify(); }}};
+    KnowledgeSource knowledge_;
     Sleep sleep_{store_, publisher_, clock_, random_, doors()};
     Reconciler reconciler_{{.store = store_,
                             .publisher = publisher_,

@@ -5,12 +5,13 @@
 
 #include "base/log.h"
 #include "base/platform/files.h"
-#include "protocol/management/objects.h"
+#include "domain/source.h"
 
 namespace gantry::control {
 namespace {
 
 constexpr size_t kReadMax = 10'000;   // models remembered; beyond that all are read again
+constexpr char kAtHub[] = "hub";      // instead of a file's identity: what a hub's files say is asked once
 
 }  // namespace
 
@@ -26,9 +27,10 @@ void KnowledgeSource::stop() {
 }
 
 Result<KnowledgeSource::File> KnowledgeSource::file_of(const std::string& source) const {
-    const auto path = protocol::management::file_of_source(source);
-    if (!path) return path.error();
-    return File{source, *path, platform::file_identity(*path)};
+    const auto parsed = parse_source(source);
+    if (!parsed) return parsed.error();
+    if (parsed->from_hub()) return File{source, {}, kAtHub};
+    return File{source, parsed->path, platform::file_identity(parsed->path)};
 }
 
 std::optional<Result<ModelMeta>> KnowledgeSource::known(const File& file, const Snapshot& view) {
@@ -36,22 +38,44 @@ std::optional<Result<ModelMeta>> KnowledgeSource::known(const File& file, const 
     {
         const std::lock_guard lock(mutex_);
         const auto found = read_.find(file.source);
-        if (found == read_.end() || found->second.identity != file.identity) return std::nullopt;
-        meta = found->second.meta;
+        if (found != read_.end() && found->second.identity == file.identity) meta = found->second.meta;
     }
-    if (!*meta && meta->error().code == ErrorCode::kNotFound) {
+    const bool at_hub = file.path.empty();
+    if (!meta && !at_hub) return std::nullopt;
+    if (!meta || (!*meta && meta->error().code == ErrorCode::kNotFound)) {
         const auto row = std::find_if(view.models.begin(), view.models.end(), [&](const Model& m) { return m.source == file.source; });
         if (row != view.models.end()) return Result<ModelMeta>(row->meta);
     }
+    if (!meta) return Result<ModelMeta>(unavailable("the hub was not asked yet what the model needs, or did not answer"));
     return meta;
 }
 
 Result<ModelMeta> KnowledgeSource::read_now(const File& file, const std::stop_token& stop) {
     const auto end = std::chrono::steady_clock::now() + options_.longest;   // the disk lives in real time
     Result<ModelMeta> meta = options_.reader(file.path, {.give_up = [&] { return stop.stop_requested() || std::chrono::steady_clock::now() > end; }});
+    remember(file, meta);
+    return meta;
+}
+
+void KnowledgeSource::remember(const File& file, const Result<ModelMeta>& meta) {
     const std::lock_guard lock(mutex_);
     if (read_.size() >= kReadMax) read_.clear();
     read_.insert_or_assign(file.source, Read{file.identity, meta});
+}
+
+Result<ModelMeta> KnowledgeSource::look(const std::string& source) {
+    const Result<File> file = file_of(source);
+    if (!file) return file.error();
+    if (!file->path.empty()) return options_.reader(file->path, {});
+    {
+        const std::lock_guard lock(mutex_);
+        if (const auto found = read_.find(source); found != read_.end()) return found->second.meta;
+    }
+    if (options_.files == nullptr) return unavailable("this server fetches no models: its folder of models cannot be used");
+    const Result<Source> parsed = parse_source(source);
+    if (!parsed) return parsed.error();
+    Result<ModelMeta> meta = options_.files->look(*parsed);
+    if (meta) remember(*file, meta);
     return meta;
 }
 

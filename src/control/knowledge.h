@@ -18,6 +18,7 @@
 #include "domain/snapshot.h"
 #include "models/model_reader.h"
 #include "placement/scheduler.h"
+#include "sources/model_files.h"
 #include "store/store.h"
 
 namespace gantry::control {
@@ -25,6 +26,7 @@ namespace gantry::control {
 class KnowledgeSource {
 public:
     struct Options {
+        sources::ModelFiles* files = nullptr;      // this machine's model files, and its way to the hubs; null: neither. Outlives this
         std::chrono::milliseconds patience{200};   // of of_waiting, for files it sees for the first time: nearly all are read by then
         std::chrono::seconds longest{60};          // that one model's files are read for
         std::function<void()> read{};              // called by the reading thread: of_waiting would say more now
@@ -42,11 +44,14 @@ public:
     placement::Knowledge of(const std::set<std::string>& sources, const Snapshot& view);
     // Of all whose instances wait for a place; what is still being read is named as such.
     placement::Knowledge of_waiting(const Snapshot& view);
+    // What a model's files say, asked of its hub where they are not here. May take many seconds: for whoever wants this one. What it
+    // learns, of() knows then, and it is not asked again.
+    Result<ModelMeta> look(const std::string& source);
 
 private:
     struct File {
         std::string source;
-        std::string path;
+        std::string path;          // empty: at a hub
         std::string identity;      // of the file as it was found
     };
     struct Read {
@@ -56,6 +61,7 @@ private:
     Result<File> file_of(const std::string& source) const;
     std::optional<Result<ModelMeta>> known(const File& file, const Snapshot& view);   // without reading a file
     Result<ModelMeta> read_now(const File& file, const std::stop_token& stop);
+    void remember(const File& file, const Result<ModelMeta>& meta);
     void add(placement::Knowledge& knowledge, const std::string& source, Result<ModelMeta> meta) const;
     void add_runs(placement::Knowledge& knowledge) const;
     void read_queued(const std::stop_token& stop);

@@ -26,10 +26,10 @@ std::string failure_of(const Instance& i, const RolloutOptions& rollout, WallTim
             return i.reason.empty() ? "it ended in an error" : i.reason;
         case InstanceState::kPending:
         case InstanceState::kScheduled:
-        case InstanceState::kDownloading:
         case InstanceState::kStarting:
             if (lasts < std::chrono::seconds(rollout.ready_seconds)) return {};
             return fmt::format("it was {} for {} s{}{}", to_string(i.state), rollout.ready_seconds, i.reason.empty() ? "" : ": ", i.reason);
+        case InstanceState::kDownloading:   // of the network, which finds out itself where nothing comes any more
         case InstanceState::kRunning:
         case InstanceState::kStopping:
         case InstanceState::kUnreachable: return {};   // of its worker, which says nothing of the revision

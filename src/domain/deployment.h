@@ -58,7 +58,7 @@ struct RolloutOptions {
 struct Deployment {
     DeploymentId id;
     std::string name{};                 // unique; the public model name on /v1
-    std::string source{};               // "file:/abs/path.gguf"
+    std::string source{};               // as domain/source.h writes it
     BackendKind backend = BackendKind::kEngine;
     BackendOptions options;
     PlacementOptions placement{};

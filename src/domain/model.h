@@ -77,8 +77,8 @@ std::string describe(const ModelMeta& meta);
 struct Model {
     ModelId id;
     std::string name{};      // unique, what `gantry run NAME` takes: "smollm2-135m-instruct.q4_1"
-    std::string source{};    // "file:/abs/path.gguf", or a folder; other kinds of source come with their readers
-    std::string path{};      // the absolute path on the worker
+    std::string source{};    // as domain/source.h writes it
+    std::string path{};      // the absolute path on the worker; empty: the source is a hub's
     ModelMeta meta;
     int64_t version = 1;   // grows with every change; an edit names the one it saw
     WallTime created_at{};

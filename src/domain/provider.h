@@ -9,6 +9,7 @@
 #include "base/clock.h"
 #include "base/ids.h"
 #include "base/result.h"
+#include "base/url.h"
 
 namespace gantry {
 
@@ -31,18 +32,9 @@ bool valid_provider_name(const std::string& name);
 // The public name of one of its models.
 std::string model_name(const Provider& provider, const std::string& model);
 
-// Where an API is: "https://api.example.com/v1". Nothing in it but a scheme, a host, a port and a path; the host is none of those
-// that tell a machine in a cloud its secrets. What a name resolves to is not looked at.
-struct BaseUrl {
-    bool tls = false;
-    std::string host;                    // a name or an IPv4 address, or an IPv6 address in brackets
-    uint16_t port = 0;
-    std::string path;                    // empty, or "/v1": no slash at the end
-
-    std::string text() const;            // without the scheme's own port
-    std::string endpoint() const;        // for http::Client
-    bool same_host(const BaseUrl& other) const { return tls == other.tls && host == other.host && port == other.port; }
-};
+// Where an API is: "https://api.example.com/v1". Nothing in it but a scheme, a host, a port and a path without a slash at its end; the
+// host is none of those that tell a machine in a cloud its secrets. What a name resolves to is not looked at.
+using BaseUrl = Url;
 Result<BaseUrl> parse_base_url(std::string_view text);   // kInvalidArgument, with param "base_url"
 
 }  // namespace gantry

@@ -60,9 +60,9 @@ TEST(base_url, what_is_none) {
 
 TEST(base_url, another_host_is_another) {
     const BaseUrl url = parse_base_url("https://a/v1").value();
-    EXPECT_TRUE(url.same_host(parse_base_url("https://A:443/v2").value()));
+    EXPECT_TRUE(url.same_origin(parse_base_url("https://A:443/v2").value()));
     for (const char* other : {"http://a:443/v1", "https://b/v1", "https://a:444/v1"}) {
-        EXPECT_FALSE(url.same_host(parse_base_url(other).value())) << other;
+        EXPECT_FALSE(url.same_origin(parse_base_url(other).value())) << other;
     }
 }
 

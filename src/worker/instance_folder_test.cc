@@ -130,17 +130,13 @@ TEST(RunFolder, IsShortPrivateAndTheSameAgain) {
 TEST(Launch, ModelSources) {
     TempFolder folder;
     protocol::InstanceSpec spec = engine_spec(folder);
-    EXPECT_TRUE(check_model(spec).ok());
-    spec.source = "file:relative.gguf";
-    EXPECT_FALSE(check_model(spec).ok());
-    spec.source = "hf:org/name";
-    EXPECT_TRUE(check_model(spec).error().message.starts_with("invalid model file: "));
-    spec.source = "file:/dev/zero";
-    EXPECT_FALSE(check_model(spec).ok());
-    spec.source = "file:/proc/self/environ";
-    EXPECT_FALSE(check_model(spec).ok());
+    EXPECT_TRUE(check_model(spec, spec.source.substr(5)).ok());
+    EXPECT_FALSE(check_model(spec, "relative.gguf").ok());
+    EXPECT_TRUE(check_model(spec, "").error().message.starts_with("invalid model file: "));
+    EXPECT_FALSE(check_model(spec, "/dev/zero").ok());
+    EXPECT_FALSE(check_model(spec, "/proc/self/environ").ok());
     spec.backend = BackendKind::kCustom;
-    EXPECT_TRUE(check_model(spec).ok()) << "a custom program knows itself";
+    EXPECT_TRUE(check_model(spec, "").ok()) << "a custom program knows itself";
     const std::string path = folder / "model.gguf";
     const std::string before = platform::file_identity(path);
     EXPECT_EQ(platform::file_identity(path), before);

@@ -13,7 +13,6 @@
 namespace gantry::worker {
 namespace {
 
-constexpr char kFilePrefix[] = "file:";
 constexpr int kOomScoreAdjust = 500;   // when memory runs out an engine goes before the server does
 constexpr size_t kKeyLength = 32;      // 160 random bits
 constexpr size_t kNonceLength = 26;
@@ -37,14 +36,14 @@ std::map<std::string, std::string> engine_environment(const backends::LaunchPlan
 }
 
 Result<backends::LaunchPlan> plan_launch(const LaunchContext& context, const protocol::InstanceSpec& spec,
-                                         const InstanceFolder& folder) {
+                                         const std::string& model_path, const InstanceFolder& folder) {
     const Result<uint16_t> port = context.processes.free_loopback_port();
     if (!port.ok()) {
         return port.error();
     }
     backends::LaunchInput input;
     input.gantry_binary = context.gantry_binary;
-    input.model_path = model_path_of(spec);
+    input.model_path = model_path;
     input.name = spec.deployment_name;
     input.socket_path = context.run_dir + "/" + spec.id.text + ".sock";
     input.port = *port;
@@ -63,18 +62,14 @@ Result<backends::LaunchPlan> plan_launch(const LaunchContext& context, const pro
 
 }  // namespace
 
-std::string model_path_of(const protocol::InstanceSpec& spec) {
-    return spec.source.starts_with(kFilePrefix) ? spec.source.substr(sizeof kFilePrefix - 1) : spec.source;
-}
-
-Status check_model(const protocol::InstanceSpec& spec) {
+Status check_model(const protocol::InstanceSpec& spec, const std::string& model_path) {
     if (spec.backend == BackendKind::kCustom) {
         return Ok{};   // whatever it is, the program knows
     }
-    if (!spec.source.starts_with(kFilePrefix) || !model_path_of(spec).starts_with('/')) {
+    if (!model_path.starts_with('/')) {
         return invalid_argument("invalid model file: the source must be file: and an absolute path");
     }
-    const Result<ModelMeta> meta = models::read_model(model_path_of(spec));
+    const Result<ModelMeta> meta = models::read_model(model_path);
     if (meta.ok()) {
         const auto refused = backends::backend(spec.backend).refuses_model(*meta);
         return refused ? Status(invalid_argument(refused->reason)) : Status(Ok{});
@@ -86,14 +81,14 @@ Status check_model(const protocol::InstanceSpec& spec) {
     return error;
 }
 
-Result<Launched> launch_engine(const LaunchContext& context, const protocol::InstanceSpec& spec, const InstanceFolder& folder,
-                               uint32_t restarts) {
+Result<Launched> launch_engine(const LaunchContext& context, const protocol::InstanceSpec& spec, const std::string& model_path,
+                               const InstanceFolder& folder, uint32_t restarts) {
     GANTRY_TRY(folder.create());
     const Result<platform::FileLock> lock = platform::FileLock::try_lock(folder.lock_path());
     if (!lock.ok()) {
         return lock.error();
     }
-    Result<backends::LaunchPlan> plan = plan_launch(context, spec, folder);
+    Result<backends::LaunchPlan> plan = plan_launch(context, spec, model_path, folder);
     if (!plan.ok()) {
         return plan.error();
     }

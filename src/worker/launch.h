@@ -29,13 +29,11 @@ struct Launched {
     platform::UniqueFd watch;
 };
 // kConflict: processes of a former run still hold the lock. kInvalidArgument: the options can't work. Else: what failed.
-Result<Launched> launch_engine(const LaunchContext& context, const protocol::InstanceSpec& spec, const InstanceFolder& folder,
-                               uint32_t restarts);
-
-// Which file or folder a model's source names.
-std::string model_path_of(const protocol::InstanceSpec& spec);
+// `model_path`: the file or folder that the spec's source stands for on this machine.
+Result<Launched> launch_engine(const LaunchContext& context, const protocol::InstanceSpec& spec, const std::string& model_path,
+                               const InstanceFolder& folder, uint32_t restarts);
 
 // Reads the model file's header, where the backend needs one. The error's text is what the user sees. May take long (disk).
-Status check_model(const protocol::InstanceSpec& spec);
+Status check_model(const protocol::InstanceSpec& spec, const std::string& model_path);
 
 }  // namespace gantry::worker

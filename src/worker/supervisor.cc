@@ -107,6 +107,7 @@ SteadyTime Supervisor::next_wake() const {
         case Phase::kRunning: return std::min(probe, next_log_check_);
         case Phase::kEnding: return killed_ ? SteadyTime::max() : kill_at_;
         case Phase::kIdle:
+        case Phase::kFetching:
         case Phase::kChecking:
         case Phase::kGone: return SteadyTime::max();
     }
@@ -127,7 +128,7 @@ void Supervisor::on_time() {
             }
             return;
         case Phase::kRefused:
-            if (platform::file_identity(model_path_of(*spec_)) != file_identity_) {
+            if (platform::file_identity(model_path_) != file_identity_) {
                 begin_check();
             } else {
                 wake_ = now + policy_.model_poll;
@@ -170,9 +171,53 @@ void Supervisor::enter(Phase phase, InstanceState state, std::string reason) {
 }
 
 void Supervisor::begin_check() {
-    phase_ = Phase::kChecking;
     ++run_;
-    context_.host.check(id_, *spec_, run_);
+    const Result<Source> source = parse_source(spec_->source);
+    if (source.ok() && source->from_hub()) {
+        model_path_.clear();
+        phase_ = Phase::kFetching;
+        context_.host.fetch(id_, *source, run_);
+        return;
+    }
+    phase_ = Phase::kChecking;
+    model_path_ = source.ok() ? source->path : std::string();
+    context_.host.check(id_, *spec_, model_path_, run_);
+}
+
+void Supervisor::on_fetching(uint64_t run, const sources::Progress& progress) {
+    if (run != run_ || phase_ != Phase::kFetching) {
+        return;
+    }
+    switch (progress.state) {
+        case sources::Progress::State::kReady:
+            phase_ = Phase::kChecking;
+            model_path_ = progress.path;
+            context_.host.check(id_, *spec_, model_path_, run_);
+            return;
+        case sources::Progress::State::kFailed: return fetch_failed(progress.error.value_or(internal_error("the download failed")));
+        case sources::Progress::State::kWaiting:
+        case sources::Progress::State::kDownloading: break;
+    }
+    progress_ = progress.fraction();
+    if (state_ != InstanceState::kDownloading) {
+        enter(Phase::kFetching, InstanceState::kDownloading, sources::describe(progress));
+        return;
+    }
+    reason_ = sources::describe(progress);
+    context_.host.progressed();
+}
+
+// A hub that is down or busy is waited for; what it will say again tomorrow is an error.
+void Supervisor::fetch_failed(const Error& error) {
+    progress_ = 0;
+    const bool passes = error.code == ErrorCode::kUnavailable || error.code == ErrorCode::kRateLimited || error.code == ErrorCode::kDeadlineExceeded;
+    if (!passes || error.reason == "offline") {
+        fail(error.message, false);
+        return;
+    }
+    const milliseconds delay = restarts_policy_.on_failure(context_.clock.steady(), context_.launch.random.uniform());
+    wake_ = context_.clock.steady() + std::max(delay, policy_.restart_base);
+    enter(Phase::kWaiting, InstanceState::kDownloading, fmt::format("{}; it is tried again", error.message));
 }
 
 void Supervisor::on_checked(uint64_t run, const Status& outcome, const std::string& identity) {
@@ -198,7 +243,7 @@ void Supervisor::on_checked(uint64_t run, const Status& outcome, const std::stri
 void Supervisor::launch() {
     const SteadyTime now = context_.clock.steady();
     const uint32_t restarts = restarts_ + (started_before_ ? 1 : 0);
-    Result<Launched> launched = launch_engine(context_.launch, *spec_, folder_, restarts);
+    Result<Launched> launched = launch_engine(context_.launch, *spec_, model_path_, folder_, restarts);
     if (launched.ok()) {
         restarts_ = restarts;
         log::info("instance {} ({}): engine started, process {}", id_.text, spec_->deployment_name,

@@ -1,10 +1,10 @@
 #pragma once
 // The life of one instance on this worker:
 //
-//   checking -> starting -> running
-//      ^           |           |
-//      |           v           v        ending: asked to end, then made to
-//    waiting <-- failed <------+        gone:   nothing of it is left
+//   (fetching ->) checking -> starting -> running
+//      ^                         |           |
+//      |                         v           v        ending: asked to end, then made to
+//    waiting <-------------- failed <--------+        gone:   nothing of it is left
 //
 // A state machine that is told what happened (assigned, unassigned, ended, answered, time passed) and is asked for a report.
 // Threads: the worker's io thread only.
@@ -15,7 +15,9 @@
 
 #include "base/clock.h"
 #include "base/platform/process.h"
+#include "domain/source.h"
 #include "protocol/worker/messages.h"
+#include "sources/model_files.h"
 #include "worker/adoption.h"
 #include "worker/health.h"
 #include "worker/instance_folder.h"
@@ -34,7 +36,10 @@ public:
     // -> on_ended, once the process has ended. False: it can't be watched (handles, memory).
     virtual bool watch(const InstanceId& id, platform::UniqueFd handle, uint64_t run) = 0;
     virtual void probe(const InstanceId& id, const std::string& endpoint, const std::string& path, uint64_t run) = 0;
-    virtual void check(const InstanceId& id, const protocol::InstanceSpec& spec, uint64_t run) = 0;   // -> on_checked
+    // -> on_fetching, again and again, until it is ready or has failed. A later call for the same id replaces it.
+    virtual void fetch(const InstanceId& id, const Source& source, uint64_t run) = 0;
+    // -> on_checked
+    virtual void check(const InstanceId& id, const protocol::InstanceSpec& spec, const std::string& model_path, uint64_t run) = 0;
     virtual void rotate_log(const InstanceFolder& folder) = 0;
     virtual void changed() = 0;                                                             // a report is due at once
     virtual void progressed() = 0;                                                          // a report is due soon
@@ -71,11 +76,13 @@ public:
     void on_time();
     void on_ended(uint64_t run);
     void on_probed(uint64_t run, const HealthAnswer& answer);
+    void on_fetching(uint64_t run, const sources::Progress& progress);
     void on_checked(uint64_t run, const Status& outcome, const std::string& identity);
 
 private:
     enum class Phase {
         kIdle,       // adopted or made, nothing to do yet
+        kFetching,   // the model's files are on their way from a hub
         kChecking,   // the model file's header is being read
         kWaiting,    // failed; another try comes at wake_
         kRefused,    // the model file is none; another try comes when it changes
@@ -89,6 +96,7 @@ private:
 
     void enter(Phase phase, InstanceState state, std::string reason);
     void begin_check();
+    void fetch_failed(const Error& error);
     void launch();
     void begin_run(InstanceRecord record, platform::UniqueFd watch, bool adopted);
     void end_process(std::string why, bool failure, std::chrono::milliseconds grace);
@@ -135,6 +143,7 @@ private:
     uint32_t misses_ = 0;
     std::string last_answer_;
     std::string last_failure_;
+    std::string model_path_;                       // of spec_, on this machine; empty: its files are not here yet
     std::string file_identity_;
 
     InstanceState state_ = InstanceState::kScheduled;

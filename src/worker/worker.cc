@@ -48,14 +48,19 @@ public:
 
 private:
     bool watch(const InstanceId& id, platform::UniqueFd handle, uint64_t run) override;
-    void unwatch(const InstanceId& id) override { watches_.erase(id); }
+    void unwatch(const InstanceId& id) override {
+        watches_.erase(id);
+        tickets_.erase(id);
+    }
     void probe(const InstanceId& id, const std::string& endpoint, const std::string& path, uint64_t run) override;
-    void check(const InstanceId& id, const protocol::InstanceSpec& spec, uint64_t run) override;
+    void fetch(const InstanceId& id, const Source& source, uint64_t run) override;
+    void check(const InstanceId& id, const protocol::InstanceSpec& spec, const std::string& model_path, uint64_t run) override;
     void rotate_log(const InstanceFolder& folder) override;
     void exchange_soon() override;
     devices::ProbeOutcome devices() override { return inventory_->latest(); }
     void look_at_devices() override { inventory_->refresh(); }
 
+    void tell_fetching(const InstanceId& id, uint64_t run);
     void await_end(const InstanceId& id, uint64_t run);
     void exchange();
     void settle();
@@ -68,6 +73,7 @@ private:
     asio::steady_timer timer_;
     HealthProber prober_;
     std::map<InstanceId, asio::posix::stream_descriptor> watches_;
+    std::map<InstanceId, std::unique_ptr<sources::ModelFiles::Ticket>> tickets_;   // of instances whose files come from hubs
     bool exchange_posted_ = false;
     std::unique_ptr<devices::Inventory> inventory_;
     std::unique_ptr<WorkerCore> core_;   // behind what it asks things of
@@ -174,10 +180,30 @@ void WorkerLoop::probe(const InstanceId& id, const std::string& endpoint, const 
     });
 }
 
-void WorkerLoop::check(const InstanceId& id, const protocol::InstanceSpec& spec, uint64_t run) {
-    asio::post(background_, [this, id, spec, run] {
-        const std::string identity = platform::file_identity(model_path_of(spec));   // before the read: a change during it counts
-        Status outcome = check_model(spec);
+void WorkerLoop::fetch(const InstanceId& id, const Source& source, uint64_t run) {
+    if (options_.model_files != nullptr) {
+        tickets_[id] = options_.model_files->fetch(source, [this, id, run] { asio::post(io_, [this, id, run] { tell_fetching(id, run); }); });
+    }
+    asio::post(io_, [this, id, run] { tell_fetching(id, run); });   // it may have ended before
+}
+
+void WorkerLoop::tell_fetching(const InstanceId& id, uint64_t run) {
+    const auto ticket = tickets_.find(id);
+    sources::Progress progress;
+    if (ticket != tickets_.end()) {
+        progress = ticket->second->progress();
+    } else {
+        progress.state = sources::Progress::State::kFailed;
+        progress.error = invalid_argument("this worker fetches no models: its folder of models cannot be used");
+    }
+    core_->on_fetching(id, run, progress);
+    settle();
+}
+
+void WorkerLoop::check(const InstanceId& id, const protocol::InstanceSpec& spec, const std::string& model_path, uint64_t run) {
+    asio::post(background_, [this, id, spec, model_path, run] {
+        const std::string identity = platform::file_identity(model_path);   // before the read: a change during it counts
+        Status outcome = check_model(spec, model_path);
         asio::post(io_, [this, id, run, identity, outcome] {
             core_->on_checked(id, run, outcome, identity);
             settle();

@@ -18,6 +18,7 @@
 #include "base/ids.h"
 #include "base/result.h"
 #include "protocol/worker/messages.h"
+#include "sources/model_files.h"
 
 namespace gantry::worker {
 
@@ -50,6 +51,7 @@ struct WorkerOptions {
     WorkerId id;
     std::string name;                     // empty: host name
     std::string address = "embedded";
+    sources::ModelFiles* model_files = nullptr;   // for sources of hubs, which are refused without; outlives the worker
     SupervisionPolicy policy{};
 };
 

@@ -214,6 +214,10 @@ void WorkerCore::on_probed(const InstanceId& id, uint64_t run, const HealthAnswe
     }
 }
 
+void WorkerCore::on_fetching(const InstanceId& id, uint64_t run, const sources::Progress& progress) {
+    with(id, [&](Supervisor& supervisor) { supervisor.on_fetching(run, progress); });
+}
+
 void WorkerCore::on_checked(const InstanceId& id, uint64_t run, const Status& outcome, const std::string& identity) {
     with(id, [&](Supervisor& supervisor) { supervisor.on_checked(run, outcome, identity); });
 }

@@ -21,7 +21,8 @@ public:
     virtual bool watch(const InstanceId& id, platform::UniqueFd handle, uint64_t run) = 0;   // -> on_ended
     virtual void unwatch(const InstanceId& id) = 0;
     virtual void probe(const InstanceId& id, const std::string& endpoint, const std::string& path, uint64_t run) = 0;   // -> on_probed
-    virtual void check(const InstanceId& id, const protocol::InstanceSpec& spec, uint64_t run) = 0;   // -> on_checked
+    virtual void fetch(const InstanceId& id, const Source& source, uint64_t run) = 0;   // -> on_fetching
+    virtual void check(const InstanceId& id, const protocol::InstanceSpec& spec, const std::string& model_path, uint64_t run) = 0;   // -> on_checked
     virtual void rotate_log(const InstanceFolder& folder) = 0;
     virtual void exchange_soon() = 0;                   // -> exchange(), at once; asked for twice, once is enough
     virtual devices::ProbeOutcome devices() = 0;        // as they were seen last
@@ -55,6 +56,7 @@ public:
     void on_time();
     void on_ended(const InstanceId& id, uint64_t run);
     void on_probed(const InstanceId& id, uint64_t run, const HealthAnswer& answer);
+    void on_fetching(const InstanceId& id, uint64_t run, const sources::Progress& progress);
     void on_checked(const InstanceId& id, uint64_t run, const Status& outcome, const std::string& identity);
     void on_devices_changed();
 
@@ -63,7 +65,10 @@ private:
     void probe(const InstanceId& id, const std::string& endpoint, const std::string& path, uint64_t run) override {
         parts_.host.probe(id, endpoint, path, run);
     }
-    void check(const InstanceId& id, const protocol::InstanceSpec& spec, uint64_t run) override { parts_.host.check(id, spec, run); }
+    void fetch(const InstanceId& id, const Source& source, uint64_t run) override { parts_.host.fetch(id, source, run); }
+    void check(const InstanceId& id, const protocol::InstanceSpec& spec, const std::string& model_path, uint64_t run) override {
+        parts_.host.check(id, spec, model_path, run);
+    }
     void rotate_log(const InstanceFolder& folder) override { parts_.host.rotate_log(folder); }
     void changed() override;
     void progressed() override;

@@ -80,7 +80,8 @@ public:
             step([&] { core_->on_probed(id, run, answer); });
         });
     }
-    void check(const InstanceId& id, const protocol::InstanceSpec& spec, uint64_t run) override {
+    void fetch(const InstanceId&, const Source&, uint64_t) override {}   // no model is at a hub
+    void check(const InstanceId& id, const protocol::InstanceSpec& spec, const std::string&, uint64_t run) override {
         of_.machine_.expect(spec);
         const Status outcome = is_refused(spec.source) ? Status(invalid_argument("invalid model file: bad magic")) : Status(Ok{});
         later(world_.between(1ms, 100ms), [this, id, outcome, run] {

@@ -64,6 +64,7 @@ Result<Answer> create(ApiContext& api, const Call& call) {
     d.created_at = d.updated_at = api.clock.wall();
     GANTRY_TRY(check_options(d));
     GANTRY_TRY(check_rollout(d));
+    if (d.backend != BackendKind::kCustom) GANTRY_TRY(check_source(api, d.source));
     const std::optional<Model> model = unknown_model_of(api, d.source);
     if (Status status = api.store.create_deployment(d); !status) {
         if (status.error().code != ErrorCode::kConflict || api.store.route_by_name(d.name)) return status.error();
@@ -78,6 +79,7 @@ Result<Answer> create(ApiContext& api, const Call& call) {
 Result<Answer> patch(ApiContext& api, const Call& call) {
     const auto input = management::parse_deployment_patch(call.request.body);
     if (!input) return input.error();
+    if (input->source) GANTRY_TRY(check_source(api, *input->source));
     const std::optional<Model> model = input->source ? unknown_model_of(api, *input->source) : std::nullopt;
     auto edited = edit(
         input->version, +[](const Deployment& d) { return d.version; },

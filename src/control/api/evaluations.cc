@@ -2,6 +2,7 @@
 #include "backends/backends.h"
 #include "control/api/api.h"
 #include "control/api/evaluate.h"
+#include "control/api/lookup.h"
 #include "protocol/management/objects.h"
 
 namespace gantry::control {
@@ -17,6 +18,7 @@ Result<Answer> create(ApiContext& api, const Call& call) {
     // A program that is missing here may be there on a worker.
     const Status valid = backends::backend(d.backend).validate(d.options);
     if (!valid && valid.error().reason != "backend_missing") return valid.error();
+    if (d.backend != BackendKind::kCustom) GANTRY_TRY(check_source(api, d.source));
     if (!input->workers) return json_answer(200, management::to_json(evaluate(api, d, *api.publisher.view())));
     Snapshot imagined;   // nothing runs there
     imagined.workers = *input->workers;

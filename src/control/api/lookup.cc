@@ -71,8 +71,10 @@ Result<Worker> find_worker(ApiContext& api, const std::string& text) {
     return found;
 }
 
-std::string model_name_of(const std::string& path) {
+std::string model_name_of(const Source& source) {
+    const std::string path = source.from_hub() ? (source.file.empty() ? source.repository : source.file) : source.path;
     std::string name = path.substr(path.find_last_of('/') + 1);
+    if (!source.quantization.empty()) name += "-" + source.quantization;
     constexpr std::string_view kSuffix = ".gguf";
     std::transform(name.begin(), name.end(), name.begin(), [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
     if (name.size() > kSuffix.size() && name.ends_with(kSuffix)) name.resize(name.size() - kSuffix.size());
@@ -83,18 +85,35 @@ std::string model_name_of(const std::string& path) {
     return valid_deployment_name(name) ? name : "model";
 }
 
+Status check_source(ApiContext& api, const std::string& source) {
+    const auto parsed = parse_source(source);
+    if (!parsed || !parsed->from_hub() || api.options.model_files == nullptr) return parsed ? Status(Ok{}) : Status(parsed.error());
+    const auto meta = api.knowledge.look(source);
+    if (meta) return Ok{};
+    Error error = meta.error();
+    const bool passes = error.code == ErrorCode::kUnavailable || error.code == ErrorCode::kRateLimited || error.code == ErrorCode::kDeadlineExceeded ||
+                        error.code == ErrorCode::kStorageFull || error.code == ErrorCode::kInternal;
+    if (passes) {
+        log::warn("{}: {}; whether it fits is not known before it is fetched", source, error.message);
+        return Ok{};
+    }
+    error.code = ErrorCode::kInvalidArgument;   // it is the request that named it
+    error.param = "source";
+    return error;
+}
+
 std::optional<Model> unknown_model_of(ApiContext& api, const std::string& source) {
     const auto known = api.store.model_by_source(source);
     if (known || !is_not_found(known.error())) return std::nullopt;
-    const auto path = protocol::management::file_of_source(source);
-    if (!path) return std::nullopt;
-    auto meta = models::read_model(*path);
+    const auto parsed = parse_source(source);
+    if (!parsed) return std::nullopt;
+    auto meta = api.knowledge.look(source);
     if (!meta) return std::nullopt;
     Model model;
     model.id = new_id<ModelId>(api.random, "mdl");
-    model.name = model_name_of(*path);
+    model.name = model_name_of(*parsed);
     model.source = source;
-    model.path = *path;
+    model.path = parsed->path;
     model.meta = *std::move(meta);
     model.created_at = model.updated_at = api.clock.wall();
     return model;

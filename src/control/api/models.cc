@@ -3,7 +3,6 @@
 
 #include "control/api/api.h"
 #include "control/api/lookup.h"
-#include "models/model_reader.h"
 #include "protocol/management/objects.h"
 
 namespace gantry::control {
@@ -33,10 +32,12 @@ Result<Answer> get(ApiContext& api, const Call& call) {
 Result<Answer> create(ApiContext& api, const Call& call) {
     const auto input = management::parse_model_create(call.request.body);
     if (!input) return input.error();
-    const auto path = management::file_of_source(*input->source);
-    if (!path) return path.error();
-    auto meta = models::read_model(*path);
+    const auto source = parse_source(*input->source);
+    if (!source) return source.error();
+    GANTRY_TRY(check_source(api, *input->source));
+    auto meta = api.knowledge.look(*input->source);
     if (!meta) {
+        if (source->from_hub()) return meta.error();
         // Whatever is wrong with the file, it is the request that named it.
         Error error = std::move(meta).error();
         if (error.code != ErrorCode::kStorageFull) error.code = ErrorCode::kInvalidArgument;
@@ -46,9 +47,9 @@ Result<Answer> create(ApiContext& api, const Call& call) {
     }
     Model m;
     m.id = new_id<ModelId>(api.random, "mdl");
-    m.name = input->name.value_or(model_name_of(*path));
+    m.name = input->name.value_or(model_name_of(*source));
     m.source = *input->source;
-    m.path = *path;
+    m.path = source->path;
     m.meta = *std::move(meta);
     m.created_at = m.updated_at = api.clock.wall();
     if (Status status = api.store.create_model(m); !status) {

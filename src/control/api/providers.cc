@@ -18,7 +18,7 @@ constexpr size_t kTestBytesMax = 1 << 20;
 Status apply(ApiContext& api, const management::ProviderInput& input, Provider& p) {
     if (input.base_url) {
         const Result<BaseUrl> before = parse_base_url(p.base_url);
-        const bool elsewhere = !p.base_url.empty() && !(before && before->same_host(*input.base_url));
+        const bool elsewhere = !p.base_url.empty() && !(before && before->same_origin(*input.base_url));
         if (elsewhere && !p.sealed_key.empty() && !input.api_key) {
             return invalid_argument("the key was given for another host: send \"api_key\" along, or null for none", "api_key");
         }

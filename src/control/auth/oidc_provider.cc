@@ -2,11 +2,10 @@
 
 #include <sodium.h>
 
-#include <boost/asio/ip/address.hpp>
 #include <boost/asio/steady_timer.hpp>
-#include <boost/url.hpp>
 
 #include "base/log.h"
+#include "base/url.h"
 #include "control/auth/jwt.h"
 
 namespace gantry::control {
@@ -32,16 +31,10 @@ http::ClientOptions client_options(const OidcOptions& options) {
     return out;
 }
 
-bool is_this_machine(const std::string& host) {
-    boost::system::error_code failure;
-    const auto address = boost::asio::ip::make_address(host.starts_with('[') ? host.substr(1, host.size() - 2) : host, failure);
-    return host == "localhost" || (!failure && address.is_loopback());
-}
-
 std::string basic(const std::string& id, const std::string& secret) {
     // Both are form-encoded first (RFC 6749, 2.3.1).
-    const std::string text = boost::urls::encode(id, boost::urls::unreserved_chars) + ":" +
-                             boost::urls::encode(secret, boost::urls::unreserved_chars);
+    const std::string text = url_encoded(id) + ":" +
+                             url_encoded(secret);
     std::string out(sodium_base64_encoded_len(text.size(), sodium_base64_VARIANT_ORIGINAL), '\0');
     sodium_bin2base64(out.data(), out.size(), reinterpret_cast<const unsigned char*>(text.data()), text.size(),
                       sodium_base64_VARIANT_ORIGINAL);
@@ -86,27 +79,20 @@ bool knows(const std::vector<Jwk>& keys, const SignedToken& token) {
 }  // namespace
 
 Result<OidcUrl> parse_oidc_url(const std::string& url) {
-    const auto parsed = boost::urls::parse_uri(url);
-    const bool tls = parsed && parsed->scheme() == "https";
-    // Boost.URL 1.81 takes "127.0.0.1.evil.example" for the host 127.0.0.1 and a path ".evil.example": no URL has such a path.
-    const bool torn = parsed && !parsed->encoded_path().empty() && parsed->encoded_path().front() != '/';
-    if (!parsed || torn || !(tls || parsed->scheme() == "http") || parsed->host().empty() || parsed->has_userinfo() || parsed->has_fragment()) {
-        return invalid_argument("\"" + log::escape(url, 200) + "\" is no https:// URL");
+    const auto parsed = parse_url(url);
+    if (!parsed) {
+        return invalid_argument("\"" + log::escape(url, 200) + "\" is no https:// URL: it " + parsed.error().message);
     }
-    const std::string host(parsed->encoded_host());
-    if (!tls && !is_this_machine(host)) {
+    if (!parsed->tls && nearness_of_host(parsed->host) != Nearness::kLoopback) {
         return invalid_argument("\"" + log::escape(url, 200) + "\": a provider on another machine must be reached by https://");
     }
-    const std::string port = parsed->has_port() ? std::string(parsed->port()) : (tls ? "443" : "80");
-    std::string target(parsed->encoded_target());
-    if (!target.starts_with('/')) target.insert(0, "/");
-    return OidcUrl{(tls ? "tls:" : "tcp:") + host + ":" + port, std::move(target)};
+    return OidcUrl{parsed->endpoint(), parsed->target()};
 }
 
 std::string form(const std::vector<std::pair<std::string, std::string>>& fields) {
     std::string text;
     for (const auto& [name, value] : fields) {
-        text.append(text.empty() ? "" : "&").append(name).append("=").append(boost::urls::encode(value, boost::urls::unreserved_chars));
+        text.append(text.empty() ? "" : "&").append(name).append("=").append(url_encoded(value));
     }
     return text;
 }

@@ -3,6 +3,7 @@
 
 #include <cctype>
 
+#include "domain/source.h"
 #include "protocol/management/fields.h"
 #include "protocol/management/objects.h"
 
@@ -14,7 +15,6 @@ constexpr int64_t kSequencesMax = 4096;
 constexpr int64_t kThreadsMax = 4096;
 constexpr size_t kWordsMax = 256;
 constexpr size_t kWordBytesMax = 8192;
-constexpr size_t kSourceBytesMax = 4096 + 16;
 constexpr int64_t kRolloutSecondsMax = 24 * 3600;
 constexpr size_t kDevicesMax = 256;       // of one instance
 constexpr size_t kDeviceBytesMax = 256;   // of a device's or a worker's name
@@ -128,7 +128,7 @@ DeploymentInput read_deployment(FieldReader& reader) {
     DeploymentInput input;
     input.source = reader.string("source", kSourceBytesMax);
     if (input.source) {
-        if (auto file = file_of_source(*input.source); !file) reader.fail(file.error());
+        if (auto source = parse_source(*input.source); !source) reader.fail(source.error());
     }
     if (const auto backend = reader.string("backend", 64)) {
         input.backend = backend_kind_from(*backend);
@@ -246,27 +246,6 @@ void hide_from_users(Instance& instance) {
 void hide_from_users(DeploymentStatus& status) {
     status.reason = public_reason(status.reason);
     status.rollout.reason = public_reason(status.rollout.reason);
-}
-
-Result<std::string> file_of_source(const std::string& source) {
-    constexpr std::string_view kFile = "file:";
-    if (source.starts_with("modelscope:") || source.starts_with("hf:")) {
-        return invalid_argument("modelscope: and hf: sources come with a later version; fetch the file and use file:/path",
-                                "source", "unsupported_source");
-    }
-    if (!source.starts_with(kFile)) {
-        return invalid_argument("\"source\" must be file:/path, the model file's absolute path on the worker", "source");
-    }
-    std::string path = source.substr(kFile.size());
-    if (path.size() < 2 || path.front() != '/') {
-        return invalid_argument("\"source\" must hold an absolute path: file:/path", "source");
-    }
-    for (const char c : path) {
-        if (static_cast<unsigned char>(c) < 0x20 || c == 0x7f) {
-            return invalid_argument("\"source\" holds a control character", "source");
-        }
-    }
-    return path;
 }
 
 void OptionsInput::apply_to(BackendOptions& options) const {

@@ -1,4 +1,5 @@
 // Models.
+#include "domain/source.h"
 #include "protocol/management/fields.h"
 #include "protocol/management/objects.h"
 
@@ -67,9 +68,9 @@ Result<ModelInput> parse_model_create(std::string_view body) {
     reader.require("source");
     ModelInput input;
     input.name = model_name(reader);
-    input.source = reader.string("source", 4096 + 16);
+    input.source = reader.string("source", kSourceBytesMax);
     if (input.source) {
-        if (auto file = file_of_source(*input.source); !file) reader.fail(file.error());
+        if (auto source = parse_source(*input.source); !source) reader.fail(source.error());
     }
     if (Status status = reader.finish(); !status) return status.error();
     return input;

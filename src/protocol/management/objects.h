@@ -15,6 +15,7 @@
 #include "domain/evaluation.h"
 #include "domain/instance.h"
 #include "domain/model.h"
+#include "domain/model_files.h"
 #include "domain/provider.h"
 #include "domain/request.h"
 #include "domain/route.h"
@@ -153,8 +154,10 @@ struct EvaluationInput {
     std::optional<std::vector<Worker>> workers;
 };
 Result<EvaluationInput> parse_evaluation(std::string_view body);
-// "file:/abs/path" only, for now; the error says what else there will be.
-Result<std::string> file_of_source(const std::string& source);
+
+json::object to_json(const ModelFileSet& files);
+json::object to_json(const HubModel& model);
+Result<std::string> parse_model_files_create(std::string_view body);   // the source
 
 struct WorkerInput {
     std::optional<std::string> name, address;

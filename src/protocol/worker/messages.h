@@ -19,7 +19,7 @@ struct InstanceSpec {
     std::string deployment_name;     // the public model name
     uint32_t index = 0;
     int64_t generation = 1;
-    std::string source;              // "file:/abs/path.gguf"
+    std::string source;              // as domain/source.h writes it
     BackendKind backend = BackendKind::kEngine;
     BackendOptions options;
     Placement placement;             // claims of all its workers; a worker looks at its own

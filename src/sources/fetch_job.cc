@@ -1,0 +1,185 @@
+#include "sources/fetch_job.h"
+
+#include <fmt/format.h>
+
+#include <chrono>
+
+#include "base/log.h"
+
+namespace gantry::sources {
+namespace {
+
+constexpr std::chrono::milliseconds kTellEvery{250};
+constexpr std::chrono::seconds kLately{5};
+
+std::string human(uint64_t bytes) {
+    const auto value = static_cast<double>(bytes);
+    if (bytes >= 1'000'000'000) return fmt::format("{:.2f} GB", value / 1e9);
+    return bytes >= 1'000'000 ? fmt::format("{:.1f} MB", value / 1e6) : fmt::format("{:.0f} kB", value / 1e3);
+}
+
+std::string human_seconds(uint64_t seconds) {
+    if (seconds < 120) return fmt::format("{} s", seconds);
+    return seconds < 7200 ? fmt::format("{} min", seconds / 60) : fmt::format("{} h", seconds / 3600);
+}
+
+}  // namespace
+
+std::string describe(const Progress& p) {
+    switch (p.state) {
+        case Progress::State::kReady: return "ready";
+        case Progress::State::kFailed: return p.error ? p.error->message : "failed";
+        case Progress::State::kWaiting: return "waits for its download";
+        case Progress::State::kDownloading: break;
+    }
+    if (p.bytes == 0) return "asks the hub for its files";
+    std::string text = fmt::format("downloading {} of {}", human(p.bytes_done), human(p.bytes));
+    if (p.bytes_per_second > 0) {
+        text += fmt::format(", {}/s, {} left", human(p.bytes_per_second),
+                            human_seconds((p.bytes - std::min(p.bytes, p.bytes_done)) / p.bytes_per_second));
+    }
+    return text;
+}
+
+BusyFiles::Hold::~Hold() {
+    {
+        const std::lock_guard lock(files_.mutex_);
+        files_.busy_.erase(digest_);
+    }
+    files_.freed_.notify_all();
+}
+
+std::unique_ptr<BusyFiles::Hold> BusyFiles::hold(const std::string& digest, const std::atomic<bool>& cancelled) {
+    std::unique_lock lock(mutex_);
+    while (busy_.contains(digest)) {
+        if (cancelled) return nullptr;
+        freed_.wait_for(lock, kTellEvery);   // nobody notifies of a cancel
+    }
+    busy_.insert(digest);
+    return std::make_unique<Hold>(*this, digest);
+}
+
+Result<Located> locate(const Fetcher& fetcher, const Hub& hub, const Source& source, const Url& url) {
+    Fetcher::Wanted wanted;
+    wanted.url = url;
+    wanted.token = hub.token();
+    wanted.range = "0-0";
+    wanted.head_only = true;
+    const auto answer = fetcher.get(wanted);
+    if (!answer) return answer.error();
+    if (answer->head.status != 200 && answer->head.status != 206) return hub.explain(source, *answer);
+    return Located{answer->url, answer->url.same_origin(url) ? hub.token() : std::string(), answer->nearness};
+}
+
+FetchJob::FetchJob(Source source, const Fetcher& fetcher, const ModelCache& cache, BusyFiles& busy, const Clock& clock)
+    : source_(std::move(source)), fetcher_(fetcher), cache_(cache), busy_(busy), clock_(clock) {}
+
+Progress FetchJob::progress() const {
+    const std::lock_guard lock(mutex_);
+    return seen_.progress;
+}
+
+bool FetchJob::ended() const {
+    const Progress::State state = progress().state;
+    return state == Progress::State::kReady || state == Progress::State::kFailed;
+}
+
+uint64_t FetchJob::listen(std::function<void()> changed) {
+    const std::lock_guard lock(mutex_);
+    seen_.listeners.emplace(seen_.next_listener, std::move(changed));
+    return seen_.next_listener++;
+}
+
+void FetchJob::unlisten(uint64_t id) {
+    const std::lock_guard lock(mutex_);
+    seen_.listeners.erase(id);
+}
+
+size_t FetchJob::listeners() const {
+    const std::lock_guard lock(mutex_);
+    return seen_.listeners.size();
+}
+
+void FetchJob::tell(const std::function<void(Progress&)>& change) {
+    const std::lock_guard lock(mutex_);
+    change(seen_.progress);
+    for (const auto& [id, changed] : seen_.listeners) {
+        if (changed) changed();
+    }
+}
+
+void FetchJob::run() {
+    tell([](Progress& p) { p.state = Progress::State::kDownloading; });
+    const Result<Manifest> manifest = fetch();
+    if (manifest) {
+        log::info("{}: its files are here ({})", source_.text(), human(manifest->bytes()));
+    } else if (manifest.error().code != ErrorCode::kCancelled) {
+        log::warn("{}: {}", source_.text(), manifest.error().message);
+    }
+    tell([&](Progress& p) {
+        p.state = manifest ? Progress::State::kReady : Progress::State::kFailed;
+        p.bytes_per_second = 0;
+        if (manifest) {
+            p.path = cache_.path_of(*manifest);
+            p.bytes_done = p.bytes = manifest->bytes();
+        } else {
+            p.error = manifest.error();
+        }
+    });
+}
+
+Result<Manifest> FetchJob::fetch() {
+    if (auto here = cache_.find(source_.text())) return *std::move(here);
+    const auto hub = make_hub(source_.kind, fetcher_);
+    const auto listing = hub->list(source_);
+    if (!listing) return listing.error();
+    auto chosen = choose_files(*listing, source_);
+    if (!chosen) return chosen.error();
+    GANTRY_TRY(cache_.check_room(chosen->files));
+    tell([&](Progress& p) { p.bytes = chosen->bytes(); });
+    for (const ChosenFile& file : chosen->files) {
+        GANTRY_TRY(fetch_file(*hub, *listing, file));
+        before_ += file.file.bytes;
+        state_.bytes_done = 0;
+    }
+    Manifest manifest{source_.text(), listing->commit, chosen->serve, chosen->files, clock_.wall()};
+    GANTRY_TRY(cache_.put(manifest));
+    return manifest;
+}
+
+Status FetchJob::fetch_file(const Hub& hub, const Listing& listing, const ChosenFile& file) {
+    const auto held = busy_.hold(file.file.digest.hex, state_.cancelled);
+    if (held == nullptr || state_.cancelled) return Error{ErrorCode::kCancelled, "the download was cancelled", {}, {}};
+    if (cache_.has(file.file)) return Ok{};
+    DownloadTask task;
+    task.file = file.file;
+    task.path = cache_.partial_path(file.file.digest);
+    task.locate = [&] { return locate(fetcher_, hub, source_, hub.file_url(source_, listing, file.file.path)); };
+    task.progressed = [this] { ticked(); };
+    Status done = download(fetcher_.settings(), task, state_);
+    if (!done) {
+        Error error = std::move(done).error();
+        if (error.code != ErrorCode::kCancelled) error.message = file.local + ": " + error.message;
+        return error;
+    }
+    return cache_.keep(file.file);
+}
+
+void FetchJob::ticked() {
+    const SteadyTime now = clock_.steady();
+    if (now - told_at_ < kTellEvery) return;
+    told_at_ = now;
+    const uint64_t done = before_ + state_.bytes_done;
+    // What lay there of an earlier run is no rate; nor is what was thrown away.
+    if (lately_.empty() || done < lately_.back().second) lately_.clear();
+    lately_.emplace_back(now, done);
+    while (lately_.size() > 2 && now - lately_.front().first > kLately) lately_.pop_front();
+    const auto span = std::chrono::duration_cast<std::chrono::milliseconds>(now - lately_.front().first).count();
+    const uint64_t rate = span <= 0 ? 0 : (done - lately_.front().second) * 1000 / static_cast<uint64_t>(span);
+    tell([&](Progress& p) {
+        p.bytes_done = done;
+        p.bytes_per_second = rate;
+    });
+}
+
+}  // namespace gantry::sources
