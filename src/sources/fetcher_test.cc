@@ -53,13 +53,10 @@ TEST_F(Fetching, follows_redirects_and_leaves_the_token_behind) {
 TEST_F(Fetching, redirects_that_are_not_followed) {
     TestStore canary("canary");
     const std::string port = std::to_string(canary.url().port);
-    for (const std::string location : {std::string("http://169.254.169.254/latest/meta-data"), std::string("http://0.0.0.0:") + port,
-        std::string("http://[::]:") + port,
-                                       std::string("file:///etc/passwd"), std::string("gopher://127.0.0.1/"),
-                                           std::string("http://user@127.0.0.1:") + port,
-                                       std::string("http://127.0.0.1\\@evil:") + port, std::string("http://2130706433:") + port,
-                                           std::string("//metadata.google.internal/"),
-                                       std::string("")}) {
+    for (const std::string& location : {std::string("http://169.254.169.254/latest/meta-data"), std::string("http://0.0.0.0:") + port,
+                                        std::string("http://[::]:") + port, std::string("file:///etc/passwd"), std::string("gopher://127.0.0.1/"),
+                                        std::string("http://user@127.0.0.1:") + port, std::string("http://127.0.0.1\\@evil:") + port,
+                                        std::string("http://2130706433:") + port, std::string("//metadata.google.internal/"), std::string("")}) {
         TestStore hub("hub");
         hub.misbehave(redirects({{"/a", location}}));
         const auto answer = get(hub.url("/a"));

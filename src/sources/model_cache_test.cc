@@ -2,6 +2,8 @@
 
 #include <gmock/gmock.h>
 
+#include <fstream>
+
 #include "models/model_file.h"
 #include "sources/store_for_test.h"
 

@@ -71,7 +71,7 @@ Result<Answer> pull(ApiContext& api, const Call& call) {
         (*files)->pull(source);
         log::info("{}: fetched for {}", *input, call.who->user_name);
     }
-    add_model_of(api, *input);
+    if (const auto model = unknown_model_of(api, *input)) add_model(api, *model);
     const auto found = find(api, *input);
     if (!found) return found.error();
     return json_answer(found->state == ModelFilesState::kReady ? 200 : 202, management::to_json(*found));
