@@ -309,6 +309,7 @@ Status FileDownload::ended(Range& range, CURLcode code) {
 }
 
 Status FileDownload::failed(const Range& range, const Error& why) {
+    if (std::chrono::steady_clock::now() < hold_until_) return Ok{};   // of ranges that fail together one counts
     if (++failures_ > settings_.retries) return why;
     const auto backoff = std::min(settings_.retry_base * (1u << std::min(failures_ - 1, 10u)), kBackoffMax);
     const auto asked = std::chrono::seconds(std::min(range.retry_after, kRetryAfterMax));

@@ -11,7 +11,7 @@
 
 namespace gantry::sources {
 
-inline constexpr uint64_t kChunkBytes = 16ull << 20;      // what a kill loses of a range, at most
+inline constexpr uint64_t kChunkBytes = 8ull << 20;       // what a kill loses of a range, at most
 
 struct Located {
     Url url{};

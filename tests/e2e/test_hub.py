@@ -51,7 +51,7 @@ def instance(server, name):
 
 
 def fetched(hub):
-    """Bytes that were downloaded: what a header is looked at by are ranges of 4 MiB at most, and a chunk has 16."""
+    """Bytes that were downloaded: what a header is looked at by are ranges of 4 MiB at most, and a chunk has 8."""
     spans = [re.fullmatch(r"bytes=(\d+)-(\d+)", r[3].get("Range", "")) for r in hub.asked("", "storage")]
     sizes = [int(s[2]) + 1 - int(s[1]) for s in spans if s]
     return sum(size for size in sizes if size > 4 << 20)

@@ -64,7 +64,7 @@ class Misdeed:
     headers: dict = dataclasses.field(default_factory=dict)
     body: bytes = b""
     drop_after: int = -1   # bytes of the body, then the connection is cut
-    corrupt: bool = False  # the first byte of the body is another one
+    corrupt: bool = False  # the last byte of the body is another one, if it is no header's (over 4 MiB)
     rate: int = 0          # bytes a second
     hang: bool = False     # after the head nothing comes
     whole: bool = False    # no ranges: 200 and all of it
@@ -189,8 +189,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
         cut = begin + bad.drop_after if bad.drop_after >= 0 else end
         while begin < min(end, cut):
             piece = file.read(begin, min(begin + SLICE, end, cut))
-            if bad.corrupt and begin == first:
-                piece = bytes([piece[0] ^ 0xFF]) + piece[1:]
+            if bad.corrupt and begin + len(piece) == end and end - first > 4 << 20:
+                piece = piece[:-1] + bytes([piece[-1] ^ 0xFF])
             self.wfile.write(piece)
             begin += len(piece)
             if bad.rate and self.hub.stopped.wait(max(0, (begin - first) / bad.rate - (time.monotonic() - started))):

@@ -91,8 +91,8 @@ Status check_source(ApiContext& api, const std::string& source) {
     const auto meta = api.knowledge.look(source);
     if (meta) return Ok{};
     Error error = meta.error();
-    const bool passes = error.code == ErrorCode::kUnavailable || error.code == ErrorCode::kRateLimited || error.code == ErrorCode::kDeadlineExceeded ||
-                        error.code == ErrorCode::kStorageFull || error.code == ErrorCode::kInternal;
+    const bool passes = error.code == ErrorCode::kUnavailable || error.code == ErrorCode::kRateLimited ||
+                        error.code == ErrorCode::kDeadlineExceeded || error.code == ErrorCode::kStorageFull || error.code == ErrorCode::kInternal;
     if (passes) {
         log::warn("{}: {}; whether it fits is not known before it is fetched", source, error.message);
         return Ok{};
