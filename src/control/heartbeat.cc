@@ -73,17 +73,16 @@ void Heartbeat::write(const WorkerId& id) {
     std::lock_guard one_at_a_time(write_mutex_);
     const auto rows = publisher_.rows();
     std::vector<Instance> instances;
-    for (Instance i : rows->instances) {
-        if (i.worker_id != id) continue;
-        observed_.overlay(i);
-        instances.push_back(std::move(i));
+    for (const Instance& i : rows->instances) {
+        if (i.worker_id == id) observed_.overlay(instances.emplace_back(i));
     }
     Status written = instances.empty() ? Status(Ok{}) : store_.observe_instances(instances);
     if (written) written = store_.add_measured_runs(measured_runs(*rows, instances), clock_.wall());
-    for (Worker w : rows->workers) {
-        if (w.id != id || !written) continue;
-        observed_.overlay(w);
-        written = store_.observe_worker(w);
+    for (const Worker& row : rows->workers) {
+        if (row.id != id || !written) continue;
+        Worker worker = row;
+        observed_.overlay(worker);
+        written = store_.observe_worker(worker);
     }
     std::lock_guard lock(mutex_);
     Times& times = times_[id];
