@@ -11,6 +11,7 @@
 #include <set>
 #include <string>
 
+#include "base/published.h"
 #include "control/control_metrics.h"
 #include "control/observed.h"
 #include "control/secrets.h"
@@ -65,8 +66,8 @@ private:
     Objects published_;       // what those who watch know; empty while nobody does
     ControlMetrics metrics_;
     // Immutable once set: readers keep what they got while it is replaced.
-    std::atomic<std::shared_ptr<const Snapshot>> rows_;
-    std::atomic<std::shared_ptr<const Snapshot>> view_;
+    Published<Snapshot> rows_;
+    Published<Snapshot> view_;
     std::atomic<bool> rows_stale_{true};
     std::atomic<bool> auth_stale_{true};
 };

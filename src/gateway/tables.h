@@ -2,7 +2,6 @@
 // What the request path needs, in memory and immutable: replaced as a whole when rows change (control/publish.cc), read
 // without a lock on the io thread. No database on the request path. It fails closed: an empty table knows nobody.
 
-#include <atomic>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -10,6 +9,7 @@
 #include <unordered_map>
 #include <vector>
 
+#include "base/published.h"
 #include "domain/deployment.h"
 #include "domain/instance.h"
 #include "domain/model.h"
@@ -72,8 +72,8 @@ public:
     std::shared_ptr<const RouteTable> routes() const { return routes_.load(); }
 
 private:
-    std::atomic<std::shared_ptr<const AuthTable>> auth_{std::make_shared<const AuthTable>()};
-    std::atomic<std::shared_ptr<const RouteTable>> routes_{std::make_shared<const RouteTable>()};
+    Published<AuthTable> auth_{AuthTable{}};
+    Published<RouteTable> routes_{RouteTable{}};
     std::function<void()> routes_changed_;
 };
 
