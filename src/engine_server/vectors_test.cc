@@ -7,6 +7,7 @@
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
 #include <boost/asio/executor_work_guard.hpp>
+#include <boost/asio/post.hpp>
 #include <cmath>
 #include <condition_variable>
 #include <cstring>
@@ -397,7 +398,11 @@ TEST_F(VectorsTest, AClientThatLeavesIsNotComputedFor) {
     EXPECT_TRUE(eventually([this] { return embedder_->stats().waiting == 3; }));
     asio::post(client_io, [&] { stop.cancel(); });
     second.join();
-    EXPECT_TRUE(eventually([this] { return frontend_->server().exchanges() == 1; }));
+    EXPECT_TRUE(eventually([this] {
+        std::promise<size_t> exchanges;
+        asio::post(io_, [&] { exchanges.set_value(frontend_->server().exchanges()); });
+        return exchanges.get_future().get() == 1;
+    }));
     hold(false);
     first.join();
     EXPECT_TRUE(eventually([this] { return embedder_->stats().waiting == 0; }));
