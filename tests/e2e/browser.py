@@ -7,7 +7,7 @@ import shutil
 import playwright.sync_api as playwright
 import pytest
 
-from conftest import serving_smollm2, until
+from conftest import ROOT, serving_smollm2, until
 
 CHROMIUM = shutil.which("chromium")
 needs_chromium = pytest.mark.skipif(not CHROMIUM, reason="no chromium on this machine: ./dev test installs Debian's")
@@ -102,6 +102,13 @@ def settled(page):
     page.locator("main h1, main h2").first.wait_for()
     # Not wait_for_function, which evaluates words: the page's policy forbids it.
     until(lambda: page.locator("main [role=status] .spin, main .skeleton").count() == 0, "the page has all that it shows")
+
+
+def faults(page):
+    """What axe finds serious on a page as it is now."""
+    page.evaluate((ROOT / "console/node_modules/axe-core/axe.min.js").read_text())
+    found = page.evaluate("axe.run(document, {resultTypes: ['violations']})")
+    return [f"{one['id']}: {one['nodes'][0]['html'][:160]}" for one in found["violations"] if one["impact"] in ("serious", "critical")]
 
 
 def picture(page, name, height=860):

@@ -13,11 +13,10 @@ import zlib
 
 import pytest
 
-from browser import (PASSWORD, PHONE, Browser, admin, browser, chromium, needs_chromium, photograph, picture,  # noqa: F401: fixtures
-                     served, session, settled)
+from browser import (PASSWORD, PHONE, Browser, admin, browser, chromium, faults, needs_chromium, photograph,  # noqa: F401: fixtures
+                     picture, served, session, settled)
 from conftest import ROOT, SMOLLM2, Server, until
 
-AXE = ROOT / "console/node_modules/axe-core/axe.min.js"
 pytestmark = needs_chromium
 
 ADMIN_PAGES = ["overview", "playground", "deployments", "models", "routes", "providers", "workers", "keys", "usage", "users", "audit", "settings"]
@@ -129,22 +128,20 @@ def compare(page, server):
 def test_every_page(browser, admin, language, scheme):
     """By its own address, in both languages and themes; axe finds no serious fault; no page is wider than a phone."""
     page = browser.page(admin, locale={"en": "en-GB", "zh": "zh-CN"}[language], color_scheme=scheme)
-    faults = []
+    found = []
     for name in [*ADMIN_PAGES, "deployments/new", "deployments/smollm2", "deployments/smollm2/edit", "models/files", "playground?mode=compare",
                  "playground?mode=completion"]:
         browser.open(page, f"/{name}")
         settled(page)
         words = page.locator("main").inner_text()
         assert ("模" in words or "的" in words or "部署" in words) == (language == "zh"), f"{name} in {language}: {words[:200]}"
-        page.evaluate(AXE.read_text())
-        found = page.evaluate("axe.run(document, {resultTypes: ['violations']})")
-        faults += [f"{name}: {one['id']}: {one['nodes'][0]['html'][:160]}" for one in found["violations"] if one["impact"] in ("serious", "critical")]
+        found += [f"{name}: {one}" for one in faults(page)]
         photograph(page, f"{name.replace('/', '-').replace('?', '-')}-{language}-{scheme}")
         page.set_viewport_size(PHONE)
         width = page.evaluate("document.documentElement.scrollWidth")
         assert width <= PHONE["width"], f"{name} is {width} pixels wide on a phone"
         page.set_viewport_size({"width": 1360, "height": 860})
-    assert not faults, "\n".join(faults)
+    assert not found, "\n".join(found)
 
 
 def test_names_that_are_attacks_are_text(browser, served, admin):

@@ -6,7 +6,7 @@ import re
 import httpx
 import pytest
 
-from browser import PASSWORD, Browser, chromium, needs_chromium, photograph, session  # noqa: F401: fixtures
+from browser import PASSWORD, Browser, chromium, faults, needs_chromium, photograph, session  # noqa: F401: fixtures
 from conftest import SMOLLM2, Server, until
 from test_hub import GGUF, REPO, Hub
 
@@ -88,6 +88,7 @@ def test_from_a_hub_to_a_served_model(surfer, far, hub):
     page.get_by_role("progressbar", name="Loading").wait_for()
     page.get_by_text(re.compile(r"MiB of 9\d\.\d MiB · .*/s · \d+ s left")).first.wait_for()
     photograph(page, "download")
+    assert not faults(page)
     hub.behave()
     page.get_by_text("1 of 1 ready").wait_for(timeout=120_000)
 
@@ -140,6 +141,7 @@ def test_model_files(surfer, far, hub):
     source = f"modelscope:{REPO}/{GGUF}"
     page.get_by_role("button", name="Fetch a model").first.click()
     page.get_by_role("textbox", name="Source").or_(page.get_by_role("combobox", name="Source")).fill(source)
+    assert not faults(page)
     page.get_by_role("dialog").get_by_role("button", name="Fetch a model").click()
     row = page.get_by_role("row").filter(has_text=source)
     row.get_by_text("ready").wait_for(timeout=60_000)

@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from browser import PHONE, admin, browser, chromium, needs_chromium, photograph, served  # noqa: F401: fixtures
+from browser import PHONE, admin, browser, chromium, faults, needs_chromium, photograph, served  # noqa: F401: fixtures
 from conftest import MINILM, RERANKER, TEMPLATES
 from fake_engines import FakeEngines
 
@@ -31,6 +31,7 @@ def test_panels_with_parameters_of_their_own(browser, served, admin):
     results = page.get_by_role("region", name="Results").first
     results.get_by_text("max_tokens 5, temperature 0").wait_for()
     assert results.get_by_role("row").count() == 3, "the head and a line for each"
+    assert not faults(page)
     page.get_by_role("button", name="Save").click()
     with page.expect_download() as saved:
         page.get_by_role("menuitem", name=re.compile("PNG")).click()
@@ -74,6 +75,7 @@ def test_playground_of_other_kinds(browser, kinds, admin):
     assert page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]
     page.set_viewport_size({"width": 1360, "height": 860})
     photograph(page, "embeddings")
+    assert not faults(page)
 
     page.get_by_role("button", name="Rerank").click()
     page.get_by_role("button", name="Rank", exact=True).click()
@@ -84,6 +86,7 @@ def test_playground_of_other_kinds(browser, kinds, admin):
     best = documents[max(results, key=lambda one: one["relevance_score"])["index"]]
     assert best in page.get_by_role("region", name="In order").get_by_role("listitem").first.inner_text()
     photograph(page, "rerank")
+    assert not faults(page)
 
     page.get_by_role("button", name="Completion").click()
     page.get_by_role("button", name="Go on").wait_for()
@@ -111,6 +114,7 @@ def test_tools_are_called_and_answered(browser, kinds, admin):
     page.get_by_label("What weather gave").fill("sunny, 21 degrees")
     assert set(json.loads(call.locator("pre").inner_text())) == {"city", "days"}
     photograph(page, "tools")
+    assert not faults(page)
     page.get_by_label("Calls").select_option("none")
     page.get_by_label("Max tokens").fill("5")
     with page.expect_request("**/v1/chat/completions") as asked:
