@@ -7,8 +7,10 @@ import time
 from playwright.sync_api import sync_playwright
 
 from common import Server, SMOLLM2, report, summary, workspace
+from fake_engines import FakeEngines  # tests/e2e, which common has put into the path
 
-SLOWER, LOADS, DEPLOYMENTS, IDLE_S = 4, 5, 1000, 5
+SLOWER, LOADS, DEPLOYMENTS, IDLE_S = 4, 7, 1000, 10
+STREAM_TOKENS, STREAM_RATE = 300, 50
 PASSWORD = "a-password-of-mine"
 LONG_TASKS = """() => { window.long = []; new PerformanceObserver((list) => { for (const one of list.getEntries()) window.long.push(one.duration); })
   .observe({type: 'longtask', buffered: true}); }"""
@@ -57,21 +59,25 @@ def interactive(browser, server, path, ready, cookies):
 def scrolled(browser, server, cookies):
     page = context_of(browser, cookies).new_page()
     page.goto(server.url + "/deployments")
-    page.get_by_role("row").nth(100).wait_for()
-    page.get_by_role("button", name="More").click()
-    page.get_by_role("row").nth(900).wait_for()
+    page.get_by_role("row").nth(30).wait_for()
     page.evaluate(LONG_TASKS)
+    # From top to bottom, a quarter of a screen each frame; rows are drawn as they come near.
     page.evaluate("""async () => { window.long.length = 0;
-      for (let y = 0; y < document.documentElement.scrollHeight; y += 400) { scrollTo(0, y); await new Promise(requestAnimationFrame); } }""")
+      for (let y = 0; y < document.documentElement.scrollHeight; y += 200) { scrollTo(0, y); await new Promise(requestAnimationFrame); } }""")
     found = page.evaluate("window.long")
+    rows = page.get_by_role("row").count()
+    if rows <= DEPLOYMENTS:
+        raise SystemExit(f"the list shows {rows} rows of {DEPLOYMENTS} deployments and a head")
     page.context.close()
     return found
 
 
-def six_streams(browser, server, cookies):
+def six_streams(browser, server, engines, cookies):
+    """Long tasks while six mock engines' streams are shown, and what the page measured of them."""
+    engines.behave(tokens=STREAM_TOKENS, delay_s=1 / STREAM_RATE)
     page = context_of(browser, cookies).new_page()
-    page.goto(server.url + "/playground?mode=compare&models=smollm2")
-    page.get_by_label("Max tokens").fill("300")
+    page.goto(f"{server.url}/playground?mode=compare&models={engines.name}&panels=6")
+    page.get_by_role("button", name="Run").wait_for()
     page.evaluate(LONG_TASKS)
     page.evaluate("window.long.length = 0")
     page.get_by_role("button", name="Run").click()
@@ -107,7 +113,8 @@ def main():
             first, cookies = sizes_of_first_pages(browser, server)
             login = interactive(browser, server, "/", lambda page: page.get_by_label("Name"), None)
             overview = interactive(browser, server, "/", lambda page: page.get_by_role("link", name="Deploy a model").first, cookies)
-            streams, rate = six_streams(browser, server, cookies)
+            engines = FakeEngines(server, folder, "mock").deploy()
+            streams, rate = six_streams(browser, server, engines, cookies)
             idle = idle_requests(browser, server, cookies)
             for i in range(DEPLOYMENTS):
                 server.api("POST", "/api/v1/deployments", json={"name": f"d{i:04}", "source": f"file:{SMOLLM2}", "stopped": True})
@@ -120,7 +127,7 @@ def main():
         f"login usable, ms, CPU / {SLOWER}": summary(login),
         f"overview usable, ms, CPU / {SLOWER}": summary(overview),
         f"long tasks while {DEPLOYMENTS} deployments scroll, ms": scroll,
-        f"long tasks while six panels stream ({rate}), ms": streams,
+        f"long tasks while six mock streams of {STREAM_RATE} tok/s are shown ({rate} together), ms": streams,
         f"requests of an idle page in {IDLE_S} s": idle,
     }, {"login": login, "overview": overview})
 

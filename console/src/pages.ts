@@ -14,7 +14,7 @@ export interface Page {
 
 const playground = lazy(() => import("./pages/playground/playground.tsx"));
 const deployments = lazy(() => import("./pages/deployments/deployments.tsx"));
-const models = lazy(() => import("./pages/models.tsx"));
+const models = lazy(() => import("./pages/models/models.tsx"));
 const routes = lazy(() => import("./pages/routes.tsx"));
 const providers = lazy(() => import("./pages/providers.tsx"));
 const workers = lazy(() => import("./pages/workers/workers.tsx"));
@@ -22,6 +22,7 @@ const keys = lazy(() => import("./pages/keys.tsx"));
 const usage = lazy(() => import("./pages/usage.tsx"));
 const users = lazy(() => import("./pages/users.tsx"));
 const audit = lazy(() => import("./pages/audit.tsx"));
+const settings = lazy(() => import("./pages/settings.tsx"));
 
 export const PAGES: Page[] = [
   { path: "overview", name: "overview", admin: false, view: Overview },
@@ -35,4 +36,5 @@ export const PAGES: Page[] = [
   { path: "usage", name: "usage", admin: false, view: usage },
   { path: "users", name: "users", admin: true, view: users },
   { path: "audit", name: "audit", admin: true, view: audit },
+  { path: "settings", name: "settings", admin: true, view: settings },
 ];

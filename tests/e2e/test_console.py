@@ -6,102 +6,22 @@ import json
 import os
 import pathlib
 import re
-import shutil
 import signal
 import subprocess
 import sys
 import zlib
 
-import playwright.sync_api as playwright
 import pytest
 
-from conftest import ROOT, SMOLLM2, Server, serving_smollm2, until
+from browser import (PASSWORD, PHONE, Browser, admin, browser, chromium, faults, needs_chromium, photograph,  # noqa: F401: fixtures
+                     picture, served, session, settled)
+from conftest import ROOT, SMOLLM2, Server, until
 
-CHROMIUM = shutil.which("chromium")
-AXE = ROOT / "console/node_modules/axe-core/axe.min.js"
-pytestmark = pytest.mark.skipif(not CHROMIUM, reason="no chromium on this machine: ./dev test installs Debian's")
+pytestmark = needs_chromium
 
-PASSWORD = "a-password-of-mine"
-ADMIN_PAGES = ["overview", "playground", "deployments", "models", "routes", "providers", "workers", "keys", "usage", "users", "audit"]
+ADMIN_PAGES = ["overview", "playground", "deployments", "models", "routes", "providers", "workers", "keys", "usage", "users", "audit", "settings"]
 USER_PAGES = ["overview", "playground", "deployments", "models", "keys", "usage"]
-PHONE = {"width": 390, "height": 844}
 ATTACK = "<img src=x onerror=\"window.hit=1\">"
-SHOTS = os.environ.get("GANTRY_SCREENSHOTS")   # a folder: the pages are photographed into it
-
-
-class Browser:
-    """Pages of one server. Whatever a page says on its console is a failure, but for answers that are refusals."""
-
-    def __init__(self, browser, server):
-        self.browser = browser
-        self.server = server
-        self.said = []
-        self.requests = []
-
-    def page(self, cookies=None, **options):
-        context = self.browser.new_context(**{"locale": "en-GB", "viewport": {"width": 1360, "height": 860}, **options})
-        context.set_default_timeout(20_000)
-        if cookies:
-            context.add_cookies(cookies)
-        page = context.new_page()
-        page.on("console", lambda message: self.said.append(message.text) if message.type in ("error", "warning") else None)
-        page.on("pageerror", lambda error: self.said.append(str(error)))
-        page.on("dialog", lambda dialog: self.said.append(f"dialog: {dialog.message}"))
-        context.on("request", lambda request: self.requests.append(request))
-        return page
-
-    def open(self, page, path):
-        page.goto(self.server.url + path)
-        try:
-            page.locator("main h1, main h2").first.wait_for()
-        except playwright.TimeoutError:
-            # Chromium drops what is under way when a network interface comes or goes, as others on the machine make them do.
-            if not any("ERR_NETWORK_CHANGED" in line for line in self.said):
-                raise AssertionError(f"{path} shows nothing but {page.content()[:1500]}; the page says {self.said}") from None
-            page.reload()
-            page.locator("main h1, main h2").first.wait_for()
-        return page
-
-    def check(self):
-        wrong = [line for line in self.said if not re.search(r"status of 40[0-9]|ERR_NETWORK_CHANGED", line)]
-        assert not wrong, wrong
-        foreign = {request.url for request in self.requests if not request.url.startswith((self.server.url, "data:", "blob:"))}
-        assert not foreign, foreign
-
-
-@pytest.fixture(scope="module")
-def chromium():
-    with playwright.sync_playwright() as driver:
-        browser = driver.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        yield browser
-        browser.close()
-
-
-@pytest.fixture(scope="module")
-def served(tmp_path_factory):
-    yield from serving_smollm2(tmp_path_factory.mktemp("console"))
-
-
-def session(server, name="admin", password=PASSWORD):
-    answer = server.request("POST", "/api/v1/auth/login", json={"name": name, "password": password})
-    assert answer.status_code == 200, answer.text
-    return [{"name": "gantry_session", "value": answer.cookies["gantry_session"], "url": server.url}]
-
-
-@pytest.fixture(scope="module")
-def admin(served):
-    """The cookies of an administrator whose password is an own one."""
-    served.api("POST", "/api/v1/users", json={"name": "ada", "password": PASSWORD, "role": "admin", "must_change_password": False})
-    return session(served, "ada")
-
-
-@pytest.fixture
-def browser(chromium, served):
-    made = Browser(chromium, served)
-    yield made
-    made.check()
-    for context in chromium.contexts:
-        context.close()
 
 
 def test_the_field_report(chromium, tmp_path):
@@ -118,6 +38,9 @@ def test_the_field_report(chromium, tmp_path):
         page.get_by_text("cpu/0").wait_for()
         deploy(page)
         compare(page, server)
+        page.get_by_role("link", name="Overview").click()
+        page.get_by_role("img", name="Tokens by hour").wait_for()
+        picture(page, "overview", 720)
         browser.check()
     finally:
         for context in chromium.contexts:
@@ -153,6 +76,7 @@ def deploy(page):
     page.get_by_label("Context (tokens)").fill("40000000")   # hundreds of GiB of keys and values
     judged.get_by_text("It does not fit.").wait_for()
     judged.get_by_text("is needed").first.wait_for()
+    picture(page, "deploy", 1000)
     judged.get_by_role("button", name="Use").first.click()
     judged.get_by_text("It fits.").wait_for()
     page.get_by_role("button", name="Deploy a model").click()
@@ -170,6 +94,8 @@ def compare(page, server):
     assert len(json.loads(asked.value.post_data)["panels"]) == 6
     page.get_by_role("heading", name="Results").wait_for(timeout=60_000)
     photograph(page, "compare")
+    page.get_by_text("smollm2 is deployed").wait_for(state="detached")
+    picture(page, "compare", 1420)
     page.get_by_role("button", name="Save").click()
     with page.expect_download() as saved:
         page.get_by_role("menuitem", name=re.compile("JSON")).click()
@@ -197,38 +123,25 @@ def compare(page, server):
     assert told_ttft == pytest.approx(run["ttft_ms"]["mean"], rel=0.01), shown
 
 
-def photograph(page, name):
-    if SHOTS:
-        pathlib.Path(SHOTS).mkdir(parents=True, exist_ok=True)
-        page.screenshot(path=f"{SHOTS}/{name}.png", full_page=True)
-
-
-def settled(page):
-    page.locator("main h1, main h2").first.wait_for()
-    # Not wait_for_function, which evaluates words: the page's policy forbids it.
-    until(lambda: page.locator("main [role=status] .spin, main .skeleton").count() == 0, "the page has all that it shows")
-
-
 @pytest.mark.parametrize("language", ["en", "zh"])
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_every_page(browser, admin, language, scheme):
     """By its own address, in both languages and themes; axe finds no serious fault; no page is wider than a phone."""
     page = browser.page(admin, locale={"en": "en-GB", "zh": "zh-CN"}[language], color_scheme=scheme)
-    faults = []
-    for name in [*ADMIN_PAGES, "deployments/new", "deployments/smollm2", "playground?mode=compare"]:
+    found = []
+    for name in [*ADMIN_PAGES, "deployments/new", "deployments/smollm2", "deployments/smollm2/edit", "models/files", "playground?mode=compare",
+                 "playground?mode=completion"]:
         browser.open(page, f"/{name}")
         settled(page)
         words = page.locator("main").inner_text()
         assert ("模" in words or "的" in words or "部署" in words) == (language == "zh"), f"{name} in {language}: {words[:200]}"
-        page.evaluate(AXE.read_text())
-        found = page.evaluate("axe.run(document, {resultTypes: ['violations']})")
-        faults += [f"{name}: {one['id']}: {one['nodes'][0]['html'][:160]}" for one in found["violations"] if one["impact"] in ("serious", "critical")]
+        found += [f"{name}: {one}" for one in faults(page)]
         photograph(page, f"{name.replace('/', '-').replace('?', '-')}-{language}-{scheme}")
         page.set_viewport_size(PHONE)
         width = page.evaluate("document.documentElement.scrollWidth")
         assert width <= PHONE["width"], f"{name} is {width} pixels wide on a phone"
         page.set_viewport_size({"width": 1360, "height": 860})
-    assert not faults, "\n".join(faults)
+    assert not found, "\n".join(found)
 
 
 def test_names_that_are_attacks_are_text(browser, served, admin):
@@ -283,6 +196,68 @@ def test_what_happens_is_seen_as_it_happens(browser, served, admin):
     page.keyboard.press("Escape")
     served.cli("scale", "smollm2", "1")
     page.get_by_text("1 of 1 ready").wait_for(timeout=60_000)
+
+
+def test_quotas_of_users_and_keys(browser, served, admin):
+    """Set and lifted from the page; what is not shown stays as it was."""
+    served.api("POST", "/api/v1/users", json={"name": "carla", "password": PASSWORD, "role": "user", "must_change_password": False})
+    page = browser.page(admin)
+    browser.open(page, "/users?q=carla")
+    page.get_by_role("button", name="Edit").click()
+    page.get_by_label("Requests per minute").fill("60")
+    page.get_by_label("Tokens per month").fill("1000000")
+    page.get_by_label("Models", exact=True).fill("smollm2, other")
+    page.get_by_role("button", name="Save").click()
+    page.get_by_text("60 requests/min, 1,000,000 tokens/month").wait_for()
+    of = lambda kind, name: next(one for one in served.items(f"/api/v1/{kind}") if one["name"] == name)
+    carla = of("users", "carla")
+    assert carla["limits"] == {"requests_per_minute": 60, "tokens_per_minute": None, "concurrent_requests": None, "tokens_per_month": 1_000_000}
+    assert carla["models"] == ["smollm2", "other"]
+    page.get_by_role("button", name="Edit").click()
+    page.get_by_label("Requests per minute").fill("")
+    page.get_by_role("button", name="Save").click()
+    page.get_by_text("60 requests/min").wait_for(state="detached")
+    assert of("users", "carla")["limits"]["requests_per_minute"] is None
+
+    browser.open(page, "/keys")
+    page.get_by_role("button", name="Make a key").first.click()
+    page.get_by_label("Name").fill("narrow")
+    page.get_by_text("Models and limits").click()
+    page.get_by_label("Requests at once").fill("2")
+    page.get_by_role("dialog").get_by_role("button", name="Make a key").click()
+    page.get_by_role("button", name="I have kept it").click()
+    page.get_by_role("row").filter(has_text="narrow").get_by_text("2 at once").wait_for()
+    assert of("keys", "narrow")["limits"]["concurrent_requests"] == 2
+
+
+def test_ones_own_budget(browser, served):
+    """What the month's budget has left, by the server's own sums."""
+    served.api("POST", "/api/v1/users", json={"name": "dora", "password": PASSWORD, "role": "user", "must_change_password": False,
+                                              "limits": {"tokens_per_month": 50_000}})
+    key = served.api("POST", "/api/v1/keys", json={"name": "dora", "user_id": "dora"}).json()["secret"]
+    asked = served.api("POST", "/v1/chat/completions", key=key,
+                       json={"model": "smollm2", "messages": [{"role": "user", "content": "Hello."}], "max_tokens": 8})
+    tokens = asked.json()["usage"]["total_tokens"]
+    until(lambda: [one for one in served.items("/api/v1/usage") if one["user_name"] == "dora"], "it is metered")
+    page = browser.page(session(served, "dora"))
+    browser.open(page, "/usage")
+    page.get_by_role("region", name="Your limits").get_by_text(f"{tokens} of 50.0 k").wait_for()
+
+
+def test_the_servers_words_in_chinese(browser, served, admin):
+    """Why it does not fit, what would, and what a refusal says: in the page's language; the numbers are the server's."""
+    page = browser.page(admin, locale="zh-CN")
+    browser.open(page, "/deployments/new")
+    page.get_by_label("来源").fill(str(SMOLLM2))
+    page.get_by_text("放得下。", exact=True).wait_for()
+    page.get_by_role("heading", name="引擎选项").click()
+    page.get_by_label("上下文（词元）").fill("40000000")
+    page.get_by_text("放不下。", exact=True).wait_for()
+    judged = page.get_by_role("complementary", name="能放下吗？").inner_text()
+    said = served.api("POST", "/api/v1/evaluations", json={"source": f"file:{SMOLLM2}", "options": {"context_tokens": 40_000_000}}).json()
+    needed = re.search(r"and ([\d.]+ GiB) is needed", said["reason"])[1]
+    assert "没有节点能容纳它" in judged and f"需要 {needed}" in judged and "上下文" in judged, judged
+    assert "is needed" not in judged and "a context of" not in judged
 
 
 def test_two_tabs_watch_by_one_stream(browser, served, admin):

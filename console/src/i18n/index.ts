@@ -10,6 +10,11 @@ const KEPT = "gantry-language";
 const listeners = new Set<() => void>();
 let language: Language = "en";
 let words: Dictionary = en;
+interface ServerWords {
+  inChinese: (text: string) => string;
+  CODES: Record<string, string>;
+}
+let server: ServerWords | undefined;
 
 export function t(key: Key, values?: Record<string, string | number>): string {
   const text = words[key];
@@ -19,6 +24,18 @@ export function t(key: Key, values?: Record<string, string | number>): string {
 /** The text of a key that is put together, such as "state.running"; the end of the key where there is none. */
 export function word(group: string, name: string): string {
   return (words as Record<string, string>)[`${group}.${name}`] ?? name;
+}
+
+/** What the server says, in the page's language as far as that is known. */
+export function told(text: string): string {
+  return server ? server.inChinese(text) : text;
+}
+
+/** The same of an error, which may be known by its code alone. */
+export function toldError(text: string, code: string): string {
+  const known = told(text);
+  const gist = server?.CODES[code];
+  return known === text && gist ? `${gist}：${text}` : known;
 }
 
 export function languageNow(): Language {
@@ -36,7 +53,9 @@ export function useLanguage(): Language {
 }
 
 export async function setLanguage(next: Language, keep = true): Promise<void> {
-  words = next === "zh" ? (await import("./zh.ts")).zh : en;
+  const [dictionary, ofServer] = next === "zh" ? await Promise.all([import("./zh.ts"), import("./server_zh.ts")]) : [undefined, undefined];
+  words = dictionary?.zh ?? en;
+  server = ofServer;
   language = next;
   document.documentElement.lang = next === "zh" ? "zh-CN" : "en";
   if (keep) localStorage.setItem(KEPT, next);

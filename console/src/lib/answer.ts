@@ -1,12 +1,25 @@
 // One streamed answer: its text, and when each token came, by the page's own clock. Pure but for the times, which are given.
 import type { Sample } from "./statistics.ts";
 
+export interface ToolCall {
+  id: string;
+  name: string;
+  /** JSON, as far as it has come. */
+  arguments: string;
+}
+interface CallDelta {
+  index?: number;
+  id?: string;
+  function?: { name?: string; arguments?: string | null };
+}
 interface Delta {
   content?: string | null;
   reasoning_content?: string | null;
+  tool_calls?: CallDelta[] | null;
 }
 export interface Chunk {
-  choices?: { delta?: Delta; finish_reason?: string | null }[];
+  /** `text` is that of /v1/completions. */
+  choices?: { delta?: Delta; text?: string; finish_reason?: string | null }[];
   usage?: { prompt_tokens: number; completion_tokens: number; prompt_tokens_details?: { cached_tokens?: number } } | null;
   timings?: { queue_ms?: number; prefill_ms?: number; decode_ms?: number };
   error?: { message?: string };
@@ -15,6 +28,7 @@ export interface Chunk {
 export class Answer {
   text = "";
   reasoning = "";
+  readonly calls: ToolCall[] = [];
   finish = "";
   error = "";
   ended = false;
@@ -32,13 +46,28 @@ export class Answer {
     if (chunk.usage) this.#usage = chunk.usage;
     if (chunk.timings) this.#timings = chunk.timings;
     for (const choice of chunk.choices ?? []) {
-      const content = choice.delta?.content ?? "";
+      const content = choice.delta?.content ?? choice.text ?? "";
       const reasoning = choice.delta?.reasoning_content ?? "";
       this.text += content;
       this.reasoning += reasoning;
-      if (content !== "" || reasoning !== "") this.#tokenMs.push(now - this.#sentAt);
+      const called = this.#call(choice.delta?.tool_calls ?? []);
+      if (content !== "" || reasoning !== "" || called) this.#tokenMs.push(now - this.#sentAt);
       if (choice.finish_reason) this.finish = choice.finish_reason;
     }
+  }
+
+  // A call comes in pieces: its name first, then its arguments. Whether a piece said anything.
+  #call(pieces: CallDelta[]): boolean {
+    let said = false;
+    for (const piece of pieces) {
+      const at = piece.index ?? 0;
+      const call = (this.calls[at] ??= { id: "", name: "", arguments: "" });
+      call.id ||= piece.id ?? "";
+      call.name ||= piece.function?.name ?? "";
+      call.arguments += piece.function?.arguments ?? "";
+      said ||= Boolean(piece.function?.name || piece.function?.arguments);
+    }
+    return said;
   }
 
   fail(message: string): void {

@@ -25,6 +25,22 @@ test("a stream: the empty first delta is no token, reasoning is, and the end is 
   assert.equal(answer.finish, "stop");
 });
 
+test("calls of tools come in pieces, and are tokens", () => {
+  const answer = new Answer(0);
+  answer.take({ choices: [{ delta: { tool_calls: [{ index: 0, id: "call_1", function: { name: "weather", arguments: "" } }] } }] }, 5);
+  answer.take({ choices: [{ delta: { tool_calls: [{ index: 0, function: { arguments: '{"city":' } }] } }] }, 6);
+  answer.take({ choices: [{ delta: { tool_calls: [{ index: 0, function: { arguments: '"Rome"}' } }, { index: 1, id: "call_2", function: { name: "time", arguments: "{}" } }] } }] }, 7);
+  answer.take({ choices: [{ delta: {}, finish_reason: "tool_calls" }] }, 8);
+  assert.deepEqual(answer.calls, [{ id: "call_1", name: "weather", arguments: '{"city":"Rome"}' }, { id: "call_2", name: "time", arguments: "{}" }]);
+  assert.deepEqual(answer.sample().tokenMs, [5, 6, 7]);
+});
+
+test("the text of a completion", () => {
+  const answer = new Answer(0);
+  answer.take({ choices: [{ text: "ab" }] }, 5);
+  assert.equal(answer.text, "ab");
+});
+
 test("a stream that breaks is no success", () => {
   const answer = new Answer(0);
   answer.take({ choices: [{ delta: { content: "a" } }] }, 5);
@@ -35,12 +51,19 @@ test("a stream that breaks is no success", () => {
 });
 
 const run: Run = {
-  at: 0, models: ["=cmd()", "b", "=cmd()"], rounds: 1, wallMs: 100, maxTokens: 3, temperature: 0.7, prompt: "p",
+  at: 0, models: ["=cmd()", "b", "=cmd()"], own: ["", "", ""], rounds: 1, wallMs: 100,
   samples: [[answered([50, 60]).sample()], [answered([40, 60]).sample()], [answered([30, 60]).sample()]],
 };
 
 test("panels of one model are one target", () => {
   assert.deepEqual(targetsOf(run).map((target) => [target.model, target.panels]), [["=cmd()", [0, 2]], ["b", [1]]]);
+});
+
+test("panels of one model with parameters of their own are targets of their own", () => {
+  const two: Run = { ...run, own: ["", "", "temperature 0"] };
+  assert.deepEqual(targetsOf(two).map((target) => [target.model, target.own, target.panels]), [["=cmd()", "", [0]], ["b", "", [1]], ["=cmd()", "temperature 0", [2]]]);
+  assert.equal(JSON.parse(toJson([two], { commit: "", url: "", agent: "" })).targets[2].name, "=cmd() (temperature 0)");
+  assert.match(toCsv([two]), /,temperature 0\r\n$/);
 });
 
 test("files: a name that begins like a formula is text, and the JSON is the CLI's", () => {

@@ -7,32 +7,38 @@ export interface Run {
   at: number;
   /** The model of each panel. */
   models: string[];
+  /** What each panel asked with that is its own, as a text; empty: as all. */
+  own: string[];
   /** The samples of each panel, one a round. */
   samples: Sample[][];
   rounds: number;
   /** Of all rounds together: sent to last token. */
   wallMs: number;
-  maxTokens: number;
-  temperature: number;
-  prompt: string;
 }
 
 export interface Target {
   model: string;
+  own: string;
   panels: number[];
   samples: Sample[];
 }
 
-/** The panels of a run by model, in the order in which the models stand there. */
+/** The panels of a run by model and what they have of their own, in the order in which they stand there. */
 export function targetsOf(run: Run): Target[] {
   const targets = new Map<string, Target>();
   run.models.forEach((model, panel) => {
-    const target = targets.get(model) ?? { model, panels: [], samples: [] };
+    const own = run.own[panel] ?? "";
+    const name = targetName({ model, own });
+    const target = targets.get(name) ?? { model, own, panels: [], samples: [] };
     target.panels.push(panel);
     target.samples.push(...(run.samples[panel] ?? []));
-    targets.set(model, target);
+    targets.set(name, target);
   });
   return [...targets.values()];
+}
+
+export function targetName({ model, own }: Pick<Target, "model" | "own">): string {
+  return own ? `${model} (${own})` : model;
 }
 
 const WORDS = ["amber", "birch", "cedar", "delta", "ember", "fjord", "grove", "heron", "islet", "jetty", "knoll", "larch", "mesa", "north", "ochre", "pine"];
@@ -55,7 +61,7 @@ function cell(value: string | number): string {
 
 const COLUMNS = [
   "run", "panel", "round", "model", "panels", "ok", "ttft_ms", "tpot_ms", "itl_p50_ms", "itl_p99_ms", "e2e_ms", "prompt_tokens", "cached_tokens",
-  "output_tokens", "server_queue_ms", "server_prefill_ms", "server_decode_ms", "error",
+  "output_tokens", "server_queue_ms", "server_prefill_ms", "server_decode_ms", "error", "parameters",
 ];
 
 /** One line a request. */
@@ -70,7 +76,7 @@ export function toCsv(runs: Run[]): string {
           [
             new Date(run.at).toISOString(), panel + 1, round + 1, run.models[panel] ?? "", run.models.length, String(sample.ok), ttftOf(sample), tpotOf(sample),
             itl.p50, itl.p99, sample.e2eMs, sample.promptTokens, sample.cachedTokens, sample.outputTokens, server?.queueMs ?? Number.NaN,
-            server?.prefillMs ?? Number.NaN, server?.decodeMs ?? Number.NaN, sample.error,
+            server?.prefillMs ?? Number.NaN, server?.decodeMs ?? Number.NaN, sample.error, run.own[panel] ?? "",
           ].map(cell).join(","),
         );
       }),
@@ -100,7 +106,7 @@ export function toJson(runs: Run[], about: { commit: string; url: string; agent:
   const targets = new Map<string, { name: string; url: string; model: string; backend: string; devices: string[]; runs: unknown[] }>();
   for (const run of runs) {
     for (const target of targetsOf(run)) {
-      const entry = targets.get(target.model) ?? { name: target.model, url: about.url, model: target.model, backend: "", devices: [], runs: [] };
+      const entry = targets.get(targetName(target)) ?? { name: targetName(target), url: about.url, model: target.model, backend: "", devices: [], runs: [] };
       const sums = totals(target.samples, run.wallMs);
       entry.runs.push({
         concurrency: run.models.length,
@@ -117,7 +123,7 @@ export function toJson(runs: Run[], about: { commit: string; url: string; agent:
         cached_tokens: sums.cachedTokens,
         samples: target.samples.map(sampleJson),
       });
-      targets.set(target.model, entry);
+      targets.set(targetName(target), entry);
     }
   }
   return JSON.stringify({ version: 1, commit: about.commit, machine: { client: about.agent, measured: "in the console's page" }, targets: [...targets.values()] }, null, 1);

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { bytes, digits, duration, parameters, relative, short, whole } from "./format.ts";
+import { bytes, digits, duration, parameters, relative, short, span, whole } from "./format.ts";
 
 test("sizes are binary, with three digits that count", () => {
   assert.equal(bytes(0), "0 B");
@@ -29,6 +29,12 @@ test("other numbers", () => {
   assert.equal(short(1_234_567), "1.23 M");
   assert.equal(short(999), "999");
   assert.equal(whole(12345, "en"), "12,345");
+});
+
+test("how long it still takes", () => {
+  assert.equal(span(9.2), "10 s");
+  assert.equal(span(119.5), "2 min");
+  assert.equal(span(3_600 * 3 + 61), "3 h 2 min");
 });
 
 test("how long ago", () => {

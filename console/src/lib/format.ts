@@ -60,6 +60,14 @@ export function rate(perSecond: number): string {
   return `${digits(perSecond, 3)} tok/s`;
 }
 
+/** 3725 -> "1 h 2 min": how long something still takes. */
+export function span(seconds: number): string {
+  const left = Math.max(0, Math.ceil(seconds));
+  if (left < 120) return `${left} s`;
+  const minutes = Math.ceil(left / 60);
+  return minutes < 120 ? `${minutes} min` : `${Math.floor(minutes / 60)} h ${minutes % 60} min`;
+}
+
 export function percent(part: number): string {
   return `${Math.round(part * 100)} %`;
 }

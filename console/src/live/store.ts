@@ -1,6 +1,7 @@
 // The live objects as React sees them: immutable maps, replaced whole when something in them changed.
 import { useMemo, useSyncExternalStore } from "react";
 import { WatchConnection } from "./connection.ts";
+import { forget, remember } from "./history.ts";
 import { type Change, type Kind, KINDS, type Kinds, type LinkState, type Message } from "./messages.ts";
 
 type Maps = { readonly [K in Kind]: ReadonlyMap<string, Kinds[K]> };
@@ -36,10 +37,13 @@ function take(message: Message): void {
     if (state === "refused") {
       maps = NOTHING;
       known = false;
+      forget();
     }
   } else {
     known = true;
     maps = apply(message.type === "reset" ? NOTHING : maps, message.changes);
+    const now = Date.now();
+    for (const change of message.changes) if (change.kind === "workers" && !change.deleted) remember((change.object as Kinds["workers"]).devices, now);
   }
   for (const listener of listeners) listener();
 }

@@ -5,8 +5,10 @@ import { api, list } from "../api/client.ts";
 import type { Key, KeyCreate, NewKey } from "../api/types.ts";
 import { t, word } from "../i18n/index.ts";
 import { type Fetched, useFetched } from "../lib/fetched.ts";
+import { limitsOf, modelsOf, NO_LIMITS, onlySet, textsOf } from "../lib/limits.ts";
 import { isAdmin, useMe } from "../lib/session.ts";
 import { Button, Checkbox, Code, Empty, Loading, Note, Problem, SelectField, State, TextField, Time } from "../ui/basics.tsx";
+import { LimitFields, LimitsText, ModelsField } from "../ui/limit_fields.tsx";
 import { attempt, Confirm, Dialog, FormDialog, say } from "../ui/overlays.tsx";
 import { PageBody } from "../ui/page.tsx";
 import { type Column, Table } from "../ui/table.tsx";
@@ -39,12 +41,14 @@ export default function Keys() {
 
 function KeyTable({ keys, rows, admin, make }: { keys: Fetched<Key[]>; rows: Key[]; admin: boolean; make: React.ReactNode }) {
   const [deleting, setDeleting] = useState<Key>();
+  const [editing, setEditing] = useState<Key>();
   const columns: Column<Key>[] = [
     { key: "name", title: t("name"), lead: true, by: (key) => key.name, cell: (key) => <span className="break">{key.name}</span> },
     { key: "state", title: t("state"), by: stateOf, cell: (key) => <State of={stateOf(key)} /> },
     { key: "prefix", title: t("keys.begins"), cell: (key) => <code>{key.prefix}…</code> },
     ...(admin ? [{ key: "user", title: t("user"), by: (key: Key) => key.user_name, cell: (key: Key) => <span className="break">{key.user_name}</span> }] : []),
     { key: "scopes", title: t("keys.scopes"), cell: (key) => key.scopes.map((scope) => word("scope", scope)).join(", ") },
+    { key: "limits", title: t("limits"), cell: (key) => <KeyLimits of={key} /> },
     { key: "expires", title: t("keys.expires"), by: (key) => key.expires_at ?? "~", cell: (key) => key.expires_at ? <Time at={key.expires_at} /> : t("keys.never") },
     { key: "created", title: t("created"), by: (key) => key.created_at, cell: (key) => <Time at={key.created_at} /> },
   ];
@@ -60,12 +64,14 @@ function KeyTable({ keys, rows, admin, make }: { keys: Fetched<Key[]>; rows: Key
         text={(key) => `${key.name} ${key.prefix} ${key.user_name}`}
         actions={(key) => (
           <span className="row end">
+            <Button small look="quiet" onClick={() => setEditing(key)}>{t("edit")}</Button>
             <Button small look="quiet" onClick={() => attempt(change(key, { disabled: !key.disabled }))}>{key.disabled ? t("enable") : t("disable")}</Button>
             <Button small look="quiet" label={t("delete.of", { name: key.name })} icon={<Trash2 size={15} aria-hidden />} onClick={() => setDeleting(key)} />
           </span>
         )}
         empty={<Empty icon={<KeyRound size={30} aria-hidden />} title={t("keys.none")} actions={make}>{t("keys.none.text")}</Empty>}
       />
+      {editing && <Edit of={editing} change={change} onClose={() => setEditing(undefined)} />}
       {deleting && (
         <Confirm title={t("keys.delete")} about={t("keys.delete.about")} name={deleting.name} action={t("delete")} onClose={() => setDeleting(undefined)} submit={async () => {
           await api("DELETE", pathOf(deleting));
@@ -77,6 +83,35 @@ function KeyTable({ keys, rows, admin, make }: { keys: Fetched<Key[]>; rows: Key
   );
 }
 
+function KeyLimits({ of }: { of: Key }) {
+  return (
+    <>
+      <LimitsText of={of.limits} />
+      {of.models.length > 0 && <div className="small muted break">{t("keys.only", { models: of.models.join(", ") })}</div>}
+    </>
+  );
+}
+
+function Edit({ of, change, onClose }: { of: Key; change: (key: Key, fields: Record<string, unknown>) => Promise<unknown>; onClose: () => void }) {
+  const [name, setName] = useState(of.name);
+  const [models, setModels] = useState(of.models.join(", "));
+  const [limits, setLimits] = useState(() => textsOf(of.limits));
+  return (
+    <FormDialog
+      title={t("edit.title", { name: of.name })}
+      about={t("keys.edit.about")}
+      action={t("save")}
+      ready={name.trim() !== ""}
+      onClose={onClose}
+      submit={async () => void (await change(of, { name, models: modelsOf(models), limits: limitsOf(limits) }))}
+    >
+      <TextField label={t("name")} required value={name} onChange={(event) => setName(event.target.value)} />
+      <ModelsField value={models} onChange={setModels} />
+      <LimitFields value={limits} onChange={setLimits} />
+    </FormDialog>
+  );
+}
+
 const DAYS = [0, 7, 30, 90, 365];
 
 function Make({ onClose, done }: { onClose: () => void; done: (key: NewKey) => void }) {
@@ -84,10 +119,12 @@ function Make({ onClose, done }: { onClose: () => void; done: (key: NewKey) => v
   const [days, setDays] = useState("0");
   const [inference, setInference] = useState(true);
   const [management, setManagement] = useState(false);
+  const [models, setModels] = useState("");
+  const [limits, setLimits] = useState(NO_LIMITS);
   async function submit() {
     const scopes: NonNullable<KeyCreate["scopes"]> = [...(inference ? (["inference"] as const) : []), ...(management ? (["management"] as const) : [])];
     const expires = Number(days) > 0 ? { expires_at: new Date(Date.now() + Number(days) * 86_400_000).toISOString() } : {};
-    done(await api<NewKey>("POST", "/api/v1/keys", { name, scopes, ...expires }));
+    done(await api<NewKey>("POST", "/api/v1/keys", { name, scopes, models: modelsOf(models), limits: onlySet(limits), ...expires }));
   }
   return (
     <FormDialog title={t("keys.make")} about={t("keys.make.about")} action={t("keys.make")} ready={name.trim() !== "" && (inference || management)} submit={submit} onClose={onClose}>
@@ -100,6 +137,13 @@ function Make({ onClose, done }: { onClose: () => void; done: (key: NewKey) => v
         <Checkbox label={word("scope", "inference")} hint={t("keys.inference.hint")} checked={inference} onChange={setInference} />
         <Checkbox label={word("scope", "management")} hint={t("keys.management.hint")} checked={management} onChange={setManagement} />
       </fieldset>
+      <details className="more-fields">
+        <summary>{t("keys.more")}</summary>
+        <div className="stack">
+          <ModelsField value={models} onChange={setModels} />
+          <LimitFields value={limits} onChange={setLimits} />
+        </div>
+      </details>
     </FormDialog>
   );
 }

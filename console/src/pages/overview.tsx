@@ -4,15 +4,17 @@ import { lazy, Suspense, useMemo } from "react";
 import { Link } from "wouter";
 import { list } from "../api/client.ts";
 import type { Deployment, Device, Instance, UsageSummary } from "../api/types.ts";
-import { languageNow, t, word } from "../i18n/index.ts";
+import { languageNow, t, told, word } from "../i18n/index.ts";
 import { useFetched } from "../lib/fetched.ts";
 import { bytes, duration, percent, short, whole } from "../lib/format.ts";
 import { memoryOf } from "../lib/memory.ts";
 import { type Concern, concernsOf } from "../lib/outlook.ts";
+import { byText } from "../lib/order.ts";
 import { isAdmin, useMe } from "../lib/session.ts";
+import { useUrl } from "../lib/url.ts";
 import { grouped, steps, sumOf } from "../lib/usage.ts";
 import { useAll, useKnown } from "../live/store.ts";
-import { Card, Empty, Loading, Problem, State } from "../ui/basics.tsx";
+import { Card, Empty, Loading, Problem, Segments, State } from "../ui/basics.tsx";
 import { MemoryBar, MemoryLegend, OTHERS, seriesColor } from "../ui/memory.tsx";
 import { PageBody } from "../ui/page.tsx";
 import "./overview.css";
@@ -30,6 +32,8 @@ export function Overview() {
   const devices = useMemo(() => workers.flatMap((worker) => worker.devices), [workers]);
   const concerns = useMemo(() => concernsOf(deployments, workers, devices), [deployments, workers, devices]);
   const usage = useFetched((signal) => list<UsageSummary>(`/api/v1/usage/summary?bucket=hour&group_by=model,user,key&from=${new Date(Date.now() - HOURS * HOUR).toISOString()}`, signal), []);
+  const [over, setOver] = useUrl("over", "tokens");
+  const shown = OVER_TIME.find((one) => one === over) ?? "tokens";
   if (!known) return <Loading />;
   return (
     <PageBody
@@ -41,8 +45,8 @@ export function Overview() {
       <div className="overview-columns">
         <div className="stack loose">
           {deployments.length > 0 && <Running deployments={deployments} />}
-          <Card title={t("overview.day")}>
-            {usage.error ? <Problem error={usage.error} again={usage.again} /> : usage.value ? <Day rows={usage.value} /> : <div className="skeleton" />}
+          <Card title={t("overview.day")} actions={<Segments label={t("overview.day")} value={shown} onChange={setOver} options={OVER_TIME.map((value) => ({ value, text: word("overview.over", value) }))} />}>
+            {usage.error ? <Problem error={usage.error} again={usage.again} /> : usage.value ? <Day rows={usage.value} over={shown} /> : <div className="skeleton" />}
           </Card>
         </div>
         <div className="stack loose">
@@ -89,7 +93,7 @@ function Concerns({ concerns }: { concerns: Concern[] }) {
             {concern.grave ? <CircleAlert size={17} aria-hidden /> : <TriangleAlert size={17} aria-hidden />}
             <div className="grow break">
               <strong>{concern.name}</strong> {word("concern", concern.what)}
-              {concern.reason && <div className="muted">{concern.reason}</div>}
+              {concern.reason && <div className="muted">{told(concern.reason)}</div>}
               <div className="small muted">{word("concern.next", concern.what)}</div>
             </div>
             <Link className="button small" href={`~${concern.href}`}>{t("look")}<ArrowRight size={14} aria-hidden /></Link>
@@ -138,7 +142,7 @@ function Figures({ deployments, instances, devices, usage }: { deployments: Depl
 }
 
 function Running({ deployments }: { deployments: Deployment[] }) {
-  const shown = [...deployments].sort((a, b) => Number(a.stopped) - Number(b.stopped) || a.name.localeCompare(b.name)).slice(0, 8);
+  const shown = [...deployments].sort((a, b) => Number(a.stopped) - Number(b.stopped) || byText(a.name, b.name)).slice(0, 8);
   return (
     <Card flush title={t("deployments")} actions={<Link href="~/deployments" className="small">{t("overview.all")}</Link>}>
       <ul className="lines">
@@ -154,22 +158,32 @@ function Running({ deployments }: { deployments: Deployment[] }) {
   );
 }
 
-function Day({ rows }: { rows: UsageSummary[] }) {
+const OVER_TIME = ["tokens", "requests", "ttft"] as const;
+type Over = (typeof OVER_TIME)[number];
+
+function Day({ rows, over }: { rows: UsageSummary[]; over: Over }) {
+  const language = languageNow();
   const chart = useMemo(() => {
     const now = Date.now();
     const { at, used } = steps(rows, now - HOURS * HOUR, now, HOUR);
-    return {
-      at,
-      series: [
-        { name: t("usage.completion"), values: used.map((one) => one.completionTokens), show: short },
-        { name: t("usage.prompt"), values: used.map((one) => one.promptTokens), show: short },
+    const count = (value: number) => short(value);
+    const series = {
+      tokens: [
+        { name: t("usage.completion"), values: used.map((one) => one.completionTokens), show: count },
+        { name: t("usage.prompt"), values: used.map((one) => one.promptTokens), show: count },
       ],
+      requests: [
+        { name: t("overview.answered"), values: used.map((one) => one.requests - one.failed), show: count },
+        { name: t("usage.failed"), values: used.map((one) => one.failed), show: count },
+      ],
+      ttft: [{ name: t("overview.ttft"), values: used.map((one) => (Number.isFinite(one.ttftMs) ? one.ttftMs : 0)), show: duration }],
     };
-  }, [rows, languageNow()]);
+    return { at, series: series[over] };
+  }, [rows, over, language]);
   if (rows.length === 0) return <p className="muted">{t("overview.nothing_used")} <Link href="~/playground">{t("overview.try")}</Link></p>;
   return (
     <Suspense fallback={<div className="skeleton" />}>
-      <Chart label={t("overview.day.label")} step={HOUR} {...chart} />
+      <Chart label={t("overview.day.label", { what: word("overview.over", over) })} step={HOUR} {...chart} />
     </Suspense>
   );
 }

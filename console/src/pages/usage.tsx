@@ -12,6 +12,8 @@ import { grouped, steps, sumOf, type Used } from "../lib/usage.ts";
 import { Button, Card, Empty, Loading, Problem, Segments } from "../ui/basics.tsx";
 import { PageBody } from "../ui/page.tsx";
 import { type Column, Table } from "../ui/table.tsx";
+import { LimitsText } from "../ui/limit_fields.tsx";
+import { RequestsNow } from "./requests_now.tsx";
 
 const Chart = lazy(() => import("../ui/chart.tsx"));
 const HOUR = 3_600_000;
@@ -60,6 +62,8 @@ export default function Usage() {
           <Groups lines={grouped(usage.value, nameOf)} title={kinds.find((kind) => kind.value === by)?.text ?? ""} tools={<Segments label={t("usage.by")} value={by} onChange={setBy} options={kinds} />} />
         </>
       ))}
+      <Budget />
+      <RequestsNow admin={admin} />
     </PageBody>
   );
 }
@@ -75,6 +79,31 @@ function Figures({ used }: { used: Used }) {
     <div className="grid narrow">
       {figures.map(([name, value, note]) => <div key={name} className="stat"><span className="label">{name}</span><span className="value">{value}</span><span className="small muted">{note}</span></div>)}
     </div>
+  );
+}
+
+/** One's own quotas, and how much of the month's is used. */
+function Budget() {
+  const { limits, id } = useMe();
+  const most = limits.tokens_per_month;
+  const month = useFetched(async (signal) => {
+    const now = new Date();
+    const from = new Date(Date.UTC(now.getUTCFullYear(), now.getUTCMonth(), 1)).toISOString();
+    return most === null ? [] : list<UsageSummary>(`/api/v1/usage/summary?bucket=total&user=${encodeURIComponent(id)}&from=${from}`, signal);
+  }, [most]);
+  if (Object.values(limits).every((one) => one === null)) return null;
+  const used = month.value ? sumOf(month.value) : undefined;
+  const tokens = used ? used.promptTokens + used.completionTokens : 0;
+  return (
+    <Card title={t("usage.quotas")}>
+      <p className="muted"><LimitsText of={limits} /></p>
+      {most !== null && used && (
+        <div className="stack tight">
+          <div className="row spread small"><span>{t("usage.month")}</span><span className="num">{t("usage.month.of", { used: short(tokens), most: short(most) })}</span></div>
+          <div className="bar" role="img" aria-label={t("usage.month.of", { used: short(tokens), most: short(most) })}><span style={{ width: `${Math.min(100, (tokens / most) * 100)}%`, background: `var(${tokens >= most ? "--bad" : "--series-1"})` }} /></div>
+        </div>
+      )}
+    </Card>
   );
 }
 

@@ -1,8 +1,9 @@
 // The small parts that all pages are made of.
 import { Check, CircleAlert, Copy as CopyIcon, Info, LoaderCircle, TriangleAlert } from "lucide-react";
-import { type ButtonHTMLAttributes, type InputHTMLAttributes, type ReactNode, type SelectHTMLAttributes, type TextareaHTMLAttributes, useEffect, useId, useState } from "react";
+import { type ButtonHTMLAttributes, type InputHTMLAttributes, type ReactNode, type SelectHTMLAttributes, type TextareaHTMLAttributes, useId, useState } from "react";
 import { ApiError } from "../api/client.ts";
-import { languageNow, t, word } from "../i18n/index.ts";
+import { languageNow, t, toldError, word } from "../i18n/index.ts";
+import { useNow } from "../lib/clock.ts";
 import { exactTime, relative } from "../lib/format.ts";
 
 export function classes(...names: (string | false | undefined)[]): string {
@@ -70,10 +71,10 @@ export function TextField({ label, hint, error, className, ...rest }: Wired<Inpu
   );
 }
 
-export function TextArea({ label, hint, error, ...rest }: Wired<TextareaHTMLAttributes<HTMLTextAreaElement>>) {
+export function TextArea({ label, hint, error, className, ...rest }: Wired<TextareaHTMLAttributes<HTMLTextAreaElement>>) {
   return (
     <Field label={label} hint={hint} error={error}>
-      {(wiring) => <textarea className="input" {...rest} {...wiring} />}
+      {(wiring) => <textarea className={classes("input", className)} {...rest} {...wiring} />}
     </Field>
   );
 }
@@ -130,9 +131,9 @@ export function Card({ title, actions, flush, children, label }: { title?: React
 
 const STATE_LOOK: Record<string, string> = {
   running: "good", ready: "good", usable: "good", active: "good", complete: "good",
-  starting: "busy", downloading: "busy", scheduled: "busy", progressing: "busy",
-  pending: "warn", degraded: "warn", draining: "warn", stopping: "warn", waiting: "warn", cordoned: "warn",
-  error: "bad", unreachable: "bad", reverted: "bad",
+  streaming: "good", starting: "busy", downloading: "busy", scheduled: "busy", progressing: "busy",
+  pending: "warn", degraded: "warn", draining: "warn", stopping: "warn", waiting: "warn", queued: "warn", cordoned: "warn",
+  error: "bad", unreachable: "bad", reverted: "bad", failed: "bad",
 };
 
 export function State({ of }: { of: string }) {
@@ -157,7 +158,9 @@ export function Note({ look, title, children }: { look?: "bad" | "warn" | "good"
 export function problemText(error: unknown): string {
   if (!(error instanceof ApiError)) return error instanceof Error ? error.message : String(error);
   if (error.code === "unreachable") return t("problem.unreachable");
-  const words = error.message.charAt(0).toUpperCase() + error.message.slice(1);
+  const said = toldError(error.message, error.code);
+  const words = said.charAt(0).toUpperCase() + said.slice(1);
+  if (languageNow() === "zh") return words;
   return /[.!?]$/.test(words) ? words : `${words}.`;
 }
 
@@ -188,11 +191,7 @@ export function Empty({ icon, title, children, actions }: { icon: ReactNode; tit
 
 /** A time as it is said, with the exact one on hover. Kept true by a clock of the page's own, not by requests. */
 export function Time({ at }: { at: string | null | undefined }) {
-  const [now, setNow] = useState(Date.now);
-  useEffect(() => {
-    const timer = setInterval(() => setNow(Date.now()), 20_000);
-    return () => clearInterval(timer);
-  }, []);
+  const now = useNow();
   if (!at) return <span className="muted">–</span>;
   const language = languageNow();
   // The clock ticks seldom: what has just happened is not to come.
@@ -224,7 +223,7 @@ export function CopyButton({ text, label, small = true }: { text: string; label?
 }
 
 // navigator.clipboard is there over HTTPS and on localhost only; http://IP:9090 needs the old way.
-async function copy(text: string): Promise<boolean> {
+export async function copy(text: string): Promise<boolean> {
   try {
     await navigator.clipboard.writeText(text);
     return true;

@@ -1,7 +1,7 @@
 // Dialogs, menus and messages: Base UI brings the behaviour (focus, keys, roles), the console its looks.
 import { Dialog as BaseDialog } from "@base-ui/react/dialog";
 import { Menu as BaseMenu } from "@base-ui/react/menu";
-import { CircleAlert, CircleCheck } from "lucide-react";
+import { CircleAlert, CircleCheck, X } from "lucide-react";
 import { type FormEvent, type ReactElement, type ReactNode, useState, useSyncExternalStore } from "react";
 import { t } from "../i18n/index.ts";
 import { Button, classes, problemText, Problem, TextField } from "./basics.tsx";
@@ -152,6 +152,7 @@ export function Toasts() {
         <div key={toast.id} className={classes("toast", toast.bad && "bad")}>
           {toast.bad ? <CircleAlert size={17} aria-hidden /> : <CircleCheck size={17} aria-hidden />}
           <span>{toast.text}</span>
+          <Button look="quiet" small label={t("close")} icon={<X size={14} aria-hidden />} onClick={() => setToasts(toasts.filter((one) => one !== toast))} />
         </div>
       ))}
     </div>

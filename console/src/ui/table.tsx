@@ -1,9 +1,11 @@
 // A list that filters and sorts, and keeps how in the page's address. Cards on a phone.
 import { ArrowDown, ArrowUp, Search } from "lucide-react";
-import { type ReactNode, useMemo, useState } from "react";
+import { type ReactNode, type RefObject, useEffect, useLayoutEffect, useMemo, useRef, useState } from "react";
 import { t } from "../i18n/index.ts";
+import { byText } from "../lib/order.ts";
 import { useUrl } from "../lib/url.ts";
-import { Button, classes } from "./basics.tsx";
+import { classes } from "./basics.tsx";
+import { LONG, Rows } from "./rows.tsx";
 
 export interface Column<T> {
   key: string;
@@ -29,13 +31,10 @@ interface TableProps<T> {
   empty: ReactNode;
 }
 
-// More rows than a person reads are drawn only when asked for, so that a list of thousands scrolls as one of a hundred.
-const ROWS_AT_ONCE = 200;
-
 export function Table<T>({ label, rows, id, columns, text, sort = "", actions, tools, empty }: TableProps<T>) {
   const [filter, setFilter] = useUrl("q", "");
   const [order, setOrder] = useUrl("sort", sort);
-  const [most, setMost] = useState(ROWS_AT_ONCE);
+  const head = useRef<HTMLTableRowElement>(null);
   const down = order.startsWith("-");
   const sorted = useMemo(() => {
     const wanted = filter.trim().toLowerCase();
@@ -44,12 +43,14 @@ export function Table<T>({ label, rows, id, columns, text, sort = "", actions, t
     if (by) {
       found.sort((a, b) => {
         const [x, y] = [by(a), by(b)];
-        const less = typeof x === "number" && typeof y === "number" ? x - y : String(x).localeCompare(String(y), undefined, { numeric: true });
+        const less = typeof x === "number" && typeof y === "number" ? x - y : byText(String(x), String(y));
         return down ? -less : less;
       });
     }
     return found;
   }, [rows, filter, order, down, columns, text]);
+
+  const widths = useWidths(head, sorted.length >= LONG);
 
   if (rows.length === 0) return <section className="card">{empty}</section>;
   return (
@@ -66,37 +67,44 @@ export function Table<T>({ label, rows, id, columns, text, sort = "", actions, t
         </div>
       )}
       <div className="table-wrap">
-        <table className="table cards">
+        <table className="table cards" aria-rowcount={sorted.length + 1} style={widths ? { tableLayout: "fixed" } : undefined}>
+          {widths && <colgroup>{widths.map((width, i) => <col key={i} style={{ width: `${width}px` }} />)}</colgroup>}
           <thead>
-            <tr>
+            <tr ref={head}>
               {columns.map((column) => (
                 <Head key={column.key} column={column} order={order} setOrder={setOrder} />
               ))}
               {actions && <th><span className="sr">{t("actions")}</span></th>}
             </tr>
           </thead>
-          <tbody>
-            {sorted.slice(0, most).map((row) => (
-              <tr key={id(row)}>
-                {columns.map((column) => (
-                  <td key={column.key} data-label={column.title} className={classes(column.right && "right", column.lead && "lead")}>
-                    {column.cell(row)}
-                  </td>
-                ))}
-                {actions && <td className="actions">{actions(row)}</td>}
-              </tr>
-            ))}
-          </tbody>
+          <Rows rows={sorted} id={id} columns={columns} actions={actions} />
         </table>
       </div>
-      {(sorted.length === 0 || sorted.length !== rows.length || sorted.length > most) && (
-        <div className="table-foot row spread" role="status">
-          <span>{sorted.length === 0 ? t("filter.none", { filter }) : t("filter.found", { found: sorted.length, all: rows.length })}</span>
-          {sorted.length > most && <Button small onClick={() => setMost(most + 5 * ROWS_AT_ONCE)}>{t("more")}</Button>}
-        </div>
+      {(sorted.length === 0 || sorted.length !== rows.length) && (
+        <div className="table-foot" role="status">{sorted.length === 0 ? t("filter.none", { filter }) : t("filter.found", { found: sorted.length, all: rows.length })}</div>
       )}
     </section>
   );
+}
+
+/** The columns of a long table stay as wide as they were at first, since only some of its rows are there. */
+function useWidths(head: RefObject<HTMLTableRowElement | null>, long: boolean): number[] | undefined {
+  const [widths, setWidths] = useState<number[]>();
+  useLayoutEffect(() => {
+    const row = head.current;
+    if (!long || !row) {
+      setWidths(undefined);
+      return;
+    }
+    if (!widths) setWidths([...row.cells].map((cell) => cell.offsetWidth));
+  }, [long, widths]);
+  useEffect(() => {
+    if (!long) return;
+    const again = () => setWidths(undefined);
+    addEventListener("resize", again);
+    return () => removeEventListener("resize", again);
+  }, [long]);
+  return widths;
 }
 
 function Head<T>({ column, order, setOrder }: { column: Column<T>; order: string; setOrder: (order: string) => void }) {

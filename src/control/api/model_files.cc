@@ -5,8 +5,8 @@
 #include <charconv>
 
 #include "base/log.h"
-#include "control/api/api.h"
 #include "control/api/lookup.h"
+#include "control/api/model_files.h"
 #include "protocol/management/objects.h"
 
 namespace gantry::control {
@@ -116,6 +116,12 @@ Result<Answer> search(ApiContext& api, const Call& call) {
 
 }  // namespace
 
+std::string model_files_text(ApiContext& api) {
+    json::array items;
+    for (const ModelFileSet& set : all(api, *api.options.model_files)) items.push_back(management::to_json(set));
+    return json::serialize(json::object{{"items", std::move(items)}});
+}
+
 void add_model_file_routes(http::Router& router, ApiContext& api) {
     add_routes(router, api,
                {{"GET", "/api/v1/model-files", gateway::kAdmin, list},
@@ -124,6 +130,7 @@ void add_model_file_routes(http::Router& router, ApiContext& api) {
                 {"DELETE", "/api/v1/model-files/{id}", gateway::kAdmin, remove},
                 {"POST", "/api/v1/model-files/{id}/verify", gateway::kAdmin, verify},
                 {"GET", "/api/v1/hub-models", gateway::kAdmin, search}});
+    add_model_file_watch_route(router, api);
 }
 
 }  // namespace gantry::control

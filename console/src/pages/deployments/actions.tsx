@@ -1,5 +1,5 @@
 // What can be done to a deployment, wherever it is shown.
-import { CirclePlay, CircleStop, Ellipsis, Scaling, Trash2 } from "lucide-react";
+import { CirclePlay, CircleStop, Ellipsis, Pencil, Scaling, Trash2 } from "lucide-react";
 import { useState } from "react";
 import { useLocation } from "wouter";
 import { api } from "../../api/client.ts";
@@ -36,6 +36,7 @@ export function DeploymentMenu({ of, leave, brief }: { of: Deployment; leave?: b
           of.stopped
             ? { text: t("start"), icon: <CirclePlay size={16} aria-hidden />, run: () => attempt(edit(of, { stopped: false }), t("started", { name: of.name })) }
             : { text: t("stop"), icon: <CircleStop size={16} aria-hidden />, run: () => attempt(edit(of, { stopped: true }), t("stopped", { name: of.name })) },
+          { text: t("edit"), icon: <Pencil size={16} aria-hidden />, run: () => go(`/${encodeURIComponent(of.id)}/edit`) },
           { text: t("scale"), icon: <Scaling size={16} aria-hidden />, run: () => setAsked("scale") },
           null,
           { text: t("delete"), icon: <Trash2 size={16} aria-hidden />, danger: true, run: () => setAsked("delete") },
@@ -64,7 +65,7 @@ function Scale({ of, onClose }: { of: Deployment; onClose: () => void }) {
   const [replicas, setReplicas] = useState(String(of.replicas));
   return (
     <FormDialog title={t("scale.title", { name: of.name })} about={t("scale.about")} action={t("scale")} onClose={onClose} submit={async () => void (await edit(of, { replicas: Number(replicas) }))}>
-      <TextField label={t("replicas")} type="number" min={0} max={1000} autoFocus required value={replicas} onChange={(event) => setReplicas(event.target.value)} />
+      <TextField label={t("replicas")} type="number" min={0} max={64} autoFocus required value={replicas} onChange={(event) => setReplicas(event.target.value)} />
     </FormDialog>
   );
 }

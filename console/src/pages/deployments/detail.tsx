@@ -1,22 +1,25 @@
 // One deployment: its state and why, its instances with their logs, what it was made of, what happened to it.
-import { Boxes, FileText, HelpCircle, RotateCcw } from "lucide-react";
+import { Boxes, FileText, HelpCircle, Pencil, RotateCcw } from "lucide-react";
 import { useMemo, useState } from "react";
 import { Link } from "wouter";
 import { api, list } from "../../api/client.ts";
 import type { AuditEvent, Decision, Deployment, Instance, Revision } from "../../api/types.ts";
-import { languageNow, t, word } from "../../i18n/index.ts";
+import { languageNow, t, told, word } from "../../i18n/index.ts";
 import { useFetched } from "../../lib/fetched.ts";
 import { bytes, percent, whole } from "../../lib/format.ts";
 import { isAdmin, useMe } from "../../lib/session.ts";
+import { transferOfInstance } from "../../lib/transfer.ts";
 import { useAll, useKnown, useMap } from "../../live/store.ts";
 import { Button, Card, Empty, Loading, Note, Problem, State, Time } from "../../ui/basics.tsx";
 import { attempt, Confirm, Dialog, say } from "../../ui/overlays.tsx";
 import { PageBody } from "../../ui/page.tsx";
+import { TransferLine } from "../../ui/transfer.tsx";
 import { DeploymentMenu, StopStart } from "./actions.tsx";
+import { Edit } from "./edit.tsx";
 import { Judgement } from "./evaluation.tsx";
 import { Logs } from "./logs.tsx";
 
-export default function Detail({ id }: { id: string }) {
+export default function Detail({ id, edit }: { id: string; edit?: boolean }) {
   const admin = isAdmin(useMe());
   const known = useKnown();
   const map = useMap("deployments");
@@ -31,6 +34,7 @@ export default function Detail({ id }: { id: string }) {
       </div>
     );
   }
+  if (edit && admin) return <Edit key={deployment.id} of={deployment} />;
   const { status } = deployment;
   return (
     <PageBody
@@ -39,12 +43,13 @@ export default function Detail({ id }: { id: string }) {
       actions={
         <>
           {status.ready_replicas > 0 && <Link className="button" href={`~/playground?model=${encodeURIComponent(deployment.name)}`}>{t("deployment.try")}</Link>}
+          {admin && <Link className="button" href={`/${encodeURIComponent(deployment.id)}/edit`}><Pencil size={16} aria-hidden />{t("edit")}</Link>}
           {admin && <StopStart of={deployment} />}
           {admin && <DeploymentMenu of={deployment} leave brief />}
         </>
       }
     >
-      {status.reason && <Note {...(status.state === "error" || status.state === "degraded" ? { look: "bad" as const } : {})}>{status.reason}</Note>}
+      {status.reason && !transferOfInstance({ state: "downloading", reason: status.reason }) && <Note {...(status.state === "error" || status.state === "degraded" ? { look: "bad" as const } : {})}>{told(status.reason)}</Note>}
       <Instances instances={instances} admin={admin} />
       <Card title={t("deployment.wanted")}><Wanted of={deployment} /></Card>
       {admin && <Revisions of={deployment} />}
@@ -63,13 +68,16 @@ function Instances({ instances, admin }: { instances: Instance[]; admin: boolean
       <Card flush title={t("instances")}>
         {instances.length === 0 && <p className="muted pad">{t("instances.none")}</p>}
         <ul className="lines instances">
-          {instances.map((one) => (
+          {instances.map((one) => {
+            const transfer = transferOfInstance(one);
+            return (
             <li key={one.id}>
               <div className="instance-what">
                 <div className="row wrap"><State of={one.stopping ? "stopping" : one.state} /><span className="mono small muted">{one.id}</span></div>
                 <span className="small muted break">{one.worker_name ? placeOf(one) : t("instances.no_place")}{one.memory_bytes > 0 && ` · ${t("instances.resident", { bytes: bytes(one.memory_bytes) })}`}{one.restarts > 0 && ` · ${t("instances.restarts", { n: one.restarts })}`} · <Time at={one.state_since} /></span>
-                {one.progress > 0 && one.progress < 1 && !one.stopping && <div className="progress" role="progressbar" aria-label={t("instances.progress")} aria-valuenow={Math.round(one.progress * 100)}><span style={{ width: percent(one.progress).replace(" ", "") }} /></div>}
-                {one.reason && <span className="small break">{one.reason}</span>}
+                {transfer && <TransferLine of={transfer} label={t("instances.progress")} />}
+                {!transfer && one.progress > 0 && one.progress < 1 && !one.stopping && <div className="progress" role="progressbar" aria-label={t("instances.progress")} aria-valuenow={Math.round(one.progress * 100)}><span style={{ width: percent(one.progress).replace(" ", "") }} /></div>}
+                {!transfer && one.reason && <span className="small break">{told(one.reason)}</span>}
               </div>
               {admin && (
                 <div className="row wrap end">
@@ -79,7 +87,8 @@ function Instances({ instances, admin }: { instances: Instance[]; admin: boolean
                 </div>
               )}
             </li>
-          ))}
+            );
+          })}
         </ul>
       </Card>
       {shown && <Logs key={shown.id} instance={shown} />}

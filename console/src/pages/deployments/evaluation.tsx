@@ -2,7 +2,7 @@
 import { Ban, CircleCheck, CircleHelp, LoaderCircle, TriangleAlert } from "lucide-react";
 import type { ApiError } from "../../api/client.ts";
 import type { Decision, Evaluation, ModelMeta } from "../../api/types.ts";
-import { t, word } from "../../i18n/index.ts";
+import { t, told, word } from "../../i18n/index.ts";
 import { bytes, parameters, whole } from "../../lib/format.ts";
 import { languageNow } from "../../i18n/index.ts";
 import { Button, Card, problemText, Note } from "../../ui/basics.tsx";
@@ -42,7 +42,7 @@ export function Judgement({ of, apply }: { of: Judged; apply?: (change: string, 
     <>
       <div className={`note ${LOOKS[of.verdict]}`}>
         <Icon size={18} aria-hidden />
-        <div><strong>{word("verdict", of.verdict)}</strong> {of.reason}</div>
+        <div><strong>{word("verdict", of.verdict)}</strong> {told(of.reason)}</div>
       </div>
       {of.suggestions.length > 0 && (
         <div className="stack tight">
@@ -50,7 +50,7 @@ export function Judgement({ of, apply }: { of: Judged; apply?: (change: string, 
           <ul className="stack tight">
             {of.suggestions.map((suggestion) => (
               <li key={suggestion.change + suggestion.value} className="row spread">
-                <span className="break">{suggestion.text}</span>
+                <span className="break">{told(suggestion.text)}</span>
                 {apply && APPLIED.includes(suggestion.change) && <Button small onClick={() => apply(suggestion.change, suggestion.value)}>{t("evaluation.apply")}</Button>}
               </li>
             ))}
@@ -79,7 +79,7 @@ function Need({ of: { estimate, placement } }: { of: Judged }) {
         {estimate.terms.map((term, i) => (
           <li key={term.name + term.where}>
             <span className="swatch" style={{ background: `var(${seriesColor(i)})` }} />
-            <span className="grow">{word("term", term.name)}<span className="formula">{term.formula}</span></span>
+            <span className="grow">{word("term", term.name)}<span className="formula">{told(term.formula)}</span></span>
             <span className="num nowrap">{bytes(term.bytes)}</span>
           </li>
         ))}
@@ -99,7 +99,7 @@ function Where({ of }: { of: Judged }) {
       {of.workers.map((worker) => (
         <div key={worker.worker_id} className="verdict-worker">
           <div className="row spread"><strong className="break">{worker.worker_name}</strong>{worker.candidate && worker.total > 0 && <span className="small muted num">{t("evaluation.score", { n: Math.round(worker.total) })}</span>}</div>
-          {worker.reason && !worker.devices.some((device) => device.reason) && <p className="small muted break">{worker.reason}</p>}
+          {worker.reason && !worker.devices.some((device) => device.reason) && <p className="small muted break">{told(worker.reason)}</p>}
           {worker.devices.map((device) => {
             const share = device.allocatable_bytes > 0 ? Math.min(1, device.needed_bytes / device.allocatable_bytes) : 0;
             return (
@@ -109,7 +109,7 @@ function Where({ of }: { of: Judged }) {
                   <span className="num nowrap muted">{t("evaluation.of", { need: bytes(device.needed_bytes), room: bytes(device.allocatable_bytes) })}</span>
                 </div>
                 <div className="bar" aria-hidden><span style={{ width: `${share * 100}%`, background: `var(${device.reason ? "--bad" : device.chosen ? "--good" : "--text-3"})` }} /></div>
-                {device.reason && <span className="small wrong-text">{device.reason}</span>}
+                {device.reason && <span className="small wrong-text">{told(device.reason)}</span>}
               </div>
             );
           })}

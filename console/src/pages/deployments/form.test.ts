@@ -1,13 +1,23 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { deploymentOf, EMPTY, evaluationOf, nameFor, sourceOf, words } from "./form.ts";
+import type { Deployment } from "../../api/types.ts";
+import { deploymentOf, EMPTY, evaluationOf, formOf, nameFor, patchOf, quantizationsIn, sourceOf, withQuantization, words } from "./form.ts";
 
 test("a source, and a name for it", () => {
   assert.equal(sourceOf("  /m/a.gguf "), "file:/m/a.gguf");
   assert.equal(sourceOf("hf:org/name"), "hf:org/name");
   assert.equal(nameFor("file:/m/SmolLM2-135M-Instruct.Q4_1.gguf"), "smollm2-135m-instruct");
   assert.equal(nameFor("hf:Qwen/Qwen3-14B"), "qwen3-14b");
+  assert.equal(nameFor("hf:HuggingFaceTB/SmolLM2-135M-Instruct-GGUF"), "smollm2-135m-instruct");
   assert.equal(nameFor("file:/m/<img onerror=x>.gguf"), "img-onerror-x");
+});
+
+test("quantizations to choose from", () => {
+  assert.deepEqual(quantizationsIn('the repository holds no Q2_K; there are :Q4_1, :IQ4_XS and 3 more'), ["Q4_1", "IQ4_XS"]);
+  assert.deepEqual(quantizationsIn("the repository holds 2 models; choose one by its quantization or its file: :Q4_1, :Q8_0"), ["Q4_1", "Q8_0"]);
+  assert.deepEqual(quantizationsIn("there are none"), []);
+  assert.equal(withQuantization("hf:Org/name", "Q4_1"), "hf:Org/name:Q4_1");
+  assert.equal(withQuantization(" modelscope:Org/name@main:Q2_K", "Q4_1"), "modelscope:Org/name@main:Q4_1");
 });
 
 test("only what was filled in is asked for", () => {
@@ -18,4 +28,22 @@ test("only what was filled in is asked for", () => {
   assert.equal(more.replicas, 2);
   assert.deepEqual(more.options, { context_tokens: 4096, extra_args: ["--x", "a b", "c"] });
   assert.deepEqual(words(""), []);
+});
+
+const served: Deployment = {
+  id: "dep_1", name: "a", source: "hf:Org/a", backend: "engine", replicas: 2, stopped: false, idle_timeout_seconds: 90, asleep_since: null, version: 3, generation: 1, created_at: "", updated_at: "",
+  options: { context_tokens: 4096, max_sequences: 0, threads: 0, extra_args: ["--x", "a b", 'say "hi"'], env: { A: "b" }, binary: "", command: [], health_path: "", kv_type: "q8_0" },
+  placement: { strategy: "binpack", devices: ["w/cpu/0"], device_count: 0, device_types: ["910B"], worker_labels: { rack: "a" }, cpu_offload: false, across_workers: false },
+  rollout: { strategy: "rolling", max_surge: 1, max_unavailable: 0, ready_seconds: 0, drain_seconds: 30 },
+  status: { state: "running", ready_replicas: 2, reason: "", progress: 1, rollout: { state: "complete", reason: "", new_replicas: 2, old_replicas: 0 } } as unknown as Deployment["status"],
+};
+
+test("a deployment in the form and back changes nothing", () => {
+  assert.deepEqual(patchOf(formOf(served), served), {});
+});
+
+test("an edit sends what it changes, and only that", () => {
+  const form = { ...formOf(served), context: "", idle: "", labels: "rack=b", rollout: "recreate" as const };
+  assert.deepEqual(patchOf(form, served), { idle_timeout_seconds: 0, options: { context_tokens: 0 }, placement: { worker_labels: { rack: "b" } }, rollout: { strategy: "recreate" } });
+  assert.deepEqual(patchOf({ ...formOf(served), arguments: "" }, served), { options: { extra_args: [] } });
 });

@@ -1,5 +1,14 @@
 // The same request for a program. Pure.
 
+export type Path = "/v1/chat/completions" | "/v1/completions" | "/v1/embeddings" | "/v1/rerank";
+
+// What the OpenAI clients call it, and what of the answer is printed; rerank is none of theirs.
+const CALLS: Record<Exclude<Path, "/v1/rerank">, { method: string; result: string }> = {
+  "/v1/chat/completions": { method: "chat.completions.create", result: "answer.choices[0].message.content" },
+  "/v1/completions": { method: "completions.create", result: "answer.choices[0].text" },
+  "/v1/embeddings": { method: "embeddings.create", result: "answer.data[0].embedding" },
+};
+
 function pretty(body: Record<string, unknown>): string {
   return JSON.stringify(body, null, 2);
 }
@@ -9,8 +18,8 @@ function quoted(text: string): string {
   return `'${text.replaceAll("'", `'\\''`)}'`;
 }
 
-export function curl(origin: string, body: Record<string, unknown>): string {
-  return `curl ${origin}/v1/chat/completions \\\n  -H "Authorization: Bearer $GANTRY_API_KEY" \\\n  -H 'Content-Type: application/json' \\\n  -d ${quoted(pretty(body))}\n`;
+export function curl(origin: string, path: Path, body: Record<string, unknown>): string {
+  return `curl ${origin}${path} \\\n  -H "Authorization: Bearer $GANTRY_API_KEY" \\\n  -H 'Content-Type: application/json' \\\n  -d ${quoted(pretty(body))}\n`;
 }
 
 // JSON is Python but for three words, none of which stands outside a string elsewhere.
@@ -23,11 +32,19 @@ function pythonValue(value: unknown): string {
   return JSON.stringify(value);
 }
 
-export function python(origin: string, body: Record<string, unknown>): string {
+export function python(origin: string, path: Path, body: Record<string, unknown>): string {
+  if (path === "/v1/rerank") {
+    return `import os\nimport httpx  # pip install httpx\n\nanswer = httpx.post(${JSON.stringify(origin + path)}, headers={"Authorization": "Bearer " + os.environ["GANTRY_API_KEY"]}, json=${pythonValue(body)})\nprint(answer.json()["results"])\n`;
+  }
+  const { method, result } = CALLS[path];
   const words = Object.entries(body).map(([name, value]) => `    ${name}=${pythonValue(value)},`);
-  return `import os\nfrom openai import OpenAI  # pip install openai\n\nclient = OpenAI(base_url=${JSON.stringify(`${origin}/v1`)}, api_key=os.environ["GANTRY_API_KEY"])\nanswer = client.chat.completions.create(\n${words.join("\n")}\n)\nprint(answer.choices[0].message.content)\n`;
+  return `import os\nfrom openai import OpenAI  # pip install openai\n\nclient = OpenAI(base_url=${JSON.stringify(`${origin}/v1`)}, api_key=os.environ["GANTRY_API_KEY"])\nanswer = client.${method}(\n${words.join("\n")}\n)\nprint(${result})\n`;
 }
 
-export function node(origin: string, body: Record<string, unknown>): string {
-  return `import OpenAI from "openai"; // npm install openai\n\nconst client = new OpenAI({ baseURL: ${JSON.stringify(`${origin}/v1`)}, apiKey: process.env.GANTRY_API_KEY });\nconst answer = await client.chat.completions.create(${pretty(body)});\nconsole.log(answer.choices[0].message.content);\n`;
+export function node(origin: string, path: Path, body: Record<string, unknown>): string {
+  if (path === "/v1/rerank") {
+    return `const answer = await fetch(${JSON.stringify(origin + path)}, {\n  method: "POST",\n  headers: { authorization: \`Bearer \${process.env.GANTRY_API_KEY}\`, "content-type": "application/json" },\n  body: JSON.stringify(${pretty(body)}),\n});\nconsole.log((await answer.json()).results);\n`;
+  }
+  const { method, result } = CALLS[path];
+  return `import OpenAI from "openai"; // npm install openai\n\nconst client = new OpenAI({ baseURL: ${JSON.stringify(`${origin}/v1`)}, apiKey: process.env.GANTRY_API_KEY });\nconst answer = await client.${method}(${pretty(body)});\nconsole.log(${result});\n`;
 }

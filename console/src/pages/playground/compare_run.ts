@@ -4,12 +4,13 @@ import { readEvents } from "../../api/sse.ts";
 import { Answer, type Chunk } from "../../lib/answer.ts";
 import { freshSentence, type Run } from "../../lib/comparison.ts";
 import { problemText } from "../../ui/basics.tsx";
-import { chatBody, type Parameters } from "./parameters.tsx";
+import { chatBody } from "./parameters.tsx";
+import { ownText, parametersOf, type Setup } from "./setup.ts";
 
 export interface Wanted {
   models: string[];
   prompt: string;
-  parameters: Parameters;
+  setup: Setup;
   rounds: number;
   /** Begin each round with a sentence of its own. */
   fresh: boolean;
@@ -21,7 +22,7 @@ export interface Progress {
 
 async function oneRound(wanted: Wanted, round: number, seed: number, signal: AbortSignal, changed: (progress: Progress) => void): Promise<Answer[]> {
   const prompt = wanted.fresh ? `${freshSentence(Math.random)} ${wanted.prompt}` : wanted.prompt;
-  const panels = wanted.models.map((model, panel) => chatBody(model, [{ role: "user", content: prompt }], wanted.parameters, { seed: seed + panel }));
+  const panels = wanted.models.map((model, panel) => chatBody(model, [{ role: "user", content: prompt }], parametersOf(wanted.setup, panel), { seed: seed + panel }));
   const sentAt = performance.now();
   const answers = wanted.models.map(() => new Answer(sentAt));
   changed({ round, answers });
@@ -44,8 +45,7 @@ async function oneRound(wanted: Wanted, round: number, seed: number, signal: Abo
 /** Throws what the server refuses the whole comparison with; a panel that fails is a failed sample. */
 export async function runComparison(wanted: Wanted, signal: AbortSignal, changed: (progress: Progress) => void): Promise<Run> {
   const run: Run = {
-    at: Date.now(), models: wanted.models, samples: wanted.models.map(() => []), rounds: 0, wallMs: 0, prompt: wanted.prompt,
-    maxTokens: Number(wanted.parameters.maxTokens) || 0, temperature: Number(wanted.parameters.temperature) || 0,
+    at: Date.now(), models: wanted.models, own: wanted.models.map((_, panel) => ownText(wanted.setup.own[panel])), samples: wanted.models.map(() => []), rounds: 0, wallMs: 0,
   };
   const seed = Math.floor(Math.random() * 1e9);
   for (let round = 0; round < wanted.rounds; round += 1) {

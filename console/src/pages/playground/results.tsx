@@ -4,25 +4,18 @@ import { useState } from "react";
 import { api } from "../../api/client.ts";
 import type { ServerInfo } from "../../api/types.ts";
 import { languageNow, t } from "../../i18n/index.ts";
-import { type Run, targetsOf, toCsv, toJson } from "../../lib/comparison.ts";
+import { type Run, targetName, targetsOf, toCsv, toJson } from "../../lib/comparison.ts";
 import { digits, duration, localeOf, rate } from "../../lib/format.ts";
+import { save } from "../../lib/save.ts";
 import { itlOf, summarize, totals, tpotOf, ttftOf } from "../../lib/statistics.ts";
 import { Button, Card } from "../../ui/basics.tsx";
+import { Charts, pictureOf } from "./charts.tsx";
 import { seriesColor } from "../../ui/memory.tsx";
 import { attempt, Menu } from "../../ui/overlays.tsx";
 
-function save(name: string, type: string, text: string): void {
-  const url = URL.createObjectURL(new Blob([text], { type }));
-  const link = document.createElement("a");
-  link.href = url;
-  link.download = name;
-  link.click();
-  setTimeout(() => URL.revokeObjectURL(url), 10_000);
-}
-
 async function saveJson(runs: Run[]): Promise<void> {
   const server = await api<ServerInfo>("GET", "/api/v1/server");
-  save("gantry-compare.json", "application/json", toJson(runs, { commit: server.commit, url: location.origin, agent: navigator.userAgent }));
+  save("gantry-compare.json", new Blob([toJson(runs, { commit: server.commit, url: location.origin, agent: navigator.userAgent })], { type: "application/json" }));
 }
 
 export function Results({ runs, clear }: { runs: Run[]; clear: () => void }) {
@@ -39,8 +32,9 @@ export function Results({ runs, clear }: { runs: Run[]; clear: () => void }) {
             <Menu
               trigger={<Button small icon={<Download size={15} aria-hidden />}>{t("results.save")}</Button>}
               entries={[
-                { text: t("results.csv"), run: () => save("gantry-compare.csv", "text/csv", toCsv(runs)) },
+                { text: t("results.csv"), run: () => save("gantry-compare.csv", new Blob([toCsv(runs)], { type: "text/csv" })) },
                 { text: t("results.json"), run: () => attempt(saveJson(runs)) },
+                { text: t("results.png"), run: () => attempt(pictureOf(shown, runs).then((picture) => save("gantry-compare.png", picture))) },
               ]}
             />
             <Button small look="quiet" label={t("results.clear")} icon={<Trash2 size={15} aria-hidden />} onClick={clear} />
@@ -48,6 +42,9 @@ export function Results({ runs, clear }: { runs: Run[]; clear: () => void }) {
         }
       >
         <RunTable runs={runs} shown={shown} pick={setPicked} />
+      </Card>
+      <Card flush title={t("charts", { time: new Date(shown.at).toLocaleTimeString(localeOf(languageNow())) })}>
+        <Charts run={shown} runs={runs} />
       </Card>
       <PanelTable run={shown} />
     </>
@@ -76,13 +73,13 @@ function RunTable({ runs, shown, pick }: { runs: Run[]; shown: Run; pick: (at: n
         </thead>
         <tbody>
           {lines.map(({ run, target, sums }) => (
-            <tr key={`${run.at}/${target.model}`}>
+            <tr key={`${run.at}/${targetName(target)}`}>
               <td>
                 <button type="button" className="link-button" aria-pressed={run === shown} onClick={() => pick(run.at)}>
                   {new Date(run.at).toLocaleTimeString(localeOf(languageNow()))}
                 </button>
               </td>
-              <td className="break">{target.model}</td>
+              <td className="break">{target.model}{target.own && <div className="small muted">{target.own}</div>}</td>
               <td className="right">{target.panels.length === run.models.length ? run.models.length : t("results.of", { n: target.panels.length, all: run.models.length })}</td>
               <td className="right">{run.rounds}</td>
               <Figure value={sums.ttft.mean} most={ttft} text={duration(sums.ttft.mean)} color={seriesColor(0)} />
@@ -137,6 +134,7 @@ function PanelTable({ run }: { run: Run }) {
                         <span className="swatch" style={{ background: `var(${seriesColor(panel)})` }} aria-hidden />
                         <span className="break">{panel + 1} · {run.models[panel]}{run.rounds > 1 && <span className="muted"> · {t("results.round", { n: round + 1 })}</span>}</span>
                       </span>
+                      {run.own[panel] && <div className="small muted break">{run.own[panel]}</div>}
                       {sample.error && <div className="wrong-text small">{sample.error}</div>}
                     </td>
                     <td className="right">{duration(ttftOf(sample))}</td>

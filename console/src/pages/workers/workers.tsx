@@ -6,6 +6,7 @@ import type { Device, Instance, Worker } from "../../api/types.ts";
 import { t } from "../../i18n/index.ts";
 import { bytes, percent } from "../../lib/format.ts";
 import { memoryOf } from "../../lib/memory.ts";
+import { byText } from "../../lib/order.ts";
 import { useUrl } from "../../lib/url.ts";
 import { useAll, useKnown } from "../../live/store.ts";
 import { Button, Card, Empty, Loading, Note, State, TextField, Time } from "../../ui/basics.tsx";
@@ -13,6 +14,7 @@ import { MemoryBar, MemoryLegend, OTHERS, seriesColor } from "../../ui/memory.ts
 import { attempt, Confirm, FormDialog, Menu, say } from "../../ui/overlays.tsx";
 import { PageBody } from "../../ui/page.tsx";
 import { AddWorker } from "./add_worker.tsx";
+import { Course } from "./course.tsx";
 import "./workers.css";
 
 export default function Workers() {
@@ -23,7 +25,7 @@ export default function Workers() {
   const [adding, setAdding] = useState(false);
   const wanted = filter.trim().toLowerCase();
   const shown = useMemo(
-    () => workers.filter((worker) => textOf(worker).includes(wanted)).sort((a, b) => a.name.localeCompare(b.name, undefined, { numeric: true })),
+    () => workers.filter((worker) => textOf(worker).includes(wanted)).sort((a, b) => byText(a.name, b.name)),
     [workers, wanted],
   );
   const add = <Button look="primary" icon={<Plus size={16} aria-hidden />} onClick={() => setAdding(true)}>{t("workers.add")}</Button>;
@@ -103,7 +105,9 @@ function DeviceBox({ device, instances }: { device: Device; instances: Instance[
         {device.temperature_celsius !== null && <span className="row num">· <Thermometer size={13} aria-hidden />{device.temperature_celsius} °C</span>}
         {device.driver_version && <span>· {t("devices.driver", { version: device.driver_version })}</span>}
       </div>
+      <Course of={device} />
       {device.details && <p className="small muted break">{device.details}</p>}
+      <Topology of={device} />
       {device.processes.length > 0 && (
         <details className="small">
           <summary>{t("devices.processes", { n: device.processes.length })}</summary>
@@ -114,6 +118,18 @@ function DeviceBox({ device, instances }: { device: Device; instances: Instance[
       )}
     </section>
   );
+}
+
+/** Where it sits in its machine, and what it is linked to by what. */
+function Topology({ of }: { of: Device }) {
+  const kinds = [...new Set(of.links.map((link) => link.kind))];
+  const facts = [
+    of.partition ? t("devices.partition", { of: of.partition }) : "",
+    of.numa_node === null ? "" : `NUMA ${of.numa_node}`,
+    of.bus_address,
+    ...kinds.map((kind) => t("devices.links", { kind, to: of.links.filter((link) => link.kind === kind).map((link) => `${of.vendor}/${link.to}`).join(", ") })),
+  ].filter(Boolean);
+  return facts.length > 0 ? <p className="small muted break num">{facts.join(" · ")}</p> : null;
 }
 
 function WorkerMenu({ worker, running }: { worker: Worker; running: number }) {

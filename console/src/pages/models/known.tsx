@@ -1,38 +1,38 @@
-// What can be served: the models known here, with the facts of their files.
+// The models known here, with the facts of their files.
 import { FileBox, Plus } from "lucide-react";
 import { useState } from "react";
 import { Link } from "wouter";
-import { api } from "../api/client.ts";
-import type { Model } from "../api/types.ts";
-import { languageNow, t } from "../i18n/index.ts";
-import { bytes, parameters, whole } from "../lib/format.ts";
-import { isAdmin, useMe } from "../lib/session.ts";
-import { useUrl } from "../lib/url.ts";
-import { useAll, useKnown } from "../live/store.ts";
-import { Button, Empty, Loading, TextField } from "../ui/basics.tsx";
-import { Confirm, FormDialog, say } from "../ui/overlays.tsx";
-import { PageBody } from "../ui/page.tsx";
-import "./models.css";
-import { sourceOf } from "./deployments/form.ts";
+import { api } from "../../api/client.ts";
+import type { Model } from "../../api/types.ts";
+import { languageNow, t } from "../../i18n/index.ts";
+import { bytes, parameters, whole } from "../../lib/format.ts";
+import { byText } from "../../lib/order.ts";
+import { isAdmin, useMe } from "../../lib/session.ts";
+import { useUrl } from "../../lib/url.ts";
+import { useAll, useKnown } from "../../live/store.ts";
+import { Button, Empty, Loading, TextField } from "../../ui/basics.tsx";
+import { Confirm, FormDialog, say } from "../../ui/overlays.tsx";
+import { sourceOf } from "../deployments/form.ts";
+import { ModelsPage } from "./models.tsx";
 
-export default function Models() {
+export function Known() {
   const admin = isAdmin(useMe());
   const known = useKnown();
   const models = useAll("models");
   const [filter, setFilter] = useUrl("q", "");
   const [adding, setAdding] = useState(false);
   const wanted = filter.trim().toLowerCase();
-  const shown = models.filter((model) => `${model.name} ${model.source} ${model.meta.architecture} ${model.meta.quantization}`.toLowerCase().includes(wanted)).sort((a, b) => a.name.localeCompare(b.name));
+  const shown = models.filter((model) => `${model.name} ${model.source} ${model.meta.architecture} ${model.meta.quantization}`.toLowerCase().includes(wanted)).sort((a, b) => byText(a.name, b.name));
   const add = admin && <Button look="primary" icon={<Plus size={16} aria-hidden />} onClick={() => setAdding(true)}>{t("models.add")}</Button>;
   return (
-    <PageBody title={t("models")} about={t("models.about")} actions={add}>
+    <ModelsPage actions={add}>
       {!known && <Loading />}
       {known && models.length === 0 && <section className="card"><Empty icon={<FileBox size={30} aria-hidden />} title={t("models.none")} actions={add}>{t("models.none.text")}</Empty></section>}
       {models.length > 3 && <div className="search"><input className="input" type="search" aria-label={t("filter")} placeholder={t("filter")} value={filter} onChange={(event) => setFilter(event.target.value)} /></div>}
       {models.length > 0 && shown.length === 0 && <p className="muted">{t("filter.none", { filter })}</p>}
       <div className="grid">{shown.map((model) => <ModelCard key={model.id} model={model} admin={admin} />)}</div>
       {adding && <Add onClose={() => setAdding(false)} />}
-    </PageBody>
+    </ModelsPage>
   );
 }
 

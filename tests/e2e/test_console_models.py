@@ -1,0 +1,161 @@
+"""The console's way from a hub to a served model, in a real browser: searched in the form, fetched while it is watched, edited, its files
+kept, read again and deleted."""
+import json
+import re
+
+import httpx
+import pytest
+
+from browser import PASSWORD, Browser, chromium, faults, needs_chromium, photograph, session  # noqa: F401: fixtures
+from conftest import SMOLLM2, Server, until
+from test_hub import GGUF, REPO, Hub
+
+pytestmark = needs_chromium
+
+
+@pytest.fixture(scope="module")
+def hub():
+    with Hub() as own:
+        own.add(REPO, {GGUF: SMOLLM2, "README.md": b"# SmolLM2\n", "config.json": b"{}"})
+        own.add("Org/several-GGUF", {"several.Q4_1.gguf": SMOLLM2, "several.Q8_0.gguf": SMOLLM2})
+        yield own
+
+
+@pytest.fixture(scope="module")
+def far(tmp_path_factory, hub):
+    """A server that knows the hub, and the cookies of its administrator."""
+    own = Server(tmp_path_factory.mktemp("far") / "data")
+    own.environment_more = {"HF_ENDPOINT": hub.url, "MODELSCOPE_ENDPOINT": hub.url}
+    own.start()
+    own.api("POST", "/api/v1/users", json={"name": "ada", "password": PASSWORD, "role": "admin", "must_change_password": False})
+    yield own, session(own, "ada")
+    own.stop()
+
+
+@pytest.fixture
+def surfer(chromium, far):
+    own = Browser(chromium, far[0])
+    yield own
+    own.check()
+    for context in chromium.contexts:
+        context.close()
+
+
+def test_the_stream_that_the_page_reads(far, hub):
+    """GET /api/v1/model-files/watch: the list as it is, then each change of it, to admins alone."""
+    server, _ = far
+    server.api("POST", "/api/v1/users", json={"name": "eve", "password": PASSWORD, "role": "user", "must_change_password": False})
+    refused = server.request("GET", "/api/v1/model-files/watch", cookies={one["name"]: one["value"] for one in session(server, "eve")})
+    assert refused.status_code == 403
+    source = f"modelscope:{REPO}"
+    seen = []
+    with httpx.stream("GET", f"{server.url}/api/v1/model-files/watch", headers={"Authorization": f"Bearer {server.key}"}, timeout=60) as answer:
+        assert answer.headers["content-type"] == "text/event-stream"
+        for line in answer.iter_lines():
+            if not line.startswith("data:"):
+                continue
+            items = json.loads(line[5:])["items"]
+            if not seen:
+                assert items == server.items("/api/v1/model-files")
+                assert server.api("POST", "/api/v1/model-files", json={"source": source}).status_code == 202
+            seen.append([(one["state"], one["bytes_done"]) for one in items if one["source"] == source])
+            if seen[-1] and seen[-1][0][0] == "ready":
+                break
+    assert seen[0] == [] and seen[-1] == [("ready", SMOLLM2.stat().st_size)]
+    assert all(a != b for a, b in zip(seen, seen[1:])), "only changes are told"
+    server.cli("rm", "--files", source, "--yes")
+
+
+def test_from_a_hub_to_a_served_model(surfer, far, hub):
+    """Found by words, judged before anything is fetched, fetched while its rate and the time left are shown, served."""
+    server, cookies = far
+    page = surfer.page(cookies)
+    surfer.open(page, "/deployments/new")
+    page.get_by_text("Search a hub").first.click()
+    box = page.get_by_role("searchbox", name="Search a hub")
+    box.fill("nothing-like-it")
+    box.press("Enter")
+    page.get_by_text("The hub has nothing named “nothing-like-it”.").wait_for()
+    box.fill("smol")
+    page.get_by_role("button", name="Search", exact=True).click()
+    page.get_by_role("button", name=f"hf:{REPO}").click()
+    assert page.get_by_label("Source").input_value() == f"hf:{REPO}"
+    assert page.get_by_label("Name").input_value() == "smollm2-135m-instruct"
+    page.get_by_role("complementary", name="Does it fit?").get_by_text("It fits.").wait_for()
+    hub.misbehave("Signature=", rate=4 << 20)
+    page.get_by_role("button", name="Deploy a model").click()
+    page.get_by_role("heading", name="smollm2-135m-instruct", exact=True).wait_for()
+    page.get_by_role("progressbar", name="Loading").wait_for()
+    page.get_by_text(re.compile(r"MiB of 9\d\.\d MiB · .*/s · \d+ s left")).first.wait_for()
+    photograph(page, "download")
+    assert not faults(page)
+    hub.behave()
+    page.get_by_text("1 of 1 ready").wait_for(timeout=120_000)
+
+
+def test_what_a_repository_has_is_chosen_from(surfer, far):
+    """Of several files none is the usual one: the refusal names them, and a click takes one."""
+    page = surfer.page(far[1])
+    surfer.open(page, "/deployments/new?source=hf:Org/several-GGUF")
+    page.get_by_role("button", name="Q8_0").wait_for()
+    page.get_by_role("button", name="Q4_1").click()
+    page.get_by_role("complementary", name="Does it fit?").get_by_text("It fits.").wait_for()
+    assert page.get_by_label("Source").input_value() == "hf:Org/several-GGUF:Q4_1"
+
+
+def test_a_deployment_is_edited(surfer, far):
+    """What it runs changes, and only that; a form that somebody else was faster than is refused in words."""
+    server, cookies = far
+    if not server.items("/api/v1/deployments"):
+        server.deploy("smollm2-135m-instruct")
+    page = surfer.page(cookies)
+    surfer.open(page, "/deployments/smollm2-135m-instruct")
+    page.get_by_role("link", name="Edit").click()
+    page.get_by_role("heading", name="Edit smollm2-135m-instruct").wait_for()
+    assert page.get_by_role("button", name="Save").is_disabled(), "nothing is changed yet"
+    page.get_by_role("heading", name="Engine", exact=True).click()
+    page.get_by_label("Context (tokens)").fill("2048")
+    page.get_by_text("new ones start and take over").wait_for()
+    photograph(page, "edit")
+    with page.expect_request("**/api/v1/deployments/*") as asked:
+        page.get_by_role("button", name="Save").click()
+    assert set(json.loads(asked.value.post_data)) == {"options", "version"}
+    page.get_by_role("heading", name="Revisions").wait_for()
+    until(lambda: (lambda one: one["options"]["context_tokens"] == 2048 and one["status"]["rollout"]["state"] == "complete")(
+        server.items("/api/v1/deployments")[0]), "the new revision runs")
+    page.get_by_role("link", name="Edit").click()
+    page.get_by_role("heading", name="Operation").click()
+    page.get_by_label("Sleeps after (minutes)").fill("90")
+    one = server.items("/api/v1/deployments")[0]
+    assert server.api("PATCH", f"/api/v1/deployments/{one['id']}", json={"idle_timeout_seconds": 60}).status_code == 200
+    page.get_by_role("button", name="Save").click()
+    page.get_by_role("alert").filter(has_text="changed meanwhile").wait_for()
+
+
+def test_model_files(surfer, far, hub):
+    """Fetched ahead while the page shows it, read again, kept from those in use, deleted by name. The page asks nothing by a clock."""
+    server, cookies = far
+    page = surfer.page(cookies)
+    surfer.open(page, "/models/files")
+    until(lambda: page.get_by_text("No files from hubs yet").count() + page.get_by_role("row").count() > 0, "the list is there")
+    source = f"modelscope:{REPO}/{GGUF}"
+    page.get_by_role("button", name="Fetch a model").first.click()
+    page.get_by_role("textbox", name="Source").or_(page.get_by_role("combobox", name="Source")).fill(source)
+    assert not faults(page)
+    page.get_by_role("dialog").get_by_role("button", name="Fetch a model").click()
+    row = page.get_by_role("row").filter(has_text=source)
+    row.get_by_text("ready").wait_for(timeout=60_000)
+    surfer.requests.clear()
+    row.get_by_role("button", name="Read modelscope").click()
+    page.get_by_text(f"{source} is what the hub lists").wait_for()
+    assert [request.method for request in surfer.requests] == ["POST"], "one request, and no list read again"
+    photograph(page, "files")
+    used = page.get_by_role("row").filter(has_text=f"hf:{REPO}")
+    if used.count() > 0:
+        assert used.get_by_role("button", name="A deployment uses them").is_disabled()
+    row.get_by_role("button", name="Delete modelscope").click()
+    assert page.get_by_role("dialog").get_by_role("button", name="Delete").is_disabled(), "the name is asked first"
+    page.get_by_label(re.compile("^Type ")).fill(source)
+    page.get_by_role("dialog").get_by_role("button", name="Delete").click()
+    row.wait_for(state="detached")
+    assert source not in [one["source"] for one in server.items("/api/v1/model-files")]
