@@ -14,6 +14,7 @@ export interface Page {
 
 const playground = lazy(() => import("./pages/playground/playground.tsx"));
 const deployments = lazy(() => import("./pages/deployments/deployments.tsx"));
+const benchmarks = lazy(() => import("./pages/benchmarks/benchmarks.tsx"));
 const models = lazy(() => import("./pages/models.tsx"));
 const routes = lazy(() => import("./pages/routes.tsx"));
 const providers = lazy(() => import("./pages/providers.tsx"));
@@ -28,6 +29,7 @@ export const PAGES: Page[] = [
   { path: "playground", name: "playground", admin: false, view: playground },
   { path: "deployments", name: "deployments", admin: false, group: "group.serve", view: deployments },
   { path: "models", name: "models", admin: false, view: models },
+  { path: "benchmarks", name: "benchmarks", admin: false, view: benchmarks },
   { path: "routes", name: "routes", admin: true, view: routes },
   { path: "providers", name: "providers", admin: true, view: providers },
   { path: "workers", name: "workers", admin: true, group: "group.machines", view: workers },

@@ -22,8 +22,8 @@ AXE = ROOT / "console/node_modules/axe-core/axe.min.js"
 pytestmark = pytest.mark.skipif(not CHROMIUM, reason="no chromium on this machine: ./dev test installs Debian's")
 
 PASSWORD = "a-password-of-mine"
-ADMIN_PAGES = ["overview", "playground", "deployments", "models", "routes", "providers", "workers", "keys", "usage", "users", "audit"]
-USER_PAGES = ["overview", "playground", "deployments", "models", "keys", "usage"]
+ADMIN_PAGES = ["overview", "playground", "deployments", "models", "benchmarks", "routes", "providers", "workers", "keys", "usage", "users", "audit"]
+USER_PAGES = ["overview", "playground", "deployments", "models", "benchmarks", "keys", "usage"]
 PHONE = {"width": 390, "height": 844}
 ATTACK = "<img src=x onerror=\"window.hit=1\">"
 SHOTS = os.environ.get("GANTRY_SCREENSHOTS")   # a folder: the pages are photographed into it
