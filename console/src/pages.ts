@@ -14,11 +14,11 @@ export interface Page {
 
 const playground = lazy(() => import("./pages/playground/playground.tsx"));
 const deployments = lazy(() => import("./pages/deployments/deployments.tsx"));
-const benchmarks = lazy(() => import("./pages/benchmarks/benchmarks.tsx"));
 const models = lazy(() => import("./pages/models.tsx"));
 const routes = lazy(() => import("./pages/routes.tsx"));
 const providers = lazy(() => import("./pages/providers.tsx"));
 const workers = lazy(() => import("./pages/workers/workers.tsx"));
+const benchmarks = lazy(() => import("./pages/benchmarks/benchmarks.tsx"));
 const keys = lazy(() => import("./pages/keys.tsx"));
 const usage = lazy(() => import("./pages/usage.tsx"));
 const users = lazy(() => import("./pages/users.tsx"));

@@ -8,10 +8,13 @@ import re
 
 import pytest
 
-from conftest import until
+from conftest import ROOT, until
 from fake_engines import FakeEngines
 from test_benchmarks import get, half_way, over, start
-from test_console import AXE, PHONE, admin, browser, chromium, photograph, pytestmark, served, settled   # noqa: F401: fixtures and the mark
+from test_console import PHONE, admin, browser, chromium, photograph, pytestmark, served, settled   # noqa: F401: fixtures and the mark
+
+
+AXE = ROOT / "console/node_modules/axe-core/axe.min.js"
 
 
 def download(page, button, entry):
