@@ -36,7 +36,7 @@ export function BenchmarkState({ of }: { of: Benchmark }) {
   return (
     <div className="stack benchmark-state">
       <div className="row">
-        <span className={classes("pill", LOOK[of.state])}>{word("state", of.state)}</span>
+        <span className={classes("pill", LOOK[of.state])}>{word("benchmarks.state", of.state)}</span>
         {of.state === "running" && <span className="small muted num">{percent(fraction)}</span>}
         {of.before_it !== null && of.before_it > 0 && <span className="small muted">{t("benchmarks.before", { n: of.before_it })}</span>}
       </div>
