@@ -18,6 +18,7 @@ const models = lazy(() => import("./pages/models/models.tsx"));
 const routes = lazy(() => import("./pages/routes.tsx"));
 const providers = lazy(() => import("./pages/providers.tsx"));
 const workers = lazy(() => import("./pages/workers/workers.tsx"));
+const benchmarks = lazy(() => import("./pages/benchmarks/benchmarks.tsx"));
 const keys = lazy(() => import("./pages/keys.tsx"));
 const usage = lazy(() => import("./pages/usage.tsx"));
 const users = lazy(() => import("./pages/users.tsx"));
@@ -29,6 +30,7 @@ export const PAGES: Page[] = [
   { path: "playground", name: "playground", admin: false, view: playground },
   { path: "deployments", name: "deployments", admin: false, group: "group.serve", view: deployments },
   { path: "models", name: "models", admin: false, view: models },
+  { path: "benchmarks", name: "benchmarks", admin: false, view: benchmarks },
   { path: "routes", name: "routes", admin: true, view: routes },
   { path: "providers", name: "providers", admin: true, view: providers },
   { path: "workers", name: "workers", admin: true, group: "group.machines", view: workers },

@@ -1,5 +1,5 @@
 // The frame around every page: the menu, who is logged in, and whether what is shown is live.
-import { Boxes, ChartColumn, ChevronsUpDown, Cpu, FileBox, KeyRound, LayoutDashboard, LogOut, Menu as MenuIcon, MessagesSquare, Plug, ScrollText, Settings, Split, UserRound, Users, WifiOff } from "lucide-react";
+import { Boxes, ChartColumn, ChevronsUpDown, Cpu, FileBox, Gauge, KeyRound, LayoutDashboard, LogOut, Menu as MenuIcon, MessagesSquare, Plug, ScrollText, Settings, Split, UserRound, Users, WifiOff } from "lucide-react";
 import { Component, type ReactNode, Suspense, useEffect, useRef, useState } from "react";
 import { Link, Route, Switch, useLocation } from "wouter";
 import iconUrl from "./icon.svg";
@@ -15,6 +15,7 @@ import { Preferences } from "./ui/preferences.tsx";
 const ICONS: Record<string, typeof Cpu> = {
   overview: LayoutDashboard, playground: MessagesSquare, deployments: Boxes, models: FileBox, routes: Split, providers: Plug, workers: Cpu,
   keys: KeyRound, usage: ChartColumn, users: Users, audit: ScrollText, settings: Settings,
+  benchmarks: Gauge,
 };
 
 export function Shell() {

@@ -5,12 +5,14 @@
 
 #include <algorithm>
 #include <boost/asio/co_spawn.hpp>
+#include <boost/asio/post.hpp>
 #include <boost/asio/redirect_error.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/this_coro.hpp>
 #include <boost/asio/use_awaitable.hpp>
 #include <ctime>
 #include <exception>
+#include <set>
 
 #include "bench/bench.h"
 #include "http/http.h"
@@ -18,17 +20,54 @@
 namespace gantry::bench {
 namespace {
 
-using TokenCallback = std::function<void(uint32_t, const std::string&)>;
+// What an answer may hold at most, so that no target makes the client grow: tokens come one an event or several, never the other
+// way round, and few have more than some bytes.
+constexpr size_t kEventsATokenMax = 8;
+constexpr size_t kBytesATokenMax = 1024;
+constexpr size_t kTokensBeyondMax = 64;
+constexpr size_t kErrorBodyBytesMax = 1 << 20;
+constexpr size_t kErrorBytesMax = 500;
 
 struct RunState {
     const Target& target;
     const Workload& workload;
-    const TokenCallback& on_token;
+    const Hooks& hooks;
     http::Client client;
     SteadyTime begun{};
     SteadyTime ended{};
     uint32_t next = 0;
     std::vector<RequestSample> samples;
+    bool stopped = false;                            // by hooks.stop
+    std::set<http::Canceller*> under_way{};          // requests, to be cut then
+    std::set<http::asio::steady_timer*> waiting{};   // arrivals that are not due
+
+    void stop() {
+        stopped = true;
+        for (http::Canceller* request : under_way) {
+            request->cancel();
+        }
+        for (http::asio::steady_timer* timer : waiting) {
+            timer->cancel();
+        }
+    }
+    bool may_begin(SteadyTime now) const {
+        const bool late = workload.begin_within_s > 0 && std::chrono::duration<double>(now - begun).count() >= workload.begin_within_s;
+        return !stopped && !late && next < workload.requests;
+    }
+};
+
+// Something stands in a set while this lives.
+template <class T>
+class Listed {
+public:
+    Listed(std::set<T*>& set, T& one) : set_(set), one_(one) { set_.insert(&one_); }
+    ~Listed() { set_.erase(&one_); }
+    Listed(const Listed&) = delete;
+    Listed& operator=(const Listed&) = delete;
+
+private:
+    std::set<T*>& set_;
+    T& one_;
 };
 
 double ms_between(SteadyTime from, SteadyTime to) { return std::chrono::duration<double, std::milli>(to - from).count(); }
@@ -52,6 +91,10 @@ json::array messages_of(const Workload& workload, const std::vector<RequestSampl
     return messages;
 }
 
+uint32_t most_tokens(const Workload& workload, uint32_t index) {
+    return workload.output_tokens.empty() ? workload.max_tokens : workload.output_tokens[index % workload.output_tokens.size()];
+}
+
 http::Client::Call make_call(const Target& target, const Workload& workload, json::array messages, uint32_t index) {
     json::object body;
     body["model"] = target.model;
@@ -60,7 +103,7 @@ http::Client::Call make_call(const Target& target, const Workload& workload, jso
     json::object stream_options;
     stream_options["include_usage"] = true;
     body["stream_options"] = std::move(stream_options);
-    body["max_tokens"] = workload.output_tokens.empty() ? workload.max_tokens : workload.output_tokens[index % workload.output_tokens.size()];
+    body["max_tokens"] = most_tokens(workload, index);
     body["temperature"] = workload.temperature;
     body["seed"] = static_cast<int64_t>((workload.seed + index) & 0x7fffffff);
     if (workload.ignore_eos) {
@@ -73,6 +116,9 @@ http::Client::Call make_call(const Target& target, const Workload& workload, jso
     call.headers.set("accept", "text/event-stream");
     if (!target.api_key.empty()) {
         call.headers.set("authorization", "Bearer " + target.api_key);
+    }
+    for (const auto& [name, value] : target.headers) {
+        call.headers.set(name, value);
     }
     call.body = json::serialize(body);
     return call;
@@ -98,7 +144,7 @@ const json::object* object_at(const json::object& object, std::string_view key) 
 }
 
 // The error message in a body of the usual shape {"error":{"message":...}} or {"error":"..."}; else the start of the body.
-std::string error_text(const json::object* object, std::string_view body) {
+std::string whole_error_text(const json::object* object, std::string_view body) {
     const json::value* error = object != nullptr ? object->if_contains("error") : nullptr;
     if (error != nullptr && error->is_string()) {
         return std::string(error->get_string());
@@ -110,6 +156,19 @@ std::string error_text(const json::object* object, std::string_view body) {
         }
     }
     return std::string(body.substr(0, 200));
+}
+
+std::string error_text(const json::object* object, std::string_view body) {
+    std::string text = whole_error_text(object, body);
+    if (text.size() > kErrorBytesMax) {
+        size_t end = kErrorBytesMax;
+        while (end > 0 && (static_cast<unsigned char>(text[end]) & 0xc0) == 0x80) {
+            --end;   // Characters stay whole.
+        }
+        text.resize(end);
+        text += "...";
+    }
+    return text;
 }
 
 // What the chunks of one answer add up to.
@@ -184,9 +243,14 @@ bool take_event(RunState& state, uint32_t index, Answer& answer, const std::stri
     if (!text.empty()) {
         answer.sample.token_ms.push_back(at_ms);
         answer.sample.text += text;
-        if (state.on_token) {
-            state.on_token(index, text);
+        if (state.hooks.on_token) {
+            state.hooks.on_token(index, text);
         }
+    }
+    const size_t asked = most_tokens(state.workload, index) + kTokensBeyondMax;
+    if (answer.sample.token_ms.size() > asked * kEventsATokenMax || answer.sample.text.size() > asked * kBytesATokenMax) {
+        answer.sample.error = "the answer goes on far beyond the tokens asked for";
+        return false;
     }
     return true;
 }
@@ -229,7 +293,9 @@ http::Task<void> send_one(RunState& state, uint32_t index, SteadyTime due) {
     sample.turn = index % state.workload.turns;
     http::Client::Call call = make_call(state.target, state.workload, messages_of(state.workload, state.samples, index), index);
     sample.start_s = ms_between(state.begun, due) / 1000;
-    Result<std::unique_ptr<http::ClientResponse>> response = co_await state.client.send(state.target.endpoint, std::move(call));
+    http::Canceller canceller;
+    const Listed listed(state.under_way, canceller);
+    Result<std::unique_ptr<http::ClientResponse>> response = co_await state.client.send(state.target.endpoint, std::move(call), canceller);
     if (!response) {
         sample.error = response.error().message;
     } else if ((*response)->status() != 200) {
@@ -247,15 +313,18 @@ http::Task<void> send_one(RunState& state, uint32_t index, SteadyTime due) {
     if (!sample.counted_from_usage) {
         sample.output_tokens = static_cast<uint32_t>(sample.token_ms.size());
     }
+    if (state.hooks.on_request && !state.stopped) {
+        state.hooks.on_request(sample);
+    }
 }
 
 // A lane of a closed loop: one conversation after the other.
 http::Task<void> lane(RunState& state) {
     const uint32_t turns = state.workload.turns;
-    while (state.next < state.workload.requests) {
+    while (state.may_begin(std::chrono::steady_clock::now())) {
         const uint32_t first = state.next;
         state.next += turns;
-        for (uint32_t index = first; index < first + turns; ++index) {
+        for (uint32_t index = first; index < first + turns && !state.stopped; ++index) {
             if (index > first && !state.samples[index - 1].ok) {
                 state.samples[index].turn = index - first;
                 state.samples[index].error = "an earlier turn of this conversation failed";
@@ -273,7 +342,13 @@ http::Task<void> arrival(RunState& state, uint32_t index) {
     http::asio::steady_timer timer(co_await http::asio::this_coro::executor);
     timer.expires_at(due);
     boost::system::error_code ignored;
-    co_await timer.async_wait(http::asio::redirect_error(http::asio::use_awaitable, ignored));
+    {
+        const Listed listed(state.waiting, timer);
+        co_await timer.async_wait(http::asio::redirect_error(http::asio::use_awaitable, ignored));
+    }
+    if (state.stopped) {
+        co_return;
+    }
     state.samples[index].late_ms = ms_between(due, std::chrono::steady_clock::now());
     co_await send_one(state, index, due);
 }
@@ -318,6 +393,9 @@ Status check(const Workload& workload) {
     if (workload.turns == 0 || workload.requests % workload.turns != 0 || (open && workload.turns > 1)) {
         return invalid_argument("conversations have all their turns, one after the other");
     }
+    if (open && workload.begin_within_s > 0) {
+        return invalid_argument("requests that come by a rate end with the last of them, not by time");
+    }
     if (open && workload.arrivals_s.size() != workload.requests) {
         return invalid_argument("an open loop needs the time of each request's arrival");
     }
@@ -326,13 +404,14 @@ Status check(const Workload& workload) {
 
 }  // namespace
 
-Result<Run> run(const Target& target, const Workload& workload, const TokenCallback& on_token) {
+Result<Run> run(const Target& target, const Workload& workload, const Hooks& hooks) {
     GANTRY_TRY(check(workload));
     const double cpu_before = thread_cpu_s();
     http::asio::io_context io(1);
     http::ClientOptions client_options;
     client_options.ca_file = target.ca_file;
-    RunState state{target, workload, on_token, http::Client(io, client_options), {}, {}, 0, std::vector<RequestSample>(workload.requests)};
+    client_options.body_bytes = kErrorBodyBytesMax;
+    RunState state{target, workload, hooks, http::Client(io, client_options), {}, {}, 0, std::vector<RequestSample>(workload.requests)};
     const bool open = !workload.arrivals_s.empty();
     const uint32_t lanes = open ? workload.requests : std::min(workload.concurrency, workload.requests / workload.turns);
     std::vector<http::Task<void>> work;
@@ -340,9 +419,17 @@ Result<Run> run(const Target& target, const Workload& workload, const TokenCallb
         work.push_back(open ? arrival(state, i) : lane(state));
     }
     state.begun = std::chrono::steady_clock::now();
+    // Goes before the two that it refers to; what it posts too late is never run.
+    const std::stop_callback stopping(hooks.stop, [&io, &state] { http::asio::post(io, [&state] { state.stop(); }); });
     const std::string failure = run_all(io, std::move(work));
     if (!failure.empty()) {
         return internal_error(fmt::format("the measuring client failed: {}", failure));
+    }
+    if (state.stopped) {
+        return Error{ErrorCode::kCancelled, "the run was stopped", {}, {}};
+    }
+    if (!open) {
+        state.samples.resize(std::min<size_t>(state.next, state.samples.size()));   // Of a run by time: what was sent.
     }
     Run result;
     result.concurrency = workload.concurrency;

@@ -80,7 +80,9 @@ private:
         self.bodies_.push_back(exchange.request().body);
         self.keys_.emplace_back(exchange.request().headers.get("authorization"));
         self.most_at_once_ = std::max(self.most_at_once_, self.server_->exchanges());
-        while (self.bodies_.size() < self.hold_) {
+        bool gone = false;
+        exchange.on_client_gone([&gone] { gone = true; });
+        while (self.bodies_.size() < self.hold_ && !gone) {
             co_await http::sleep_for(std::chrono::milliseconds(1));
         }
         if (self.status_ != 200) {
@@ -99,7 +101,10 @@ private:
                 exchange.abort();
                 co_return;
             }
-            co_await exchange.write(line.bytes);
+            const bool written = co_await exchange.write(line.bytes);
+            if (!written) {
+                co_return;
+            }
         }
         co_await exchange.finish();
     }
@@ -131,10 +136,12 @@ Workload workload(uint32_t concurrency, uint32_t requests) {
 TEST(LoadClient, TimesEachTokenEventAndCountsByUsage) {
     ScriptedServer server({{true, token("")}, {true, token("a")}, {true, token("b")}, {true, token("c")}, {true, kFinish + kUsage + kDone}});
     std::string live;
-    const Result<bench::Run> run = bench::run(server.target(), workload(1, 1), [&](uint32_t request, const std::string& piece) {
+    Hooks hooks;
+    hooks.on_token = [&](uint32_t request, const std::string& piece) {
         EXPECT_EQ(request, 0u);
         live += piece;
-    });
+    };
+    const Result<bench::Run> run = bench::run(server.target(), workload(1, 1), hooks);
     ASSERT_TRUE(run) << run.error().message;
     const RequestSample& sample = run->samples.at(0);
     ASSERT_TRUE(sample.ok) << sample.error;
@@ -291,6 +298,85 @@ TEST(LoadClient, AStreamThatEndsWithoutFinishIsAFailure) {
     ASSERT_TRUE(run);
     EXPECT_FALSE(run->samples[0].ok);
     EXPECT_THAT(run->samples[0].error, HasSubstr("ended early"));
+}
+
+TEST(LoadClient, ARunThatIsStoppedEndsAtOnceWhateverItWaitsFor) {
+    ScriptedServer unheard({{false, kFinish + kDone}}, 200, 1000);                     // no head ever comes
+    ScriptedServer endless(std::vector<Line>(2000, Line{true, token("a")}));           // half a minute of tokens
+    for (const ScriptedServer* server : {&unheard, &endless}) {
+        std::stop_source source;
+        Hooks hooks;
+        hooks.stop = source.get_token();
+        hooks.on_token = [&](uint32_t, const std::string&) { source.request_stop(); };
+        int ended = 0;
+        hooks.on_request = [&](const RequestSample&) { ++ended; };
+        std::jthread other;
+        if (server == &unheard) {
+            other = std::jthread([&] { source.request_stop(); });
+        }
+        const SteadyTime began = std::chrono::steady_clock::now();
+        const Result<bench::Run> run = bench::run(server->target(), workload(2, 500), hooks);
+        ASSERT_FALSE(run);
+        EXPECT_EQ(run.error().code, ErrorCode::kCancelled);
+        EXPECT_LT(std::chrono::steady_clock::now() - began, std::chrono::seconds(10)) << "a whole answer takes three times as long";
+        EXPECT_EQ(ended, 0) << "what was cut is no result";
+    }
+}
+
+TEST(LoadClient, AStoppedOpenLoopDoesNotWaitForArrivals) {
+    Target nobody;
+    nobody.endpoint = "unix:/tmp/gantry-no-such-socket";
+    Workload open = workload(1, 2);
+    open.arrivals_s = {0, 3600};
+    std::stop_source source;
+    Hooks hooks;
+    hooks.stop = source.get_token();
+    hooks.on_request = [&](const RequestSample& sample) {
+        EXPECT_FALSE(sample.ok);
+        source.request_stop();
+    };
+    const Result<bench::Run> run = bench::run(nobody, open, hooks);   // Without the stop this takes an hour.
+    ASSERT_FALSE(run);
+    EXPECT_EQ(run.error().code, ErrorCode::kCancelled);
+}
+
+TEST(LoadClient, ARunByTimeBeginsNothingLateAndHasOnlyWhatItSent) {
+    ScriptedServer server({{true, token("a")}, {true, kFinish + kUsage + kDone}});
+    Workload timed = workload(2, 100'000);
+    timed.begin_within_s = 0.2;
+    size_t ended = 0;
+    Hooks hooks;
+    hooks.on_request = [&](const RequestSample& sample) { ended += sample.ok ? 1 : 0; };
+    const Result<bench::Run> run = bench::run(server.target(), timed, hooks);
+    ASSERT_TRUE(run) << run.error().message;
+    EXPECT_GE(run->requests_ok, 2u);
+    EXPECT_LT(run->requests_ok, 100'000u);
+    EXPECT_EQ(run->samples.size(), run->requests_ok);
+    EXPECT_EQ(ended, run->samples.size());
+    for (const RequestSample& sample : run->samples) {
+        EXPECT_LT(sample.start_s, 0.2);
+    }
+    EXPECT_GE(run->wall_s, 0.2);
+    Workload open = workload(1, 1);
+    open.arrivals_s = {0};
+    open.begin_within_s = 1;
+    EXPECT_FALSE(bench::run(server.target(), open)) << "a rate has its own end";
+}
+
+TEST(LoadClient, AnAnswerFarBeyondWhatWasAskedForIsCutOff) {
+    std::string many;
+    for (int i = 0; i < 8 * (7 + 64) + 1; ++i) {
+        many += token("a");
+    }
+    ScriptedServer talkative({{false, many}, {false, kFinish + kDone}});
+    const Result<bench::Run> run = bench::run(talkative.target(), workload(1, 1));
+    ASSERT_TRUE(run);
+    EXPECT_FALSE(run->samples[0].ok);
+    EXPECT_THAT(run->samples[0].error, HasSubstr("far beyond"));
+    ScriptedServer long_error({{false, R"({"error":{"message":")" + std::string(600, 'x') + R"("}})"}}, 500);
+    const Result<bench::Run> failed = bench::run(long_error.target(), workload(1, 1));
+    ASSERT_TRUE(failed);
+    EXPECT_LT(failed->samples[0].error.size(), 530u);
 }
 
 TEST(LoadClient, AnErrorInTheStreamIsTold) {

@@ -100,7 +100,11 @@ json::object to_json(const RequestSample& sample) {
     for (const double ms : sample.token_ms) {
         times.emplace_back(rounded(ms));
     }
-    object["token_ms"] = std::move(times);
+    if (sample.token_ms_left_out) {
+        object["token_ms"] = nullptr;
+    } else {
+        object["token_ms"] = std::move(times);
+    }
     return object;
 }
 
@@ -125,6 +129,8 @@ json::object goodput(const Run& run) {
     object["requests_per_s"] = rounded(run.wall_s > 0 ? run.slo_met / run.wall_s : 0);
     return object;
 }
+
+}  // namespace
 
 json::object to_json(const Run& run) {
     json::object object;
@@ -154,10 +160,11 @@ json::object to_json(const Run& run) {
         samples.push_back(to_json(sample));
     }
     object["samples"] = std::move(samples);
+    if (run.samples_left_out > 0) {
+        object["samples_left_out"] = run.samples_left_out;
+    }
     return object;
 }
-
-}  // namespace
 
 json::object report(const std::vector<TargetRuns>& targets, const std::string& commit, const std::string& command_line) {
     json::object object;
@@ -174,6 +181,12 @@ json::object report(const std::vector<TargetRuns>& targets, const std::string& c
         target["devices"] = entry.target.devices;
         target["version"] = entry.target.version;
         target["flags"] = entry.target.flags;
+        if (entry.target.cards > 0) {
+            target["cards"] = entry.target.cards;
+        }
+        if (!entry.error.empty()) {
+            target["error"] = entry.error;
+        }
         json::array runs;
         for (const Run& run : entry.runs) {
             runs.push_back(to_json(run));

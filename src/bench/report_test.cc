@@ -132,5 +132,50 @@ TEST(Table, FailuresShow) {
     EXPECT_THAT(table({entry}, 80, false, false), HasSubstr("Failed"));
 }
 
+TEST(Report, ReadBackItMakesTheSameTable) {
+    std::vector<TargetRuns> targets = {one_target("a", {1, 6}), one_target("b", {2})};
+    targets[0].target.cards = 2;
+    targets[1].error = "2 of 4 requests failed";
+    const json::object report = bench::report(targets, "c", "l");
+    const Result<std::vector<TargetRuns>> back = read_report(report);
+    ASSERT_TRUE(back) << back.error().message;
+    EXPECT_EQ(table(*back, 100, false, true), table(targets, 100, false, true));
+    EXPECT_EQ(back->at(0).target.cards, 2u);
+    EXPECT_EQ(back->at(0).error, "");
+    EXPECT_EQ(back->at(1).error, targets[1].error);
+    EXPECT_EQ(back->at(1).target.backend, "engine");
+}
+
+TEST(Report, WhatIsNoneIsRefusedAndSaysWhy) {
+    for (const char* text : {"{}", R"({"version":2,"targets":[]})", R"({"version":1})", R"({"version":1,"targets":[{"name":"a"}]})",
+                             R"({"version":1,"targets":[7]})", R"({"version":1,"targets":[{"runs":[7]}]})"}) {
+        const Result<std::vector<TargetRuns>> read = read_report(parse_json(text)->as_object());
+        ASSERT_FALSE(read) << text;
+        EXPECT_EQ(read.error().code, ErrorCode::kInvalidArgument);
+    }
+    // Of another tool or a damaged file: what is missing is 0, what is absurd is no crash.
+    const auto odd = read_report(parse_json(R"({"version":1,"targets":[{"runs":[{"concurrency":-1,"wall_s":"x","requests_ok":1e300}]}]})")->as_object());
+    ASSERT_TRUE(odd);
+    EXPECT_EQ(odd->at(0).runs.at(0).concurrency, 0u);
+    EXPECT_EQ(odd->at(0).runs.at(0).requests_ok, 0u);
+}
+
+TEST(Report, SamplesBeyondTheLimitAreLeftOutAndSaidSo) {
+    TargetRuns entry = one_target("a", {6});
+    const double p99 = entry.runs[0].itl_ms.p99;
+    ASSERT_NE(p99, 0);
+    cap_samples(entry.runs[0], 4, 7);
+    const json::object report = bench::report({entry}, "c", "l");
+    const json::object& run = report.at("targets").at(0).at("runs").at(0).as_object();
+    const json::array& samples = run.at("samples").as_array();
+    ASSERT_EQ(samples.size(), 4u);
+    EXPECT_EQ(run.at("samples_left_out").to_number<int>(), 2);
+    EXPECT_EQ(samples.at(1).at("token_ms").as_array().size(), 3u);
+    EXPECT_TRUE(samples.at(2).at("token_ms").is_null()) << "of whole requests";
+    EXPECT_EQ(run.at("requests_ok").to_number<int>(), 6) << "figures are of all";
+    EXPECT_DOUBLE_EQ(run.at("itl_ms").at("p99").to_number<double>(), p99);
+    EXPECT_FALSE(bench::report({one_target("a", {6})}, "c", "l").at("targets").at(0).at("runs").at(0).as_object().contains("samples_left_out"));
+}
+
 }  // namespace
 }  // namespace gantry::bench

@@ -77,6 +77,23 @@ void finish(Run& run) {
     run.e2e_ms = summarize(std::move(e2e));
 }
 
+void cap_samples(Run& run, size_t samples, size_t token_times) {
+    if (run.samples.size() > samples) {
+        run.samples_left_out += run.samples.size() - samples;
+        run.samples.resize(samples);
+        run.samples.shrink_to_fit();
+    }
+    size_t kept = 0;
+    for (RequestSample& sample : run.samples) {
+        if (kept + sample.token_ms.size() <= token_times) {
+            kept += sample.token_ms.size();
+            continue;
+        }
+        sample.token_ms = {};
+        sample.token_ms_left_out = true;
+    }
+}
+
 void append_round(Run& into, Run round) {
     for (RequestSample& sample : round.samples) {
         sample.start_s += into.wall_s;

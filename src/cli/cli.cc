@@ -26,7 +26,7 @@ constexpr AddVerb kVerbs[] = {
     add_start, add_stop, add_scale, add_rollout, add_rm,                      //
     add_search, add_pull, add_verify,                                         // models of hubs
     add_apply, add_diff, add_export,                                          //
-    add_compare, add_bench,                                                   // measuring
+    add_compare, add_bench, add_benchmarks,                                   // measuring
     add_routes,                                                               //
     add_providers,                                                            //
     add_devices, add_probe, add_workers, add_drain, add_keys, add_users, add_usage, add_audit, add_reset_password,

@@ -44,6 +44,9 @@ constexpr Names kNames[] = {
     {"keys edit", "gantry keys list -q"},    {"keys rm", "gantry keys list -q"},       {"users edit", "gantry users list -q"},
     {"users rm", "gantry users list -q"},    {"users passwd", "gantry users list -q"}, {"reset-password", "gantry users list -q"},
     {"routes edit", "gantry routes list -q"},         {"routes rm", "gantry routes list -q"},
+    {"benchmarks start", "gantry ps -q"},             {"benchmarks show", "gantry benchmarks list -q"},
+    {"benchmarks compare", "gantry benchmarks list -q"}, {"benchmarks cancel", "gantry benchmarks list -q"},
+    {"benchmarks rm", "gantry benchmarks list -q"},
     {"providers edit", "gantry providers list -q"},   {"providers rm", "gantry providers list -q"},
 };
 

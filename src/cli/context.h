@@ -80,6 +80,7 @@ void add_workers(CLI::App& app, Context& context);
 void add_drain(CLI::App& app, Context& context);
 void add_compare(CLI::App& app, Context& context);
 void add_bench(CLI::App& app, Context& context);
+void add_benchmarks(CLI::App& app, Context& context);
 void add_keys(CLI::App& app, Context& context);
 void add_routes(CLI::App& app, Context& context);
 void add_providers(CLI::App& app, Context& context);

@@ -64,8 +64,8 @@ TEST_F(CommandLine, VersionAndHelpAreData) {
     const Outcome help = gantry({"--help"});
     EXPECT_EQ(help.status, 0);
     for (const char* verb : {"serve", "worker", "engine", "run", "ls", "ps", "deploy", "start", "stop", "scale", "rm", "logs",
-                             "devices", "workers", "requests", "compare", "bench", "keys", "users", "routes", "providers", "usage", "audit",
-                             "reset-password", "completion"}) {
+                             "devices", "workers", "requests", "compare", "bench", "benchmarks", "keys", "users", "routes", "providers", "usage",
+                             "audit", "reset-password", "completion"}) {
         EXPECT_THAT(help.out, HasSubstr(verb));
     }
     EXPECT_THAT(help.out, HasSubstr("Exit status: "));
@@ -84,6 +84,16 @@ TEST_F(CommandLine, WrongUsageIsTwo) {
     EXPECT_EQ(gantry({"compare", "a", "-n", "0"}).status, 2);
     EXPECT_EQ(gantry({"compare"}).status, 2);
     EXPECT_EQ(gantry({"compare", "--target", "a=ftp://x"}).status, 2);
+    EXPECT_EQ(gantry({"benchmarks"}).status, 2);
+    EXPECT_EQ(gantry({"benchmarks", "start"}).status, 2) << "nothing to measure";
+    EXPECT_EQ(gantry({"benchmarks", "start", "a", "--concurrency", "0"}).status, 2);
+    EXPECT_EQ(gantry({"benchmarks", "start", "a", "--concurrency", "257"}).status, 2);
+    EXPECT_EQ(gantry({"benchmarks", "start", "a", "--requests", "8", "--duration", "9"}).status, 2);
+    EXPECT_EQ(gantry({"benchmarks", "start", "a", "--kind", "stress"}).status, 2);
+    EXPECT_EQ(gantry({"benchmarks", "start", "--target", "a=ftp://x"}).status, 2);
+    EXPECT_EQ(gantry({"benchmarks", "show"}).status, 2);
+    EXPECT_EQ(gantry({"benchmarks", "compare", "one"}).status, 2);
+    EXPECT_EQ(gantry({"benchmarks", "rm"}).status, 2);
     EXPECT_EQ(gantry({"keys"}).status, 2);
     EXPECT_EQ(gantry({"requests", "cancel"}).status, 2);
     EXPECT_EQ(gantry({"routes"}).status, 2);
@@ -143,7 +153,8 @@ TEST_F(CommandLine, WithoutAServerEveryVerbSaysWhatToDo) {
         {"providers", "list"}, {"providers", "create", "p", "--base-url", "http://x", "--model", "m"}, {"providers", "edit", "p", "--no-api-key"},
         {"users", "list"}, {"usage"}, {"audit"}, {"logs", "a"}, {"stop", "a"},
         {"start", "a"}, {"scale", "a", "2"}, {"rm", "a", "--yes"}, {"run", "a", "hi"}, {"deploy", "a", "--source", "x"},
-        {"compare", "a"}, {"bench", "a"}, {"keys", "create", "k", "--rpm", "1"},
+        {"compare", "a"}, {"bench", "a"}, {"benchmarks", "list"}, {"benchmarks", "start", "a"}, {"benchmarks", "show", "b"},
+        {"benchmarks", "compare", "b", "c"}, {"benchmarks", "cancel", "b"}, {"benchmarks", "rm", "b"}, {"keys", "create", "k", "--rpm", "1"},
         {"keys", "edit", "k", "--rpm", "none"}, {"users", "edit", "ann", "--model", "none"}};
     for (const std::vector<std::string>& line : lines) {
         const Outcome outcome = gantry(line);

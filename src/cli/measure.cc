@@ -15,22 +15,6 @@
 namespace gantry::cli {
 namespace {
 
-// What of the deployment's options is set, as text: part of what a figure means.
-std::string flags_of(const json::object& options) {
-    std::string text;
-    for (const auto& field : options) {
-        const json::value& value = field.value();
-        const bool is_default = value.is_null() || (value.is_number() && value.to_number<double>() == 0) ||
-                                (value.is_string() && value.get_string().empty()) ||
-                                (value.is_array() && value.get_array().empty()) ||
-                                (value.is_object() && value.get_object().empty());
-        if (!is_default && field.key() != "env") {  // An environment may hold secrets.
-            text += fmt::format("{}{}={}", text.empty() ? "" : " ", std::string(field.key()), json::serialize(value));
-        }
-    }
-    return text;
-}
-
 std::string devices_of(const ApiClient& client) {
     std::string text;
     const Result<json::array> devices = client.list("/api/v1/devices");
@@ -70,29 +54,8 @@ Result<bench::Target> target_of_deployment(const ApiClient& client, const std::s
     }
     target.version = fmt::format("gantry {} ({})", kVersion, commit());
     target.flags = fmt::format("source={} replicas={} {}", text_at(*deployment, "source"), number_at(*deployment, "replicas"),
-                               flags_of(object_at(*deployment, "options")));
+                               bench::flags_of(object_at(*deployment, "options")));
     return target;
-}
-
-// What a foreign server says of its version, where it says so: vLLM and gantry at /version, llama-server at /props.
-std::string version_of(const bench::Target& target) {
-    http::ClientOptions quick;
-    quick.ca_file = target.ca_file;
-    quick.connect_timeout = std::chrono::seconds(2);
-    quick.header_timeout = std::chrono::seconds(2);
-    for (const auto& [path, key] : {std::pair{"/version", "version"}, std::pair{"/props", "build_info"}}) {
-        http::Client::Call call;
-        call.target = path;
-        if (!target.api_key.empty()) {
-            call.headers.set("authorization", "Bearer " + target.api_key);
-        }
-        const Result<http::SimpleResponse> response = http::fetch(target.endpoint, call, quick);
-        const Result<json::value> value = response && response->status == 200 ? parse_json(response->body) : internal_error("");
-        if (value && value->is_object() && !text_at(value->get_object(), key).empty()) {
-            return text_at(value->get_object(), key);
-        }
-    }
-    return {};
 }
 
 }  // namespace
@@ -135,7 +98,7 @@ Result<std::vector<bench::TargetRuns>> resolve_targets(const Context& context, c
         }
         target->ca_file = context.ca_file;
         if (target->version.empty()) {
-            target->version = version_of(*target);
+            target->version = bench::version_of(*target);
         }
         targets.push_back({std::move(*target), {}});
     }

@@ -174,6 +174,7 @@ Status make_parts(Parts& parts) {
     control_options.public_url = options.public_url;
     control_options.oidc = options.oidc;
     control_options.url_hint = url_for_others(options);
+    control_options.admin_endpoint = "unix:" + options.data_dir + "/" + kAdminSocket;
     Result<std::unique_ptr<control::Control>> control = control::Control::create(
         parts.io, parts.pool, *parts.store, parts.tables, system_clock(), system_random(), std::move(control_options));
     if (!control) {

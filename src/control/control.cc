@@ -8,6 +8,7 @@
 #include "base/log.h"
 #include "control/api/api.h"
 #include "control/auth/first_admin.h"
+#include "control/benchmarks/benchmarks.h"
 #include "control/cluster/link.h"
 #include "control/engine_metrics.h"
 
@@ -107,6 +108,8 @@ public:
         observed_.restore(*publisher_.rows(), clock_.steady());
         publisher_.set_observed(&observed_);
         publisher_.refresh_observed();
+        api_.benchmarks = &benchmarks_;
+        GANTRY_TRY(benchmarks_.recover());
         return load_cluster();
     }
 
@@ -158,6 +161,7 @@ public:
         add_backup_routes(router, api_);
         add_watch_routes(router, api_);
         add_health_routes(router, api_);
+        add_benchmark_routes(router, api_);
         add_compare_routes(router, api_);
         add_console(router, api_);
         add_join_script(router, api_);
@@ -169,10 +173,14 @@ public:
         reconciler_.notify();
     }
 
-    void start() override { reconciler_.start(); }
+    void start() override {
+        reconciler_.start();
+        benchmarks_.start();
+    }
 
     void stop() override {
         api_.stopping = true;
+        benchmarks_.stop();
         if (cluster_) cluster_->link.stop();
         hub_.close();
         reconciler_.stop();
@@ -244,6 +252,7 @@ private:
                             .in_use = [this] { return instances_in_use(); }}};
     Alarms alarms_{store_, clock_, random_};
     ApiContext api_;
+    Benchmarks benchmarks_{store_, publisher_, secrets_, clock_, api_.options.admin_endpoint};
     std::unique_ptr<Cluster> cluster_;   // null until load()
 };
 

@@ -31,6 +31,7 @@ struct ControlOptions {
     gateway::LiveRequests* live = nullptr;          // the gateway's, for /api/v1/requests; outlives the control plane
     gateway::Activity* activity = nullptr;          // the same, to put deployments to sleep by; null: none is
     http::Handler chat{};                           // the gateway's, for the panels of /api/v1/compare
+    std::string admin_endpoint{};                   // the admin socket, "unix:/path": where benchmarks send their requests
 };
 
 // What a worker offers the API: the embedded one its files, one elsewhere its own HTTP.

@@ -100,6 +100,7 @@ public:
         ControlOptions options;
         options.data_dir = dir;
         options.bootstrap_password = bootstrap;
+        options.admin_endpoint = "unix:" + dir + "/admin.sock";
         options.live = &live_;
         options.activity = &activity_;
         options.chat = [this](http::Exchange& exchange) { return chat_.answer(exchange); };

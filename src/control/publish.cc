@@ -239,13 +239,30 @@ void Publisher::publish_locked() {
     hub_.publish(events);
 }
 
+void Publisher::publish_benchmarks(std::map<std::string, std::shared_ptr<const WatchedObject>> all) {
+    std::lock_guard lock(mutex_);
+    std::vector<WatchEvent> events;
+    compare("benchmarks", benchmarks_, all, events);
+    benchmarks_ = std::move(all);
+    hub_.publish(events);
+}
+
+void Publisher::publish_benchmark(const std::string& id, std::shared_ptr<const WatchedObject> object) {
+    std::lock_guard lock(mutex_);
+    const auto known = benchmarks_.find(id);
+    if (known == benchmarks_.end() || *known->second == *object) return;   // deleted meanwhile, or nothing new
+    known->second = object;
+    hub_.publish({{WatchEvent::Type::kModified, "benchmarks", std::move(object)}});
+}
+
 std::shared_ptr<Subscription> Publisher::subscribe(std::set<std::string> kinds, std::function<void()> wake) {
     std::lock_guard lock(mutex_);  // no publication between the list and the first event after it
     if (published_.empty() && view() != nullptr) published_ = objects_of(*view());
     std::vector<WatchEvent> first;
     for (const char* kind : kWatchKinds) {
         if (!kinds.contains(kind)) continue;
-        for (const auto& [id, object] : published_[kind]) first.push_back({WatchEvent::Type::kAdded, kind, object});
+        const KindObjects& objects = std::string_view(kind) == "benchmarks" ? benchmarks_ : published_[kind];
+        for (const auto& [id, object] : objects) first.push_back({WatchEvent::Type::kAdded, kind, object});
     }
     first.push_back({WatchEvent::Type::kSynced, {}, nullptr});
     return hub_.add(std::move(kinds), std::move(first), std::move(wake));

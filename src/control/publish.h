@@ -21,7 +21,7 @@
 
 namespace gantry::control {
 
-inline constexpr const char* kWatchKinds[] = {"deployments", "instances", "workers", "models", "routes"};
+inline constexpr const char* kWatchKinds[] = {"deployments", "instances", "workers", "models", "routes", "benchmarks"};
 
 class Publisher {
 public:
@@ -45,6 +45,10 @@ public:
     std::shared_ptr<const Snapshot> rows() const { return rows_.load(); }
     std::shared_ptr<const Snapshot> view() const { return view_.load(); }
 
+    // Benchmarks are no part of the snapshot: all there are, by id; and one that went on.
+    void publish_benchmarks(std::map<std::string, std::shared_ptr<const WatchedObject>> all);
+    void publish_benchmark(const std::string& id, std::shared_ptr<const WatchedObject> object);
+
     // Everything there is now, followed by each change after that, with no gap. Null: too many watch.
     std::shared_ptr<Subscription> subscribe(std::set<std::string> kinds, std::function<void()> wake);
 
@@ -60,10 +64,11 @@ private:
     const Observed* observed_ = nullptr;
 
     std::atomic<uint64_t> asked_{0};   // calls of refresh_observed()
-    std::mutex mutex_;        // one publication at a time; protects the two below
+    std::mutex mutex_;        // one publication at a time; protects the two below, and published_ and benchmarks_
     uint64_t answered_ = 0;   // so many of those the last publication has seen
     std::mutex auth_mutex_;   // the same for the AuthTable
     Objects published_;       // what those who watch know; empty while nobody does
+    std::map<std::string, std::shared_ptr<const WatchedObject>> benchmarks_;   // the same of these, kept while nobody watches, too
     ControlMetrics metrics_;
     // Immutable once set: readers keep what they got while it is replaced.
     Published<Snapshot> rows_;

@@ -18,6 +18,7 @@ namespace gantry::control {
 struct WatchedObject {
     std::string for_admins;
     std::string for_users;
+    std::string owner{};                           // the only user, besides admins, who may see it; empty: all may
     bool operator==(const WatchedObject&) const = default;
 };
 

@@ -57,6 +57,18 @@ std::shared_ptr<const Allowance> allowance_of(const User& user, const ApiKey* ke
     return std::make_shared<const Allowance>(std::move(allowance));
 }
 
+// Whoever a key stands for, while it does.
+std::optional<Principal> by_row(const AuthTable& table, const ApiKey& key, WallTime now) {
+    if (key.disabled || (key.expires_at.has_value() && *key.expires_at <= now)) return std::nullopt;
+    const User* user = active_user(table, key.user_id);
+    if (user == nullptr) return std::nullopt;
+    Principal principal = principal_of(*user);
+    principal.key_id = key.id;
+    principal.scopes = key.scopes;
+    principal.allowance = allowance_of(*user, &key);
+    return principal;
+}
+
 // Takes the same steps, a digest and a comparison, whether the key is malformed, unknown, revoked or right.
 std::optional<Principal> by_key(const AuthTable& table, std::string_view text, WallTime now) {
     static const std::string kNobodys(64, '-');
@@ -67,14 +79,7 @@ std::optional<Principal> by_key(const AuthTable& table, std::string_view text, W
     const bool equal = equal_digests(given, known ? found->second.secret_digest : kNobodys);
     if (!known || !equal) return std::nullopt;
     const ApiKey& key = found->second;
-    if (key.disabled || (key.expires_at.has_value() && *key.expires_at <= now)) return std::nullopt;
-    const User* user = active_user(table, key.user_id);
-    if (user == nullptr) return std::nullopt;
-    Principal principal = principal_of(*user);
-    principal.key_id = key.id;
-    principal.scopes = key.scopes;
-    principal.allowance = allowance_of(*user, &key);
-    return principal;
+    return by_row(table, key, now);
 }
 
 std::optional<Principal> by_session(const AuthTable& table, std::string_view token, WallTime now) {
@@ -127,10 +132,34 @@ const User* first_admin(const AuthTable& table) {
     return first;
 }
 
+std::optional<Principal> named(const AuthTable& table, std::string_view text, WallTime now) {
+    const size_t slash = text.find('/');
+    const UserId user_id{std::string(text.substr(0, slash))};
+    std::optional<Principal> principal;
+    if (slash == std::string_view::npos) {
+        const User* user = active_user(table, user_id);
+        if (user == nullptr) return std::nullopt;
+        principal = principal_of(*user);
+        principal->allowance = allowance_of(*user, nullptr);
+    } else {
+        const ApiKeyId key_id{std::string(text.substr(slash + 1))};
+        const auto found = std::find_if(table.keys.begin(), table.keys.end(), [&](const auto& key) { return key.second.id == key_id; });
+        if (found == table.keys.end() || found->second.user_id != user_id) return std::nullopt;
+        principal = by_row(table, found->second, now);
+    }
+    if (principal) principal->scopes.management = false;
+    return principal;
+}
+
 }  // namespace
 
 Result<Principal> authenticate(const AuthTable& table, const http::Request& request, WallTime now) {
     if (request.listener == "admin") {
+        if (request.headers.count(kActsFor) > 0) {
+            std::optional<Principal> principal = named(table, request.headers.get(kActsFor), now);
+            if (!principal) return refused();
+            return *std::move(principal);
+        }
         const User* admin = first_admin(table);
         if (admin == nullptr) return refused();
         return principal_of(*admin);

@@ -157,6 +157,38 @@ TEST_F(Authenticate, TheAdminSocketIsTheOldestEnabledAdmin) {
     EXPECT_FALSE(authenticate(table_, request, now_).ok());
 }
 
+TEST_F(Authenticate, TheAdminSocketMayMakeARequestSomebodyElses) {
+    const auto as = [&](const std::string& whom, const char* listener = "admin") {
+        http::Request request;
+        request.listener = listener;
+        request.headers = {{kActsFor, whom}};
+        return authenticate(table_, request, now_);
+    };
+    const auto ann = as("usr_ann");
+    ASSERT_TRUE(ann.ok());
+    EXPECT_EQ(ann->user_name, "ann");
+    EXPECT_EQ(ann->role, Role::kUser);
+    EXPECT_TRUE(ann->key_id.empty());
+    EXPECT_TRUE(ann->scopes.inference);
+    EXPECT_FALSE(ann->scopes.management) << "it opens nothing but /v1";
+    ApiKey& key = table_.keys[key_.public_id];
+    key.models = {"tiny"};
+    const auto by_key = as("usr_ann/key_1");
+    ASSERT_TRUE(by_key.ok());
+    EXPECT_EQ(by_key->key_id.text, "key_1");
+    EXPECT_FALSE(by_key->may_use("large")) << "with that key's limits";
+    EXPECT_FALSE(by_key->scopes.management);
+    for (const char* nobody : {"", "/", "usr_none", "usr_ann/", "usr_ann/key_2", "usr_boss/key_1", "ann"}) {
+        EXPECT_FALSE(as(nobody).ok()) << nobody;
+    }
+    EXPECT_FALSE(as("usr_boss", "public").ok()) << "from the network the field means nothing";
+    key.expires_at = now_;
+    EXPECT_FALSE(as("usr_ann/key_1").ok());
+    EXPECT_TRUE(as("usr_ann").ok());
+    table_.users[UserId("usr_ann")].disabled = true;
+    EXPECT_FALSE(as("usr_ann").ok());
+}
+
 TEST_F(Authenticate, AnEmptyTableKnowsNobody) {
     table_ = {};
     EXPECT_EQ(who({{"x-api-key", key_.text}}), "");

@@ -19,8 +19,13 @@
 namespace gantry::gateway {
 
 // Finds out who a request comes from: `Authorization: Bearer gtk_...`, `x-api-key`, the session cookie `gantry_session`, or the
-// admin socket (listener "admin": the first enabled admin). kUnauthenticated, with one text for every cause.
+// admin socket (listener "admin": the first enabled admin, or whom kActsFor names). kUnauthenticated, with one text for every cause.
 Result<Principal> authenticate(const AuthTable& table, const http::Request& request, WallTime now);
+
+// On the admin socket, whose owner may be anybody already: whose request to a model this is, "usr_..." or "usr_.../key_..." (then with
+// that key's limits). It is that user's as long as the user, and the key, may act; and it opens nothing but /v1. For what the server
+// does for a user who is not there (control/benchmarks). Elsewhere the field means nothing.
+inline constexpr char kActsFor[] = "x-gantry-acts-for";
 
 // Words for http::Route::access.
 inline constexpr char kPublic[] = "public";         // anyone

@@ -1,7 +1,7 @@
 #pragma once
 // The Store on SQLite. Each table's functions are in the file of its name: deployments.cc, instances.cc, workers.cc, joining.cc,
 // models.cc, routes.cc, providers.cc, users.cc, keys.cc, sessions.cc, usage.cc, usage_hours.cc, audit.cc,
-// kept_answers.cc, settings.cc; opening, closing and backup in sqlite_store.cc, backup.cc.
+// kept_answers.cc, benchmarks.cc, settings.cc; opening, closing and backup in sqlite_store.cc, backup.cc.
 
 #include <memory>
 #include <string>
@@ -116,6 +116,13 @@ public:
 
     Status keep_answer(const KeptAnswer& answer, WallTime forget_before) override;
     Result<std::optional<KeptAnswer>> kept_answer(const std::string& key) override;
+
+    Status create_benchmark(const Benchmark& benchmark) override;
+    Status update_benchmark(const Benchmark& benchmark) override;
+    Status delete_benchmark(const BenchmarkId& id) override;
+    Result<Benchmark> benchmark(const BenchmarkId& id) override;
+    Result<Page<Benchmark>> benchmarks(const PageRequest& page, const UserId& of) override;
+    Result<std::vector<Benchmark>> open_benchmarks() override;
 
     Status add_audit(const AuditEvent& event) override;
     Result<Page<AuditEvent>> audit(const PageRequest& page, const AuditFilter& filter) override;

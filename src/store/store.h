@@ -27,6 +27,7 @@
 #include "base/clock.h"
 #include "base/result.h"
 #include "domain/audit.h"
+#include "domain/benchmark.h"
 #include "domain/cluster.h"
 #include "domain/measured_run.h"
 #include "domain/snapshot.h"
@@ -37,6 +38,7 @@ namespace gantry::store {
 
 inline constexpr int64_t kMeasuredRunsMax = 2'000;
 inline constexpr int64_t kKeptAnswersMax = 10'000;
+inline constexpr int64_t kBenchmarksMax = 200;   // that are over
 
 // A page of a list: rows after `cursor` (opaque; empty: from the start), at most `limit`, by creation time then id.
 struct PageRequest {
@@ -246,6 +248,15 @@ public:
     // before `forget_before` and all but the newest kKeptAnswersMax.
     virtual Status keep_answer(const KeptAnswer& answer, WallTime forget_before) = 0;
     virtual Result<std::optional<KeptAnswer>> kept_answer(const std::string& key) = 0;
+
+    // Benchmarks. create: forgets those that are over but the newest kBenchmarksMax. update: targets, state, reason, progress, times,
+    // runs, result of one that is not over; kConflict where it is. Lists hold no results.
+    virtual Status create_benchmark(const Benchmark& benchmark) = 0;
+    virtual Status update_benchmark(const Benchmark& benchmark) = 0;
+    virtual Status delete_benchmark(const BenchmarkId& id) = 0;
+    virtual Result<Benchmark> benchmark(const BenchmarkId& id) = 0;
+    virtual Result<Page<Benchmark>> benchmarks(const PageRequest& page, const UserId& of = {}) = 0;
+    virtual Result<std::vector<Benchmark>> open_benchmarks() = 0;   // queued and running ones, the oldest first
 
     // The audit log. By time, then id; name_contains looks at the object's name.
     virtual Status add_audit(const AuditEvent& event) = 0;

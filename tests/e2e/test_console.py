@@ -19,8 +19,8 @@ from conftest import ROOT, SMOLLM2, Server, until
 
 pytestmark = needs_chromium
 
-ADMIN_PAGES = ["overview", "playground", "deployments", "models", "routes", "providers", "workers", "keys", "usage", "users", "audit", "settings"]
-USER_PAGES = ["overview", "playground", "deployments", "models", "keys", "usage"]
+ADMIN_PAGES = ["overview", "playground", "deployments", "models", "benchmarks", "routes", "providers", "workers", "keys", "usage", "users", "audit", "settings"]
+USER_PAGES = ["overview", "playground", "deployments", "models", "benchmarks", "keys", "usage"]
 ATTACK = "<img src=x onerror=\"window.hit=1\">"
 
 

@@ -3,6 +3,10 @@ import type { components } from "./schema.ts";
 
 type Schemas = components["schemas"];
 export type AuditEvent = Schemas["AuditEvent"];
+export type Benchmark = Schemas["Benchmark"];
+export type BenchmarkCreate = Schemas["BenchmarkCreate"];
+export type BenchmarkRun = Schemas["BenchmarkRun"];
+export type BenchmarkWithResult = Schemas["BenchmarkWithResult"];
 export type Decision = Schemas["Decision"];
 export type Deployment = Schemas["Deployment"];
 export type DeploymentCreate = Schemas["DeploymentCreate"];

@@ -53,7 +53,7 @@ export function freshSentence(random: () => number): string {
 const DEFUSED = /^[=+\-@\t\r]/;
 
 // A cell that a spreadsheet would take for a formula is not one (a model's name may begin so).
-function cell(value: string | number): string {
+export function cell(value: string | number): string {
   const text = typeof value === "number" ? (Number.isFinite(value) ? String(Math.round(value * 1000) / 1000) : "") : value;
   const safe = typeof value === "string" && DEFUSED.test(text) ? `'${text}` : text;
   return /[",\n\r]/.test(safe) ? `"${safe.replaceAll('"', '""')}"` : safe;

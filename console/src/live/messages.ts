@@ -1,5 +1,5 @@
 // What goes between the watch stream and the pages that show it.
-import type { Deployment, Instance, Model, Route, Worker } from "../api/types.ts";
+import type { Benchmark, Deployment, Instance, Model, Route, Worker } from "../api/types.ts";
 
 export interface Kinds {
   deployments: Deployment;
@@ -7,9 +7,10 @@ export interface Kinds {
   workers: Worker;
   models: Model;
   routes: Route;
+  benchmarks: Benchmark;
 }
 export type Kind = keyof Kinds;
-export const KINDS: Kind[] = ["deployments", "instances", "workers", "models", "routes"];
+export const KINDS: Kind[] = ["deployments", "instances", "workers", "models", "routes", "benchmarks"];
 
 export interface Change {
   kind: Kind;

@@ -31,6 +31,8 @@
 
 namespace gantry::control {
 
+class Benchmarks;   // control/benchmarks
+
 // What the handlers work with; lives as long as the routes.
 struct ApiContext {
     http::asio::io_context& io;
@@ -57,6 +59,7 @@ struct ApiContext {
     const Authority* authority = nullptr;      // of the cluster; set before the routes are
     http::Client* far = nullptr;               // to the HTTP of workers elsewhere; the same
     http::Client* engines = nullptr;           // for their metrics, wherever they run; the same
+    Benchmarks* benchmarks = nullptr;          // the same
 
     // Rows changed: publishes, wakes the reconciler and the workers, once_stored().
     void changed();
@@ -197,6 +200,7 @@ void add_server_routes(http::Router& router, ApiContext& api);
 void add_backup_routes(http::Router& router, ApiContext& api);
 void add_watch_routes(http::Router& router, ApiContext& api);
 void add_health_routes(http::Router& router, ApiContext& api);
+void add_benchmark_routes(http::Router& router, ApiContext& api);
 void add_compare_routes(http::Router& router, ApiContext& api);
 void add_console(http::Router& router, ApiContext& api);
 void add_join_script(http::Router& router, ApiContext& api);

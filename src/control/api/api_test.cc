@@ -85,10 +85,11 @@ TEST_F(ApiTest, users_are_refused_what_is_the_admins) {
         if (route.access != gateway::kAdmin) continue;
         EXPECT_EQ(plane_.ask(route.method, filled(route.pattern), "{}", key).status, 403) << route.method << " " << route.pattern;
     }
-    // Whatever changes something is the admins', but for the own keys, the own requests and the own login.
+    // Whatever changes something is the admins', but for the own keys, requests, benchmarks and login.
     for (const http::Route& route : plane_.router().routes()) {
         const bool own = route.pattern.find("/keys") != std::string::npos || route.pattern.find("/auth/") != std::string::npos ||
-                         route.pattern.find("/requests") != std::string::npos || route.pattern == "/api/v1/compare";
+                         route.pattern.find("/requests") != std::string::npos || route.pattern.find("/benchmarks") != std::string::npos ||
+                         route.pattern == "/api/v1/compare";
         if (route.method == "GET" || own || of_links(route)) continue;
         EXPECT_EQ(route.access, gateway::kAdmin) << route.method << " " << route.pattern;
     }

@@ -53,6 +53,10 @@ std::optional<json::object> read_object(ApiContext& api, const std::string& kind
         const auto found = find_deployment(api.store, id);
         if (found) return management::to_json(*found, {});
     }
+    if (kind == "benchmark") {
+        const auto found = api.store.benchmark(BenchmarkId(id));
+        if (found) return management::to_json(*found, 0, false);
+    }
     if (kind == "key") {
         const auto found = api.store.key(ApiKeyId(id));
         if (found) return management::to_json(*found, "");
@@ -98,6 +102,7 @@ AuditRecorder::AuditRecorder(ApiContext& api, const ApiRoute& route, const Call&
     event_.object_kind = kind_of(pattern);
     event_.action = action_of(event_.object_kind, route.method);
     if (pattern.ends_with("/rollback") || pattern.ends_with("/verify")) event_.action = "update";
+    if (pattern.ends_with("/cancel")) event_.action = "cancel";
     if (pattern == "/api/v1/auth/login" || pattern == "/api/v1/auth/logout") {
         event_.object_kind = "session";
         event_.action = pattern.substr(pattern.rfind('/') + 1);

@@ -2,6 +2,7 @@
 #include <map>
 #include <set>
 
+#include "bench/bench.h"
 #include "control/api/api.h"
 #include "control/control_test_support.h"
 #include "protocol/management/objects.h"
@@ -90,7 +91,17 @@ TEST(openapi, objects_have_exactly_the_schemas_fields) {
     decision.workers[0].scores.resize(1);
     decision.suggestions.resize(1);
     const json::object kept = management::to_json_kept(decision);
+    Benchmark benchmark;
+    benchmark.targets.resize(1);
+    json::object run = bench::to_json(bench::Run{});
+    run.erase("samples");
+    run["target"] = "";
     const std::map<std::string, json::object> objects = {
+        {"Benchmark", management::to_json(benchmark, 0, false)},
+        {"BenchmarkWithResult", management::to_json(benchmark, 0, true)},
+        {"BenchmarkTarget", management::to_json(benchmark, 0, false).at("targets").at(0).as_object()},
+        {"BenchmarkProgress", management::to_json(benchmark, 0, false).at("progress").as_object()},
+        {"BenchmarkRun", run},
         {"Deployment", deployment},
         {"DeploymentStatus", deployment.at("status").as_object()},
         {"BackendOptions", deployment.at("options").as_object()},
@@ -154,7 +165,7 @@ json::value example(const std::string& name, const json::value& property) {
     if (fields.contains("$ref")) return json::object{};
     if (const json::value* one_of = fields.if_contains("enum")) return one_of->as_array().back();
     const json::value& type = fields.at("type");
-    if (type == "integer") return 1;
+    if (type == "integer" || type == "number") return 1;
     if (type == "boolean") return true;
     if (type == "array") return json::array{};
     if (type == "object") return json::object{};
@@ -183,6 +194,7 @@ TEST(openapi, bodies_take_exactly_the_schemas_fields) {
         {"RoutePatch", [&](std::string_view b) { return outcome(management::parse_route_patch(b)); }},
         {"ProviderCreate", [&](std::string_view b) { return outcome(management::parse_provider_create(b)); }},
         {"ProviderPatch", [&](std::string_view b) { return outcome(management::parse_provider_patch(b)); }},
+        {"BenchmarkCreate", [&](std::string_view b) { return outcome(management::parse_benchmark_create(b)); }},
         {"RouteTargetInput",
          [&](std::string_view b) { return outcome(management::parse_route_patch(R"({"targets":[)" + std::string(b) + "]}")); }},
         {"UserCreate", [&](std::string_view b) { return outcome(management::parse_user_create(b)); }},
@@ -210,6 +222,19 @@ TEST(openapi, bodies_take_exactly_the_schemas_fields) {
             EXPECT_FALSE(parse(json::serialize(whole)).ok());
             EXPECT_TRUE(parse(R"({"cordoned":true})").ok());
             whole.erase("cordoned");
+        }
+        if (name == "BenchmarkCreate") {   // which fields go with which kind
+            const json::value target = json::object{{"deployment", "a"}};
+            const json::array targets = {target};
+            EXPECT_TRUE(parse(json::serialize(json::object{{"targets", targets}, {"kind", "compare"}, {"rounds", 1}})).ok());
+            EXPECT_TRUE(parse(json::serialize(json::object{{"targets", targets}, {"duration_seconds", 1}})).ok());
+            EXPECT_FALSE(parse(json::serialize(whole)).ok());
+            whole.erase("rounds");
+            whole.erase("duration_seconds");
+            whole["kind"] = "load";
+            whole["targets"] = targets;
+            whole["concurrencies"] = json::array{1};
+            whole["prompt_tokens"] = 24;
         }
         const Status taken = parse(json::serialize(whole));
         EXPECT_TRUE(taken.ok()) << (taken.ok() ? "" : taken.error().message);

@@ -21,7 +21,7 @@ Result<std::set<std::string>> wanted_kinds(const http::Request& request) {
         const std::string kind(rest.substr(0, comma));
         rest = comma == std::string_view::npos ? std::string_view{} : rest.substr(comma + 1);
         if (std::find(std::begin(kWatchKinds), std::end(kWatchKinds), kind) == std::end(kWatchKinds)) {
-            return invalid_argument("\"kinds\" must be some of deployments,instances,workers,models,routes, with commas between",
+            return invalid_argument("\"kinds\" must be some of deployments,instances,workers,models,routes,benchmarks, with commas between",
                                     "kinds");
         }
         kinds.insert(kind);
@@ -35,10 +35,16 @@ std::string text_of(const WatchEvent& event, bool admin) {
     return http::sse_event(fmt::format("{{\"kind\":\"{}\",\"object\":{}}}", event.kind, object), to_string(event.type));
 }
 
-http::Task<bool> write_batch(http::Exchange& exchange, const std::vector<WatchEvent>& events, bool admin) {
+bool may_see(const Principal& who, const WatchEvent& event) {
+    return event.object == nullptr || event.object->owner.empty() || who.role == Role::kAdmin || event.object->owner == who.user_id.text;
+}
+
+http::Task<bool> write_batch(http::Exchange& exchange, const std::vector<WatchEvent>& events) {
+    const Principal& who = gateway::principal(exchange);
     std::string text;
     for (const WatchEvent& event : events) {
-        text += text_of(event, admin);
+        if (!may_see(who, event)) continue;
+        text += text_of(event, who.role == Role::kAdmin);
         if (text.size() < kWriteBytes) continue;
         const bool written = co_await exchange.write(text);
         if (!written) co_return false;
@@ -49,12 +55,11 @@ http::Task<bool> write_batch(http::Exchange& exchange, const std::vector<WatchEv
 }
 
 http::Task<void> stream(ApiContext& api, http::Exchange& exchange, Subscription& subscription, http::Signal& arrived) {
-    const Role role = gateway::principal(exchange).role;
     std::chrono::milliseconds idle{0};
     while (true) {
         const Subscription::Batch batch = subscription.take();
         if (!still_allowed(api, exchange)) break;
-        const bool written = co_await write_batch(exchange, batch.events, role == Role::kAdmin);
+        const bool written = co_await write_batch(exchange, batch.events);
         if (!written || exchange.client_gone()) co_return;
         if (batch.lost) {
             const std::string resync = http::sse_event("{}", "resync");

@@ -94,6 +94,43 @@ std::optional<int64_t> FieldReader::integer(std::string_view name, int64_t min, 
     return number;
 }
 
+std::optional<double> FieldReader::number(std::string_view name, double min, double max) {
+    const json::value* value = find(name);
+    if (value == nullptr) return std::nullopt;
+    if (!value->is_number()) {
+        fail(name, fmt::format("\"{}\" must be a number", full_name(name)));
+        return std::nullopt;
+    }
+    const double number = value->to_number<double>();
+    if (!(number >= min && number <= max)) {
+        fail(name, fmt::format("\"{}\" must be from {} to {}", full_name(name), min, max));
+        return std::nullopt;
+    }
+    return number;
+}
+
+std::optional<std::vector<int64_t>> FieldReader::integers(std::string_view name, size_t count_max, int64_t min, int64_t max) {
+    const json::array* list = array(name);
+    if (list == nullptr) return std::nullopt;
+    if (list->empty() || list->size() > count_max) {
+        fail(name, fmt::format("\"{}\" has {} entries; 1 to {} are taken", full_name(name), list->size(), count_max));
+        return std::nullopt;
+    }
+    std::vector<int64_t> out;
+    for (size_t i = 0; i < list->size(); ++i) {
+        const std::string entry = fmt::format("{}[{}]", name, i);
+        const json::value& value = (*list)[i];
+        const bool whole = value.is_int64() || (value.is_uint64() && value.get_uint64() <= static_cast<uint64_t>(INT64_MAX));
+        const int64_t number = whole ? value.to_number<int64_t>() : 0;
+        if (!whole || number < min || number > max) {
+            fail(entry, fmt::format("\"{}\" must be a whole number from {} to {}", full_name(entry), min, max));
+            return std::nullopt;
+        }
+        out.push_back(number);
+    }
+    return out;
+}
+
 std::optional<std::vector<std::string>> FieldReader::strings(std::string_view name, size_t count_max, size_t bytes_max) {
     const json::value* value = find(name);
     if (value == nullptr) return std::nullopt;

@@ -27,6 +27,8 @@ public:
     std::optional<std::string> string(std::string_view name, size_t bytes_max);
     std::optional<bool> boolean(std::string_view name);
     std::optional<int64_t> integer(std::string_view name, int64_t min, int64_t max);
+    std::optional<double> number(std::string_view name, double min, double max);
+    std::optional<std::vector<int64_t>> integers(std::string_view name, size_t count_max, int64_t min, int64_t max);
     std::optional<std::vector<std::string>> strings(std::string_view name, size_t count_max, size_t bytes_max);
     std::optional<std::map<std::string, std::string>> string_map(std::string_view name, size_t count_max, size_t bytes_max);
     std::optional<WallTime> time(std::string_view name);   // RFC 3339 in UTC, "2026-12-31T23:59:59Z"

@@ -10,6 +10,7 @@
 
 #include "base/json.h"
 #include "domain/audit.h"
+#include "domain/benchmark.h"
 #include "domain/cluster.h"
 #include "domain/deployment.h"
 #include "domain/evaluation.h"
@@ -62,6 +63,8 @@ struct Evaluation {
 json::object to_json(const Evaluation& evaluation);
 json::object to_json(const Route& route);
 json::object to_json(const Provider& provider);
+// With how many are before it, where it is queued; with its result only where `with_result`.
+json::object to_json(const Benchmark& benchmark, uint32_t before_it, bool with_result);
 json::object to_json(const User& user);
 json::object to_json(const ApiKey& key, const std::string& user_name);
 
@@ -206,6 +209,16 @@ struct ProviderInput {
 };
 Result<ProviderInput> parse_provider_create(std::string_view body);
 Result<ProviderInput> parse_provider_patch(std::string_view body);
+
+// A target's key is in `keys`, at the same place; empty: none.
+struct BenchmarkInput {
+    std::string name{};
+    BenchmarkSettings settings{};
+    bool seed_given = false;
+    std::vector<BenchmarkTarget> targets{};
+    std::vector<std::string> keys{};
+};
+Result<BenchmarkInput> parse_benchmark_create(std::string_view body);
 
 // Of the fields given, each a limit or, from null, none.
 struct LimitsInput {
