@@ -1,23 +1,30 @@
 // Which of the three the page is: the door, the forced change of the password, or the shell with its pages.
-import { CSPProvider } from "@base-ui/react/csp-provider";
-import { useEffect, useState } from "react";
+import { lazy, Suspense, useEffect, useState } from "react";
 import { useLocation } from "wouter";
 import { useLanguage } from "./i18n/index.ts";
 import { asApiError } from "./lib/fetched.ts";
 import { readUser, sessionEnded, useUser } from "./lib/session.ts";
-import { useLink } from "./live/store.ts";
+import { startWatching, useLink } from "./live/store.ts";
 import { ChangePassword, Login, Unreachable } from "./pages/login.tsx";
-import { Shell } from "./shell.tsx";
 import { Loading } from "./ui/basics.tsx";
-import { Toasts } from "./ui/overlays.tsx";
+import { Toasts } from "./ui/toasts.tsx";
+
+const loadShell = () => import("./shell.tsx");
+const Shell = lazy(loadShell);
+const KNOWN = "gantry-known";
+// Who was logged in before most likely still is: what comes behind the door is fetched while that is asked.
+if (localStorage.getItem(KNOWN)) {
+  void loadShell();
+  startWatching();
+}
 
 export function App() {
   useLanguage();
   return (
-    <CSPProvider disableStyleElements>
+    <>
       <Inside />
       <Toasts />
-    </CSPProvider>
+    </>
   );
 }
 
@@ -35,6 +42,13 @@ function Inside() {
     if (link === "refused") sessionEnded();
   }, [link]);
   useEffect(() => {
+    if (user) localStorage.setItem(KNOWN, "1");
+    else if (user === null) {
+      localStorage.removeItem(KNOWN);
+      void loadShell();
+    }
+  }, [user]);
+  useEffect(() => {
     if (user && !user.must_change_password && path === "/login") go("/", { replace: true });
   }, [user, path, go]);
 
@@ -42,5 +56,9 @@ function Inside() {
   if (user === undefined) return <Loading />;
   if (user === null) return <Login />;
   if (user.must_change_password) return <ChangePassword forced />;
-  return <Shell />;
+  return (
+    <Suspense fallback={<Loading />}>
+      <Shell />
+    </Suspense>
+  );
 }
