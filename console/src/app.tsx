@@ -1,5 +1,5 @@
 // Which of the three the page is: the door, the forced change of the password, or the shell with its pages.
-import { lazy, Suspense, useEffect, useState } from "react";
+import { useEffect, useState } from "react";
 import { useLocation } from "wouter";
 import { useLanguage } from "./i18n/index.ts";
 import { asApiError } from "./lib/fetched.ts";
@@ -7,14 +7,14 @@ import { readUser, sessionEnded, useUser } from "./lib/session.ts";
 import { startWatching, useLink } from "./live/store.ts";
 import { ChangePassword, Login, Unreachable } from "./pages/login.tsx";
 import { Loading } from "./ui/basics.tsx";
+import { lazily } from "./ui/lazily.tsx";
 import { Toasts } from "./ui/toasts.tsx";
 
-const loadShell = () => import("./shell.tsx");
-const Shell = lazy(loadShell);
+const Shell = lazily(() => import("./shell.tsx"));
 const KNOWN = "gantry-known";
 // Who was logged in before most likely still is: what comes behind the door is fetched while that is asked.
 if (localStorage.getItem(KNOWN)) {
-  void loadShell();
+  void Shell.load();
   startWatching();
 }
 
@@ -45,7 +45,7 @@ function Inside() {
     if (user) localStorage.setItem(KNOWN, "1");
     else if (user === null) {
       localStorage.removeItem(KNOWN);
-      void loadShell();
+      void Shell.load();
     }
   }, [user]);
   useEffect(() => {
@@ -56,9 +56,5 @@ function Inside() {
   if (user === undefined) return <Loading />;
   if (user === null) return <Login />;
   if (user.must_change_password) return <ChangePassword forced />;
-  return (
-    <Suspense fallback={<Loading />}>
-      <Shell />
-    </Suspense>
-  );
+  return <Shell />;
 }
