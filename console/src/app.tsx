@@ -1,23 +1,30 @@
 // Which of the three the page is: the door, the forced change of the password, or the shell with its pages.
-import { CSPProvider } from "@base-ui/react/csp-provider";
 import { useEffect, useState } from "react";
 import { useLocation } from "wouter";
 import { useLanguage } from "./i18n/index.ts";
 import { asApiError } from "./lib/fetched.ts";
 import { readUser, sessionEnded, useUser } from "./lib/session.ts";
-import { useLink } from "./live/store.ts";
+import { startWatching, useLink } from "./live/store.ts";
 import { ChangePassword, Login, Unreachable } from "./pages/login.tsx";
-import { Shell } from "./shell.tsx";
 import { Loading } from "./ui/basics.tsx";
-import { Toasts } from "./ui/overlays.tsx";
+import { lazily } from "./ui/lazily.tsx";
+import { Toasts } from "./ui/toasts.tsx";
+
+const Shell = lazily(() => import("./shell.tsx"));
+const KNOWN = "gantry-known";
+// Who was logged in before most likely still is: what comes behind the door is fetched while that is asked.
+if (localStorage.getItem(KNOWN)) {
+  void Shell.load();
+  startWatching();
+}
 
 export function App() {
   useLanguage();
   return (
-    <CSPProvider disableStyleElements>
+    <>
       <Inside />
       <Toasts />
-    </CSPProvider>
+    </>
   );
 }
 
@@ -34,6 +41,13 @@ function Inside() {
   useEffect(() => {
     if (link === "refused") sessionEnded();
   }, [link]);
+  useEffect(() => {
+    if (user) localStorage.setItem(KNOWN, "1");
+    else if (user === null) {
+      localStorage.removeItem(KNOWN);
+      void Shell.load();
+    }
+  }, [user]);
   useEffect(() => {
     if (user && !user.must_change_password && path === "/login") go("/", { replace: true });
   }, [user, path, go]);

@@ -1,7 +1,8 @@
 // The pages, in the order of the menu. src/control/api/console.h lists the same first segments; an end-to-end test opens each.
-import { type ComponentType, lazy, type LazyExoticComponent } from "react";
+import type { ComponentType } from "react";
 import type { Key } from "./i18n/index.ts";
 import { Overview } from "./pages/overview.tsx";
+import { lazily } from "./ui/lazily.tsx";
 
 export interface Page {
   path: string;
@@ -9,21 +10,21 @@ export interface Page {
   admin: boolean;
   /** The heading of the menu above it. */
   group?: Key;
-  view: ComponentType | LazyExoticComponent<ComponentType>;
+  view: ComponentType;
 }
 
-const playground = lazy(() => import("./pages/playground/playground.tsx"));
-const deployments = lazy(() => import("./pages/deployments/deployments.tsx"));
-const models = lazy(() => import("./pages/models/models.tsx"));
-const routes = lazy(() => import("./pages/routes.tsx"));
-const providers = lazy(() => import("./pages/providers.tsx"));
-const workers = lazy(() => import("./pages/workers/workers.tsx"));
-const benchmarks = lazy(() => import("./pages/benchmarks/benchmarks.tsx"));
-const keys = lazy(() => import("./pages/keys.tsx"));
-const usage = lazy(() => import("./pages/usage.tsx"));
-const users = lazy(() => import("./pages/users.tsx"));
-const audit = lazy(() => import("./pages/audit.tsx"));
-const settings = lazy(() => import("./pages/settings.tsx"));
+const playground = lazily(() => import("./pages/playground/playground.tsx"));
+const deployments = lazily(() => import("./pages/deployments/deployments.tsx"));
+const models = lazily(() => import("./pages/models/models.tsx"));
+const routes = lazily(() => import("./pages/routes.tsx"));
+const providers = lazily(() => import("./pages/providers.tsx"));
+const workers = lazily(() => import("./pages/workers/workers.tsx"));
+const benchmarks = lazily(() => import("./pages/benchmarks/benchmarks.tsx"));
+const keys = lazily(() => import("./pages/keys.tsx"));
+const usage = lazily(() => import("./pages/usage.tsx"));
+const users = lazily(() => import("./pages/users.tsx"));
+const audit = lazily(() => import("./pages/audit.tsx"));
+const settings = lazily(() => import("./pages/settings.tsx"));
 
 export const PAGES: Page[] = [
   { path: "overview", name: "overview", admin: false, view: Overview },

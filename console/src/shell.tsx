@@ -1,4 +1,5 @@
 // The frame around every page: the menu, who is logged in, and whether what is shown is live.
+import { CSPProvider } from "@base-ui/react/csp-provider";
 import { Boxes, ChartColumn, ChevronsUpDown, Cpu, FileBox, Gauge, KeyRound, LayoutDashboard, LogOut, Menu as MenuIcon, MessagesSquare, Plug, ScrollText, Settings, Split, UserRound, Users, WifiOff } from "lucide-react";
 import { Component, type ReactNode, Suspense, useEffect, useRef, useState } from "react";
 import { Link, Route, Switch, useLocation } from "wouter";
@@ -7,7 +8,7 @@ import { t } from "./i18n/index.ts";
 import { isAdmin, logout, useMe } from "./lib/session.ts";
 import { useLink } from "./live/store.ts";
 import { type Page, PAGES } from "./pages.ts";
-import { ChangePasswordDialog } from "./pages/login.tsx";
+import { ChangePasswordDialog } from "./pages/password_dialog.tsx";
 import { Button, classes, Empty, Loading, Problem } from "./ui/basics.tsx";
 import { attempt, Menu } from "./ui/overlays.tsx";
 import { Preferences } from "./ui/preferences.tsx";
@@ -18,7 +19,7 @@ const ICONS: Record<string, typeof Cpu> = {
   benchmarks: Gauge,
 };
 
-export function Shell() {
+export default function Shell() {
   const me = useMe();
   const [path] = useLocation();
   const [open, setOpen] = useState(false);
@@ -37,7 +38,7 @@ export function Shell() {
   }, [segment, here]);
 
   return (
-    <>
+    <CSPProvider disableStyleElements>
       <a className="skip" href="#main">{t("skip")}</a>
       <div className="shell">
         <aside className={classes("side", open && "open")} onKeyDown={(event) => event.key === "Escape" && setOpen(false)}>
@@ -85,7 +86,7 @@ export function Shell() {
           </main>
         </div>
       </div>
-    </>
+    </CSPProvider>
   );
 }
 

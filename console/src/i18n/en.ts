@@ -331,6 +331,7 @@ export const en = {
   "keys.scopes": "May",
   "keys.secret": "The key",
   "keys.try": "Try it:",
+  "language": "Language",
   "limits": "Limits",
   "limits.models.hint": "Public names with commas between, such as {names}; empty: all.",
   "limits.models.hint.empty": "Public names with commas between; empty: all.",

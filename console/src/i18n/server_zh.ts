@@ -77,6 +77,8 @@ export const PARTS: Part[] = [
   [/the repository holds no (\S+); there are /g, "仓库中没有 $1；现有 "],
   [/; there are /g, "；现有 "],
   // Refusals: src/control, src/gateway.
+  [/^the name or the password is wrong$/g, "用户名或密码错误"],
+  [/^the current password is wrong$/g, "当前密码不正确"],
   [/it was changed meanwhile: the version is (\d+), the edit saw (\d+); read it again and repeat the edit/g, "期间已被他人修改：当前版本为 $1，编辑基于 $2；请重新打开后再修改"],
   [/"(\w[\w.]*)" is required/g, "“$1”必填"],
   [/(?:there is a|a) (\w+) "([^"]+)" already: (?:edit that one, or )?take another name/g, "已有名为“$2”的对象，请换一个名称"],

@@ -333,6 +333,7 @@ export const zh: Dictionary = {
   "keys.scopes": "权限",
   "keys.secret": "密钥",
   "keys.try": "试一试：",
+  "language": "语言",
   "limits": "限额",
   "limits.models.hint": "公开名称，用逗号分隔，例如 {names}；留空表示全部。",
   "limits.models.hint.empty": "公开名称，用逗号分隔；留空表示全部。",

@@ -4,13 +4,12 @@ import { type FormEvent, type ReactNode, useEffect, useState } from "react";
 import { api, ApiError } from "../api/client.ts";
 import type { LoginConfig } from "../api/types.ts";
 import iconUrl from "../icon.svg";
-import { t } from "../i18n/index.ts";
+import { languageNow, setLanguage, t } from "../i18n/index.ts";
 import { changePassword, login, logout, useMe } from "../lib/session.ts";
+import { setTheme, type Theme, themeNow } from "../lib/theme.ts";
 import { Button, Card, Note, Problem, TextField } from "../ui/basics.tsx";
-import { attempt, FormDialog, say } from "../ui/overlays.tsx";
-import { Preferences } from "../ui/preferences.tsx";
-
-const PASSWORD_LEAST = 8;
+import { attempt } from "../ui/toasts.tsx";
+import { NO_PASSWORDS, PasswordFields, passwordsReady } from "./password_fields.tsx";
 
 function Door({ children, label }: { children: ReactNode; label: string }) {
   return (
@@ -18,9 +17,36 @@ function Door({ children, label }: { children: ReactNode; label: string }) {
       <div className="door-box">
         <div className="brand"><img src={iconUrl} alt="" />Gantry</div>
         <Card label={label}>{children}</Card>
-        <div className="door-foot"><Preferences /></div>
+        <DoorPreferences />
       </div>
     </main>
+  );
+}
+
+// Of the browser's own kind: what is shown first waits for no library.
+function DoorPreferences() {
+  const [theme, set] = useState(themeNow);
+  return (
+    <div className="door-foot">
+      <select className="input" aria-label={t("language")} value={languageNow()} onChange={(event) => attempt(setLanguage(event.target.value === "zh" ? "zh" : "en"))}>
+        <option value="en">English</option>
+        <option value="zh">中文</option>
+      </select>
+      <select
+        className="input"
+        aria-label={t("theme")}
+        value={theme}
+        onChange={(event) => {
+          const next = event.target.value as Theme;
+          setTheme(next);
+          set(next);
+        }}
+      >
+        <option value="system">{t("theme.system")}</option>
+        <option value="light">{t("theme.light")}</option>
+        <option value="dark">{t("theme.dark")}</option>
+      </select>
+    </div>
   );
 }
 
@@ -73,30 +99,6 @@ function oidcIssuer(config: LoginConfig): string {
   return String((config.oidc as { issuer?: string } | null)?.issuer ?? "");
 }
 
-interface Passwords {
-  current: string;
-  next: string;
-  again: string;
-}
-const NO_PASSWORDS: Passwords = { current: "", next: "", again: "" };
-
-function passwordsReady({ current, next, again }: Passwords): boolean {
-  return current !== "" && next.length >= PASSWORD_LEAST && next === again;
-}
-
-function PasswordFields({ value, onChange }: { value: Passwords; onChange: (value: Passwords) => void }) {
-  const short = value.next !== "" && value.next.length < PASSWORD_LEAST;
-  const differ = value.again !== "" && value.again !== value.next;
-  const set = (part: Partial<Passwords>) => onChange({ ...value, ...part });
-  return (
-    <>
-      <TextField label={t("password.current")} name="current" type="password" autoComplete="current-password" autoFocus value={value.current} onChange={(event) => set({ current: event.target.value })} />
-      <TextField label={t("password.new")} name="new" type="password" autoComplete="new-password" value={value.next} hint={t("password.least", { n: PASSWORD_LEAST })} error={short ? t("password.least", { n: PASSWORD_LEAST }) : undefined} onChange={(event) => set({ next: event.target.value })} />
-      <TextField label={t("password.again")} name="again" type="password" autoComplete="new-password" value={value.again} error={differ ? t("password.differ") : undefined} onChange={(event) => set({ again: event.target.value })} />
-    </>
-  );
-}
-
 export function ChangePassword({ forced }: { forced: boolean }) {
   const me = useMe();
   const [value, setValue] = useState(NO_PASSWORDS);
@@ -126,25 +128,6 @@ export function ChangePassword({ forced }: { forced: boolean }) {
         <Button look="quiet" block onClick={() => attempt(logout())}>{t("logout")}</Button>
       </form>
     </Door>
-  );
-}
-
-export function ChangePasswordDialog({ onClose }: { onClose: () => void }) {
-  const [value, setValue] = useState(NO_PASSWORDS);
-  return (
-    <FormDialog
-      title={t("password.change")}
-      about={t("password.others")}
-      action={t("password.save")}
-      ready={passwordsReady(value)}
-      onClose={onClose}
-      submit={async () => {
-        await changePassword(value.current, value.next);
-        say(t("password.done"));
-      }}
-    >
-      <PasswordFields value={value} onChange={setValue} />
-    </FormDialog>
   );
 }
 

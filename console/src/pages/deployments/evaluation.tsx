@@ -22,7 +22,8 @@ interface Props {
 
 export function EvaluationView({ value, error, busy, apply }: Props) {
   return (
-    <aside className="evaluation" aria-label={t("evaluation")}>
+    // It scrolls by itself beside a long form, also by the keyboard.
+    <aside className="evaluation" aria-label={t("evaluation")} tabIndex={0}>
       <Card title={t("evaluation")} actions={busy && <LoaderCircle size={16} className="spin" aria-label={t("loading")} />}>
         <div className="stack" aria-live="polite">
           {!value && !error && <p className="muted">{t("evaluation.none")}</p>}
