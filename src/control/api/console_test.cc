@@ -45,7 +45,7 @@ TEST_F(ConsoleTest, files_are_immutable_and_compressed_as_asked) {
         EXPECT_EQ(plain.headers.get("vary"), "accept-encoding");
         if (file.gzip.empty()) continue;
         EXPECT_EQ(get(path, "gzip, deflate").headers.get("content-encoding"), "gzip");
-        EXPECT_EQ(get(path, "gzip, deflate, br").text, file.brotli);
+        EXPECT_EQ(get(path, "gzip, deflate, br").text, file.brotli.empty() ? file.gzip : file.brotli);   // a tiny one may gain by one alone
         EXPECT_EQ(get(path, "gzip;q=0, br;q=0").headers.get("content-encoding"), "");
     }
 }
