@@ -90,6 +90,10 @@ TEST(openapi, objects_have_exactly_the_schemas_fields) {
     decision.workers[0].scores.resize(1);
     decision.suggestions.resize(1);
     const json::object kept = management::to_json_kept(decision);
+    management::Catalogued catalogue_entry;
+    catalogue_entry.entry.variants.resize(1);
+    catalogue_entry.decisions.resize(1);
+    const json::object catalogued = management::to_json(catalogue_entry);
     const std::map<std::string, json::object> objects = {
         {"Deployment", deployment},
         {"DeploymentStatus", deployment.at("status").as_object()},
@@ -116,6 +120,8 @@ TEST(openapi, objects_have_exactly_the_schemas_fields) {
         {"Model", management::to_json(Model{})},
         {"ModelFiles", management::to_json(ModelFileSet{})},
         {"HubModel", management::to_json(HubModel{})},
+        {"CatalogueEntry", catalogued},
+        {"CatalogueVariant", catalogued.at("variants").at(0).as_object()},
         {"ModelMeta", management::to_json(Model{}).at("meta").as_object()},
         {"Route", route},
         {"RouteTarget", route.at("targets").at(0).as_object()},

@@ -10,6 +10,7 @@
 
 #include "base/json.h"
 #include "domain/audit.h"
+#include "domain/catalogue.h"
 #include "domain/cluster.h"
 #include "domain/deployment.h"
 #include "domain/evaluation.h"
@@ -60,6 +61,13 @@ struct Evaluation {
     Decision decision;
 };
 json::object to_json(const Evaluation& evaluation);
+struct Catalogued {
+    CatalogueEntry entry;
+    std::vector<Decision> decisions;       // of each variant
+    size_t recommended = 0;                // a variant
+};
+json::object to_json(const Catalogued& entry);
+json::object to_json(const BackendOptions& options);
 json::object to_json(const Route& route);
 json::object to_json(const Provider& provider);
 json::object to_json(const User& user);
