@@ -59,6 +59,8 @@ void add_worker(CLI::App& app, Context& context);
 void add_engine(CLI::App& app, Context& context);
 void add_run(CLI::App& app, Context& context);
 void add_pull(CLI::App& app, Context& context);
+void add_catalogue(CLI::App& app, Context& context);
+void add_inspect(CLI::App& app, Context& context);
 void add_search(CLI::App& app, Context& context);
 void add_verify(CLI::App& app, Context& context);
 void add_ls(CLI::App& app, Context& context);

@@ -4,6 +4,7 @@
 
 #include <CLI/CLI.hpp>
 
+#include "cli/catalogue_source.h"
 #include "cli/client.h"
 #include "cli/deployment_flags.h"
 #include "cli/output.h"
@@ -34,7 +35,6 @@ int deploy(const Context& context, const Options& options) {
         return kWrongUsage;
     }
     (*body)["name"] = options.name;
-    (*body)["source"] = full_source(options.source);
     (*body)["replicas"] = options.replicas;
     if (!options.idle_timeout.empty()) {
         const Result<int64_t> idle = parse_period(options.idle_timeout);
@@ -50,6 +50,9 @@ int deploy(const Context& context, const Options& options) {
     const Result<ApiClient> client = ApiClient::connect(context);
     if (!client) {
         return fail(client.error());
+    }
+    if (const Status known = take_source(*client, options.flags, options.source, *body); !known) {
+        return fail(known.error());
     }
     const Result<json::value> made = client->call("POST", "/api/v1/deployments", *body);
     if (!made) {
@@ -78,7 +81,8 @@ void add_deploy(CLI::App& app, Context& context) {
     Options& options = context.own<Options>();
     verb->add_option("NAME", options.name, "the public model name on /v1")->required();
     verb->add_option("--source,-s", options.source,
-                     "file:PATH, or just a path, of a GGUF file or a model's folder; hf:ORG/NAME or modelscope:ORG/NAME, with /FILE or :QUANTIZATION")
+                     "file:PATH, or just a path, of a GGUF file or a model's folder; hf:ORG/NAME or modelscope:ORG/NAME, with /FILE or "
+                     ":QUANTIZATION; catalogue:ID, with :QUANTIZATION or without")
         ->required()->type_name("SOURCE");
     verb->add_option("--replicas,-r", options.replicas, "instances to run")->capture_default_str()->type_name("N");
     add_deployment_flags(*verb, options.flags);

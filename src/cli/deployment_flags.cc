@@ -82,11 +82,12 @@ Result<json::object> body_of(const DeploymentFlags& flags) {
     if (!flags.strategy.empty()) {
         placement["strategy"] = flags.strategy;
     }
-    return json::object{{"backend", flags.backend}, {"options", *options}, {"placement", std::move(placement)}};
+    return json::object{{"backend", flags.backend.empty() ? "engine" : flags.backend}, {"options", *options}, {"placement", std::move(placement)}};
 }
 
 void add_deployment_flags(CLI::App& verb, DeploymentFlags& flags) {
-    verb.add_option("--backend,-b", flags.backend, "engine (embedded), llama-server, vllm, sglang, mindie or custom")->capture_default_str();
+    verb.add_option("--backend,-b", flags.backend, "engine (embedded; the default), llama-server, vllm, sglang, mindie or custom");
+    verb.add_option("--hub", flags.hub, "of a model of the catalogue: hf or modelscope")->check(CLI::IsMember({"hf", "modelscope"}));
     verb.add_option("--ctx", flags.context_tokens, "context in tokens; 0: the model's, cut to what fits")->type_name("N");
     verb.add_option("--max-sequences", flags.max_sequences, "sequences at once; 0: by itself")->type_name("N");
     verb.add_option("--threads", flags.threads, "threads that compute; 0: by itself")->type_name("N");

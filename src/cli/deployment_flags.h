@@ -12,7 +12,8 @@
 namespace gantry::cli {
 
 struct DeploymentFlags {
-    std::string backend = "engine";
+    std::string backend;         // empty: what the catalogue says of a source of its own, else the engine
+    std::string hub;             // of a source of the catalogue; empty: the first that it names
     uint32_t context_tokens = 0;
     uint32_t max_sequences = 0;
     uint32_t threads = 0;

@@ -5,6 +5,7 @@
 #include <CLI/CLI.hpp>
 
 #include "base/platform/files.h"
+#include "cli/catalogue_source.h"
 #include "cli/client.h"
 #include "cli/deployment_flags.h"
 #include "cli/output.h"
@@ -223,10 +224,10 @@ int evaluate(const Context& context, const Options& options) {
         return fail(client.error());
     }
     const Result<std::string> source = source_of(*client, options.model);
-    if (!source) {
-        return fail(source.error());
+    const Status known = source ? take_source(*client, options.flags, *source, *body) : Status(source.error());
+    if (!known) {
+        return fail(known.error());
     }
-    (*body)["source"] = *source;
     if (!options.fleet.empty()) {
         const Result<json::array> workers = fleet_of(options.fleet);
         if (!workers) {
@@ -258,7 +259,7 @@ int evaluate(const Context& context, const Options& options) {
 void add_evaluate(CLI::App& app, Context& context) {
     CLI::App* verb = app.add_subcommand("evaluate", "what a model needs, where it would go, and why; nothing is started");
     Options& options = context.own<Options>();
-    verb->add_option("MODEL", options.model, "a path or source, or the name of a model or a deployment")->required();
+    verb->add_option("MODEL", options.model, "a path or source (catalogue:ID, too), or the name of a model or a deployment")->required();
     verb->add_option("--fleet", options.fleet, "on other workers than there are: a file as `gantry workers --json` prints it")->type_name("FILE");
     add_deployment_flags(*verb, options.flags);
     verb->get_option("--backend")->description("engine (embedded), llama-server, vllm, sglang, mindie or custom; all: a line for each");

@@ -1,4 +1,4 @@
-// `gantry ls`: models, or the files of hubs' models on the server's machine.
+// `gantry ls`: models, or the files of hubs' models, of all machines.
 
 #include <CLI/CLI.hpp>
 
@@ -32,7 +32,7 @@ int list_files(const Context& context) {
     if (!sets) {
         return fail(sets.error());
     }
-    Table table({"SOURCE", "STATE", "SIZE", "USED BY", "REASON"});
+    Table table({"SOURCE", "WORKER", "STATE", "SIZE", "USED BY", "REASON"});
     for (const json::value& item : *sets) {
         const json::object& set = item.get_object();
         std::string users;
@@ -40,7 +40,7 @@ int list_files(const Context& context) {
             users += (users.empty() ? "" : ", ") + std::string(user.as_string());
         }
         const std::string state = text_at(set, "state");
-        table.add({text_at(set, "source"), {state, colour_of_state(state)},
+        table.add({text_at(set, "source"), text_at(set, "worker_name"), {state, colour_of_state(state)},
             {human_bytes(static_cast<uint64_t>(number_at(set, "bytes"))), Colour::kNone, true}, users,
                    text_at(set, "reason")});
     }
@@ -52,7 +52,7 @@ int list_files(const Context& context) {
 void add_ls(CLI::App& app, Context& context) {
     CLI::App* verb = app.add_subcommand("ls", "list models");
     bool& files = context.own<bool>();
-    verb->add_flag("--files", files, "the files of hubs' models on the server's machine instead");
+    verb->add_flag("--files", files, "the files of hubs' models instead, on the server's machine and on workers elsewhere");
     add_client_options(*verb, context);
     add_list_options(*verb, context);
     verb->callback([&context, &files] { context.action = [&context, &files] { return files ? list_files(context) : list_models(context); }; });

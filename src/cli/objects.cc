@@ -50,19 +50,20 @@ int remove_each(const Context& context, const std::string& collection, const std
     return status;
 }
 
-Result<std::string> path_of_model_files(const ApiClient& client, const std::string& source) {
-    const Result<json::array> sets = client.list("/api/v1/model-files");
+Result<std::string> path_of_model_files(const ApiClient& client, const std::string& source, const std::string& worker, const char* action) {
+    const std::string query = worker.empty() ? "" : "?worker=" + encode_segment(worker);
+    const Result<json::array> sets = client.list("/api/v1/model-files" + query);
     if (!sets) {
         return sets.error();
     }
     for (const json::value& item : *sets) {
         const std::string id = text_at(item.as_object(), "id");
         if (id == source || text_at(item.as_object(), "source") == source) {
-            return "/api/v1/model-files/" + encode_segment(id);
+            return "/api/v1/model-files/" + encode_segment(id) + action + query;
         }
     }
-    return not_found(fmt::format("there are no files of {} on the server's machine; `gantry ls --files` lists those that there are",
-                                 printable(source)));
+    return not_found(fmt::format("there are no files of {} on {}; `gantry ls --files` lists those that there are", printable(source),
+                                 worker.empty() ? "the server's machine" : printable(worker)));
 }
 
 }  // namespace gantry::cli

@@ -21,8 +21,8 @@ int print_changed(const Context& context, const Result<json::value>& answer, con
 // Each by name or id, going on after one that can't be; `lost` follows "NAME is removed".
 int remove_each(const Context& context, const std::string& collection, const std::vector<std::string>& names, const char* lost);
 
-// "/api/v1/model-files/<id>" of a source, or of an id. kNotFound.
+// "/api/v1/model-files/<id><action>" of a source, or of an id, on the machine of the worker; empty: the server's own. kNotFound.
 class ApiClient;
-Result<std::string> path_of_model_files(const ApiClient& client, const std::string& source);
+Result<std::string> path_of_model_files(const ApiClient& client, const std::string& source, const std::string& worker, const char* action = "");
 
 }  // namespace gantry::cli

@@ -6,6 +6,7 @@
 #include <chrono>
 #include <thread>
 
+#include "cli/catalogue_source.h"
 #include "cli/client.h"
 #include "cli/objects.h"
 #include "cli/output.h"
@@ -19,7 +20,11 @@ constexpr std::chrono::milliseconds kLookEvery{250};
 
 struct Options {
     std::string source;
+    std::string hub;
+    std::string worker;
     bool detach = false;
+    bool pause = false;
+    bool resume = false;
 };
 
 double fraction_of(const json::object& files) {
@@ -51,7 +56,11 @@ int pull(const Context& context, const Options& options) {
     if (!client) {
         return fail(client.error());
     }
-    const Result<json::value> begun = client->call("POST", "/api/v1/model-files", json::object{{"source", options.source}});
+    const Result<std::string> source = hub_source(*client, options.source, options.hub);
+    if (!source) {
+        return fail(source.error());
+    }
+    const Result<json::value> begun = client->call("POST", "/api/v1/model-files", json::object{{"source", *source}});
     if (!begun || !begun->is_object()) {
         return begun ? fail(std::string("the server's answer holds no model files")) : fail(begun.error());
     }
@@ -74,11 +83,24 @@ int verify(const Context& context, const Options& options) {
     if (!client) {
         return fail(client.error());
     }
-    const Result<std::string> path = path_of_model_files(*client, options.source);
-    const Result<json::value> verified = path ? client->call("POST", *path + "/verify") : Result<json::value>(path.error());
+    const Result<std::string> path = path_of_model_files(*client, options.source, options.worker, "/verify");
+    const Result<json::value> verified = path ? client->call("POST", *path) : Result<json::value>(path.error());
     return print_changed(context, verified, "model files", [](const json::object& files) {
         return fmt::format("{} is as its hub lists it, {}", printable(text_at(files, "source")),
                            human_bytes(static_cast<uint64_t>(number_at(files, "bytes"))));
+    });
+}
+
+// pause, resume
+int change(const Context& context, const Options& options, const char* action, const char* told) {
+    const Result<ApiClient> client = ApiClient::connect(context);
+    if (!client) {
+        return fail(client.error());
+    }
+    const Result<std::string> path = path_of_model_files(*client, options.source, options.worker, action);
+    const Result<json::value> changed = path ? client->call("POST", *path) : Result<json::value>(path.error());
+    return print_changed(context, changed, "model files", [told](const json::object& files) {
+        return fmt::format("the download of {} {}: {}", printable(text_at(files, "source")), told, printable(text_at(files, "reason")));
     });
 }
 
@@ -94,15 +116,27 @@ void add_common(CLI::App& verb, Context& context, Options& options, const char* 
 void add_pull(CLI::App& app, Context& context) {
     CLI::App* verb = app.add_subcommand("pull", "fetch a model's files to the server's machine");
     Options& options = context.own<Options>();
-    add_common(*verb, context, options, "hf:ORG/NAME or modelscope:ORG/NAME, with /FILE or :QUANTIZATION");
+    add_common(*verb, context, options, "hf:ORG/NAME or modelscope:ORG/NAME, with /FILE or :QUANTIZATION; catalogue:ID");
+    verb->add_option("--hub", options.hub, "of a model of the catalogue: hf or modelscope")->check(CLI::IsMember({"hf", "modelscope"}));
     verb->add_flag("--detach,-d", options.detach, "come back at once");
-    verb->callback([&context, &options] { context.action = [&context, &options] { return pull(context, options); }; });
+    CLI::Option* const pause = verb->add_flag("--pause", options.pause, "pause the download of SOURCE, whoever began it");
+    verb->add_flag("--resume", options.resume, "go on with one that was paused")->excludes(pause);
+    verb->add_option("--worker", options.worker, "with --pause or --resume: on this worker's machine; default: the server's")->type_name("WORKER");
+    verb->callback([&context, &options] {
+        context.action = [&context, &options] {
+            if (options.pause) {
+                return change(context, options, "/pause", "is paused");
+            }
+            return options.resume ? change(context, options, "/resume", "goes on") : pull(context, options);
+        };
+    });
 }
 
 void add_verify(CLI::App& app, Context& context) {
     CLI::App* verb = app.add_subcommand("verify", "compare a model's downloaded files with their digests");
     Options& options = context.own<Options>();
     add_common(*verb, context, options, "a source that `gantry ls --files` shows");
+    verb->add_option("--worker", options.worker, "on this worker's machine; default: the server's")->type_name("WORKER");
     verb->callback([&context, &options] { context.action = [&context, &options] { return verify(context, options); }; });
 }
 

@@ -20,6 +20,7 @@ struct Options {
     std::vector<std::string> names;
     bool yes = false;
     bool files = false;
+    std::string worker;
 };
 
 // Yes: it is meant. An exit status: it is not.
@@ -52,7 +53,7 @@ int remove_files(const Context& context, const Options& options) {
     }
     int status = kDone;
     for (const std::string& source : options.names) {
-        const Result<std::string> path = path_of_model_files(*client, source);
+        const Result<std::string> path = path_of_model_files(*client, source, options.worker);
         const Result<json::value> removed = path ? client->call("DELETE", *path) : Result<json::value>(path.error());
         if (!removed) {
             status = fail(removed.error());
@@ -97,6 +98,7 @@ void add_rm(CLI::App& app, Context& context) {
     Options& options = context.own<Options>();
     verb->add_option("NAME", options.names, "deployments; with --files sources")->required();
     verb->add_flag("--files", options.files, "delete the files of these sources from the server's machine instead");
+    verb->add_option("--worker", options.worker, "with --files: from this worker's machine")->type_name("WORKER");
     verb->add_flag("--yes,-y", options.yes, "don't ask");
     verb->add_flag("-q,--quiet", context.quiet, "no chatter");
     add_client_options(*verb, context);

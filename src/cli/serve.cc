@@ -68,6 +68,9 @@ void add_serve(CLI::App& app, Context& context) {
         ->type_name("DIR");
     verb->add_flag("--no-worker", options.server.no_worker, "run no engines on this machine")->envname("GANTRY_NO_WORKER");
     add_offline_option(*verb, options.server.offline);
+    verb->add_option("--catalogue", options.server.catalogue, "models of your own over the catalogue's; default: catalogue.json of the data folder")
+        ->envname("GANTRY_CATALOGUE")
+        ->type_name("FILE");
     verb->add_option("--bootstrap-password-file", options.bootstrap_password_file, "the first admin's password, at the first start")
         ->envname("GANTRY_BOOTSTRAP_PASSWORD_FILE")
         ->type_name("FILE");

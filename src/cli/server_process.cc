@@ -164,7 +164,12 @@ Status make_parts(Parts& parts) {
         return model_files.error();
     }
     parts.model_files = std::move(*model_files);
+    auto catalogue = open_catalogue(options.catalogue, options.data_dir);
+    if (!catalogue) {
+        return catalogue.error();
+    }
     control::ControlOptions control_options;
+    control_options.catalogue = std::move(*catalogue);
     control_options.data_dir = options.data_dir;
     control_options.bootstrap_password = options.bootstrap_password;
     control_options.live = &parts.gateway->live();

@@ -18,6 +18,7 @@ struct ServerOptions {
     std::string data_dir;
     bool no_worker = false;
     bool offline = false;                     // no hub is asked for models
+    std::string catalogue;                    // a file over what is built in; empty: catalogue.json of the data folder, if there is one
     std::string bootstrap_password;           // empty: a random one at the first start
     std::vector<std::string> allowed_hosts;   // names besides localhost and IP literals
     http::TlsFiles tls;                       // of the public port; empty: plain HTTP

@@ -125,11 +125,12 @@ int serve(const Options& options, const std::string& server, const worker::Ident
     own.id = identity.worker_id;
     own.name = options.name;
     own.address = "";
-    const auto model_files = open_model_folder(options.data_dir, options.offline);
+    const auto model_files = open_model_folder(options.data_dir, options.offline, (*link)->near_socket());
     if (!model_files) {
         return fail(model_files.error());
     }
     own.model_files = model_files->get();
+    (*link)->offer(**model_files);
     auto worker = worker::Worker::start(std::move(own), (*link)->reports(), system_clock(), system_random());
     if (!worker) {
         return fail(worker.error());

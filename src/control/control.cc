@@ -9,6 +9,7 @@
 #include "control/api/api.h"
 #include "control/auth/first_admin.h"
 #include "control/benchmarks/benchmarks.h"
+#include "control/cluster/files.h"
 #include "control/cluster/link.h"
 #include "control/engine_metrics.h"
 
@@ -43,7 +44,10 @@ public:
                .reconciler = reconciler_,
                .started_at = clock.wall()} {}
 
-    ~ControlImpl() override { stop(); }
+    ~ControlImpl() override {
+        stop();
+        if (api_.options.model_files != nullptr) api_.options.model_files->keep({});
+    }
 
     // What there is once the authority is there.
     struct Cluster {
@@ -53,7 +57,8 @@ public:
               sessions(c.store_, c.publisher_, c.heartbeat_, c.alarms_, c.clock_),
               link({c.api_.io, c.api_.pool, sessions, joining, c.alarms_, c.heartbeat_, [&c](const WorkerId& id) { c.attach_far(id); }}),
               far(c.api_.io, dialing(link, far_options())),
-              engines(c.api_.io, dialing(link, engine_metrics_client())) {}
+              engines(c.api_.io, dialing(link, engine_metrics_client())),
+              files(c.api_, sessions) {}
         static http::ClientOptions dialing(Link& link, http::ClientOptions options) {
             options.dialed_prefix = kWorkerEndpoint;
             options.dialer = [&link](std::string endpoint, SteadyTime deadline) { return link.dial(std::move(endpoint), deadline); };
@@ -71,6 +76,7 @@ public:
         Link link;
         http::Client far;
         http::Client engines;
+        ClusterFiles files;
     };
 
     Status load_cluster() {
@@ -110,6 +116,12 @@ public:
         publisher_.refresh_observed();
         api_.benchmarks = &benchmarks_;
         GANTRY_TRY(benchmarks_.recover());
+        if (api_.options.model_files != nullptr) {
+            api_.options.model_files->keep([this](const std::string& source) {
+                const auto rows = publisher_.rows();
+                return std::any_of(rows->deployments.begin(), rows->deployments.end(), [&](const Deployment& d) { return d.source == source; });
+            });
+        }
         return load_cluster();
     }
 
@@ -144,10 +156,12 @@ public:
         add_worker_routes(router, api_);
         add_join_token_routes(router, api_);
         cluster_->link.add_routes(router);
+        cluster_->files.add_routes(router);
         add_device_routes(router, api_);
         add_evaluation_routes(router, api_);
         add_model_routes(router, api_);
         add_model_file_routes(router, api_);
+        add_catalogue_routes(router, api_);
         add_route_routes(router, api_);
         add_provider_routes(router, api_);
         add_user_routes(router, api_);

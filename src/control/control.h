@@ -13,6 +13,7 @@
 #include "http/http.h"
 #include "http/mutual_tls.h"
 #include "protocol/worker/messages.h"
+#include "sources/catalogue.h"
 #include "sources/model_files.h"
 #include "store/store.h"
 
@@ -28,6 +29,7 @@ struct ControlOptions {
     OidcOptions oidc{};                             // logins at an outside provider
     std::string url_hint;                           // how other machines reach it, for /api/v1/server; empty: not told
     sources::ModelFiles* model_files = nullptr;     // of this machine; null: no hub is asked. Outlives the control plane
+    sources::Catalogue catalogue{};                 // for /api/v1/catalogue
     gateway::LiveRequests* live = nullptr;          // the gateway's, for /api/v1/requests; outlives the control plane
     gateway::Activity* activity = nullptr;          // the same, to put deployments to sleep by; null: none is
     http::Handler chat{};                           // the gateway's, for the panels of /api/v1/compare

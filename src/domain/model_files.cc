@@ -6,6 +6,7 @@ const char* to_string(ModelFilesState state) {
     switch (state) {
         case ModelFilesState::kWaiting: return "waiting";
         case ModelFilesState::kDownloading: return "downloading";
+        case ModelFilesState::kPaused: return "paused";
         case ModelFilesState::kReady: return "ready";
         case ModelFilesState::kFailed: return "failed";
     }

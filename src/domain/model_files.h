@@ -6,14 +6,17 @@
 #include <vector>
 
 #include "base/clock.h"
+#include "base/ids.h"
 
 namespace gantry {
 
-enum class ModelFilesState { kWaiting, kDownloading, kReady, kFailed };
-const char* to_string(ModelFilesState state);   // "waiting", "downloading", "ready", "failed"
+enum class ModelFilesState { kWaiting, kDownloading, kPaused, kReady, kFailed };
+const char* to_string(ModelFilesState state);   // "waiting", "downloading", "paused", "ready", "failed"
 
 struct ModelFileSet {
-    std::string id{};
+    std::string id{};                        // of the source: the same on every machine
+    WorkerId worker_id{};                    // on whose machine; empty: the server's, where no worker is
+    std::string worker_name{};
     std::string source{};                    // as domain/source.h writes it
     std::string commit{};                    // at the hub, when it was fetched; empty: not known yet
     ModelFilesState state = ModelFilesState::kWaiting;

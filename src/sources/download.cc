@@ -63,6 +63,7 @@ private:
         uint64_t at = 0;              // the next byte
         std::string host{};
         bool ranged = true;           // it asked for its span; else for all
+        bool near = false;            // of Located::unix_socket
         std::string wrong;            // what its answer does wrong; empty: nothing
         int status = 0;
         unsigned retry_after = 0;
@@ -197,8 +198,10 @@ Status FileDownload::start(Span span) {
     range->at = span.begin;
     range->host = located_->url.host;
     range->ranged = !whole_;
+    range->near = !located_->unix_socket.empty();
     Ask ask;
     ask.url = located_->url;
+    ask.unix_socket = located_->unix_socket;
     ask.token = located_->token;
     ask.nearest = located_->nearest;
     if (range->ranged) ask.range = fmt::format("{}-{}", span.begin, span.end - 1);
@@ -288,6 +291,7 @@ Status FileDownload::collect() {
 
 Status FileDownload::ended(Range& range, CURLcode code) {
     if (range.at == range.span.end || write_error_ != 0) return Ok{};
+    if (range.near) located_.reset();   // whoever had it may be gone: who has it is asked again
     if (range.status == 200 && range.ranged && range.wrong == "takes no ranges") {
         begin_whole();
         return Ok{};

@@ -17,6 +17,7 @@ struct Located {
     Url url{};
     std::string token{};                       // for that URL; empty: none
     Nearness nearest = Nearness::kLoopback;    // no address nearer than that
+    std::string unix_socket{};                 // as in Ask: somebody nearer than the hub
 };
 
 struct DownloadTask {

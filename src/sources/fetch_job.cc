@@ -11,6 +11,7 @@ namespace {
 
 constexpr std::chrono::milliseconds kTellEvery{250};
 constexpr std::chrono::seconds kLately{5};
+constexpr unsigned kNearTries = 3;   // of a file, before the hub is asked
 
 std::string human(uint64_t bytes) {
     const auto value = static_cast<double>(bytes);
@@ -30,6 +31,7 @@ std::string describe(const Progress& p) {
         case Progress::State::kReady: return "ready";
         case Progress::State::kFailed: return p.error ? p.error->message : "failed";
         case Progress::State::kWaiting: return "waits for its download";
+        case Progress::State::kPaused: return p.bytes == 0 ? "paused" : fmt::format("paused at {} of {}", human(p.bytes_done), human(p.bytes));
         case Progress::State::kDownloading: break;
     }
     if (p.bytes == 0) return "asks the hub for its files";
@@ -68,11 +70,12 @@ Result<Located> locate(const Fetcher& fetcher, const Hub& hub, const Source& sou
     const auto answer = fetcher.get(wanted);
     if (!answer) return answer.error();
     if (answer->head.status != 200 && answer->head.status != 206) return hub.explain(source, *answer);
-    return Located{answer->url, answer->url.same_origin(url) ? hub.token() : std::string(), answer->nearness};
+    return Located{.url = answer->url, .token = answer->url.same_origin(url) ? hub.token() : std::string(), .nearest = answer->nearness};
 }
 
-FetchJob::FetchJob(Source source, const Fetcher& fetcher, const ModelCache& cache, BusyFiles& busy, const Clock& clock)
-    : source_(std::move(source)), fetcher_(fetcher), cache_(cache), busy_(busy), clock_(clock) {}
+FetchJob::FetchJob(Source source, Parts parts)
+    : source_(std::move(source)), fetcher_(parts.fetcher), near_(parts.near), cache_(parts.cache), busy_(parts.busy), clock_(parts.clock),
+      room_(std::move(parts.room)), hub_(make_hub(source_.kind, fetcher_)) {}
 
 Progress FetchJob::progress() const {
     const std::lock_guard lock(mutex_);
@@ -108,8 +111,42 @@ void FetchJob::tell(const std::function<void(Progress&)>& change) {
     }
 }
 
+bool FetchJob::pause() {
+    bool now = false;
+    tell([&](Progress& p) {
+        now = p.state == Progress::State::kWaiting || p.state == Progress::State::kDownloading;
+        if (!now) return;
+        paused_ = true;
+        state_.cancelled = true;
+        p.state = Progress::State::kPaused;
+        p.bytes_per_second = 0;
+    });
+    return now;
+}
+
+bool FetchJob::resume() {
+    bool again = false;
+    tell([&](Progress& p) {
+        if (p.state != Progress::State::kPaused || seen_.running) return;
+        again = true;
+        paused_ = false;
+        state_.cancelled = false;
+        p.state = Progress::State::kWaiting;
+    });
+    return again;
+}
+
 void FetchJob::run() {
-    tell([](Progress& p) { p.state = Progress::State::kDownloading; });
+    bool paused = false;
+    tell([&](Progress& p) {
+        paused = p.state == Progress::State::kPaused;
+        seen_.running = !paused;
+        if (!paused) p.state = Progress::State::kDownloading;
+    });
+    if (paused) return;   // before its turn came
+    before_ = 0;
+    state_.bytes_done = 0;
+    lately_.clear();
     const Result<Manifest> manifest = fetch();
     if (manifest) {
         log::info("{}: its files are here ({})", source_.text(), human(manifest->bytes()));
@@ -117,6 +154,9 @@ void FetchJob::run() {
         log::warn("{}: {}", source_.text(), manifest.error().message);
     }
     tell([&](Progress& p) {
+        seen_.running = false;
+        if (!manifest && paused_ && manifest.error().code == ErrorCode::kCancelled) return;   // pause() has said so
+        paused_ = false;
         p.state = manifest ? Progress::State::kReady : Progress::State::kFailed;
         p.bytes_per_second = 0;
         if (manifest) {
@@ -128,35 +168,72 @@ void FetchJob::run() {
     });
 }
 
-Result<Manifest> FetchJob::fetch() {
-    if (auto here = cache_.find(source_.text())) return *std::move(here);
-    const auto hub = make_hub(source_.kind, fetcher_);
-    const auto listing = hub->list(source_);
+// What is to be fetched: what the server holds of it, or what the hub lists.
+Result<Manifest> FetchJob::plan() {
+    if (auto manifest = near_.manifest(source_)) return *std::move(manifest);
+    auto listing = hub_->list(source_);
     if (!listing) return listing.error();
     auto chosen = choose_files(*listing, source_);
     if (!chosen) return chosen.error();
-    GANTRY_TRY(cache_.check_room(chosen->files));
-    tell([&](Progress& p) { p.bytes = chosen->bytes(); });
-    for (const ChosenFile& file : chosen->files) {
-        GANTRY_TRY(fetch_file(*hub, *listing, file));
+    listing_ = *std::move(listing);
+    return Manifest{source_.text(), listing_->commit, chosen->serve, std::move(chosen->files), {}};
+}
+
+Result<Manifest> FetchJob::fetch() {
+    if (auto here = cache_.find(source_.text())) {
+        cache_.touch(source_.text());
+        return *std::move(here);
+    }
+    auto manifest = plan();
+    if (!manifest) return manifest.error();
+    GANTRY_TRY(room_(manifest->files));
+    tell([&](Progress& p) { p.bytes = manifest->bytes(); });
+    for (const ChosenFile& file : manifest->files) {
+        GANTRY_TRY(fetch_file(*manifest, file));
         before_ += file.file.bytes;
         state_.bytes_done = 0;
     }
-    Manifest manifest{source_.text(), listing->commit, chosen->serve, chosen->files, clock_.wall()};
-    GANTRY_TRY(cache_.put(manifest));
+    manifest->fetched_at = clock_.wall();
+    GANTRY_TRY(cache_.put(*manifest));
     return manifest;
 }
 
-Status FetchJob::fetch_file(const Hub& hub, const Listing& listing, const ChosenFile& file) {
+Result<Located> FetchJob::locate_file(const Manifest& plan, const ChosenFile& file) {
+    if (near_.any() && near_tries_ < kNearTries) {
+        ++near_tries_;
+        if (auto near = near_.blob(source_, file.file.digest)) {
+            from_near_ = true;
+            return *std::move(near);
+        }
+        near_tries_ = kNearTries;
+    }
+    if (!listing_) {
+        Source same = source_;
+        if (!plan.commit.empty()) same.revision = plan.commit;   // the state that the server has
+        auto listing = hub_->list(same);
+        if (!listing) return listing.error();
+        listing_ = *std::move(listing);
+    }
+    return locate(fetcher_, *hub_, source_, hub_->file_url(source_, *listing_, file.file.path));
+}
+
+Status FetchJob::fetch_file(const Manifest& plan, const ChosenFile& file) {
     const auto held = busy_.hold(file.file.digest.hex, state_.cancelled);
     if (held == nullptr || state_.cancelled) return Error{ErrorCode::kCancelled, "the download was cancelled", {}, {}};
     if (cache_.has(file.file)) return Ok{};
+    near_tries_ = 0;
+    from_near_ = false;
     DownloadTask task;
     task.file = file.file;
     task.path = cache_.partial_path(file.file.digest);
-    task.locate = [&] { return locate(fetcher_, hub, source_, hub.file_url(source_, listing, file.file.path)); };
+    task.locate = [&] { return locate_file(plan, file); };
     task.progressed = [this] { ticked(); };
     Status done = download(fetcher_.settings(), task, state_);
+    if (!done && done.error().reason == "digest_mismatch" && from_near_) {
+        log::warn("{}: {}; it came from another machine, so the hub is asked", file.local, done.error().message);
+        near_tries_ = kNearTries;
+        done = download(fetcher_.settings(), task, state_);
+    }
     if (!done) {
         Error error = std::move(done).error();
         if (error.code != ErrorCode::kCancelled) error.message = file.local + ": " + error.message;
@@ -178,7 +255,7 @@ void FetchJob::ticked() {
     const uint64_t rate = span <= 0 ? 0 : (done - lately_.front().second) * 1000 / static_cast<uint64_t>(span);
     tell([&](Progress& p) {
         p.bytes_done = done;
-        p.bytes_per_second = rate;
+        p.bytes_per_second = p.state == Progress::State::kPaused ? 0 : rate;
     });
 }
 

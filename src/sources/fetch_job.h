@@ -12,6 +12,7 @@
 #include "sources/hub.h"
 #include "sources/model_cache.h"
 #include "sources/model_files.h"
+#include "sources/near.h"
 
 namespace gantry::sources {
 
@@ -40,15 +41,31 @@ private:
 
 class FetchJob {
 public:
-    FetchJob(Source source, const Fetcher& fetcher, const ModelCache& cache, BusyFiles& busy, const Clock& clock);
+    struct Parts {   // which outlive it
+        const Fetcher& fetcher;
+        const Near& near;
+        const ModelCache& cache;
+        BusyFiles& busy;
+        const Clock& clock;
+        // Makes room on the disk for what is to come, or says why there is none.
+        std::function<Status(const std::vector<ChosenFile>& files)> room;
+    };
+    FetchJob(Source source, Parts parts);
 
     const Source& source() const { return source_; }
     Progress progress() const;
-    // Blocking, once. What it calls at each change is whoever listens then.
+    // Blocking; again only after a pause. What it calls at each change is whoever listens then.
     void run();
-    void cancel() { state_.cancelled = true; }
-    bool cancelled() const { return state_.cancelled; }
+    void cancel() {
+        paused_ = false;
+        state_.cancelled = true;
+    }
+    bool cancelled() const { return state_.cancelled && !paused_; }
     bool ended() const;
+    // run() ends soon, and what it has stays. False: it has ended already.
+    bool pause();
+    // True: it was paused, and whoever runs jobs should run it again.
+    bool resume();
 
     uint64_t listen(std::function<void()> changed);
     void unlisten(uint64_t id);
@@ -56,16 +73,25 @@ public:
 
 private:
     Result<Manifest> fetch();
-    Status fetch_file(const Hub& hub, const Listing& listing, const ChosenFile& file);
+    Result<Manifest> plan();
+    Status fetch_file(const Manifest& plan, const ChosenFile& file);
+    Result<Located> locate_file(const Manifest& plan, const ChosenFile& file);
     void tell(const std::function<void(Progress&)>& change);
     void ticked();
 
     const Source source_;
     const Fetcher& fetcher_;
+    const Near& near_;
     const ModelCache& cache_;
     BusyFiles& busy_;
     const Clock& clock_;
+    const std::function<Status(const std::vector<ChosenFile>&)> room_;
+    const std::unique_ptr<Hub> hub_;
     DownloadState state_;
+    std::atomic<bool> paused_{false};
+    std::optional<Listing> listing_{};                 // of the hub, once it was asked; the job's thread
+    unsigned near_tries_ = 0;                          // of this file; the same
+    bool from_near_ = false;                           // some of this file came so; the same
     uint64_t before_ = 0;                              // bytes of the files that are done; the job's thread
     std::deque<std::pair<SteadyTime, uint64_t>> lately_;   // the same: bytes that were there then
     SteadyTime told_at_{};                             // the same
@@ -74,6 +100,7 @@ private:
         Progress progress{};
         std::map<uint64_t, std::function<void()>> listeners{};
         uint64_t next_listener = 1;
+        bool running = false;
     };
     mutable std::mutex mutex_;
     Seen seen_;                                        // guarded by mutex_

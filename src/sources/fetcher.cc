@@ -17,6 +17,7 @@ Result<Answer> Fetcher::hop(const Wanted& wanted, const Url& url, Nearness neare
     bool too_large = false;
     Ask ask;
     ask.url = url;
+    ask.unix_socket = wanted.unix_socket;
     ask.token = url.same_origin(wanted.url) ? wanted.token : std::string();
     ask.range = wanted.range;
     ask.nearest = nearest;

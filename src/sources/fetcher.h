@@ -24,6 +24,7 @@ public:
 
     struct Wanted {
         Url url{};
+        std::string unix_socket{};            // as in Ask
         std::string token{};                  // for the origin of `url`
         std::string range{};
         size_t body_max = 16u << 20;          // kTooLarge beyond

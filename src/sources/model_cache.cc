@@ -102,8 +102,11 @@ std::string ModelCache::path_of(const Manifest& manifest) const {
 
 Result<Manifest> ModelCache::read(const std::string& id) const {
     const auto text = platform::read_file(root_ + "/manifests/" + id + ".json", kManifestBytesMax);
-    if (!text) return text.error();
-    const auto value = parse_json(*text);
+    return text ? parse(*text, id) : Result<Manifest>(text.error());
+}
+
+Result<Manifest> ModelCache::parse(const std::string& text, const std::string& id) {
+    const auto value = parse_json(text);
     Stored stored;
     if (!value || !from_json_value(*value, stored)) return internal_error("a manifest of the folder of models cannot be read");
     Manifest manifest{stored.source, stored.commit, stored.serve, {}, from_unix_ms(stored.fetched_at_ms)};
@@ -114,6 +117,12 @@ Result<Manifest> ModelCache::read(const std::string& id) const {
         manifest.files.push_back(std::move(chosen));
     }
     return good ? Result<Manifest>(std::move(manifest)) : internal_error("a manifest of the folder of models is of something else");
+}
+
+std::string ModelCache::text_of(const Manifest& manifest) {
+    Stored stored{manifest.source, manifest.commit, manifest.serve, {}, to_unix_ms(manifest.fetched_at)};
+    for (const ChosenFile& file : manifest.files) stored.files.push_back({file.file.path, file.local, file.file.digest.hex, file.file.bytes});
+    return json::serialize(to_json_value(stored));
 }
 
 std::optional<Manifest> ModelCache::find(const std::string& source) const {
@@ -143,7 +152,6 @@ Status ModelCache::keep(const HubFile& file) const {
 Status ModelCache::put(const Manifest& manifest) const {
     const std::string id = id_of(manifest.source), folder = root_ + "/models/" + id, fresh = folder + ".new";
     GANTRY_TRY(platform::remove_tree(fresh));
-    Stored stored{manifest.source, manifest.commit, manifest.serve, {}, to_unix_ms(manifest.fetched_at)};
     for (const ChosenFile& file : manifest.files) {
         GANTRY_ASSERT(safe_relative_path(file.local), "a file's name would leave its model's folder");
         const std::string path = fresh + "/" + file.local;
@@ -151,12 +159,11 @@ Status ModelCache::put(const Manifest& manifest) const {
         std::string target = "../../blobs/" + file.file.digest.hex;
         for (const char c : file.local) target.insert(0, c == '/' ? "../" : "");
         if (::symlink(target.c_str(), path.c_str()) != 0) return error_from_errno("a model's folder cannot be made", errno);
-        stored.files.push_back({file.file.path, file.local, file.file.digest.hex, file.file.bytes});
     }
     GANTRY_TRY(platform::remove_tree(folder));
     if (::rename(fresh.c_str(), folder.c_str()) != 0) return error_from_errno("a model's folder cannot be made", errno);
     GANTRY_TRY(sync_folder(root_ + "/models"));
-    return platform::write_file_atomic(root_ + "/manifests/" + id + ".json", json::serialize(to_json_value(stored)));
+    return platform::write_file_atomic(root_ + "/manifests/" + id + ".json", text_of(manifest));
 }
 
 Result<uint64_t> ModelCache::remove(const std::string& id) const {
@@ -181,6 +188,47 @@ Status ModelCache::verify(const std::string& id) const {
     if (!manifest) return not_found("there are no such model files here; `gantry ls --files` lists those that there are", "model_files_not_found");
     for (const ChosenFile& file : manifest->files) GANTRY_TRY(check_blob(blob_path(file.file.digest), file));
     return Ok{};
+}
+
+void ModelCache::touch(const std::string& source) const {
+    ::utimensat(AT_FDCWD, (root_ + "/manifests/" + id_of(source) + ".json").c_str(), nullptr, 0);
+}
+
+std::vector<Manifest> ModelCache::by_age() const {
+    std::vector<Manifest> all = list();
+    const auto used_at = [this](const Manifest& m) {
+        struct stat status {};
+        ::lstat((root_ + "/manifests/" + id_of(m.source) + ".json").c_str(), &status);
+        return std::pair(status.st_mtim.tv_sec, status.st_mtim.tv_nsec);
+    };
+    std::stable_sort(all.begin(), all.end(), [&](const Manifest& a, const Manifest& b) { return used_at(a) < used_at(b); });
+    return all;
+}
+
+uint64_t ModelCache::missing_bytes(const std::vector<ChosenFile>& files) const {
+    std::set<std::string> counted;
+    uint64_t bytes = 0;
+    for (const ChosenFile& file : files) {
+        if (!has(file.file) && counted.insert(file.file.digest.hex).second) bytes += file.file.bytes;
+    }
+    return bytes;
+}
+
+uint64_t ModelCache::bytes_besides(const std::vector<ChosenFile>& files) const {
+    std::set<std::string> own;
+    for (const ChosenFile& file : files) {
+        if (!has(file.file)) own.insert(file.file.digest.hex);
+    }
+    uint64_t bytes = 0;
+    for (const char* folder : {"/blobs", "/partial"}) {
+        std::error_code failed;
+        for (const fs::directory_entry& entry : fs::directory_iterator(root_ + folder, failed)) {
+            struct stat status {};
+            const bool there = ::lstat(entry.path().c_str(), &status) == 0 && S_ISREG(status.st_mode);
+            if (there && !own.contains(entry.path().stem().string())) bytes += static_cast<uint64_t>(status.st_size);
+        }
+    }
+    return bytes;
 }
 
 Status ModelCache::check_room(const std::vector<ChosenFile>& files) const {

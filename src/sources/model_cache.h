@@ -41,6 +41,10 @@ public:
 
     // nullopt: it is not here, or not all of it.
     std::optional<Manifest> find(const std::string& source) const;
+    // As text, for the disk and for another machine.
+    static std::string text_of(const Manifest& manifest);
+    // kInternal: it is none, or of another source.
+    static Result<Manifest> parse(const std::string& text, const std::string& id);
     std::vector<Manifest> list() const;                        // by source; incomplete ones left out
     // A finished download becomes a blob; on disk when it returns.
     Status keep(const HubFile& file) const;
@@ -49,6 +53,12 @@ public:
     Result<uint64_t> remove(const std::string& id) const;
     // Reads all of it again. A file that is not what it was is deleted, so that it is fetched anew; kInvalidArgument names it.
     Status verify(const std::string& id) const;
+    // Used now: of those that nobody uses the ones that were used longest ago go first.
+    void touch(const std::string& source) const;
+    std::vector<Manifest> by_age() const;                      // list(), the one that was used longest ago first
+    // Of all files that are here or on their way but those of `files`; and what of these is not here yet.
+    uint64_t bytes_besides(const std::vector<ChosenFile>& files) const;
+    uint64_t missing_bytes(const std::vector<ChosenFile>& files) const;
     // kStorageFull where `files` do not fit, what is there and what partial downloads hold already counted.
     Status check_room(const std::vector<ChosenFile>& files) const;
 

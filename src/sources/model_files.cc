@@ -1,5 +1,8 @@
 #include "sources/model_files.h"
 
+#include <fmt/format.h>
+#include <sys/stat.h>
+
 #include <algorithm>
 #include <thread>
 
@@ -32,7 +35,8 @@ private:
 
 class Files final : public ModelFiles {
 public:
-    Files(Options options, const Clock& clock) : fetcher_(options.settings), cache_(std::move(options.folder)), clock_(clock) {
+    Files(Options options, const Clock& clock)
+        : fetcher_(options.settings), near_(fetcher_, std::move(options.near_socket)), cache_(std::move(options.folder)), clock_(clock) {
         for (unsigned i = 0; i < std::max(1u, options.downloads); ++i) {
             threads_.emplace_back([this](const std::stop_token& stop) { work(stop); });
         }
@@ -54,7 +58,12 @@ public:
         Job& job = jobs_[source.text()];
         // One that ended or was cancelled is done with: what is wanted now is another try.
         if (job == nullptr || job->cancelled() || job->ended()) {
-            job = std::make_shared<FetchJob>(source, fetcher_, cache_, busy_, clock_);
+            job = std::make_shared<FetchJob>(source, FetchJob::Parts{.fetcher = fetcher_,
+                                                                   .near = near_,
+                                                                   .cache = cache_,
+                                                                   .busy = busy_,
+                                                                   .clock = clock_,
+                                                                   .room = [this](const auto& wanted) { return make_room(wanted); }});
             queue_.push_back(job);
             queued_.notify_one();
         }
@@ -64,6 +73,17 @@ public:
     std::optional<std::string> path_of(const Source& source) const override {
         const auto manifest = cache_.find(source.text());
         return manifest ? std::optional(cache_.path_of(*manifest)) : std::nullopt;
+    }
+
+    std::optional<std::string> manifest_of(const Source& source) const override {
+        const auto manifest = cache_.find(source.text());
+        return manifest ? std::optional(ModelCache::text_of(*manifest)) : std::nullopt;
+    }
+    std::optional<std::string> blob_path(const std::string& digest) const override {
+        const Digest of{digest.size() == 40 ? Digest::Kind::kGit : Digest::Kind::kSha256, digest};
+        const std::string path = valid(of) ? cache_.blob_path(of) : std::string();
+        struct stat status {};
+        return !path.empty() && ::lstat(path.c_str(), &status) == 0 && S_ISREG(status.st_mode) ? std::optional(path) : std::nullopt;
     }
 
     Result<ModelMeta> look(const Source& source) override {
@@ -86,7 +106,8 @@ public:
         const std::lock_guard lock(mutex_);
         for (const auto& [source, job] : jobs_) {
             const bool here = std::any_of(sets.begin(), sets.end(), [&](const ModelFileSet& set) { return set.source == source; });
-            if (!here && !job->cancelled()) sets.push_back(shown(source, job->progress()));
+            const bool gone = job->progress().state == ModelFilesState::kReady;   // deleted since
+            if (!here && !gone && !job->cancelled()) sets.push_back(shown(source, job->progress()));
         }
         return sets;
     }
@@ -110,6 +131,24 @@ public:
 
     Status verify(const std::string& id) override { return cache_.verify(id); }
 
+    Status pause(const std::string& id) override {
+        const Job job = job_of(id);
+        if (job == nullptr) return nothing_on_its_way();
+        return job->pause() ? Status(Ok{}) : Status(conflict("it is not on its way any more"));
+    }
+    Status resume(const std::string& id) override {
+        const Job job = job_of(id);
+        if (job == nullptr) return nothing_on_its_way();
+        if (!job->resume()) return conflict("its download is not paused, or still stops");
+        const std::lock_guard lock(mutex_);
+        queue_.push_back(job);
+        queued_.notify_one();
+        return Ok{};
+    }
+    void keep(std::function<bool(const std::string& source)> used) override {
+        used_.with([&](auto& mine) { mine = std::move(used); });
+    }
+
 private:
     static ModelFileSet shown(const Manifest& manifest) {
         ModelFileSet set{.id = ModelCache::id_of(manifest.source), .source = manifest.source, .commit = manifest.commit, .state =
@@ -127,6 +166,50 @@ private:
         return set;
     }
 
+    static Error nothing_on_its_way() { return not_found("no download of these files is on its way here", "model_files_not_found"); }
+    Job job_of(const std::string& id) {
+        const std::lock_guard lock(mutex_);
+        for (const auto& [source, job] : jobs_) {
+            if (ModelCache::id_of(source) == id && !job->ended() && !job->cancelled()) return job;
+        }
+        return nullptr;
+    }
+
+    // Somebody runs it, waits for it, or wants to keep it. What was pulled and is here is there for later: nobody's.
+    bool in_use(const std::string& source) {
+        const size_t pulled = pulls_.with([&](auto& pulls) { return pulls.count(source); });
+        {
+            const std::lock_guard lock(mutex_);
+            const auto job = jobs_.find(source);
+            if (job != jobs_.end() && (!job->second->ended() || job->second->listeners() > pulled)) return true;
+        }
+        return used_.with([&](const auto& used) { return used && used(source); });
+    }
+
+    Status make_room(const std::vector<ChosenFile>& wanted) {
+        const uint64_t most = fetcher_.settings().folder_bytes;
+        const std::lock_guard one_at_a_time(room_mutex_);
+        const uint64_t needed = cache_.missing_bytes(wanted);
+        if (most > 0 && needed > 0) {
+            for (const Manifest& old : cache_.by_age()) {
+                if (cache_.bytes_besides(wanted) + needed <= most) break;
+                if (in_use(old.source)) continue;
+                const auto freed = cache_.remove(ModelCache::id_of(old.source));
+                if (freed) log::info("{}: {} bytes are deleted, which nobody uses: GANTRY_MODELS_QUOTA is reached", old.source, *freed);
+                pulls_.with([&](auto& pulls) { pulls.erase(old.source); });
+            }
+            const uint64_t others = cache_.bytes_besides(wanted);
+            if (others + needed > most) {
+                return Error{ErrorCode::kStorageFull,
+                             fmt::format("the model needs {:.1f} GB, and what is in use takes {:.1f} GB of the {:.1f} GB that GANTRY_MODELS_QUOTA "
+                                         "gives the folder of models",
+                                         static_cast<double>(needed) / 1e9, static_cast<double>(others) / 1e9, static_cast<double>(most) / 1e9),
+                             {}, "quota"};
+            }
+        }
+        return cache_.check_room(wanted);
+    }
+
     void work(const std::stop_token& stop) {
         while (true) {
             Job job;
@@ -141,6 +224,7 @@ private:
     }
 
     Fetcher fetcher_;
+    const Near near_;
     const ModelCache cache_;
     const Clock& clock_;
     BusyFiles busy_;
@@ -149,6 +233,8 @@ private:
     std::map<std::string, Job> jobs_;      // by source; guarded by mutex_, as the queue is
     std::deque<Job> queue_;
     Guarded<std::map<std::string, std::unique_ptr<Ticket>>> pulls_;
+    Guarded<std::function<bool(const std::string&)>> used_;
+    std::mutex room_mutex_;
     std::vector<std::jthread> threads_;    // last: they use all of the above
 };
 

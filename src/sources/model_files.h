@@ -36,6 +36,7 @@ public:
         std::string folder{};           // of models, absolute; made if need be
         Settings settings{};
         unsigned downloads = 2;         // models at once; the rest waits
+        std::string near_socket{};      // who is asked before a hub (near.h); empty: nobody
     };
     static Result<std::unique_ptr<ModelFiles>> open(Options options, const Clock& clock);
     virtual ~ModelFiles() = default;    // cancels; partial downloads stay, to be gone on with
@@ -51,6 +52,9 @@ public:
 
     // What an engine is given, if all of it is here.
     virtual std::optional<std::string> path_of(const Source& source) const = 0;
+    // For other machines: what is here of a source, as near.h's manifest, and a file by its digest. nullopt: it isn't here.
+    virtual std::optional<std::string> manifest_of(const Source& source) const = 0;
+    virtual std::optional<std::string> blob_path(const std::string& digest) const = 0;
     // What its files say: those here, or read from the hub by ranges, without fetching them. May take seconds.
     virtual Result<ModelMeta> look(const Source& source) = 0;
     virtual Result<std::vector<HubModel>> search(SourceKind hub, const std::string& words, unsigned most) = 0;
@@ -58,6 +62,12 @@ public:
     // Fetches it for later, for nobody; goes on until it is there, has failed, or is removed.
     virtual void pull(const Source& source) = 0;
     virtual std::vector<ModelFileSet> list() const = 0;   // without used_by: only the server knows
+    // Pauses a download, also one that instances wait for, until resume() or the end of this process; what is here of it stays. kNotFound;
+    // kConflict: it is not on its way, or not paused.
+    virtual Status pause(const std::string& id) = 0;
+    virtual Status resume(const std::string& id) = 0;
+    // Which sources the quota (Settings::folder_bytes) leaves alone, beside those that somebody holds a ticket of; called from any thread.
+    virtual void keep(std::function<bool(const std::string& source)> used) = 0;
     // Bytes freed. A download that goes on is cancelled. kNotFound; kConflict: somebody holds a ticket.
     virtual Result<uint64_t> remove(const std::string& id) = 0;
     virtual Status verify(const std::string& id) = 0;    // ModelCache::verify

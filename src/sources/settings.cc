@@ -31,17 +31,19 @@ bool is_yes(std::string text) {
 }
 
 // "20M", "500K", "1000000": of bytes.
-Result<uint64_t> rate_of(const char* name, std::string text) {
+constexpr uint64_t kRateMax = UINT64_MAX >> 32, kFolderMax = 1ull << 60;
+
+Result<uint64_t> bytes_of(const char* name, std::string text, uint64_t most, const char* what) {
     uint64_t unit = 1;
-    const std::string_view units = "KMG";
+    const std::string_view units = "KMGT";
     if (const size_t at = text.empty() ? std::string_view::npos : units.find(text.back()); at != std::string_view::npos) {
         unit = uint64_t{1} << (10 * (at + 1));
         text.pop_back();
     }
     uint64_t number = 0;
     const auto [end, failed] = std::from_chars(text.data(), text.data() + text.size(), number);
-    if (failed != std::errc() || end != text.data() + text.size() || number == 0 || number > (UINT64_MAX >> 32) / unit) {
-        return invalid_argument(fmt::format("{} must be a number of bytes a second, such as 20M", name));
+    if (failed != std::errc() || end != text.data() + text.size() || number == 0 || number > most / unit) {
+        return invalid_argument(fmt::format("{} must be a number of {}", name, what));
     }
     return number * unit;
 }
@@ -134,9 +136,14 @@ Result<Settings> settings_from(const Variable& variable) {
     settings.no_proxy = first_of({"no_proxy", "NO_PROXY"}).second;
     settings.offline = is_yes(variable("GANTRY_OFFLINE")) || is_yes(variable("HF_HUB_OFFLINE"));
     if (const auto limit = first_of({"GANTRY_DOWNLOAD_LIMIT"}); !limit.second.empty()) {
-        const auto rate = rate_of(limit.first, limit.second);
+        const auto rate = bytes_of(limit.first, limit.second, kRateMax, "bytes a second, such as 20M");
         if (!rate) return rate.error();
         settings.bytes_per_second = *rate;
+    }
+    if (const auto quota = first_of({"GANTRY_MODELS_QUOTA"}); !quota.second.empty()) {
+        const auto bytes = bytes_of(quota.first, quota.second, kFolderMax, "bytes, such as 500G");
+        if (!bytes) return bytes.error();
+        settings.folder_bytes = *bytes;
     }
     return settings;
 }

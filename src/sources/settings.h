@@ -23,6 +23,7 @@ struct Settings {
     std::string no_proxy{};             // hosts that are reached without: "localhost,.example.org,10.0.0.0/8", "*": all
     bool offline = false;               // no connection is made, and none is tried
 
+    uint64_t folder_bytes = 0;          // of the folder of models: beyond, what nobody uses goes; 0: as much as the disk has
     uint64_t bytes_per_second = 0;      // of a download; 0: as fast as it comes
     unsigned connections = 4;           // of a download
     std::chrono::milliseconds connect_within{10'000};
@@ -38,7 +39,8 @@ struct Settings {
 };
 
 // From HF_ENDPOINT, HF_TOKEN, MODELSCOPE_DOMAIN (or _ENDPOINT), MODELSCOPE_API_TOKEN, SSL_CERT_FILE, http_proxy, HTTPS_PROXY, ALL_PROXY,
-// NO_PROXY, GANTRY_OFFLINE and HF_HUB_OFFLINE, and GANTRY_DOWNLOAD_LIMIT (bytes a second, "20M"). kInvalidArgument names the variable.
+// NO_PROXY, GANTRY_OFFLINE and HF_HUB_OFFLINE, GANTRY_DOWNLOAD_LIMIT (bytes a second, "20M") and GANTRY_MODELS_QUOTA (bytes, "500G").
+// kInvalidArgument names the variable.
 // `variable`: empty where there is none of that name.
 Result<Settings> settings_from(const std::function<std::string(const char*)>& variable);
 Result<Settings> settings_from_environment();

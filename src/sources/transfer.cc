@@ -76,10 +76,11 @@ const std::string& AnswerHead::field(const std::string& name) const {
 }
 
 Result<std::unique_ptr<Transfer>> Transfer::make(const Settings& settings, const Ask& ask, OnHead on_head, OnBody on_body) {
-    if (settings.offline) {
+    const bool own = !ask.unix_socket.empty();
+    if (settings.offline && !own) {
         return unavailable(fmt::format("{} is not asked: this process is offline (--offline, GANTRY_OFFLINE)", ask.url.host), "offline");
     }
-    if (nearness_of_host(ask.url.host) > ask.nearest) {
+    if (!own && nearness_of_host(ask.url.host) > ask.nearest) {
         return Error{ErrorCode::kPermissionDenied, fmt::format("{} must not be connected to", ask.url.host), {}, "address_not_allowed"};
     }
     init_once();
@@ -91,7 +92,7 @@ Result<std::unique_ptr<Transfer>> Transfer::make(const Settings& settings, const
 
 Transfer::Transfer(const Settings& settings, const Ask& ask, OnHead on_head, OnBody on_body)
     : settings_(settings), ask_(ask), on_head_(std::move(on_head)), on_body_(std::move(on_body)), handle_(curl_easy_init()),
-        proxy_(settings.proxy_for(ask.url)) {
+        proxy_(ask.unix_socket.empty() ? settings.proxy_for(ask.url) : std::string()) {
     error_text_.resize(CURL_ERROR_SIZE);
     reached_ = nearness_of_host(ask.url.host);
 }
@@ -121,6 +122,7 @@ void Transfer::set_up() {
     if (ask_.within.count() > 0) set(CURLOPT_TIMEOUT_MS, static_cast<long>(ask_.within.count()));
     if (ask_.bytes_per_second > 0) set(CURLOPT_MAX_RECV_SPEED_LARGE, static_cast<curl_off_t>(ask_.bytes_per_second));
     if (!settings_.ca_file.empty()) set(CURLOPT_CAINFO, settings_.ca_file.c_str());
+    if (!ask_.unix_socket.empty()) set(CURLOPT_UNIX_SOCKET_PATH, ask_.unix_socket.c_str());
     if (!ask_.range.empty()) set(CURLOPT_RANGE, ask_.range.c_str());
     sent_fields_ = curl_slist_append(sent_fields_, "accept-encoding: identity");   // a digest is of the bytes as they are kept
     if (!ask_.token.empty()) sent_fields_ = curl_slist_append(sent_fields_, ("authorization: Bearer " + ask_.token).c_str());
@@ -178,7 +180,7 @@ int Transfer::look_around(void* self, curl_off_t, curl_off_t, curl_off_t, curl_o
 curl_socket_t Transfer::open_socket(void* self, curlsocktype, curl_sockaddr* address) {
     Transfer& transfer = *static_cast<Transfer*>(self);
     // A proxy's address is the administrator's choice, and it resolves what is behind it.
-    if (transfer.proxy_.empty()) {
+    if (transfer.proxy_.empty() && transfer.ask_.unix_socket.empty()) {
         const Nearness nearness = nearness_of_socket(address->addr, address->addrlen);
         if (nearness > transfer.ask_.nearest) {
             transfer.refused_ = true;

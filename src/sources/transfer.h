@@ -5,6 +5,7 @@
 // - no redirect is followed here: whoever asks looks at each (fetcher.h);
 // - a certificate is checked, by the system's authorities or those of Settings::ca_file;
 // - not at all while Settings::offline.
+// A Unix socket is this machine's own, whatever stands behind it (near.h).
 // Threads: a Transfer is used by one.
 
 #include <curl/curl.h>
@@ -25,6 +26,7 @@ namespace gantry::sources {
 
 struct Ask {
     Url url{};
+    std::string unix_socket{};                // connected to instead of the URL's host: the rules of hubs are not for it, nor is offline
     std::string token{};                      // of the bearer; empty: none. The caller knows whose it is
     std::string range{};                      // "0-99"; empty: all
     Nearness nearest = Nearness::kLoopback;   // no address nearer than that is connected to

@@ -196,6 +196,7 @@ void Supervisor::on_fetching(uint64_t run, const sources::Progress& progress) {
             return;
         case sources::Progress::State::kFailed: return fetch_failed(progress.error.value_or(internal_error("the download failed")));
         case sources::Progress::State::kWaiting:
+        case sources::Progress::State::kPaused:
         case sources::Progress::State::kDownloading: break;
     }
     progress_ = progress.fraction();

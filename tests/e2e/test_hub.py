@@ -201,7 +201,7 @@ def test_files_as_things_of_their_own(server, hub):
     assert not hub.requests, "pulled before, so nobody is asked"
     used = server.cli("rm", "--files", source, "--yes", check=False)
     assert used.returncode == 1 and "are those of m: remove that first" in used.stderr
-    assert f"{source}  ready" in server.cli("ls", "--files").stdout
+    assert re.search(rf"^{re.escape(source)}  \S+ +ready", server.cli("ls", "--files").stdout, re.M)
     server.cli("rm", "m", "--yes")
     until(lambda: not server.items("/api/v1/instances"), "it is gone")
     blob = next((server.data_dir / "models/blobs").iterdir())
@@ -215,3 +215,53 @@ def test_files_as_things_of_their_own(server, hub):
     assert not server.items("/api/v1/model-files") and not list((server.data_dir / "models/blobs").iterdir())
     refused = server.cli("pull", "hf:Org/none", check=False)
     assert refused.returncode == 1 and "knows no Org/none" in refused.stderr
+
+
+def test_paused_and_gone_on_with(server, hub):
+    server.start()
+    hub.misbehave("Signature=", rate=8 << 20)
+    source = f"hf:{REPO}:Q4_1"
+    server.cli("deploy", "m", "--source", source)
+    # Half of it: more than four chunks that are not whole, of which a pause keeps nothing.
+    until(lambda: instance(server, "m")["progress"] > 0.5, "some of it is here")
+    told = server.cli("pull", source, "--pause").stderr
+    assert "is paused: paused at" in told, told
+    paused = until(lambda: (lambda i: i if i["reason"].startswith("paused at") else None)(instance(server, "m")), "the instance says so")
+    assert paused["state"] == "downloading"
+    assert [f["state"] for f in server.items("/api/v1/model-files")] == ["paused"]
+    again = server.cli("pull", source, "--pause", check=False)
+    assert again.returncode == 1 and "not on its way any more" in again.stderr
+    hub.behave()
+    hub.requests.clear()
+    until(lambda: server.cli("pull", source, "--resume", check=False).returncode == 0, "its last range has stopped, and it goes on")
+    server.running("m")
+    assert says(server, "m") and 0 < fetched(hub) < SIZE, "what was there was not fetched again"
+    none = server.cli("pull", source, "--resume", check=False)
+    assert none.returncode == 1 and "no download of these files is on its way here" in none.stderr
+
+
+def test_a_quota_deletes_what_was_used_longest_ago_and_nothing_that_is_used(server, hub):
+    for name in ("Org/one", "Org/two"):
+        content = SMOLLM2.read_bytes() + name.encode()      # three models of different content
+        hub.add(name, {GGUF: content})
+    server.environment_more["GANTRY_MODELS_QUOTA"] = f"{SIZE * 5 // 2}"      # of which two fit
+    server.start()
+    mine, one, two = f"hf:{REPO}:Q4_1", "hf:Org/one:Q4_1", "hf:Org/two:Q4_1"
+    there = lambda: [f["source"] for f in server.items("/api/v1/model-files") if f["state"] == "ready"]
+    server.deploy("m", source=mine)
+    server.cli("pull", one)
+    assert sorted(there()) == sorted([mine, one])
+    server.cli("pull", two)
+    assert sorted(there()) == sorted([mine, two]), "what runs stays, however long ago it was fetched"
+    server.cli("stop", "m")
+    until(lambda: not server.items("/api/v1/instances"), "nothing runs")
+    server.cli("pull", one)
+    assert sorted(there()) == sorted([mine, one]), "a deployment that is stopped is used, too"
+    server.cli("rm", "m", "--yes")
+    server.deploy("n", source=one)
+    server.cli("pull", two)
+    assert sorted(there()) == sorted([one, two])
+    server.deploy("o", source=two)
+    refused = server.cli("pull", mine, check=False)
+    assert refused.returncode == 1 and "GANTRY_MODELS_QUOTA" in refused.stderr, refused.stderr
+    assert sorted(there()) == sorted([one, two]) and says(server, "n") and says(server, "o")

@@ -187,6 +187,7 @@ void add_device_routes(http::Router& router, ApiContext& api);
 void add_evaluation_routes(http::Router& router, ApiContext& api);
 void add_model_routes(http::Router& router, ApiContext& api);
 void add_model_file_routes(http::Router& router, ApiContext& api);
+void add_catalogue_routes(http::Router& router, ApiContext& api);
 void add_route_routes(http::Router& router, ApiContext& api);
 void add_provider_routes(http::Router& router, ApiContext& api);
 void add_user_routes(http::Router& router, ApiContext& api);

@@ -1,10 +1,13 @@
-// /api/v1/model-files: the files of hubs' models on this server's machine. Admins only. /api/v1/hub-models: what a hub has.
+// /api/v1/model-files: the files of hubs' models on this server's machine and on workers elsewhere. Admins only. /api/v1/hub-models: what a
+// hub has.
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+#include <algorithm>
 #include <charconv>
 
 #include "base/log.h"
+#include "control/api/far_files.h"
 #include "control/api/lookup.h"
 #include "control/api/model_files.h"
 #include "protocol/management/objects.h"
@@ -16,47 +19,96 @@ namespace management = protocol::management;
 
 constexpr unsigned kFoundMost = 100;
 constexpr unsigned kFoundUsually = 20;
+constexpr std::chrono::seconds kAnswerWithin{5};      // of a worker elsewhere
+constexpr std::chrono::seconds kWatchedWithin{1};     // the same, where it is asked again soon
+constexpr std::chrono::hours kVerifiedWithin{1};      // the same: a terabyte at 300 MB/s
 
 Result<sources::ModelFiles*> files_of(ApiContext& api) {
     if (api.options.model_files != nullptr) return api.options.model_files;
     return unavailable("this server keeps no model files");
 }
 
-std::vector<ModelFileSet> all(ApiContext& api, const sources::ModelFiles& files) {
-    std::vector<ModelFileSet> sets = files.list();
+void note_users(ApiContext& api, std::vector<ModelFileSet>& sets) {
     const auto view = api.publisher.view();
     for (ModelFileSet& set : sets) {
         for (const Deployment& d : view->deployments) {
             if (d.source == set.source) set.used_by.push_back(d.name);
         }
     }
+}
+
+std::vector<ModelFileSet> sets_of(ApiContext& api, const FilesWorker& here) {
+    std::vector<ModelFileSet> sets = api.options.model_files->list();
+    for (ModelFileSet& set : sets) {
+        set.worker_id = here.id;
+        set.worker_name = here.name;
+    }
     return sets;
 }
 
-// By id, or by source.
-Result<ModelFileSet> find(ApiContext& api, const std::string& text) {
+// The one that ?worker= names, by id or name; this machine without.
+Result<FilesWorker> worker_of(ApiContext& api, const Call& call) {
+    const std::string wanted(call.request.query_value("worker"));
+    const std::vector<FilesWorker> workers = files_workers(api);
+    if (wanted.empty()) return workers.front();
+    const auto found = std::find_if(workers.begin(), workers.end(), [&](const FilesWorker& w) { return w.id.text == wanted || w.name == wanted; });
+    if (found != workers.end()) return *found;
+    return not_found(fmt::format("there is no worker \"{}\" that reports", log::escape(wanted, 200)));
+}
+
+struct Found {
+    FilesWorker worker;
+    ModelFileSet set;
+};
+// By id, or by source, on the machine that is asked for.
+Result<Found> find(ApiContext& api, const Call& call, const std::string& text) {
     const auto files = files_of(api);
     if (!files) return files.error();
-    for (ModelFileSet& set : all(api, **files)) {
-        if (set.id == text || set.source == text) return std::move(set);
-    }
-    return not_found(fmt::format("there are no model files \"{}\" on this machine; `gantry ls --files` lists those that there are",
-                                 log::escape(text, 200)),
+    const auto worker = worker_of(api, call);
+    if (!worker) return worker.error();
+    std::vector<std::string> silent;
+    std::vector<ModelFileSet> sets = worker->endpoint.empty() ? sets_of(api, *worker) : far_model_files(api, {*worker}, kAnswerWithin, silent);
+    if (!silent.empty()) return unavailable(fmt::format("the worker {} does not say what model files it has", worker->name));
+    std::erase_if(sets, [&](const ModelFileSet& set) { return set.id != text && set.source != text; });
+    note_users(api, sets);
+    if (!sets.empty()) return Found{*worker, std::move(sets.front())};
+    return not_found(fmt::format("there are no model files \"{}\" on {}; `gantry ls --files` lists those that there are", log::escape(text, 200),
+                                 worker->endpoint.empty() ? "this machine" : worker->name),
                      "model_files_not_found");
 }
 
-Result<Answer> list(ApiContext& api, const Call&) {
+// Of these workers, with who uses them. One elsewhere that does not answer in time has none.
+std::vector<ModelFileSet> sets_of(ApiContext& api, std::vector<FilesWorker> workers, std::chrono::milliseconds within) {
+    std::vector<ModelFileSet> sets;   // as many as the disks hold
+    if (!workers.empty() && workers.front().endpoint.empty()) {
+        sets = sets_of(api, workers.front());
+        workers.erase(workers.begin());
+    }
+    std::vector<std::string> silent;
+    for (ModelFileSet& set : far_model_files(api, workers, within, silent)) sets.push_back(std::move(set));
+    if (!silent.empty()) log::warn("model files: {} did not say within {} ms what they have", fmt::join(silent, ", "), within.count());
+    note_users(api, sets);
+    return sets;
+}
+
+Result<Answer> list(ApiContext& api, const Call& call) {
     const auto files = files_of(api);
     if (!files) return files.error();
-    store::Page<ModelFileSet> page;   // of one machine: as many as its disk holds
-    page.items = all(api, **files);
+    std::vector<FilesWorker> workers = files_workers(api);
+    if (!call.request.query_value("worker").empty()) {
+        auto one = worker_of(api, call);
+        if (!one) return one.error();
+        workers = {*std::move(one)};
+    }
+    store::Page<ModelFileSet> page;
+    page.items = sets_of(api, std::move(workers), kAnswerWithin);
     return list_answer(page, [](const ModelFileSet& set) { return management::to_json(set); });
 }
 
 Result<Answer> get(ApiContext& api, const Call& call) {
-    const auto found = find(api, call.param("id"));
+    const auto found = find(api, call, call.param("id"));
     if (!found) return found.error();
-    return json_answer(200, management::to_json(*found));
+    return json_answer(200, management::to_json(found->set));
 }
 
 Result<Answer> pull(ApiContext& api, const Call& call) {
@@ -72,30 +124,54 @@ Result<Answer> pull(ApiContext& api, const Call& call) {
         log::info("{}: fetched for {}", *input, call.who->user_name);
     }
     if (const auto model = unknown_model_of(api, *input)) add_model(api, *model);
-    const auto found = find(api, *input);
+    const auto found = find(api, call, *input);
     if (!found) return found.error();
-    return json_answer(found->state == ModelFilesState::kReady ? 200 : 202, management::to_json(*found));
+    return json_answer(found->set.state == ModelFilesState::kReady ? 200 : 202, management::to_json(found->set));
 }
 
 Result<Answer> remove(ApiContext& api, const Call& call) {
-    const auto found = find(api, call.param("id"));
+    const auto found = find(api, call, call.param("id"));
     if (!found) return found.error();
-    if (!found->used_by.empty()) {
-        return conflict(fmt::format("the files of {} are those of {}: remove that first", found->source, fmt::join(found->used_by, ", ")));
+    const auto& [worker, set] = *found;
+    if (!set.used_by.empty()) {
+        return conflict(fmt::format("the files of {} are those of {}: remove that first", set.source, fmt::join(set.used_by, ", ")));
     }
-    const auto removed = api.options.model_files->remove(found->id);
-    if (!removed) return removed.error();
-    log::info("{}: its files were removed by {}, {} bytes", found->source, call.who->user_name, *removed);
+    if (worker.endpoint.empty()) {
+        const auto removed = api.options.model_files->remove(set.id);
+        if (!removed) return removed.error();
+    } else {
+        GANTRY_TRY(change_far_files(api, worker, "DELETE", "/model-files/" + set.id, kAnswerWithin));
+    }
+    log::info("{}: its files on {} were removed by {}", set.source, worker.name, call.who->user_name);
     return no_content();
 }
 
 Result<Answer> verify(ApiContext& api, const Call& call) {
-    const auto found = find(api, call.param("id"));
+    const auto found = find(api, call, call.param("id"));
     if (!found) return found.error();
-    if (found->state != ModelFilesState::kReady) return conflict("its files are not all here yet");
-    GANTRY_TRY(api.options.model_files->verify(found->id));
-    return json_answer(200, management::to_json(*found));
+    const auto& [worker, set] = *found;
+    if (set.state != ModelFilesState::kReady) return conflict("its files are not all there yet");
+    if (worker.endpoint.empty()) {
+        GANTRY_TRY(api.options.model_files->verify(set.id));
+    } else {
+        GANTRY_TRY(change_far_files(api, worker, "POST", "/model-files/" + set.id + "/verify", kVerifiedWithin));
+    }
+    return json_answer(200, management::to_json(set));
 }
+
+Result<Answer> change(ApiContext& api, const Call& call, Status (sources::ModelFiles::*here)(const std::string&), const char* there) {
+    const auto found = find(api, call, call.param("id"));
+    if (!found) return found.error();
+    const auto& [worker, set] = *found;
+    if (worker.endpoint.empty()) {
+        GANTRY_TRY((api.options.model_files->*here)(set.id));
+    } else {
+        GANTRY_TRY(change_far_files(api, worker, "POST", "/model-files/" + set.id + "/" + there, kAnswerWithin));
+    }
+    return get(api, call);
+}
+Result<Answer> pause(ApiContext& api, const Call& call) { return change(api, call, &sources::ModelFiles::pause, "pause"); }
+Result<Answer> resume(ApiContext& api, const Call& call) { return change(api, call, &sources::ModelFiles::resume, "resume"); }
 
 Result<Answer> search(ApiContext& api, const Call& call) {
     const auto files = files_of(api);
@@ -118,7 +194,7 @@ Result<Answer> search(ApiContext& api, const Call& call) {
 
 std::string model_files_text(ApiContext& api) {
     json::array items;
-    for (const ModelFileSet& set : all(api, *api.options.model_files)) items.push_back(management::to_json(set));
+    for (const ModelFileSet& set : sets_of(api, files_workers(api), kWatchedWithin)) items.push_back(management::to_json(set));
     return json::serialize(json::object{{"items", std::move(items)}});
 }
 
@@ -129,6 +205,8 @@ void add_model_file_routes(http::Router& router, ApiContext& api) {
                 {"GET", "/api/v1/model-files/{id}", gateway::kAdmin, get},
                 {"DELETE", "/api/v1/model-files/{id}", gateway::kAdmin, remove},
                 {"POST", "/api/v1/model-files/{id}/verify", gateway::kAdmin, verify},
+                {"POST", "/api/v1/model-files/{id}/pause", gateway::kAdmin, pause},
+                {"POST", "/api/v1/model-files/{id}/resume", gateway::kAdmin, resume},
                 {"GET", "/api/v1/hub-models", gateway::kAdmin, search}});
     add_model_file_watch_route(router, api);
 }

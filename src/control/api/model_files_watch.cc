@@ -1,5 +1,5 @@
 // GET /api/v1/model-files/watch: the list of model files now, and again whenever it has changed. The files have no objects in the
-// watch stream, since they are those of one machine, and change several times a second while they are fetched.
+// watch stream, since workers are asked for theirs, and they change several times a second while they are fetched.
 #include <fmt/format.h>
 
 #include "control/api/model_files.h"

@@ -96,6 +96,10 @@ TEST(openapi, objects_have_exactly_the_schemas_fields) {
     json::object run = bench::to_json(bench::Run{});
     run.erase("samples");
     run["target"] = "";
+    management::Catalogued catalogue_entry;
+    catalogue_entry.entry.variants.resize(1);
+    catalogue_entry.decisions.resize(1);
+    const json::object catalogued = management::to_json(catalogue_entry);
     const std::map<std::string, json::object> objects = {
         {"Benchmark", management::to_json(benchmark, 0, false)},
         {"BenchmarkWithResult", management::to_json(benchmark, 0, true)},
@@ -127,6 +131,8 @@ TEST(openapi, objects_have_exactly_the_schemas_fields) {
         {"Model", management::to_json(Model{})},
         {"ModelFiles", management::to_json(ModelFileSet{})},
         {"HubModel", management::to_json(HubModel{})},
+        {"CatalogueEntry", catalogued},
+        {"CatalogueVariant", catalogued.at("variants").at(0).as_object()},
         {"ModelMeta", management::to_json(Model{}).at("meta").as_object()},
         {"Route", route},
         {"RouteTarget", route.at("targets").at(0).as_object()},

@@ -25,6 +25,8 @@ json::array to_array(const std::vector<std::string>& words) {
     return out;
 }
 
+}  // namespace
+
 json::object to_json(const BackendOptions& options) {
     json::object env;
     for (const auto& [name, value] : options.env) env[name] = value;
@@ -34,6 +36,8 @@ json::object to_json(const BackendOptions& options) {
             {"binary", options.binary},                 {"command", to_array(options.command)},
             {"health_path", options.health_path}};
 }
+
+namespace {
 
 json::object to_json(const PlacementOptions& options) {
     json::object labels;

@@ -7,6 +7,8 @@ namespace gantry::protocol::management {
 
 json::object to_json(const ModelFileSet& f) {
     return {{"id", f.id},
+            {"worker_id", f.worker_id.text},
+            {"worker_name", f.worker_name},
             {"source", f.source},
             {"commit", f.commit},
             {"state", gantry::to_string(f.state)},

@@ -11,6 +11,7 @@
 #include "base/json.h"
 #include "domain/audit.h"
 #include "domain/benchmark.h"
+#include "domain/catalogue.h"
 #include "domain/cluster.h"
 #include "domain/deployment.h"
 #include "domain/evaluation.h"
@@ -61,6 +62,13 @@ struct Evaluation {
     Decision decision;
 };
 json::object to_json(const Evaluation& evaluation);
+struct Catalogued {
+    CatalogueEntry entry;
+    std::vector<Decision> decisions;       // of each variant
+    size_t recommended = 0;                // a variant
+};
+json::object to_json(const Catalogued& entry);
+json::object to_json(const BackendOptions& options);
 json::object to_json(const Route& route);
 json::object to_json(const Provider& provider);
 // With how many are before it, where it is queued; with its result only where `with_result`.

@@ -3,6 +3,8 @@
 #include <charconv>
 
 #include "base/log_tail.h"
+#include "http/file_answer.h"
+#include "protocol/worker/model_files.h"
 #include "worker/run_folder.h"
 
 namespace gantry::worker {
@@ -15,6 +17,28 @@ constexpr std::chrono::milliseconds kLookEvery{250};
 
 OwnHttp::OwnHttp(http::asio::io_context& io) : io_(io) {
     router_.add({"GET", "/logs/{instance}", "server", [this](http::Exchange& exchange) { return logs(exchange); }});
+    router_.add({"GET", "/blobs/{digest}", "server", [this](http::Exchange& exchange) { return blob(exchange); }});
+    router_.add({"GET", "/model-files", "server", [this](http::Exchange& exchange) {
+                     return answer(exchange, [](sources::ModelFiles& files) -> Result<std::string> { return protocol::encode(files.list()); });
+                 }});
+    router_.add({"DELETE", "/model-files/{id}", "server", [this](http::Exchange& exchange) {
+                     return answer(exchange, [id = exchange.request().params.at("id")](sources::ModelFiles& files) -> Result<std::string> {
+                         const auto removed = files.remove(id);
+                         return removed ? Result<std::string>(protocol::kDone) : Result<std::string>(removed.error());
+                     });
+                 }});
+    using Change = Status (sources::ModelFiles::*)(const std::string& id);
+    const auto change = [this](const char* what, Change of) {
+        router_.add({"POST", std::string("/model-files/{id}/") + what, "server", [this, of](http::Exchange& exchange) {
+                         return answer(exchange, [of, id = exchange.request().params.at("id")](sources::ModelFiles& files) -> Result<std::string> {
+                             const Status done = (files.*of)(id);
+                             return done ? Result<std::string>(protocol::kDone) : Result<std::string>(done.error());
+                         });
+                     }});
+    };
+    change("verify", &sources::ModelFiles::verify);
+    change("pause", &sources::ModelFiles::pause);
+    change("resume", &sources::ModelFiles::resume);
 }
 
 Status OwnHttp::listen(const std::string& data_dir) {
@@ -71,6 +95,36 @@ http::Task<void> OwnHttp::logs(http::Exchange& exchange) {
     }
     exchange.on_client_gone({});
     co_await exchange.finish();
+}
+
+http::Task<void> OwnHttp::blob(http::Exchange& exchange) {
+    const std::string digest = exchange.request().params.at("digest");
+    sources::ModelFiles* const files = files_;
+    const auto path = co_await pool_.run([files, &digest] { return files == nullptr ? std::nullopt : files->blob_path(digest); });
+    if (!path) {
+        http::Response missing = http::text_response(404, "this worker has no such file\n");
+        co_await exchange.respond(std::move(missing));
+        co_return;
+    }
+    co_await http::answer_with_file(exchange, pool_, *path);
+}
+
+http::Task<void> OwnHttp::answer(http::Exchange& exchange, std::function<Result<std::string>(sources::ModelFiles& files)> work) {
+    sources::ModelFiles* const files = files_;
+    http::Headers headers{{"content-type", "application/json"}};
+    const bool began = co_await exchange.start_stream(200, std::move(headers));   // at once: the work may take minutes
+    if (!began) {
+        co_return;
+    }
+    const auto done = co_await pool_.run([files, &work]() -> Result<std::string> {
+        if (files == nullptr) return unavailable("this worker keeps no model files");
+        return work(*files);
+    });
+    const std::string body = done ? *done : protocol::encode_refusal(done.error());
+    const bool written = co_await exchange.write(body);
+    if (written) {
+        co_await exchange.finish();
+    }
 }
 
 }  // namespace gantry::worker

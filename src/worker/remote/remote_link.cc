@@ -15,6 +15,7 @@
 #include "base/log.h"
 #include "protocol/openai/errors.h"
 #include "protocol/worker/join.h"
+#include "worker/remote/near_http.h"
 #include "worker/remote/own_http.h"
 #include "worker/remote/report_box.h"
 
@@ -54,13 +55,17 @@ public:
           box_(incarnation_, machine_id(), [this] { asio::post(io_, [this] { report_soon(); }); }),
           guard_(io_.get_executor()),
           reported_(io_),
-          own_(io_) {}
+          own_(io_),
+          near_(io_, [this](http::Client::Call call) { return send_to_server(std::move(call)); }) {}
     ~RemoteLinkImpl() override { stop(); }
 
     Status prepare() {
         GANTRY_TRY(renew_clients());
+        GANTRY_TRY(near_.listen(options_.data_dir));
         return own_.listen(options_.data_dir);
     }
+    const std::string& near_socket() const override { return near_.socket(); }
+    void offer(sources::ModelFiles& files) override { own_.set_model_files(files); }
     protocol::ServerLink& reports() override { return box_; }
 
     void start(Worker& worker) override {
@@ -109,6 +114,12 @@ private:
         why_ = why;
     }
     std::string shown() const { return options_.server.substr(4); }
+
+    Task<Result<std::unique_ptr<http::ClientResponse>>> send_to_server(http::Client::Call call) {
+        const auto client = client_;
+        auto answer = co_await client->send(options_.server, std::move(call));
+        co_return answer;
+    }
 
     Task<Result<http::SimpleResponse>> ask(std::string target, std::string body) {
         const auto client = client_;
@@ -299,6 +310,7 @@ private:
     http::Signal reported_;
     bool news_ = false;            // there is something to report, or to ask for, at once
     OwnHttp own_;
+    NearHttp near_;
     std::shared_ptr<http::Client> client_;
     size_t idle_ = 0;              // connections of data that nobody uses, those being made included
     size_t data_ = 0;              // all of them

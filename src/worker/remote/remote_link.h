@@ -26,6 +26,10 @@ public:
     static Result<std::unique_ptr<RemoteLink>> make(RemoteOptions options, const Clock& clock, RandomSource& random);
     virtual ~RemoteLink() = default;             // ends what goes on
     virtual protocol::ServerLink& reports() = 0; // for Worker::start
+    // What this worker's downloads ask before a hub: for sources::ModelFiles::Options.
+    virtual const std::string& near_socket() const = 0;
+    // The worker's model files, for the server to see and for other workers to take. Before start(); outlives stop().
+    virtual void offer(sources::ModelFiles& files) = 0;
     virtual void start(Worker& worker) = 0;      // which outlives stop()
     virtual void stop() = 0;
 };
