@@ -11,6 +11,7 @@
 #include "base/version.h"
 #include "cli/context.h"
 #include "cli/examples.h"
+#include "cli/import.h"
 #include "cli/output.h"
 #include "cli/suggest.h"
 #include "cli/words.h"
@@ -30,7 +31,7 @@ constexpr AddVerb kVerbs[] = {
     add_routes,                                                               //
     add_providers,                                                            //
     add_devices, add_probe, add_workers, add_drain, add_keys, add_users, add_usage, add_audit, add_reset_password,
-    add_backup, add_restore,                                                  // running a server
+    add_backup, add_restore, add_import,                                                  // running a server
     add_version, add_completion,
 };
 

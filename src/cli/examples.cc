@@ -32,6 +32,7 @@ constexpr const char* kExamples[] = {
     "gantry deploy qwen --source catalogue:qwen3-8b:Q4_K_M --hub modelscope --wait",
     "gantry inspect SmolLM2-135M-Instruct.Q4_1.gguf --ctx 4096",
     "gantry inspect SmolLM2-135M-Instruct.Q4_1.gguf --template",
+    "gantry import gpustack --database /var/lib/gpustack/database.db --dry-run",
     "gantry search qwen2.5 --hub modelscope",
     "gantry pull modelscope:Qwen/Qwen2.5-0.5B-Instruct-GGUF:Q4_K_M",
     "gantry verify modelscope:Qwen/Qwen2.5-0.5B-Instruct-GGUF:Q4_K_M",
