@@ -223,10 +223,16 @@ Task<Result<Relay::Upstream>> Relay::connect_to_model(Exchange& exchange, Job& j
         if (answer) {
             upstream.response = std::move(answer).value();
             const int status = upstream.response->status();
+            if (status == 200 && !job.stream) {
+                Result<std::string> body = co_await upstream.response->read_all();
+                upstream.whole = std::move(body);
+            }
+            const bool broke_off = upstream.whole && !*upstream.whole && upstream.whole->error().code == ErrorCode::kUnavailable;
             const bool taken = status != 502 && status != 503;
             if (taken) upstream.lease.answered();
             else failed(upstream.lease, job);
-            if (taken || left == 0) co_return Result<Upstream>(std::move(upstream));
+            if ((taken && !broke_off) || left == 0) co_return Result<Upstream>(std::move(upstream));
+            if (broke_off) failed(upstream.lease, job);
         } else if (answer.error().code == ErrorCode::kCancelled) {
             failure = gone(job, answer.error());
             co_return failure.error;
@@ -237,9 +243,9 @@ Task<Result<Relay::Upstream>> Relay::connect_to_model(Exchange& exchange, Job& j
                 co_return failure.error;
             }
         }
-        log::warn("request {}: instance {} of {} did not take it: {}", exchange.request().id, target.instance_id.text,
-                  job.record.model, upstream.response ? "it answered " + std::to_string(upstream.response->status())
-                                                     : answer.error().message);
+        log::warn("request {}: instance {} of {} did not take it: {}", exchange.request().id, target.instance_id.text, job.record.model,
+                  upstream.whole ? upstream.whole->error().message
+                  : upstream.response ? "it answered " + std::to_string(upstream.response->status()) : answer.error().message);
     }
 }
 
@@ -279,7 +285,7 @@ Task<void> Relay::refuse_upstream_error(Exchange& exchange, Job& job, Upstream& 
 }
 
 Task<void> Relay::relay_whole(Exchange& exchange, Job& job, Upstream& upstream) {
-    Result<std::string> body = co_await upstream.response->read_all();
+    Result<std::string>& body = *upstream.whole;
     std::optional<Refusal> failure = body ? take_whole(job, upstream, *body) : unread(job, upstream, body.error());
     if (failure) {
         co_await fail(exchange, job, *std::move(failure));

@@ -327,6 +327,17 @@ TEST_F(RelayTest, ADeadlineThatPassedIsNotTheEnginesFault) {
     EXPECT_GE(ended, 2u) << "it is asked as before, for it is no suspect";
 }
 
+TEST_F(RelayTest, AWholeAnswerThatBreaksOffIsAskedOfAnother) {
+    ScriptedEngine& dying = engine(streams_and_dies({"{\"choices\":"}));
+    ScriptedEngine& good = engine(answers(200, kAnswer));
+    model("tiny", {target_of("ins_0", dying.endpoint()), target_of("ins_1", good.endpoint())});
+    start();
+    for (int i = 0; i < 4; ++i) EXPECT_EQ(chat(false).status, 200) << "nothing of the first one's has gone out";
+    EXPECT_EQ(good.seen().size(), 4u);
+    EXPECT_GE(dying.seen().size(), 1u);
+    EXPECT_EQ(records(4)[3].instance_id.text, "ins_1");
+}
+
 TEST_F(RelayTest, ABrokenStreamIsNotBegunAgainElsewhere) {
     ScriptedEngine& dying = engine(streams_and_dies({data(chunk("x"))}));
     ScriptedEngine& other = engine(streams_and_dies({data(chunk("x"))}));
