@@ -2,9 +2,9 @@
 // One request on its way to an engine and back. Chooses an instance, forwards, re-frames what comes, meters. Internal to the
 // gateway. Threads: the io thread.
 //
-// Promises: another instance is tried only before the first byte went to the client (of an answer that is no stream: while its engine
-// has not sent all of it), and only after connect errors, resets, 502 and 503; the fallback of a route after all of those, after 500, where a queue is full or a circuit open, and where an
-// outside provider refuses our key or says that it was asked too often. A client
+// Promises: another instance is tried only before the first byte went to the client (of an answer that is no stream: while its engine has
+// not sent all of it), and only after connect errors, resets, 502 and 503; the fallback of a route after all of those, after 500, where a
+// queue is full or a circuit open, and where an outside provider refuses our key or says that it was asked too often. A client
 // that left cancels the engine's work at once. What reaches the client is well-formed whatever the engine sends: a broken
 // stream ends in `data: {"error":...}` without [DONE]. The usage record is written before the last byte goes out. A request
 // that somebody cancels (live_requests.h) ends as for a client that left, but the client is told.
