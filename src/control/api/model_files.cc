@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <iterator>
 
 #include "base/log.h"
 #include "control/api/far_files.h"
@@ -20,7 +21,8 @@ namespace management = protocol::management;
 constexpr unsigned kFoundMost = 100;
 constexpr unsigned kFoundUsually = 20;
 constexpr std::chrono::seconds kAnswerWithin{5};      // of a worker elsewhere
-constexpr std::chrono::seconds kWatchedWithin{1};     // the same, where it is asked again soon
+constexpr std::chrono::seconds kFarAskedEvery{2};     // of workers elsewhere while somebody watches,
+constexpr std::chrono::seconds kWatchedWithin{1};     // who then answer so soon, or the next time
 constexpr std::chrono::hours kVerifiedWithin{1};      // the same: a terabyte at 300 MB/s
 
 Result<sources::ModelFiles*> files_of(ApiContext& api) {
@@ -44,6 +46,10 @@ std::vector<ModelFileSet> sets_of(ApiContext& api, const FilesWorker& here) {
         set.worker_name = here.name;
     }
     return sets;
+}
+
+void append(std::vector<ModelFileSet>& all, std::vector<ModelFileSet> more) {
+    std::move(more.begin(), more.end(), std::back_inserter(all));
 }
 
 // The one that ?worker= names, by id or name; this machine without.
@@ -77,20 +83,6 @@ Result<Found> find(ApiContext& api, const Call& call, const std::string& text) {
                      "model_files_not_found");
 }
 
-// Of these workers, with who uses them. One elsewhere that does not answer in time has none.
-std::vector<ModelFileSet> sets_of(ApiContext& api, std::vector<FilesWorker> workers, std::chrono::milliseconds within) {
-    std::vector<ModelFileSet> sets;   // as many as the disks hold
-    if (!workers.empty() && workers.front().endpoint.empty()) {
-        sets = sets_of(api, workers.front());
-        workers.erase(workers.begin());
-    }
-    std::vector<std::string> silent;
-    for (ModelFileSet& set : far_model_files(api, workers, within, silent)) sets.push_back(std::move(set));
-    if (!silent.empty()) log::warn("model files: {} did not say within {} ms what they have", fmt::join(silent, ", "), within.count());
-    note_users(api, sets);
-    return sets;
-}
-
 Result<Answer> list(ApiContext& api, const Call& call) {
     const auto files = files_of(api);
     if (!files) return files.error();
@@ -100,8 +92,15 @@ Result<Answer> list(ApiContext& api, const Call& call) {
         if (!one) return one.error();
         workers = {*std::move(one)};
     }
-    store::Page<ModelFileSet> page;
-    page.items = sets_of(api, std::move(workers), kAnswerWithin);
+    store::Page<ModelFileSet> page;   // as many as the disks hold
+    if (workers.front().endpoint.empty()) {
+        page.items = sets_of(api, workers.front());
+        workers.erase(workers.begin());
+    }
+    std::vector<std::string> silent;
+    append(page.items, far_model_files(api, workers, kAnswerWithin, silent));
+    note_users(api, page.items);
+    if (!silent.empty()) log::warn("model files: {} did not say within {} s what they have", fmt::join(silent, ", "), kAnswerWithin.count());
     return list_answer(page, [](const ModelFileSet& set) { return management::to_json(set); });
 }
 
@@ -192,9 +191,19 @@ Result<Answer> search(ApiContext& api, const Call& call) {
 
 }  // namespace
 
-std::string model_files_text(ApiContext& api) {
+std::string WatchedModelFiles::text() {
+    std::vector<FilesWorker> workers = files_workers(api_);
+    std::vector<ModelFileSet> sets = sets_of(api_, workers.front());
+    workers.erase(workers.begin());
+    if (const SteadyTime now = api_.clock.steady(); !far_asked_at_ || now - *far_asked_at_ >= kFarAskedEvery) {
+        std::vector<std::string> silent;
+        far_ = far_model_files(api_, workers, kWatchedWithin, silent);
+        far_asked_at_ = now;
+    }
+    append(sets, far_);
+    note_users(api_, sets);
     json::array items;
-    for (const ModelFileSet& set : sets_of(api, files_workers(api), kWatchedWithin)) items.push_back(management::to_json(set));
+    for (const ModelFileSet& set : sets) items.push_back(management::to_json(set));
     return json::serialize(json::object{{"items", std::move(items)}});
 }
 

@@ -11,10 +11,11 @@ constexpr std::chrono::milliseconds kLookEvery{500};
 constexpr std::chrono::milliseconds kPingEvery{15'000};
 
 http::Task<void> stream(ApiContext& api, http::Exchange& exchange, http::Signal& gone) {
+    WatchedModelFiles files(api);
     std::string last;
     std::chrono::milliseconds idle{0};
     while (!exchange.client_gone() && !api.stopping && still_allowed(api, exchange)) {
-        std::string now = co_await api.pool.run([&api] { return model_files_text(api); });
+        std::string now = co_await api.pool.run([&files] { return files.text(); });
         if (now != last) {
             const std::string event = http::sse_event(now, "files");
             const bool written = co_await exchange.write(event);
