@@ -38,6 +38,13 @@ bool from_text(const std::string& text, BenchmarkState& state) {
     return false;
 }
 
+void close_benchmark(Benchmark& benchmark, WallTime now) {
+    benchmark.progress.target.clear();
+    benchmark.progress.concurrency = 0;
+    benchmark.finished_at = now;
+    for (BenchmarkTarget& target : benchmark.targets) target.sealed_key.clear();
+}
+
 uint32_t requests_of_run(const BenchmarkSettings& settings, uint32_t concurrency) {
     if (settings.kind == BenchmarkKind::kCompare) return concurrency * settings.rounds;
     if (settings.duration_seconds > 0) {

@@ -112,6 +112,9 @@ inline constexpr uint32_t kBenchmarkOutputTokensMax = 4'096;
 inline constexpr uint32_t kBenchmarkRoundsMax = 20;
 inline constexpr int64_t kBenchmarkSeedMax = int64_t{1} << 52;     // every client's JSON keeps it
 
+// It is over, in the state and for the reason that it has: what was for its running is forgotten, keys of targets too.
+void close_benchmark(Benchmark& benchmark, WallTime now);
+
 // How many requests a run of so many lanes has; of one by time at most.
 uint32_t requests_of_run(const BenchmarkSettings& settings, uint32_t concurrency);
 

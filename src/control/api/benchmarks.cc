@@ -126,8 +126,7 @@ Result<Answer> cancel(ApiContext& api, const Call& call) {
     }
     found->state = BenchmarkState::kCancelled;
     found->reason = why;
-    found->finished_at = api.clock.wall();
-    for (BenchmarkTarget& target : found->targets) target.sealed_key.clear();
+    close_benchmark(*found, api.clock.wall());
     GANTRY_TRY(api.store.update_benchmark(*found));
     GANTRY_TRY(api.once_stored([&api] { return api.benchmarks->changed(); }));
     return show(api, *found, 200, false);

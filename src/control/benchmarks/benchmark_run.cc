@@ -133,11 +133,7 @@ bool Benchmarks::warm_up(Work& work, size_t index, bool last_try) {
         bool admin = false;
         if (const auto user = store_.user(work.benchmark.user_id)) admin = user->role == Role::kAdmin;
         describe_deployment(*publisher_.view(), admin, target);
-        entry.target.backend = target.backend;
-        entry.target.devices = target.devices;
-        entry.target.cards = target.cards;
-        entry.target.version = target.version;
-        entry.target.flags = target.flags;
+        take_description(target, entry.target);
     }
     note([&](Benchmark& b) { b.targets = work.benchmark.targets; });
     return true;
@@ -244,10 +240,7 @@ void Benchmarks::finish(Work& work, const std::stop_token& stopping) {
     b.progress.requests_done = work.requests_done;
     b.progress.requests_failed = work.requests_failed;
     b.progress.output_tokens = work.output_tokens;
-    b.progress.target.clear();
-    b.progress.concurrency = 0;
-    b.finished_at = clock_.wall();
-    for (BenchmarkTarget& target : b.targets) target.sealed_key.clear();
+    close_benchmark(b, clock_.wall());
     // A disk that is full takes nothing else either, so that nobody waits for this but those who wait for it.
     while (!keep(work) && !stopping.stop_requested()) {
         std::unique_lock lock(mutex_);

@@ -90,6 +90,14 @@ void describe_deployment(const Snapshot& view, bool for_admin, BenchmarkTarget& 
     }
 }
 
+void take_description(const BenchmarkTarget& from, bench::Target& to) {
+    to.backend = from.backend;
+    to.devices = from.devices;
+    to.cards = from.cards;
+    to.version = from.version;
+    to.flags = from.flags;
+}
+
 Readiness readiness_of(const Snapshot& view, const std::string& deployment) {
     using State = Readiness::State;
     const Deployment* const found = find(view, deployment);
@@ -107,11 +115,7 @@ Result<bench::Target> reach(const Benchmark& benchmark, const BenchmarkTarget& t
     bench::Target out;
     out.name = target.name;
     out.model = target.model;
-    out.backend = target.backend;
-    out.devices = target.devices;
-    out.cards = target.cards;
-    out.version = target.version;
-    out.flags = target.flags;
+    take_description(target, out);
     if (target.deployment.empty()) {
         out.api_key = key;
         GANTRY_TRY(bench::set_url(out, target.url));

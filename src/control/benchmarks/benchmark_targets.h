@@ -13,6 +13,9 @@ namespace gantry::control {
 // where `for_admin`. A deployment that is gone: nothing.
 void describe_deployment(const Snapshot& view, bool for_admin, BenchmarkTarget& target);
 
+// The same for the report.
+void take_description(const BenchmarkTarget& from, bench::Target& to);
+
 // Whether its deployment serves now.
 struct Readiness {
     enum class State { kReady, kComing, kNever };

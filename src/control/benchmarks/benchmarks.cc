@@ -32,10 +32,7 @@ Status Benchmarks::recover() {
         if (!whole) return whole.error();
         whole->state = BenchmarkState::kFailed;
         whole->reason = "the server was stopped or killed while it ran; results so far are kept";
-        whole->finished_at = clock_.wall();
-        whole->progress.target.clear();
-        whole->progress.concurrency = 0;
-        for (BenchmarkTarget& target : whole->targets) target.sealed_key.clear();
+        close_benchmark(*whole, clock_.wall());
         GANTRY_TRY(store_.update_benchmark(*whole));
         log::warn("benchmark {}: {}", b.id.text, whole->reason);
     }
@@ -79,8 +76,12 @@ Status Benchmarks::changed() {
     return Ok{};
 }
 
-void Benchmarks::end(Ending ending, const std::string& why) {
+void Benchmarks::end(Ending ending) {
     std::lock_guard lock(mutex_);
+    end_locked(ending);
+}
+
+void Benchmarks::end_locked(Ending ending, const std::string& why) {
     if (!running_ || running_->ending != Ending::kNone) return;
     running_->ending = ending;
     running_->why = why;
@@ -90,11 +91,7 @@ void Benchmarks::end(Ending ending, const std::string& why) {
 bool Benchmarks::cancel_running(const BenchmarkId& id, const std::string& why) {
     std::unique_lock lock(mutex_);
     if (!running_ || running_->benchmark.id != id) return false;
-    if (running_->ending == Ending::kNone) {
-        running_->ending = Ending::kCancelled;
-        running_->why = why;
-        running_->stop.request_stop();
-    }
+    end_locked(Ending::kCancelled, why);
     woken_.wait_for(lock, kCancelWithin, [&] { return !running_ || running_->benchmark.id != id; });
     return true;
 }
@@ -181,10 +178,7 @@ void Benchmarks::run(Benchmark benchmark, const std::stop_token& stopping) {
         std::lock_guard lock(mutex_);
         running_.emplace(Running{work.benchmark, std::stop_source(), Ending::kNone, {}});
         work.stop = running_->stop.get_token();
-        if (stopping.stop_requested()) {   // stop() came between
-            running_->ending = Ending::kServerStops;
-            running_->stop.request_stop();
-        }
+        if (stopping.stop_requested()) end_locked(Ending::kServerStops);   // stop() came between
     }
     (void)changed();
     log::info("benchmark {} of {} begins: {}", work.benchmark.id.text, work.benchmark.user_name, command_line_of(work.benchmark));

@@ -68,7 +68,8 @@ private:
     void take_step(Work& work, size_t index);
     void finish(Work& work, const std::stop_token& stopping);
     bool keep(Work& work);        // on disk; false: the database refuses
-    void end(Ending ending, const std::string& why = {});
+    void end(Ending ending);
+    void end_locked(Ending ending, const std::string& why = {});   // with mutex_
     template <class Change>
     void note(Change change);     // change(Benchmark&) of the running one
 
