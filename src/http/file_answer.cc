@@ -10,45 +10,38 @@
 #include <charconv>
 #include <optional>
 
+#include "base/platform/files.h"
+
 namespace gantry::http {
 namespace {
 
 constexpr uint64_t kPieceBytes = 1u << 20;
 
-class OpenFile {
-public:
-    explicit OpenFile(const std::string& path) : descriptor_(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW)) {
-        struct stat status {};
-        good_ = descriptor_ >= 0 && ::fstat(descriptor_, &status) == 0 && S_ISREG(status.st_mode);
-        if (good_) size_ = static_cast<uint64_t>(status.st_size);
-    }
-    ~OpenFile() {
-        if (descriptor_ >= 0) ::close(descriptor_);
-    }
-    OpenFile(const OpenFile&) = delete;
-    OpenFile& operator=(const OpenFile&) = delete;
-
-    bool good() const { return good_; }
-    uint64_t size() const { return size_; }
-    // Shorter than asked for: it can't be read on.
-    std::string read(uint64_t offset, uint64_t length) const {
-        std::string out(length, '\0');
-        size_t got = 0;
-        while (got < length) {
-            const ssize_t n = ::pread(descriptor_, out.data() + got, length - got, static_cast<off_t>(offset + got));
-            if (n < 0 && errno == EINTR) continue;
-            if (n <= 0) break;
-            got += static_cast<size_t>(n);
-        }
-        out.resize(got);
-        return out;
-    }
-
-private:
-    int descriptor_;
-    bool good_ = false;
-    uint64_t size_ = 0;
+struct OpenFile {
+    platform::UniqueFd handle;   // valid: a file that can be read
+    uint64_t size = 0;
 };
+OpenFile open_file(const std::string& path) {
+    OpenFile file{platform::UniqueFd(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW))};
+    struct stat status {};
+    if (!file.handle.valid() || ::fstat(file.handle.get(), &status) != 0 || !S_ISREG(status.st_mode)) return {};
+    file.size = static_cast<uint64_t>(status.st_size);
+    return file;
+}
+
+// Shorter than asked for: it can't be read on.
+std::string read_at(const OpenFile& file, uint64_t offset, uint64_t length) {
+    std::string out(length, '\0');
+    size_t got = 0;
+    while (got < length) {
+        const ssize_t n = ::pread(file.handle.get(), out.data() + got, length - got, static_cast<off_t>(offset + got));
+        if (n < 0 && errno == EINTR) continue;
+        if (n <= 0) break;
+        got += static_cast<size_t>(n);
+    }
+    out.resize(got);
+    return out;
+}
 
 struct Span {
     uint64_t begin = 0, end = 0;   // of what is sent
@@ -72,27 +65,27 @@ std::optional<Span> span_of(std::string_view range, uint64_t size) {
 }  // namespace
 
 Task<void> answer_with_file(Exchange& exchange, BlockingPool& pool, std::string path) {
-    const auto file = co_await pool.run([&path] { return std::make_unique<OpenFile>(path); });
-    if (!file->good()) {
+    const OpenFile file = co_await pool.run([&path] { return open_file(path); });
+    if (!file.handle.valid()) {
         Response missing = text_response(404, "there is no such file here\n");
         co_await exchange.respond(std::move(missing));
         co_return;
     }
-    const auto asked = span_of(exchange.request().headers.get("range"), file->size());
-    const Span span = asked.value_or(Span{0, file->size()});
+    const auto asked = span_of(exchange.request().headers.get("range"), file.size);
+    const Span span = asked.value_or(Span{0, file.size});
     Headers headers{{"content-type", "application/octet-stream"}, {"accept-ranges", "bytes"}};
-    if (asked && span.begin >= file->size()) {
+    if (asked && span.begin >= file.size) {
         Response wrong = text_response(416, "the range begins behind the end of the file\n");
-        wrong.headers.set("content-range", fmt::format("bytes */{}", file->size()));
+        wrong.headers.set("content-range", fmt::format("bytes */{}", file.size));
         co_await exchange.respond(std::move(wrong));
         co_return;
     }
-    if (asked) headers.set("content-range", fmt::format("bytes {}-{}/{}", span.begin, span.end - 1, file->size()));
+    if (asked) headers.set("content-range", fmt::format("bytes {}-{}/{}", span.begin, span.end - 1, file.size));
     const bool began = co_await exchange.start_stream(asked ? 206 : 200, std::move(headers));
     if (!began) co_return;
     for (uint64_t at = span.begin; at < span.end;) {
         const uint64_t length = std::min(kPieceBytes, span.end - at);
-        const std::string piece = co_await pool.run([&file, at, length] { return file->read(at, length); });
+        const std::string piece = co_await pool.run([&file, at, length] { return read_at(file, at, length); });
         bool sent = piece.size() == length;   // else it can't be read on
         if (sent) sent = co_await exchange.write(piece);
         if (!sent) {
@@ -102,6 +95,12 @@ Task<void> answer_with_file(Exchange& exchange, BlockingPool& pool, std::string 
         at += length;
     }
     co_await exchange.finish();
+}
+
+Client::Call call_for(const Exchange& exchange, std::string target) {
+    Client::Call call{.target = std::move(target)};
+    if (const std::string_view range = exchange.request().headers.get("range"); !range.empty()) call.headers.set("range", std::string(range));
+    return call;
 }
 
 Task<void> pass_on(Exchange& exchange, ClientResponse& from) {

@@ -30,12 +30,12 @@ std::vector<WorkerId> ClusterFiles::who_has(const std::string& source, const Wor
     return found;
 }
 
+http::Task<void> ClusterFiles::for_member(http::Exchange& exchange, http::Task<void> (ClusterFiles::*answer)(http::Exchange&)) {
+    if (sessions_.is_member(WorkerId(exchange.request().peer_certificate))) return (this->*answer)(exchange);
+    return refuse(exchange, Error{ErrorCode::kPermissionDenied, "this worker was removed", {}, "worker_removed"});
+}
+
 http::Task<void> ClusterFiles::manifest(http::Exchange& exchange) {
-    const WorkerId asks(exchange.request().peer_certificate);
-    if (!sessions_.is_member(asks)) {
-        co_await refuse(exchange, Error{ErrorCode::kPermissionDenied, "this worker was removed", {}, "worker_removed"});
-        co_return;
-    }
     const std::string source(exchange.request().query_value("source"));
     ApiContext& api = api_;
     const auto text = co_await api_.pool.run([&api, &source]() -> std::optional<std::string> {
@@ -52,10 +52,6 @@ http::Task<void> ClusterFiles::manifest(http::Exchange& exchange) {
 
 http::Task<void> ClusterFiles::blob(http::Exchange& exchange) {
     const WorkerId asks(exchange.request().peer_certificate);
-    if (!sessions_.is_member(asks)) {
-        co_await refuse(exchange, Error{ErrorCode::kPermissionDenied, "this worker was removed", {}, "worker_removed"});
-        co_return;
-    }
     const std::string digest = exchange.request().params.at("digest");
     const std::string source(exchange.request().query_value("source"));
     ApiContext& api = api_;
@@ -70,8 +66,7 @@ http::Task<void> ClusterFiles::blob(http::Exchange& exchange) {
     if (others.size() > kAskedMax) others.resize(kAskedMax);
     for (const WorkerId& other : others) {
         std::string endpoint = kWorkerEndpoint + other.text + "/" + kWorkerItself;
-        http::Client::Call call{.target = "/blobs/" + digest};
-        if (const std::string_view range = exchange.request().headers.get("range"); !range.empty()) call.headers.set("range", std::string(range));
+        http::Client::Call call = http::call_for(exchange, "/blobs/" + digest);
         http::Canceller reading;
         exchange.on_client_gone([reading]() mutable { reading.cancel(); });
         const auto answer = co_await api_.far->send(std::move(endpoint), std::move(call), reading);
@@ -87,8 +82,10 @@ http::Task<void> ClusterFiles::blob(http::Exchange& exchange) {
 }
 
 void ClusterFiles::add_routes(http::Router& router) {
-    router.add({"GET", "/cluster/v1/manifest", gateway::kLink, [this](http::Exchange& exchange) { return manifest(exchange); }});
-    router.add({"GET", "/cluster/v1/blobs/{digest}", gateway::kLink, [this](http::Exchange& exchange) { return blob(exchange); }});
+    router.add({"GET", "/cluster/v1/manifest", gateway::kLink,
+                [this](http::Exchange& exchange) { return for_member(exchange, &ClusterFiles::manifest); }});
+    router.add({"GET", "/cluster/v1/blobs/{digest}", gateway::kLink,
+                [this](http::Exchange& exchange) { return for_member(exchange, &ClusterFiles::blob); }});
 }
 
 }  // namespace gantry::control

@@ -16,6 +16,7 @@ public:
     void add_routes(http::Router& router);
 
 private:
+    http::Task<void> for_member(http::Exchange& exchange, http::Task<void> (ClusterFiles::*answer)(http::Exchange&));
     http::Task<void> manifest(http::Exchange& exchange);
     http::Task<void> blob(http::Exchange& exchange);
     // Other workers on which an instance of the source runs, and so all of its files are.

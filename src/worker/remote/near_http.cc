@@ -23,10 +23,7 @@ Status NearHttp::listen(const std::string& data_dir) {
 }
 
 http::Task<void> NearHttp::forward(http::Exchange& exchange) {
-    http::Client::Call call{.target = "/cluster/v1" + exchange.request().target};
-    if (const std::string_view range = exchange.request().headers.get("range"); !range.empty()) {
-        call.headers.set("range", std::string(range));
-    }
+    http::Client::Call call = http::call_for(exchange, "/cluster/v1" + exchange.request().target);
     const auto answer = co_await send_(std::move(call));
     if (!answer) {
         http::Response response = http::text_response(503, answer.error().message + "\n");
