@@ -21,11 +21,6 @@ const char* name_of(uint32_t type) {
     return type < kNames.size() ? kNames[type] : nullptr;
 }
 
-uint64_t width_of(uint32_t type) {
-    constexpr std::array<uint64_t, 13> kWidths = {1, 1, 2, 2, 4, 4, 4, 1, 0, 0, 8, 8, 8};
-    return type < kWidths.size() ? kWidths[type] : 0;
-}
-
 template <class T>
 bool number(Cursor& cursor, std::string& out) {
     T value{};
@@ -63,16 +58,10 @@ bool array_value(Cursor& cursor, std::string& type) {
     if (!cursor.number(of) || !cursor.number(count)) return false;
     if (name_of(of) == nullptr || of == kArray) return cursor.fail("an array has elements of an invalid type");
     type = fmt::format("{} x {}", count, name_of(of));
-    if (of != kString) {
-        const uint64_t width = width_of(of);
-        return count <= cursor.left() / width ? cursor.skip(count * width) : cursor.fail("an array is longer than the file");
-    }
-    if (count > kStringsMax || count > cursor.left() / sizeof(uint64_t)) return cursor.fail("an array is longer than the file");
-    for (uint64_t i = 0; i < count; ++i) {
-        uint64_t length = 0;
-        if (!cursor.number(length) || !cursor.skip(length)) return false;
-    }
-    return true;
+    const uint64_t width = width_of(of);
+    const bool fits = of == kString ? may_hold_strings(cursor, count) : count <= cursor.left() / width;
+    if (!fits) return cursor.fail("an array is longer than the file");
+    return of == kString ? skip_strings(cursor, count) : cursor.skip(count * width);
 }
 
 bool read_key(Cursor& cursor, GgufKey& out) {

@@ -9,6 +9,27 @@
 #include "models/limits.h"
 
 namespace gantry::models {
+
+uint64_t width_of(uint32_t type) {
+    switch (type) {
+        case kUint8: case kInt8: case kBool: return 1;
+        case kUint16: case kInt16: return 2;
+        case kUint32: case kInt32: case kFloat32: return 4;
+        case kUint64: case kInt64: case kFloat64: return 8;
+        default: return 0;
+    }
+}
+
+bool may_hold_strings(const Cursor& cursor, uint64_t count) { return count <= kStringsMax && count <= cursor.left() / sizeof(uint64_t); }
+
+bool skip_strings(Cursor& cursor, uint64_t count) {
+    for (uint64_t i = 0; i < count; ++i) {
+        uint64_t length = 0;
+        if (!cursor.number(length) || !cursor.skip(length)) return false;
+    }
+    return true;
+}
+
 namespace {
 
 constexpr uint64_t kKeyBytesMax = 1024;
@@ -19,17 +40,6 @@ constexpr uint64_t kNumbersKeptMax = 64 * 1024;     // of all such arrays togeth
 constexpr std::array<std::string_view, 5> kPerLayerKeys = {
     ".attention.head_count", ".attention.head_count_kv", ".attention.sliding_window_pattern", ".attention.recurrent_layers",
     ".feed_forward_length"};
-
-// Bytes of one value of a type; 0: no fixed size, or no such type.
-uint64_t width_of(uint32_t type) {
-    switch (type) {
-        case kUint8: case kInt8: case kBool: return 1;
-        case kUint16: case kInt16: return 2;
-        case kUint32: case kInt32: case kFloat32: return 4;
-        case kUint64: case kInt64: case kFloat64: return 8;
-        default: return 0;
-    }
-}
 
 // One number of an integer type, sign-extended: a negative one becomes a huge one, over every limit.
 bool read_integer(Cursor& cursor, uint32_t type, uint64_t& out, bool& is_integer) {
@@ -50,22 +60,14 @@ bool read_integer(Cursor& cursor, uint32_t type, uint64_t& out, bool& is_integer
     return read;
 }
 
-bool skip_strings(Cursor& cursor, const std::string& key, uint64_t count) {
-    if (count > kStringsMax || count > cursor.left() / sizeof(uint64_t)) {
-        return cursor.fail(fmt::format("the array of key '{}' declares {} strings, more than there can be", shown(key), count));
-    }
-    for (uint64_t i = 0; i < count; ++i) {
-        uint64_t length = 0;
-        if (!cursor.number(length) || !cursor.skip(length)) return false;
-    }
-    return true;
-}
-
 // `kept` counts the numbers kept so far, of all arrays.
 bool read_array(Cursor& cursor, const std::string& key, Value& value, uint64_t& kept) {
     value.array = true;
     if (!cursor.number(value.type) || !cursor.number(value.count)) return false;
-    if (value.type == kString) return skip_strings(cursor, key, value.count);
+    if (value.type == kString) {
+        if (may_hold_strings(cursor, value.count)) return skip_strings(cursor, value.count);
+        return cursor.fail(fmt::format("the array of key '{}' declares {} strings, more than there can be", shown(key), value.count));
+    }
     const uint64_t width = width_of(value.type);
     if (width == 0) {
         return cursor.fail(fmt::format("the array of key '{}' has elements of the invalid type {}", shown(key), value.type));

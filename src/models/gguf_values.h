@@ -30,6 +30,12 @@ using Values = std::map<std::string, Value>;
 
 bool read_pairs(Cursor& cursor, uint64_t count, Values& values);
 
+// Bytes of one value of a type; 0: no fixed size, or no such type.
+uint64_t width_of(uint32_t type);
+// Whether an array may be of so many strings: the file holds as many, and no model has more.
+bool may_hold_strings(const Cursor& cursor, uint64_t count);
+bool skip_strings(Cursor& cursor, uint64_t count);
+
 // The text of a key; false where there is none.
 bool text_of(const Values& values, const std::string& key, std::string& out);
 
