@@ -4,8 +4,9 @@
 // Threads: any.
 
 #include <memory>
-#include <mutex>
 #include <utility>
+
+#include "base/guarded.h"
 
 namespace gantry {
 
@@ -16,17 +17,14 @@ public:
     explicit Published(T first) : value_(std::make_shared<const T>(std::move(first))) {}
 
     std::shared_ptr<const T> load() const {
-        std::lock_guard lock(mutex_);
-        return value_;
+        return value_.with([](const auto& value) { return value; });
     }
     void store(std::shared_ptr<const T> next) {
-        std::lock_guard lock(mutex_);
-        value_.swap(next);   // the old one ends with the argument, when the lock is gone
+        value_.with([&next](auto& value) { value.swap(next); });   // the old one ends with the argument, when the lock is gone
     }
 
 private:
-    mutable std::mutex mutex_;
-    std::shared_ptr<const T> value_;
+    Guarded<std::shared_ptr<const T>> value_;
 };
 
 }  // namespace gantry

@@ -277,11 +277,4 @@ Result<Catalogue> load_catalogue(const std::string& path) {
     return all;
 }
 
-std::string source_at(const CatalogueVariant& variant, SourceKind hub) {
-    for (const std::string& source : variant.sources) {
-        if (const auto parsed = parse_source(source); parsed && parsed->kind == hub) return source;
-    }
-    return {};
-}
-
 }  // namespace gantry::sources

@@ -31,7 +31,4 @@ std::string_view builtin_catalogue_json();
 // What is built in, and the file at `path` over it; empty: none.
 Result<Catalogue> load_catalogue(const std::string& path);
 
-// Of a variant's sources the one at `hub`; empty: it isn't there.
-std::string source_at(const CatalogueVariant& variant, SourceKind hub);
-
 }  // namespace gantry::sources

@@ -9,6 +9,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <filesystem>
+#include <map>
 #include <set>
 
 #include "base/digest.h"
@@ -195,13 +196,14 @@ void ModelCache::touch(const std::string& source) const {
 }
 
 std::vector<Manifest> ModelCache::by_age() const {
-    std::vector<Manifest> all = list();
-    const auto used_at = [this](const Manifest& m) {
+    std::multimap<std::pair<time_t, long>, Manifest> sorted;   // by when each was used: looked at once, for it may be used meanwhile
+    for (Manifest& manifest : list()) {
         struct stat status {};
-        ::lstat((root_ + "/manifests/" + id_of(m.source) + ".json").c_str(), &status);
-        return std::pair(status.st_mtim.tv_sec, status.st_mtim.tv_nsec);
-    };
-    std::stable_sort(all.begin(), all.end(), [&](const Manifest& a, const Manifest& b) { return used_at(a) < used_at(b); });
+        ::lstat((root_ + "/manifests/" + id_of(manifest.source) + ".json").c_str(), &status);
+        sorted.emplace(std::pair(status.st_mtim.tv_sec, status.st_mtim.tv_nsec), std::move(manifest));
+    }
+    std::vector<Manifest> all;
+    for (auto& [used_at, manifest] : sorted) all.push_back(std::move(manifest));
     return all;
 }
 
