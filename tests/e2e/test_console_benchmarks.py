@@ -8,14 +8,12 @@ import re
 
 import pytest
 
-from browser import PHONE, admin, browser, chromium, needs_chromium, photograph, served, settled   # noqa: F401: fixtures
-from conftest import ROOT, until
+from browser import PHONE, admin, browser, chromium, faults, needs_chromium, photograph, served, settled   # noqa: F401: fixtures
+from conftest import until
 from fake_engines import FakeEngines
 from test_benchmarks import get, half_way, over, start
 
 pytestmark = needs_chromium
-
-AXE = ROOT / "console/node_modules/axe-core/axe.min.js"
 
 
 def download(page, button, entry):
@@ -123,19 +121,17 @@ def test_each_view(browser, served, admin, tmp_path_factory, language, scheme):
                                output_tokens=12, ignore_eos=True, **more))
     shown = [one["id"] for one in served.items("/api/v1/benchmarks") if one["name"] in ("one card", "two cards")]
     page = browser.page(admin, locale={"en": "en-GB", "zh": "zh-CN"}[language], color_scheme=scheme)
-    faults = []
+    found = []
     for name, path in (("list", ""), ("new", "/new"), ("one", f"/{shown[0]}"), ("side-by-side", f"/compare?ids={','.join(shown)}"), ("none", "/compare?ids=bmk_gone")):
         browser.open(page, f"/benchmarks{path}")
         settled(page)
         words = page.locator("main").inner_text()
         assert bool(re.search("[一-鿿]", words)) == (language == "zh"), words[:200]
-        page.evaluate(AXE.read_text())
-        found = page.evaluate("axe.run(document, {resultTypes: ['violations']})")
-        faults += [f"{name}: {one['id']}: {one['nodes'][0]['html'][:160]}" for one in found["violations"] if one["impact"] in ("serious", "critical")]
+        found += [f"{name}: {fault}" for fault in faults(page)]
         photograph(page, f"benchmarks-{name}-{language}-{scheme}")
         page.set_viewport_size(PHONE)
         width = page.evaluate("document.documentElement.scrollWidth")
         assert width <= PHONE["width"], f"{name} is {width} pixels wide on a phone"
         photograph(page, f"benchmarks-{name}-phone-{language}-{scheme}")
         page.set_viewport_size({"width": 1360, "height": 860})
-    assert not faults, "\n".join(faults)
+    assert not found, "\n".join(found)

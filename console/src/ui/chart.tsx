@@ -4,6 +4,7 @@ import uPlot from "uplot";
 import "uplot/dist/uPlot.min.css";
 import { localeOf } from "../lib/format.ts";
 import { languageNow } from "../i18n/index.ts";
+import { onThemeChange, resolved } from "./look.ts";
 import { seriesColor } from "./memory.tsx";
 
 export interface BarSeries {
@@ -19,16 +20,6 @@ interface ChartProps {
   series: BarSeries[];
   step: number;
   height?: number;
-}
-
-// A custom property may hold light-dark(): only an element knows which it is now.
-function resolved(host: HTMLElement, name: string): string {
-  const probe = document.createElement("span");
-  probe.style.color = `var(${name})`;
-  host.append(probe);
-  const color = getComputedStyle(probe).color;
-  probe.remove();
-  return color;
 }
 
 function stacked(series: BarSeries[]): number[][] {
@@ -82,14 +73,10 @@ export default function Chart(props: ChartProps) {
     draw();
     const resize = new ResizeObserver(() => plot?.setSize({ width: box.clientWidth, height: props.height ?? 190 }));
     resize.observe(box);
-    const scheme = new MutationObserver(draw);
-    scheme.observe(document.documentElement, { attributeFilter: ["data-theme"] });
-    const system = matchMedia("(prefers-color-scheme: dark)");
-    system.addEventListener("change", draw);
+    const deaf = onThemeChange(draw);
     return () => {
       resize.disconnect();
-      scheme.disconnect();
-      system.removeEventListener("change", draw);
+      deaf();
       plot?.destroy();
     };
   }, [props.at, props.series, props.step, props.height, language]);

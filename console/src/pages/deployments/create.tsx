@@ -8,14 +8,14 @@ import { t } from "../../i18n/index.ts";
 import { asApiError } from "../../lib/fetched.ts";
 import { useUrl } from "../../lib/url.ts";
 import { useAll } from "../../live/store.ts";
-import { Button, Card, problemText, Problem, SelectField, TextField } from "../../ui/basics.tsx";
+import { Button, Card, Problem, TextField } from "../../ui/basics.tsx";
 import { say } from "../../ui/overlays.tsx";
 import { PageBody } from "../../ui/page.tsx";
 import { EvaluationView } from "./evaluation.tsx";
-import { ForeignFields, Operation, Options, Placement } from "./fields.tsx";
-import { BACKENDS, deploymentOf, EMPTY, type Form, nameFor, sourceOf } from "./form.ts";
+import { BackendField, ForeignFields, Operation, Options, Placement, ReplicasField } from "./fields.tsx";
+import { deploymentOf, EMPTY, type Form, nameFor, sourceOf } from "./form.ts";
 import { HubSearch } from "./hub_search.tsx";
-import { suggested, useEvaluation } from "./judged.ts";
+import { suggested, useEvaluation, wrongOf } from "./judged.ts";
 import { Choices, SourceInput } from "./source_input.tsx";
 
 export default function Create() {
@@ -29,7 +29,7 @@ export default function Create() {
   const taken = deployments.some((one) => one.name === form.name.trim());
   const set = (part: Partial<Form>) => setForm((before) => ({ ...before, ...part }));
   const pick = (source: string) => set({ source, ...(form.named ? {} : { name: nameFor(sourceOf(source)) }) });
-  const wrong = (field: string) => (error?.param === field ? problemText(error) : evaluation.error?.param === field ? problemText(evaluation.error) : undefined);
+  const wrong = wrongOf(error, evaluation.error);
   const verdict = evaluation.value?.verdict;
 
   async function submit(event: FormEvent) {
@@ -59,11 +59,9 @@ export default function Create() {
             </details>
             <div className="fields">
               <TextField label={t("name")} required value={form.name} hint={t("create.name.hint")} error={taken ? t("create.name.taken") : wrong("name")} onChange={(event) => set({ name: event.target.value, named: true })} />
-              <TextField label={t("replicas")} type="number" min={0} max={64} value={form.replicas} hint={t("create.replicas.hint")} error={wrong("replicas")} onChange={(event) => set({ replicas: event.target.value })} />
+              <ReplicasField form={form} set={set} wrong={wrong} />
             </div>
-            <SelectField label={t("backend")} value={form.backend} hint={t("create.backend.hint")} error={wrong("backend")} onChange={(event) => set({ backend: event.target.value as Form["backend"] })}>
-              {BACKENDS.map((backend) => <option key={backend} value={backend}>{backend}</option>)}
-            </SelectField>
+            <BackendField form={form} set={set} wrong={wrong} />
             {form.backend !== "engine" && <ForeignFields form={form} set={set} wrong={wrong} />}
           </Card>
           <Options form={form} set={set} wrong={wrong} />

@@ -6,14 +6,14 @@ import type { ApiError } from "../../api/client.ts";
 import type { Deployment } from "../../api/types.ts";
 import { t } from "../../i18n/index.ts";
 import { asApiError } from "../../lib/fetched.ts";
-import { Button, Card, Note, problemText, Problem, SelectField, TextField } from "../../ui/basics.tsx";
+import { Button, Card, Note, Problem } from "../../ui/basics.tsx";
 import { say } from "../../ui/overlays.tsx";
 import { PageBody } from "../../ui/page.tsx";
 import { edit } from "./actions.tsx";
 import { EvaluationView } from "./evaluation.tsx";
-import { ForeignFields, Operation, Options, Placement } from "./fields.tsx";
-import { BACKENDS, type Form, formOf, patchOf } from "./form.ts";
-import { suggested, useEvaluation } from "./judged.ts";
+import { BackendField, ForeignFields, Operation, Options, Placement, ReplicasField } from "./fields.tsx";
+import { type Form, formOf, patchOf } from "./form.ts";
+import { suggested, useEvaluation, wrongOf } from "./judged.ts";
 import { Choices, SourceInput } from "./source_input.tsx";
 
 // What of it only says how many run, and when: no instance is replaced for it.
@@ -28,7 +28,7 @@ export function Edit({ of }: { of: Deployment }) {
   const [, go] = useLocation();
   const evaluation = useEvaluation(form);
   const set = (part: Partial<Form>) => setForm((now) => ({ ...now, ...part }));
-  const wrong = (field: string) => (error?.param === field ? problemText(error) : evaluation.error?.param === field ? problemText(evaluation.error) : undefined);
+  const wrong = wrongOf(error, evaluation.error);
   const patch = patchOf(form, before);
   const changes = Object.keys(patch);
   const here = `/${encodeURIComponent(of.id)}`;
@@ -55,10 +55,8 @@ export function Edit({ of }: { of: Deployment }) {
             <SourceInput value={form.source} hint={t("create.source.hint")} error={wrong("source")} onChange={(source) => set({ source })} />
             <Choices source={form.source} message={evaluation.error?.message ?? ""} pick={(source) => set({ source })} />
             <div className="fields">
-              <SelectField label={t("backend")} value={form.backend} hint={t("create.backend.hint")} error={wrong("backend")} onChange={(event) => set({ backend: event.target.value as Form["backend"] })}>
-                {BACKENDS.map((backend) => <option key={backend} value={backend}>{backend}</option>)}
-              </SelectField>
-              <TextField label={t("replicas")} type="number" min={0} max={64} value={form.replicas} hint={t("create.replicas.hint")} error={wrong("replicas")} onChange={(event) => set({ replicas: event.target.value })} />
+              <BackendField form={form} set={set} wrong={wrong} />
+              <ReplicasField form={form} set={set} wrong={wrong} />
             </div>
             {form.backend !== "engine" && <ForeignFields form={form} set={set} wrong={wrong} />}
           </Card>

@@ -3,12 +3,24 @@ import { ChevronDown } from "lucide-react";
 import { t } from "../../i18n/index.ts";
 import { useAll } from "../../live/store.ts";
 import { Checkbox, SelectField, TextField } from "../../ui/basics.tsx";
-import { type Form, KV_TYPES } from "./form.ts";
+import { BACKENDS, type Form, KV_TYPES } from "./form.ts";
 
 export interface Part {
   form: Form;
   set: (part: Partial<Form>) => void;
   wrong: (field: string) => string | undefined;
+}
+
+export function BackendField({ form, set, wrong }: Part) {
+  return (
+    <SelectField label={t("backend")} value={form.backend} hint={t("create.backend.hint")} error={wrong("backend")} onChange={(event) => set({ backend: event.target.value as Form["backend"] })}>
+      {BACKENDS.map((backend) => <option key={backend} value={backend}>{backend}</option>)}
+    </SelectField>
+  );
+}
+
+export function ReplicasField({ form, set, wrong }: Part) {
+  return <TextField label={t("replicas")} type="number" min={0} max={64} value={form.replicas} hint={t("create.replicas.hint")} error={wrong("replicas")} onChange={(event) => set({ replicas: event.target.value })} />;
 }
 
 export function ForeignFields({ form, set, wrong }: Part) {

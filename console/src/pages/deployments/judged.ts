@@ -3,6 +3,7 @@ import { useEffect, useState } from "react";
 import { api, ApiError } from "../../api/client.ts";
 import type { Evaluation } from "../../api/types.ts";
 import { asApiError } from "../../lib/fetched.ts";
+import { problemText } from "../../ui/basics.tsx";
 import { evaluationOf, type Form } from "./form.ts";
 
 const TYPING_MS = 300;
@@ -37,6 +38,14 @@ export function useEvaluation(form: Form): Evaluated {
     };
   }, [asked]);
   return state;
+}
+
+/** What is wrong with a field: what it was refused for when it was sent, else what the evaluation says. */
+export function wrongOf(refused: ApiError | undefined, evaluated: ApiError | undefined): (field: string) => string | undefined {
+  return (field) => {
+    const error = [refused, evaluated].find((one) => one?.param === field);
+    return error && problemText(error);
+  };
 }
 
 /** What of the form a suggestion changes; those that change something else are only read. */

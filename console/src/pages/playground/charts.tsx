@@ -5,6 +5,7 @@ import { type Run, targetName, targetsOf } from "../../lib/comparison.ts";
 import { draw, type Figure, type Palette } from "../../lib/drawing.ts";
 import { duration, localeOf, rate } from "../../lib/format.ts";
 import { summarize, totals, tpotOf, ttftOf } from "../../lib/statistics.ts";
+import { onThemeChange, resolved } from "../../ui/look.ts";
 import { SERIES } from "../../ui/memory.tsx";
 
 const RUNS_MOST = 6;
@@ -40,17 +41,9 @@ export function figuresOf(run: Run, runs: Run[]): Figure[] {
   ];
 }
 
-// A custom property may hold light-dark(): only an element knows which it is now.
 function paletteOf(host: HTMLElement): Palette {
-  const probe = document.createElement("span");
-  host.append(probe);
-  const color = (name: string) => {
-    probe.style.color = `var(${name})`;
-    return getComputedStyle(probe).color;
-  };
-  const palette = { surface: color("--surface"), text: color("--text"), soft: color("--text-2"), line: color("--line"), series: SERIES.map(color), font: getComputedStyle(probe).fontFamily };
-  probe.remove();
-  return palette;
+  const color = (name: string) => resolved(host, name);
+  return { surface: color("--surface"), text: color("--text"), soft: color("--text-2"), line: color("--line"), series: SERIES.map(color), font: getComputedStyle(host).fontFamily };
 }
 
 export function pictureOf(run: Run, runs: Run[]): Promise<Blob> {
@@ -73,14 +66,10 @@ export function Charts({ run, runs }: { run: Run; runs: Run[] }) {
     again();
     const resize = new ResizeObserver(again);
     resize.observe(box);
-    const scheme = new MutationObserver(again);
-    scheme.observe(document.documentElement, { attributeFilter: ["data-theme"] });
-    const system = matchMedia("(prefers-color-scheme: dark)");
-    system.addEventListener("change", again);
+    const deaf = onThemeChange(again);
     return () => {
       resize.disconnect();
-      scheme.disconnect();
-      system.removeEventListener("change", again);
+      deaf();
     };
   }, [figures]);
   return (

@@ -5,8 +5,8 @@ import { send } from "../../api/client.ts";
 import { readEvents } from "../../api/sse.ts";
 import { t } from "../../i18n/index.ts";
 import { Answer, type Chunk } from "../../lib/answer.ts";
-import { useUrl } from "../../lib/url.ts";
 import { Button, Card, CopyButton, problemText, SelectField, TextArea } from "../../ui/basics.tsx";
+import { ModelOptions, useModel } from "./ask.tsx";
 import { CodeDialog } from "./code_dialog.tsx";
 import { useFrames } from "./frames.ts";
 import { ParameterFields, requestBody } from "./parameters.tsx";
@@ -16,8 +16,7 @@ import { Times } from "./times.tsx";
 const DEFAULTS: Parameters = { system: "", maxTokens: "64", temperature: "0.7", topP: "", seed: "" };
 
 export function Completion({ models }: { models: string[] }) {
-  const [chosen, setModel] = useUrl("model", "");
-  const model = models.includes(chosen) ? chosen : (models[0] ?? "");
+  const [model, choose] = useModel(models);
   const [parameters, setParameters] = useState(DEFAULTS);
   const [prompt, setPrompt] = useState(() => t("completion.example"));
   const [answer, setAnswer] = useState<{ prompt: string; got: Answer }>();
@@ -75,8 +74,8 @@ export function Completion({ models }: { models: string[] }) {
         )}
       </div>
       <Card title={t("parameters")} actions={<Button look="quiet" small label={t("chat.code")} icon={<Code2 size={16} aria-hidden />} onClick={() => setCode(true)} />}>
-        <SelectField label={t("model")} value={model} onChange={(event) => setModel(event.target.value)}>
-          {models.map((name) => <option key={name}>{name}</option>)}
+        <SelectField label={t("model")} value={model} onChange={(event) => choose(event.target.value)}>
+          <ModelOptions models={models} />
         </SelectField>
         <ParameterFields value={parameters} onChange={setParameters} system={false} />
       </Card>

@@ -1,15 +1,13 @@
 // What a model takes for near: texts as vectors, how like each is to each, and where they lie on a plane.
-import { Code2, Download, Play } from "lucide-react";
+import { Download } from "lucide-react";
 import { useState } from "react";
-import { api } from "../../api/client.ts";
 import { t } from "../../i18n/index.ts";
 import { duration, percent } from "../../lib/format.ts";
 import { save } from "../../lib/save.ts";
-import { useUrl } from "../../lib/url.ts";
 import { project, similarities } from "../../lib/vectors.ts";
-import { Button, Card, Problem, SelectField } from "../../ui/basics.tsx";
+import { Button, Card, Problem } from "../../ui/basics.tsx";
 import { seriesColor } from "../../ui/memory.tsx";
-import { CodeDialog } from "./code_dialog.tsx";
+import { AskCard, useAnswer, useModel } from "./ask.tsx";
 import { Texts } from "./texts.tsx";
 
 const MOST = 32;
@@ -23,42 +21,25 @@ interface Vectors {
 }
 
 export function Embeddings({ models }: { models: string[] }) {
-  const [chosen, setModel] = useUrl("model", "");
-  const model = models.includes(chosen) ? chosen : (models[0] ?? "");
+  const [model, choose] = useModel(models);
   const [texts, setTexts] = useState(() => [t("embeddings.example.1"), t("embeddings.example.2"), t("embeddings.example.3"), t("embeddings.example.4")]);
-  const [found, setFound] = useState<Vectors>();
-  const [busy, setBusy] = useState(false);
-  const [error, setError] = useState<unknown>();
-  const [code, setCode] = useState(false);
   const filled = texts.map((text) => text.trim()).filter(Boolean);
   const body = { model, input: filled };
 
-  async function run() {
-    setBusy(true);
-    setError(undefined);
-    const begun = performance.now();
-    try {
-      const answer = await api<{ data: { index: number; embedding: number[] }[]; usage: { prompt_tokens: number } }>("POST", "/v1/embeddings", body);
-      const vectors = [...answer.data].sort((a, b) => a.index - b.index).map((one) => one.embedding);
-      setFound({ model, texts: filled, vectors, tokens: answer.usage.prompt_tokens, ms: performance.now() - begun });
-    } catch (problem) {
-      setError(problem);
-    }
-    setBusy(false);
-  }
+  const asked = useAnswer("/v1/embeddings", body, (answer: { data: { index: number; embedding: number[] }[]; usage: { prompt_tokens: number } }, ms): Vectors => {
+    const vectors = [...answer.data].sort((a, b) => a.index - b.index).map((one) => one.embedding);
+    return { model, texts: filled, vectors, tokens: answer.usage.prompt_tokens, ms };
+  });
+  const found = asked.found;
 
   return (
     <>
       <div className="two">
         <Card title={t("embeddings.texts")}>
           <Texts label={(n) => t("embeddings.text_n", { n })} add={t("embeddings.add")} values={texts} onChange={setTexts} least={2} most={MOST} />
-          {error !== undefined && <Problem error={error} />}
+          {asked.error !== undefined && <Problem error={asked.error} />}
         </Card>
-        <Card title={t("model")} actions={<Button look="quiet" small label={t("chat.code")} icon={<Code2 size={16} aria-hidden />} onClick={() => setCode(true)} />}>
-          <SelectField label={<span className="sr">{t("model")}</span>} value={model} onChange={(event) => setModel(event.target.value)}>
-            {models.map((name) => <option key={name}>{name}</option>)}
-          </SelectField>
-          <Button look="primary" busy={busy} disabled={filled.length < 2} icon={<Play size={15} aria-hidden />} onClick={() => void run()}>{t("embeddings.go")}</Button>
+        <AskCard models={models} model={model} choose={choose} path="/v1/embeddings" body={body} go={t("embeddings.go")} asked={asked} disabled={filled.length < 2}>
           {found && (
             <dl className="facts small">
               <div><dt>{t("embeddings.dimensions")}</dt><dd className="num">{found.vectors[0]?.length ?? 0}</dd></div>
@@ -66,7 +47,7 @@ export function Embeddings({ models }: { models: string[] }) {
               <div><dt>{t("embeddings.time")}</dt><dd className="num">{duration(found.ms)}</dd></div>
             </dl>
           )}
-        </Card>
+        </AskCard>
       </div>
       {found && (
         <div className="two even">
@@ -80,7 +61,6 @@ export function Embeddings({ models }: { models: string[] }) {
           <Card title={t("embeddings.plane")}><Plane of={found} /></Card>
         </div>
       )}
-      {code && <CodeDialog path="/v1/embeddings" body={body} onClose={() => setCode(false)} />}
     </>
   );
 }

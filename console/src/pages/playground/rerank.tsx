@@ -1,12 +1,9 @@
 // Which of some texts fits a question best, by a model that ranks.
-import { Code2, Play } from "lucide-react";
 import { useState } from "react";
-import { api } from "../../api/client.ts";
 import { t } from "../../i18n/index.ts";
 import { digits, duration } from "../../lib/format.ts";
-import { useUrl } from "../../lib/url.ts";
-import { Button, Card, Problem, SelectField, TextField } from "../../ui/basics.tsx";
-import { CodeDialog } from "./code_dialog.tsx";
+import { Card, Problem, TextField } from "../../ui/basics.tsx";
+import { AskCard, useAnswer, useModel } from "./ask.tsx";
 import { Texts } from "./texts.tsx";
 
 const MOST = 64;
@@ -19,29 +16,17 @@ interface Ranked {
 }
 
 export function Rerank({ models }: { models: string[] }) {
-  const [chosen, setModel] = useUrl("model", "");
-  const model = models.includes(chosen) ? chosen : (models[0] ?? "");
+  const [model, choose] = useModel(models);
   const [query, setQuery] = useState(() => t("rerank.example.query"));
   const [texts, setTexts] = useState(() => [t("rerank.example.1"), t("rerank.example.2"), t("rerank.example.3")]);
-  const [found, setFound] = useState<Ranked>();
-  const [busy, setBusy] = useState(false);
-  const [error, setError] = useState<unknown>();
-  const [code, setCode] = useState(false);
   const documents = texts.map((text) => text.trim()).filter(Boolean);
   const body = { model, query, documents };
 
-  async function run() {
-    setBusy(true);
-    setError(undefined);
-    const begun = performance.now();
-    try {
-      const answer = await api<{ results: Ranked["results"]; usage?: { total_tokens: number } }>("POST", "/v1/rerank", body);
-      setFound({ documents, results: [...answer.results].sort((a, b) => b.relevance_score - a.relevance_score), tokens: answer.usage?.total_tokens ?? 0, ms: performance.now() - begun });
-    } catch (problem) {
-      setError(problem);
-    }
-    setBusy(false);
-  }
+  const asked = useAnswer("/v1/rerank", body, (answer: { results: Ranked["results"]; usage?: { total_tokens: number } }, ms): Ranked => {
+    const results = [...answer.results].sort((a, b) => b.relevance_score - a.relevance_score);
+    return { documents, results, tokens: answer.usage?.total_tokens ?? 0, ms };
+  });
+  const found = asked.found;
 
   const scores = found?.results.map((one) => one.relevance_score) ?? [];
   const [low, high] = [Math.min(...scores), Math.max(...scores)];
@@ -51,20 +36,16 @@ export function Rerank({ models }: { models: string[] }) {
         <Card title={t("rerank.documents")}>
           <TextField label={t("rerank.query")} value={query} onChange={(event) => setQuery(event.target.value)} />
           <Texts label={(n) => t("rerank.document_n", { n })} add={t("rerank.add")} values={texts} onChange={setTexts} least={1} most={MOST} />
-          {error !== undefined && <Problem error={error} />}
+          {asked.error !== undefined && <Problem error={asked.error} />}
         </Card>
-        <Card title={t("model")} actions={<Button look="quiet" small label={t("chat.code")} icon={<Code2 size={16} aria-hidden />} onClick={() => setCode(true)} />}>
-          <SelectField label={<span className="sr">{t("model")}</span>} value={model} onChange={(event) => setModel(event.target.value)}>
-            {models.map((name) => <option key={name}>{name}</option>)}
-          </SelectField>
-          <Button look="primary" busy={busy} disabled={!query.trim() || documents.length === 0} icon={<Play size={15} aria-hidden />} onClick={() => void run()}>{t("rerank.go")}</Button>
+        <AskCard models={models} model={model} choose={choose} path="/v1/rerank" body={body} go={t("rerank.go")} asked={asked} disabled={!query.trim() || documents.length === 0}>
           {found && (
             <dl className="facts small">
               <div><dt>{t("compare.tokens")}</dt><dd className="num">{found.tokens}</dd></div>
               <div><dt>{t("embeddings.time")}</dt><dd className="num">{duration(found.ms)}</dd></div>
             </dl>
           )}
-        </Card>
+        </AskCard>
       </div>
       {found && (
         <Card flush title={t("rerank.order")}>
@@ -82,7 +63,6 @@ export function Rerank({ models }: { models: string[] }) {
           <p className="table-foot">{t("rerank.scores")}</p>
         </Card>
       )}
-      {code && <CodeDialog path="/v1/rerank" body={body} onClose={() => setCode(false)} />}
     </>
   );
 }
