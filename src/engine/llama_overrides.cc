@@ -13,6 +13,7 @@
 
 // The linker's names for the functions themselves.
 extern "C" void __real_ggml_backend_buffer_clear(ggml_backend_buffer_t buffer, uint8_t value);
+extern "C" void* __real_ggml_aligned_malloc(size_t size);
 extern "C" void __real_ggml_backend_tensor_set(ggml_tensor* tensor, const void* data, size_t offset, size_t size);
 
 namespace gantry::engine {
@@ -21,6 +22,7 @@ namespace {
 std::atomic<uint64_t> zeroed_untouched{0};
 std::atomic<uint64_t> packed_by_many{0};
 constexpr size_t kWorthIt = 1u << 20;   // bytes
+constexpr size_t kWorthHugePages = 8u << 20;
 constexpr int64_t kRowsTogether = 64;   // a multiple of the rows that any of ggml's packed layouts interleaves
 constexpr int64_t kPackersMax = 16;
 
@@ -73,6 +75,14 @@ bool pack_by_many(const ggml_tensor& tensor, const char* data, size_t size) {
 OverrideCounts override_counts() { return {.zeroed_untouched = zeroed_untouched, .packed_by_many = packed_by_many}; }
 
 }  // namespace gantry::engine
+
+extern "C" void* __wrap_ggml_aligned_malloc(size_t size) {
+    void* memory = __real_ggml_aligned_malloc(size);
+    if (memory != nullptr && size >= gantry::engine::kWorthHugePages) {
+        gantry::platform::wish_huge_pages(memory, size);
+    }
+    return memory;
+}
 
 extern "C" void __wrap_ggml_backend_buffer_clear(ggml_backend_buffer_t buffer, uint8_t value) {
     if (value != 0 || !gantry::engine::clear_without_writing(buffer)) {

@@ -19,6 +19,7 @@ namespace {
 
 constexpr size_t kAlignment = 64;
 constexpr int64_t kPackersMax = 16;
+constexpr size_t kPiecesOfThread = 6;   // that a product falls into: more are shared out better, fewer are read better
 
 std::atomic<bool> used{true};
 
@@ -29,20 +30,20 @@ struct Shape {
     explicit Shape(const ggml_tensor& op)
         : weights(*op.src[0]), input(*op.src[1]), packing(packing_of(weights.type)), values(static_cast<size_t>(weights.ne[0])),
           outputs(static_cast<size_t>(weights.ne[1])), rows(static_cast<size_t>(ggml_nrows(&input))), blocks(values / kBlockValues),
-          quant_bytes(aligned(rows * values)), scale_bytes(aligned(rows * blocks * sizeof(ActivationScale))) {}
+          groups((outputs + kGroupRows - 1) / kGroupRows), activation_bytes(aligned(rows * blocks * sizeof(ActivationBlock))) {}
     const ggml_tensor &weights, &input;
     Packing packing;
-    size_t values, outputs, rows, blocks, quant_bytes, scale_bytes;
+    size_t values, outputs, rows, blocks, groups, activation_bytes;
 
-    size_t work_bytes(size_t threads) const { return kAlignment + quant_bytes + scale_bytes + threads * sizeof(UnpackedTile); }
+    size_t work_bytes(size_t threads) const { return kAlignment + activation_bytes + threads * sizeof(UnpackedTile); }
     // Rows are tokens, however the tensor's further dimensions count them.
     const float* input_row(size_t row) const {
         const auto i1 = static_cast<size_t>(input.ne[1]), i2 = static_cast<size_t>(input.ne[2]);
         return reinterpret_cast<const float*>(static_cast<const char*>(input.data) + row % i1 * input.nb[1] + row / i1 % i2 * input.nb[2] +
                                               row / i1 / i2 * input.nb[3]);
     }
-    const char* group(size_t index) const {
-        return index * kGroupRows < outputs ? static_cast<const char*>(weights.data) + index * packing.group_bytes(blocks) : nullptr;
+    const char* block(size_t group, size_t index) const {
+        return static_cast<const char*>(weights.data) + group * packing.group_bytes(blocks) + index * packing.block_bytes();
     }
 };
 
@@ -57,38 +58,51 @@ public:
         const Shape shape(*op);
         const auto thread = static_cast<size_t>(params->ith), threads = static_cast<size_t>(params->nth);
         char* work = reinterpret_cast<char*>(aligned(reinterpret_cast<size_t>(params->wdata)));
-        auto* quants = reinterpret_cast<int8_t*>(work);
-        auto* scales = reinterpret_cast<ActivationScale*>(work + shape.quant_bytes);
-        auto& tile = reinterpret_cast<UnpackedTile*>(work + shape.quant_bytes + shape.scale_bytes)[thread];
-        for (size_t row = thread; row < shape.rows; row += threads) {
-            quantise_avx512(shape.input_row(row), shape.values, shape.packing.offset, quants + row * shape.values, scales + row * shape.blocks);
-        }
+        const Activations activations(reinterpret_cast<ActivationBlock*>(work), shape.rows, shape.blocks);
+        auto& tile = reinterpret_cast<UnpackedTile*>(work + shape.activation_bytes)[thread];
+        quantise(shape, activations, shape.blocks * thread / threads, shape.blocks * (thread + 1) / threads);
         if (thread == 0) {
             ggml_threadpool_chunk_set(params->threadpool, static_cast<int>(threads));
         }
         ggml_barrier(params->threadpool);
-        const Activations activations{quants, scales, shape.values};
-        const size_t tiles = (shape.outputs + kTileOutputs - 1) / kTileOutputs;
-        // Whoever is done takes the next: a thread beside a busy neighbour gets fewer.
-        for (size_t next = thread; next < tiles; next = static_cast<size_t>(ggml_threadpool_chunk_add(params->threadpool, 1))) {
-            compute_tile(shape, activations, next, tile, static_cast<float*>(op->data));
+        // Whoever is done takes the next piece: a thread beside a busy neighbour gets fewer. A piece is one run of memory.
+        const size_t piece = std::max<size_t>(1, shape.groups / (threads * kPiecesOfThread));
+        for (size_t next = thread; next * piece < shape.groups; next = static_cast<size_t>(ggml_threadpool_chunk_add(params->threadpool, 1))) {
+            for (size_t group = next * piece; group < std::min(shape.groups, (next + 1) * piece); ++group) {
+                multiply(shape, activations, group, tile, static_cast<float*>(op->data) + group * kGroupRows);
+            }
         }
         return true;
     }
 
 private:
-    static void compute_tile(const Shape& shape, const Activations& activations, size_t index, UnpackedTile& tile, float* out) {
-        const char* const groups[kTileGroups] = {shape.group(index * kTileGroups), shape.group(index * kTileGroups + 1)};
-        const auto outputs = static_cast<uint32_t>(std::min<size_t>(kTileOutputs, shape.outputs - index * kTileOutputs));
-        if (shape.rows == 1) {
-            multiply_one_avx512(shape.packing, groups, shape.blocks, activations, out + index * kTileOutputs, outputs);
+    // Blocks `first` to `end` of all rows.
+    static void quantise(const Shape& shape, const Activations& activations, size_t first, size_t end) {
+        for (size_t row = 0; row < shape.rows; ++row) {
+            const size_t panel = row / activations.panel * activations.panel;
+            const float* from = shape.input_row(row);
+            for (size_t block = first; block < end; ++block) {
+                quantise_avx512(from + block * kBlockValues, shape.packing.offset, activations.at(panel, block)[row - panel]);
+            }
+        }
+    }
+
+    static void multiply(const Shape& shape, const Activations& activations, size_t group, UnpackedTile& tile, float* out) {
+        const auto outputs = static_cast<uint32_t>(std::min<size_t>(kGroupRows, shape.outputs - group * kGroupRows));
+        const auto product = [&](size_t row, size_t block, size_t blocks) {
+            return PanelProduct{.blocks = blocks, .activations = activations.at(row, block), .rows = activations.panel_rows(row),
+                                .out = out + row * shape.outputs, .stride = shape.outputs, .outputs = outputs, .add = block > 0};
+        };
+        if (activations.panel == shape.rows) {
+            multiply_packed_avx512(shape.packing, shape.block(group, 0), product(0, 0, shape.blocks));
             return;
         }
-        for (size_t first = 0; first < shape.blocks; first += kTileBlocks) {
-            const auto count = static_cast<uint32_t>(std::min<size_t>(kTileBlocks, shape.blocks - first));
-            unpack_avx512(shape.packing, groups, first, count, tile);
-            multiply_avx512(shape.packing, tile, first, count, activations, shape.rows, out + index * kTileOutputs, shape.outputs, outputs,
-                            first > 0);
+        for (size_t block = 0; block < shape.blocks; block += kTileBlocks) {
+            const size_t blocks = std::min(kTileBlocks, shape.blocks - block);
+            unpack_avx512(shape.packing, shape.block(group, block), blocks, tile);
+            for (size_t row = 0; row < shape.rows; row += activations.panel) {
+                multiply_tile_avx512(shape.packing, tile, product(row, block, blocks));
+            }
         }
     }
 };

@@ -129,7 +129,7 @@ TEST_F(MatmulTest, EveryTypeAndShapeIsTheProduct) {
         for (const auto& [rows, values] : {std::pair<size_t, size_t>{64, 1536}, {16, 256}, {50, 768}, {33, 512}}) {
             const Matrix matrix = make(type, rows, values, 3);
             Product product(matrix);
-            for (const size_t count : {1, 2, 3, 4, 5, 6, 7, 8, 9, 13, 16, 31}) {
+            for (const size_t count : {1, 2, 3, 4, 5, 6, 7, 8, 9, 13, 15, 16, 17, 31, 33, 50}) {
                 std::vector<float> input(count * values);
                 for (float& value : input) {
                     value = normal(random);

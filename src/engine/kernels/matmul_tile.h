@@ -1,6 +1,7 @@
 #pragma once
-// What a kernel computes at once: some rows of activations by two groups of weights, over a run of blocks. Internal to kernels/.
+// What a kernel computes at once: a panel of activation rows by one group of weights, over a run of blocks. Internal to kernels/.
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 
@@ -8,43 +9,60 @@
 
 namespace gantry::engine::kernels {
 
-inline constexpr uint32_t kTileGroups = 2;
-inline constexpr uint32_t kTileOutputs = kTileGroups * kGroupRows;
-inline constexpr uint32_t kTileBlocks = 16;   // that are unpacked at once: with their scales they fit the first cache beside the activations
+inline constexpr size_t kPanelRows = 16;    // at most: as many sums as leave registers for a block of weights
+inline constexpr size_t kTileBlocks = 16;   // that are unpacked at once: they and a panel's part of as many blocks fit the first cache
 
-// A block of an activation row: what its 32 quants are worth.
-struct ActivationScale {
+// 32 values of an activation row, and what they are worth.
+struct ActivationBlock {
+    int8_t quants[kBlockValues];
     float scale;
     int32_t correction;   // - offset x the quants' sum
     float sum;            // scale x the quants' sum, for minimums
+    float unused;         // so that no four quants lie on two lines of the cache
 };
 
-// Activations of all rows: quants by row, then scales by row.
+// Activations of all rows. They fall into panels of nearly equal size; a panel is a run of blocks, a block all its rows.
 struct Activations {
-    const int8_t* quants;
-    const ActivationScale* scales;
-    size_t values;        // of a row
+    Activations(ActivationBlock* where, size_t row_count, size_t block_count) : data(where), rows(row_count), blocks(block_count) {
+        const size_t panels = (rows + kPanelRows - 1) / kPanelRows;
+        panel = (rows + panels - 1) / panels;
+    }
+    size_t panel_rows(size_t first) const { return std::min(panel, rows - first); }
+    // Block `block` of the panel that begins with row `first`; the panel's next block is panel_rows(first) further on.
+    ActivationBlock* at(size_t first, size_t block) const { return data + first * blocks + block * panel_rows(first); }
+
+    ActivationBlock* data;
+    size_t rows, blocks;
+    size_t panel;   // rows of each but the last, which may have fewer
 };
 
-// Up to kTileBlocks blocks of two groups, a byte a value.
+// Up to kTileBlocks blocks of a group, a byte a value.
 struct alignas(64) UnpackedTile {
-    uint8_t quants[kTileBlocks][kTileGroups][kGroupRows * kBlockValues];
-    float scales[kTileBlocks][kTileGroups][kGroupRows];
-    float minimums[kTileBlocks][kTileGroups][kGroupRows];
+    uint8_t quants[kTileBlocks][kGroupRows * kBlockValues];
+    float scales[kTileBlocks][kGroupRows];
+    float minimums[kTileBlocks][kGroupRows];
 };
 
-// Quantises `values` numbers; a block whose largest is 0 or not finite becomes zeros or not a number.
-void quantise_avx512(const float* from, size_t values, int32_t offset, int8_t* quants, ActivationScale* scales);
+// Quantises 32 numbers; where the largest is 0 or not finite they become zeros or not a number.
+void quantise_avx512(const float* from, int32_t offset, ActivationBlock& out);
 
-// Blocks `first`..`first + count` of the groups; the second may be absent.
-void unpack_avx512(const Packing& packing, const char* const groups[kTileGroups], size_t first, uint32_t count, UnpackedTile& tile);
+// The first `count` blocks of packed weights.
+void unpack_avx512(const Packing& packing, const char* from, size_t count, UnpackedTile& tile);
 
-// out[r][0..outputs) (+)= the products of the tile's blocks, for the first `rows` rows. `stride`: floats from a row of `out` to the next.
-void multiply_avx512(const Packing& packing, const UnpackedTile& tile, size_t first, uint32_t count, const Activations& activations,
-                     size_t rows, float* out, size_t stride, uint32_t outputs, bool add);
+// Some weights, a panel's rows beside them, and where their products go.
+struct PanelProduct {
+    size_t blocks;
+    const ActivationBlock* activations;
+    size_t rows;          // 1 to kPanelRows
+    float* out;           // out[row * stride + output], (+)=
+    size_t stride;
+    uint32_t outputs;     // 1 to kGroupRows
+    bool add;
+};
 
-// The same for all blocks and one row, straight from the packed weights: nobody else would use what was unpacked.
-void multiply_one_avx512(const Packing& packing, const char* const groups[kTileGroups], size_t blocks, const Activations& activations, float* out,
-                         uint32_t outputs);
+// Straight from packed weights, which are read once: for the only panel.
+void multiply_packed_avx512(const Packing& packing, const char* from, const PanelProduct& product);
+// From what was unpacked for several panels.
+void multiply_tile_avx512(const Packing& packing, const UnpackedTile& tile, const PanelProduct& product);
 
 }  // namespace gantry::engine::kernels
