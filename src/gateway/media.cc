@@ -145,7 +145,7 @@ Error cannot(const char* what) { return invalid_argument(what, "model", "unsuppo
 }  // namespace
 
 Status check_ability(const ModelEntry& model, Ability ability) {
-    if (model.outside) return Ok{};
+    if (model.outside || model.backend == BackendKind::kCustom) return Ok{};   // whose command may do anything with the files
     const bool ours = model.backend == BackendKind::kEngine;
     const bool transcribes = model.modality == "transcription";
     switch (ability) {

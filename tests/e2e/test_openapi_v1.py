@@ -72,6 +72,8 @@ def check_answer(path, method, answer):
     validator = answer_validator(path, method, answer.status_code, kind)
     if kind == "application/json":
         validator.validate(answer.json())
+    elif kind != "text/event-stream":   # a text, or sound
+        validator.validate(answer.text)
     else:
         check_stream(path, validator, answer.text)
 
