@@ -28,8 +28,9 @@ bool built_for(const std::string& vendor) {
 class EngineBackend final : public Backend {
 public:
     std::optional<Refusal> refuses_model(const ModelMeta& meta) const override {
-        if (meta.format.empty() || meta.format == "gguf") return std::nullopt;
-        return Refusal{"it reads GGUF files, and this model is in the format " + meta.format};
+        const bool whisper = meta.format == "ggml" && meta.architecture == "whisper";
+        if (meta.format.empty() || meta.format == "gguf" || whisper) return std::nullopt;
+        return Refusal{"it reads GGUF files and those of whisper.cpp, and this model is in the format " + meta.format};
     }
 
     std::optional<Refusal> refuses_device(const std::string&, const std::string&, const Device& device) const override {

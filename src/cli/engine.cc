@@ -14,7 +14,7 @@ namespace gantry::cli {
 void add_engine(CLI::App& app, Context& context) {
     CLI::App* verb = app.add_subcommand("engine", "serve one model file over the OpenAI API, without a server");
     auto& options = context.own<engine_server::EngineServerOptions>();
-    verb->add_option("--model,-m", options.model_path, "a GGUF file")->type_name("FILE")->required();
+    verb->add_option("--model,-m", options.model_path, "a GGUF file, or a Whisper model of whisper.cpp (ggml-*.bin)")->type_name("FILE")->required();
     verb->add_option("--host", options.host, "address to listen on")->capture_default_str();
     CLI::Option* port = verb->add_option("--port", options.port, "TCP port; 0 takes a free one and prints it");
     verb->add_option("--socket", options.socket, "listen on this Unix socket instead")->type_name("PATH")->excludes(port);

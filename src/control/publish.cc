@@ -139,6 +139,7 @@ gateway::RouteTable make_routes(const Snapshot& view, Secrets& secrets) {
         if (const auto model = models.find(d.source); model != models.end()) {
             entry.context_length = model->second->meta.context_length;
             entry.pooling = model->second->meta.pooling;
+            entry.modality = model->second->meta.modality;
         }
         if (d.options.context_tokens > 0) entry.context_length = d.options.context_tokens;
         entry.stopped = d.stopped || d.replicas == 0;

@@ -22,6 +22,7 @@
 #include "engine_server/deep_stacks.h"
 #include "engine_server/exit_file.h"
 #include "engine_server/frontend.h"
+#include "speech/audio.h"
 
 namespace gantry::engine_server {
 namespace {
@@ -174,8 +175,25 @@ Result<std::unique_ptr<LoadedModel>> make_embedder(engine::LlamaModelPtr file,
     return model;
 }
 
+Result<std::unique_ptr<LoadedModel>> make_transcriber(const EngineServerOptions& options,
+                                                      Frontend& frontend) {
+    auto transcriber = speech::Transcriber::load(
+        options.model_path, options.threads,
+        [&frontend](float progress) { frontend.set_progress(progress); });
+    if (!transcriber) {
+        return transcriber.error();
+    }
+    auto model = std::make_unique<LoadedModel>();
+    model->transcriber = std::move(transcriber).value();
+    model->description = model->transcriber->description();
+    return model;
+}
+
 Result<std::unique_ptr<LoadedModel>> load_model(const EngineServerOptions& options,
                                                 Frontend& frontend) {
+    if (speech::is_whisper_file(options.model_path)) {
+        return make_transcriber(options, frontend);
+    }
     engine::LlamaOptions llama;
     llama.model_path = options.model_path;
     llama.context_tokens = options.context_tokens;
@@ -194,6 +212,9 @@ Result<std::unique_ptr<LoadedModel>> load_model(const EngineServerOptions& optio
 }
 
 std::string capacity_text(const LoadedModel& model) {
+    if (model.transcriber) {
+        return fmt::format("recordings of up to {} s", speech::kRecordingSecondsMax);
+    }
     if (model.embedder) {
         return fmt::format("embeddings of up to {} tokens, {} tokens a forward",
                            model.embedding.input_tokens, model.embedding.batch_rows);

@@ -135,7 +135,9 @@ void Frontend::set_progress(float progress) { state_->services.progress = progre
 
 void Frontend::set_model(std::unique_ptr<LoadedModel> model) {
     GANTRY_ASSERT(!state_->services.model, "a frontend has one model for all its life");
-    model->grammars = std::make_unique<GrammarCompiler>(*model->tokenizer);
+    if (model->tokenizer) {
+        model->grammars = std::make_unique<GrammarCompiler>(*model->tokenizer);
+    }
     state_->services.model = std::move(model);
 }
 

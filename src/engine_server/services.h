@@ -16,11 +16,12 @@
 #include "engine_server/grammar/grammar_compiler.h"
 #include "engine_server/tokenizer.h"
 #include "http/http.h"
+#include "speech/transcriber.h"
 
 namespace gantry::engine_server {
 
-// A model that is ready to answer: it generates text or makes embeddings, and what belongs to the
-// other is empty. The engines come last: they go first, and with them the runner whose vocabulary
+// A model that is ready to answer: it generates text, makes embeddings or transcribes, and what
+// belongs to the others is empty. The engines come last: they go first, and with them the runner whose vocabulary
 // the tokenizer reads.
 struct LoadedModel {
     std::unique_ptr<Tokenizer> tokenizer;
@@ -35,6 +36,7 @@ struct LoadedModel {
 
     std::unique_ptr<engine::Engine> engine;
     std::unique_ptr<engine::Embedder> embedder;
+    std::unique_ptr<speech::Transcriber> transcriber;  // then nothing else but the description
 };
 
 // Of what gathers for one answer: bytes of text and log-probabilities.

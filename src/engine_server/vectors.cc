@@ -78,6 +78,9 @@ std::optional<Error> cannot_embed(const Services& services) {
     if (std::optional<Error> error = not_ready(services)) {
         return error;
     }
+    if (services.model->transcriber) {
+        return hears_only();
+    }
     if (!services.model->embedder) {
         return wrong_kind_of_model(
             "this model generates text and makes no embeddings: choose an embedding model, or "

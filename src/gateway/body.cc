@@ -1,6 +1,17 @@
 #include "gateway/body.h"
 
+#include "http/multipart.h"
+
 namespace gantry::gateway {
+
+std::string Body::content_type() const {
+    return boundary.empty() ? std::string("application/json") : "multipart/form-data; boundary=" + boundary;
+}
+
+void append_model(std::string& form, const std::string& boundary, const std::string& model) {
+    http::append_part(form, boundary, {.name = "model"}, model);
+    http::append_form_end(form, boundary);
+}
 
 // One text for both: writing a large body twice would take longer than all else here.
 Body write_body(json::object fields, bool splits) {
@@ -21,6 +32,13 @@ Body write_body(json::object fields, bool splits) {
 }
 
 std::string body_for(const Body& body, const Outside& outside) {
+    if (!body.boundary.empty()) {
+        std::string form;
+        form.reserve(body.shared + 256 + outside.model.size());
+        form.append(body.text, 0, body.shared);
+        append_model(form, body.boundary, outside.model);
+        return form;
+    }
     const std::string model = (body.shared > 1 ? ",\"model\":" : "\"model\":") + json::serialize(json::value(outside.model)) + "}";
     std::string text;
     text.reserve(body.shared + model.size());

@@ -9,6 +9,7 @@
 #include "base/json_arena.h"
 #include "gateway/answers.h"
 #include "gateway/limiter.h"
+#include "gateway/media.h"
 #include "gateway/relay.h"
 #include "gateway/request_log.h"
 #include "gateway/resolve.h"
@@ -115,12 +116,15 @@ private:
     prometheus::Gauge& gauge_;
 };
 
+Status check_coding(const http::Headers& headers) {
+    const std::string_view coding = headers.get("content-encoding");
+    if (coding.empty() || coding == "identity") return Ok{};
+    return Error{ErrorCode::kInvalidArgument, "Send the body as it is, without Content-Encoding.", {}, "unsupported_media_type"};
+}
+
 // Bodies are JSON whatever a client calls them (curl -d says it sends a form), but not these.
 Status check_media_type(const http::Headers& headers) {
-    const std::string_view coding = headers.get("content-encoding");
-    if (!coding.empty() && coding != "identity") {
-        return Error{ErrorCode::kInvalidArgument, "Send the body as it is, without Content-Encoding.", {}, "unsupported_media_type"};
-    }
+    GANTRY_TRY(check_coding(headers));
     if (headers.get("content-type").starts_with("multipart/")) {
         return Error{ErrorCode::kInvalidArgument, "This endpoint takes JSON, not a multipart form.", {}, "unsupported_media_type"};
     }
@@ -160,6 +164,14 @@ public:
                 router.add({"POST", root + operation.path, kInference,
                             [this, &operation](Exchange& exchange) { return perform(exchange, operation); }});
             }
+            for (const MediaOperation& operation : media_operations()) {
+                router.add({"POST", root + operation.path, kInference,
+                            [this, &operation](Exchange& exchange) {
+                                return perform(exchange, operation.name,
+                                               [this, &exchange, &operation](Job& job) { return prepare_media(exchange, operation, job); });
+                            },
+                            operation.body_bytes});
+            }
             router.add({"GET", root + "/models", kInference, [this](Exchange& exchange) { return list_models(exchange); }});
             router.add({"GET", root + "/models/{id...}", kInference, [this](Exchange& exchange) { return show_model(exchange); }});
             router.add({"GET", root + "/openapi.json", kInference, show_openapi});
@@ -186,16 +198,21 @@ public:
 
 private:
     Task<void> perform(Exchange& exchange, const Operation& operation) {
-        const InFlight counted(metrics_.in_flight());
         // Anthropic's clients show this one.
         if (std::string_view(operation.path).starts_with("/messages")) exchange.answer_headers.set("request-id", exchange.request().id);
+        return perform(exchange, operation.name, [this, &exchange, &operation](Job& job) { return prepare(exchange, operation, job); });
+    }
+
+    // `prepare`: what is asked of which engine, from the body.
+    Task<void> perform(Exchange& exchange, const char* operation, std::function<Status(Job&)> prepare) {
+        const InFlight counted(metrics_.in_flight());
         const auto owned = std::make_unique<Job>();   // apart: large frames of coroutines are slow to get
         Job& job = *owned;
         job.begun = clock_.steady();
-        LiveRequests::Entry live(live_, exchange, job.begun, operation.name);
+        LiveRequests::Entry live(live_, exchange, job.begun, operation);
         job.live = &live;
         job.trace = traceparent_of(exchange.request().headers);
-        job.record.operation = operation.name;
+        job.record.operation = operation;
         const Principal& who = principal(exchange);
         if (who.limited()) {
             std::optional<Quota::Refusal> over = limiter_.admit(exchange, job.lease);
@@ -210,7 +227,7 @@ private:
                 co_return;
             }
         }
-        if (Status ready = prepare(exchange, operation, job); !ready) {
+        if (Status ready = prepare(job); !ready) {
             Refusal refusal(job.translator ? job.translator->renamed(std::move(ready).error()) : std::move(ready).error());
             if (refusal.error.reason == "unsupported_media_type") refusal.status = 415;
             if (refusal.error.code == ErrorCode::kUnavailable) refusal.retry_after_s = retry_after_s(*job.routes, job.record.model);
@@ -225,15 +242,55 @@ private:
         retry_journal_later();
     }
 
-    Task<void> refuse(Exchange& exchange, const Operation& operation, Job& job, Refusal refusal) {
+    Task<void> refuse(Exchange& exchange, const char* operation, Job& job, Refusal refusal) {
         job.lease = {};   // before the answer: with it the client may send the next request
-        metrics_.request_done(operation.name, refusal.status);
+        metrics_.request_done(operation, refusal.status);
         exchange.log_fields = log_fields(principal(exchange), job.record, job.trace, openai::reason_of(refusal.error));
         http::Response response = answer_of(refusal, exchange.request().path);
         co_await exchange.respond(std::move(response));
     }
 
-    // What is asked of which engine, from the body.
+    Status prepare_media(Exchange& exchange, const MediaOperation& operation, Job& job) {
+        http::Request& request = exchange.request();
+        job.routes = tables_.routes();
+        GANTRY_TRY(check_coding(request.headers));
+        Result<MediaRequest> asked = operation.read(request);
+        if (!asked) return std::move(asked).error();
+        request.body = {};
+        job.record.model = std::move(asked->model);
+        GANTRY_TRY(find_ways(exchange, job));
+        GANTRY_TRY(keep_able(operation.ability, job));
+        job.stream = asked->stream;
+        job.answer = asked->answer;
+        job.answer_key = asked->answer_key;
+        job.answer_types = std::move(asked->answer_types);
+        job.body = std::move(asked->body);
+        job.target = std::string("/v1") + operation.path;
+        job.computes = false;
+        job.media = true;
+        return Ok{};
+    }
+
+    // Who may be asked for the model of the record.
+    Status find_ways(Exchange& exchange, Job& job) {
+        GANTRY_TRY(limiter_.check_model(principal(exchange), job.record.model));
+        const double uniform = job.routes->routes.empty() ? 0 : system_random().uniform();
+        Result<std::vector<const ModelEntry*>> ways = resolve_ways(*job.routes, job.record.model, uniform);
+        if (!ways) return ways.error();
+        job.ways = *std::move(ways);
+        return Ok{};
+    }
+
+    // Of them those that can do it; why, where none can.
+    Status keep_able(Ability ability, Job& job) {
+        Status first = check_ability(*job.ways.front(), ability);
+        std::erase_if(job.ways, [ability](const ModelEntry* way) { return !check_ability(*way, ability); });
+        if (job.ways.empty()) return first;
+        job.model = job.ways.front();
+        use_ways(job);
+        return Ok{};
+    }
+
     Status prepare(Exchange& exchange, const Operation& operation, Job& job) {
         http::Request& request = exchange.request();
         job.routes = tables_.routes();
@@ -250,19 +307,14 @@ private:
         Result<std::string> model = operation.validate(*body);
         if (!model) return model.error();
         job.record.model = *std::move(model);
-        GANTRY_TRY(limiter_.check_model(principal(exchange), job.record.model));
-        const double uniform = job.routes->routes.empty() ? 0 : system_random().uniform();
-        Result<std::vector<const ModelEntry*>> ways = resolve_ways(*job.routes, job.record.model, uniform);
-        if (!ways) return ways.error();
-        job.ways = *std::move(ways);
+        GANTRY_TRY(find_ways(exchange, job));
         const bool at_v1 = std::string_view(operation.engine_path).starts_with("/v1/");   // what others have, too
         if (!at_v1) std::erase_if(job.ways, is_outside);
         if (job.ways.empty()) {
             return Error{ErrorCode::kInvalidArgument, "This model is an outside provider's, which counts no tokens beforehand.", "model",
                          "unsupported_operation"};
         }
-        job.model = job.ways.front();
-        use_ways(job);
+        GANTRY_TRY(keep_able(Ability::kText, job));
         json::object forward = openai::forward_body(std::move(body->get_object()), operation.fields());
         const bool counts_messages = !operation.computes && forward.contains("messages");
         if (counts_messages && job.model->backend == BackendKind::kLlamaServer) {
@@ -271,6 +323,7 @@ private:
                          "unsupported_operation"};
         }
         job.stream = openai::wants_stream(forward);
+        job.answer = job.stream ? Answer::kStream : Answer::kWhole;
         job.wants_usage = openai::wants_usage(forward);
         job.max_tokens = openai::max_tokens_of(forward);
         if (job.stream) openai::ask_for_usage(forward);

@@ -65,10 +65,18 @@ GatewayMetrics::OfModel& GatewayMetrics::of(const std::string& model) {
                                                 {{"model", model}});
     counters.queue_full = &metrics::counter("gantry_gateway_queue_full_total",
                                             "Requests refused because all instances had as many as they may.", {{"model", model}});
+    counters.audio_seconds = &metrics::counter("gantry_gateway_audio_seconds_total", "Seconds of recordings that answers say they heard.",
+                                               {{"model", model}});
+    counters.images = &metrics::counter("gantry_gateway_images_total", "Images in answers.", {{"model", model}});
     return models_.emplace(model, counters).first->second;
 }
 
 void GatewayMetrics::first_token(const std::string& model, double seconds) { of(model).first_token->Observe(seconds); }
+
+void GatewayMetrics::media(const std::string& model, double audio_seconds, uint32_t images) {
+    if (audio_seconds > 0) of(model).audio_seconds->Increment(audio_seconds);
+    if (images > 0) of(model).images->Increment(images);
+}
 
 void GatewayMetrics::gaps(const std::string& model, const TokenGaps& gaps) {
     if (gaps.events() > 1) gaps.observe_in(*of(model).gaps);

@@ -44,6 +44,8 @@ public:
     void timings(const std::string& model, const protocol::openai::AnswerTimings& timings);
     // A request that reached an engine has ended: its tokens, and its time if it was answered whole.
     void ended(const UsageRecord& record, Duration took);
+    // What an answer says that it heard or drew.
+    void media(const std::string& model, double audio_seconds, uint32_t images);
     void breaker_opened(const std::string& model) { of(model).breaker_opened->Increment(); }
     void queue_full(const std::string& model) { of(model).queue_full->Increment(); }
     // From the first request that was held to the first target.
@@ -68,6 +70,8 @@ private:
         prometheus::Counter* reasoning;
         prometheus::Counter* breaker_opened;
         prometheus::Counter* queue_full;
+        prometheus::Counter* audio_seconds;
+        prometheus::Counter* images;
     };
     OfModel& of(const std::string& model);
 

@@ -47,7 +47,9 @@ public:
 
     ScriptedEngine(const std::string& socket, Script script) : script_(std::move(script)), socket_(socket) {
         for (const char* path : {"/v1/chat/completions", "/v1/completions", "/v1/embeddings", "/v1/rerank", "/tokenize", "/detokenize",
-                                 "/out/chat/completions", "/out/completions", "/out/embeddings", "/out/rerank"}) {
+                                 "/out/chat/completions", "/out/completions", "/out/embeddings", "/out/rerank", "/v1/audio/transcriptions",
+                                 "/v1/audio/translations", "/v1/audio/speech", "/v1/images/generations", "/v1/images/edits",
+                                 "/v1/images/variations", "/out/audio/transcriptions", "/out/images/generations"}) {
             server_.route("POST", path, [this](Exchange& exchange) {
                 const std::lock_guard lock(mutex_);
                 seen_.push_back(exchange.request());

@@ -6,6 +6,7 @@
 
 #include "base/json.h"
 #include "base/log.h"
+#include "gateway/relay_texts.h"
 #include "gateway/request_log.h"
 #include "gateway/whole_answer.h"
 #include "protocol/openai/errors.h"
@@ -22,7 +23,6 @@ constexpr size_t kEventBytesMax = 1u << 20;      // a line or event of an engine
 constexpr size_t kAnswerBytesMax = 64u << 20;    // an answer that is not streamed
 constexpr size_t kHeadBytesMax = 64u << 10;
 constexpr std::chrono::seconds kDrainFor{1};
-constexpr int kEngineRetrySeconds = 1;
 constexpr std::string_view kRoot = "/v1";        // what a provider has its base path for
 
 http::ClientOptions client_options(const GatewayOptions& options) {
@@ -37,31 +37,11 @@ http::ClientOptions client_options(const GatewayOptions& options) {
     return out;
 }
 
-std::string whose(const Job& job) { return (job.model->outside ? "The provider of model '" : "The engine of model '") + job.record.model + "'"; }
-
-Error engine_gone(const Job& job) {
-    if (job.model->outside) return unavailable(whose(job) + " failed. Try again in a moment.", "provider_failed");
-    return unavailable(whose(job) + " failed. It is being restarted; try again in a moment.", "engine_crashed");
-}
-
-Error too_slow(const Job& job) {
-    return Error{ErrorCode::kDeadlineExceeded, whose(job) + " did not answer in time. Try again.", {}, "upstream_timeout"};
-}
-
 bool refuses_our_key(const Job& job, int status) { return job.model->outside && (status == 401 || status == 403); }
 
 // A status that another model's answer may be better than.
 bool another_may(const Job& job, int status) {
     return status == 500 || status == 502 || status == 503 || refuses_our_key(job, status) || (job.model->outside && status == 429);
-}
-
-bool has_content_type(const http::Headers& headers, std::string_view wanted) {
-    const std::string_view value = headers.get("content-type");
-    if (value.size() < wanted.size()) return false;
-    const bool equal = std::equal(wanted.begin(), wanted.end(), value.begin(), [](char a, char b) {
-        return a == (b >= 'A' && b <= 'Z' ? static_cast<char>(b - 'A' + 'a') : b);
-    });
-    return equal && (value.size() == wanted.size() || value[wanted.size()] == ';' || value[wanted.size()] == ' ');
 }
 
 // Why none of the model's instances may be asked now.
@@ -82,12 +62,14 @@ Refusal none_free(const Job& job, const Balancer::Choice& choice) {
 
 // Whether `model` in its answers is not the name that was asked for: our engine says its deployment's, others what they like.
 bool answers_as_another(const Job& job) {
+    if (job.media) return false;   // there none has it
     return job.model->outside || job.model->backend != BackendKind::kEngine || job.model->name != job.record.model;
 }
 
 // Without a count of tokens: four bytes of the request are about one.
 Demand demand_of(const Job& job) {
     Demand demand;
+    if (job.media) return demand;
     demand.prompt_tokens = static_cast<uint32_t>(job.body.text.size() / 4);
     demand.max_tokens = job.max_tokens;
     demand.writes = job.answer_key != nullptr && std::string_view(job.answer_key) == "choices";
@@ -104,11 +86,6 @@ int retry_after_of(const http::Headers& headers) {
     const auto [end, failure] = std::from_chars(text.data(), text.data() + text.size(), seconds);
     const bool whole = failure == std::errc() && end == text.data() + text.size();
     return whole ? std::clamp(seconds, 0, 120) : 0;
-}
-
-// Ends that the client, or whoever cancelled the request, brought about: the engine is as well as ever.
-bool is_clients_doing(const Error& error) {
-    return error.reason == "deadline_exceeded" || error.reason == "slow_reader" || error.code == ErrorCode::kCancelled;
 }
 
 uint32_t milliseconds(Duration duration) {
@@ -132,7 +109,13 @@ Task<void> Relay::run(Exchange& exchange, Job& job) {
     const int status = upstream->response->status();
     if (status != 200) {
         co_await refuse_upstream_error(exchange, job, *upstream);
-    } else if (job.stream) {
+    } else if (job.answer == Answer::kText) {
+        co_await relay_text(exchange, job, *upstream);
+    } else if (job.answer == Answer::kBytes) {
+        co_await relay_bytes(exchange, job, *upstream);
+    } else if (job.answer == Answer::kEvents) {
+        co_await relay_events(exchange, job, *upstream);
+    } else if (job.answer == Answer::kStream) {
         co_await relay_stream(exchange, job, *upstream);
     } else {
         co_await relay_whole(exchange, job, *upstream);
@@ -156,7 +139,7 @@ http::Client::Call Relay::call_for(const Exchange& exchange, const Job& job, con
         call.headers.add("traceparent", job.trace);
         call.body = job.body.text;
     }
-    call.headers.add("content-type", "application/json");
+    call.headers.add("content-type", job.body.content_type());
     return call;
 }
 
@@ -223,9 +206,13 @@ Task<Result<Relay::Upstream>> Relay::connect_to_model(Exchange& exchange, Job& j
         if (answer) {
             upstream.response = std::move(answer).value();
             const int status = upstream.response->status();
-            if (status == 200 && !job.stream) {
+            const bool whole = job.answer == Answer::kWhole || job.answer == Answer::kText;
+            if (status == 200 && whole) {
                 Result<std::string> body = co_await upstream.response->read_all();
                 upstream.whole = std::move(body);
+            } else if (status == 200 && job.answer == Answer::kBytes) {
+                Result<std::string> first = co_await upstream.response->read();
+                upstream.whole = std::move(first);
             }
             const bool broke_off = upstream.whole && !*upstream.whole && upstream.whole->error().code == ErrorCode::kUnavailable;
             const bool taken = status != 502 && status != 503;
@@ -268,6 +255,13 @@ Task<void> Relay::refuse_upstream_error(Exchange& exchange, Job& job, Upstream& 
                                     "provider_refused");
         co_await fail(exchange, job, {502, std::move(refused)});
         co_return;
+    } else if (job.media && (status == 404 || status == 405 || status == 501)) {
+        const bool own_words = job.model->outside.has_value() && body.ok();
+        const Result<json::value> parsed = own_words ? parse_json(*body) : Result<json::value>(internal_error(""));
+        const std::optional<Error> error = parsed ? openai::error_of(status, *parsed) : std::nullopt;
+        failure = Refusal(error ? *error : invalid_argument(whose(job) + " does not do this: it has no " + job.target + ". Choose another model.",
+                                                            "model", "unsupported_operation"));
+        if (error) failure.status = status == 501 ? 400 : status;
     } else if (status == 401 || status == 403 || status < 400) {
         log::error("request {}: instance {} answered {}", exchange.request().id, upstream.lease.instance().text, status);
         failed(upstream.lease, job);
@@ -311,6 +305,11 @@ std::optional<Refusal> Relay::take_whole(Job& job, Upstream& upstream, std::stri
         return Refusal{502, answer.error ? *std::move(answer.error) : engine_gone(job), kEngineRetrySeconds};
     }
     note_output(job, clock_.steady());
+    if (job.media) {
+        const Result<json::value> parsed = parse_json(body);
+        if (parsed && parsed->is_object()) note_media(job, media_usage(parsed->get_object()));
+        return std::nullopt;
+    }
     if (answer.usage) note_usage(job, *answer.usage);
     if (answer.timings) metrics_.timings(job.record.model, *answer.timings);
     job.record.estimated = !answer.usage && job.computes;

@@ -22,6 +22,7 @@
 #include "gateway/gateway.h"
 #include "gateway/gateway_metrics.h"
 #include "gateway/live_requests.h"
+#include "gateway/media_events.h"
 #include "gateway/meter.h"
 #include "gateway/quota.h"
 #include "gateway/route.h"
@@ -33,6 +34,15 @@
 
 namespace gantry::gateway {
 
+// What an answer is, and how it is passed on.
+enum class Answer {
+    kWhole,    // one JSON object
+    kStream,   // events of chat, whatever API they are in at the end
+    kEvents,   // events of audio and images
+    kText,     // a text in one piece
+    kBytes,    // sound, as it comes
+};
+
 // A request that was understood and whose model has instances, or gets some when asked.
 struct Job {
     std::shared_ptr<const RouteTable> routes;   // keeps `ways` alive while the tables are replaced
@@ -43,6 +53,9 @@ struct Job {
     std::string target;                         // path at the engine
     Body body;
     const char* answer_key = "choices";         // what an answer that is not streamed has in any case; null: nothing
+    Answer answer = Answer::kWhole;
+    std::string answer_types;                   // of kText and kBytes: media types that may go on, with spaces between
+    bool media = false;                         // of audio or images: many engines have no such endpoint
     std::unique_ptr<protocol::Translator> translator;   // of another API's shape; null: none
     bool computes = true;                       // the answer counts the tokens it took
     bool stream = false;
@@ -72,7 +85,7 @@ private:
         Balancer::Lease lease;
         http::Canceller stop;
         std::unique_ptr<http::ClientResponse> response;
-        std::optional<Result<std::string>> whole;   // the body of an answer that is no stream
+        std::optional<Result<std::string>> whole;   // the body of an answer that is no stream; of sound its beginning
     };
     // The end of a stream, and how it came.
     enum class End { kDone, kClientGone, kBroken };
@@ -86,6 +99,14 @@ private:
     Refusal unread(const Job& job, Upstream& upstream, const Error& why);
     std::optional<Refusal> take_whole(Job& job, Upstream& upstream, std::string& body);
     http::Task<void> relay_stream(http::Exchange& exchange, Job& job, Upstream& upstream);
+    http::Task<void> relay_text(http::Exchange& exchange, Job& job, Upstream& upstream);
+    http::Task<void> relay_bytes(http::Exchange& exchange, Job& job, Upstream& upstream);
+    http::Task<void> relay_events(http::Exchange& exchange, Job& job, Upstream& upstream);
+    http::Task<End> pump_bytes(http::Exchange& exchange, Job& job, Upstream& upstream, uint64_t& bytes);
+    http::Task<End> pump_events(http::Exchange& exchange, Job& job, Upstream& upstream, MediaEvents& events, Error& broken);
+    std::optional<Refusal> wrong_type(Job& job, Upstream& upstream, std::string_view body);
+    Error ended(const Job& job, const http::Exchange& exchange, const Error& why, End& end) const;
+    void note_media(Job& job, const MediaUsage& usage);
     http::Task<End> pump(http::Exchange& exchange, Job& job, Upstream& upstream, StreamRewriter& rewriter, Error& broken);
     void settle_usage(Job& job, const StreamRewriter& rewriter);
     http::Task<void> drain(Upstream& upstream);

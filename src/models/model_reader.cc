@@ -16,6 +16,7 @@
 #include "models/gguf_reader.h"
 #include "models/limits.h"
 #include "models/safetensors_reader.h"
+#include "models/whisper_reader.h"
 
 namespace gantry::models {
 namespace {
@@ -273,7 +274,11 @@ bool is_folder(const std::string& path) {
 
 Result<ModelMeta> read_any(Reading& reading, const std::string& path) {
     if (path.find('\0') == std::string::npos && is_folder(path)) return read_folder(reading, path);
-    if (!path.ends_with(".safetensors")) return read_gguf_file(reading, path);
+    if (!path.ends_with(".safetensors")) {
+        const auto source = reading.open(path);
+        if (!source) return source.error();
+        return is_whisper(*source) ? read_whisper(*source) : read_gguf_file(reading, path);
+    }
     const size_t slash = path.rfind('/');
     ModelMeta meta;
     meta.format = "safetensors";

@@ -12,6 +12,7 @@ namespace gantry::models {
 
 // `path` is one of
 // - a .gguf file, the first of a split model among them (gguf_reader.h);
+// - a file of whisper.cpp, ggml-*.bin (whisper_reader.h);
 // - a .safetensors file, of which only the tensors are known;
 // - a folder with config.json, and model.safetensors.index.json with the files that it names, or *.safetensors, or no weights:
 //   then parameters and bytes are computed where that is possible (config_reader.h);

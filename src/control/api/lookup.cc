@@ -75,9 +75,11 @@ std::string model_name_of(const Source& source) {
     const std::string path = source.from_hub() ? (source.file.empty() ? source.repository : source.file) : source.path;
     std::string name = path.substr(path.find_last_of('/') + 1);
     if (!source.quantization.empty()) name += "-" + source.quantization;
-    constexpr std::string_view kSuffix = ".gguf";
+    constexpr std::string_view kSuffixes[] = {".gguf", ".bin"};
     std::transform(name.begin(), name.end(), name.begin(), [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
-    if (name.size() > kSuffix.size() && name.ends_with(kSuffix)) name.resize(name.size() - kSuffix.size());
+    for (const std::string_view suffix : kSuffixes) {
+        if (name.size() > suffix.size() && name.ends_with(suffix)) name.resize(name.size() - suffix.size());
+    }
     for (char& c : name) {
         if (!std::isalnum(static_cast<unsigned char>(c)) && c != '.' && c != '_' && c != '-') c = '-';
     }

@@ -19,6 +19,8 @@ http::Task<void> chat(http::Exchange& exchange, Services& services);  // POST /v
 http::Task<void> completions(http::Exchange& exchange, Services& services);  // POST /v1/completions
 http::Task<void> embeddings(http::Exchange& exchange, Services& services);  // POST /v1/embeddings
 http::Task<void> rerank(http::Exchange& exchange, Services& services);      // POST /v1/rerank
+http::Task<void> transcriptions(http::Exchange& exchange, Services& services);  // POST /v1/audio/transcriptions
+http::Task<void> translations(http::Exchange& exchange, Services& services);  // POST /v1/audio/translations
 http::Task<void> list_models(http::Exchange& exchange, Services& services);  // GET /v1/models
 http::Task<void> get_model(http::Exchange& exchange, Services& services);  // GET /v1/models/{id...}
 http::Task<void> health(http::Exchange& exchange, Services& services);     // GET /health
@@ -44,6 +46,8 @@ std::optional<Error> not_ready(const Services& services);
 
 // kInvalidArgument "unsupported_model_capability": the model is there, and is for something else.
 Error wrong_kind_of_model(const std::string& why);
+
+Error hears_only();  // of a model that transcribes
 
 // What an answer calls the model: the name given to the server, else the request's, else the file's.
 std::string answering_name(const Services& services, const std::string& requested);

@@ -10,6 +10,10 @@ bool stalled(const LoadedModel& model) {
         return model.embedder->stats().waiting > 0 &&
                model.embedder->seconds_since_progress() > kStalledAfterSeconds;
     }
+    if (model.transcriber) {
+        return model.transcriber->stats().waiting > 0 &&
+               model.transcriber->seconds_since_progress() > kStalledAfterSeconds;
+    }
     const engine::EngineStats stats = model.engine->stats();
     return stats.running + stats.waiting > 0 &&
            model.engine->seconds_since_progress() > kStalledAfterSeconds;

@@ -1,6 +1,7 @@
 #include <fmt/format.h>
 
 #include "engine_server/endpoints/endpoints.h"
+#include "speech/audio.h"
 #include "protocol/openai/responses.h"
 
 namespace gantry::engine_server {
@@ -12,6 +13,10 @@ protocol::openai::ModelEntry entry(const Services& services) {
     model.created = to_unix_ms(services.started_at) / 1000;
     if (services.model) {
         model.meta["description"] = services.model->description;
+        if (services.model->transcriber) {
+            model.meta["recording_seconds"] = speech::kRecordingSecondsMax;
+            return model;
+        }
         if (services.model->embedder) {
             const engine::EmbeddingCapacity& embedding = services.model->embedding;
             model.meta["pooling"] = engine::to_string(embedding.pooling);

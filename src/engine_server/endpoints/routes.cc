@@ -20,6 +20,8 @@ constexpr Line kRoutes[] = {
     {"GET", "/v1/models", kKey, list_models},     {"GET", "/v1/models/{id...}", kKey, get_model},
     {"POST", "/v1/chat/completions", kKey, chat}, {"POST", "/v1/completions", kKey, completions},
     {"POST", "/v1/embeddings", kKey, embeddings}, {"POST", "/v1/rerank", kKey, rerank},
+    {"POST", "/v1/audio/transcriptions", kKey, transcriptions},
+    {"POST", "/v1/audio/translations", kKey, translations},
     {"POST", "/tokenize", kKey, tokenize},        {"POST", "/detokenize", kKey, detokenize},
 };
 
@@ -60,6 +62,11 @@ Error wrong_kind_of_model(const std::string& why) {
     return invalid_argument(why, "model", "unsupported_model_capability");
 }
 
+Error hears_only() {
+    return wrong_kind_of_model(
+        "this model makes text of speech only: send it recordings at /v1/audio/transcriptions");
+}
+
 std::string answering_name(const Services& services, const std::string& requested) {
     if (!services.model_name.empty()) {
         return services.model_name;
@@ -75,9 +82,12 @@ http::Task<void> plan_and_answer(http::Exchange& exchange, Services& services,
         co_return;
     }
     if (!services.model->engine) {
-        const Error error = wrong_kind_of_model(
+        Error error = wrong_kind_of_model(
             "this model makes embeddings and generates no text: ask it at /v1/embeddings or "
             "/v1/rerank, or choose another model");
+        if (services.model->transcriber) {
+            error = hears_only();
+        }
         co_await respond_error(exchange, error);
         co_return;
     }

@@ -133,6 +133,11 @@ http::Task<void> run_on_pool(http::Exchange& exchange, Services& services, Work 
         co_await respond_error(exchange, *error);
         co_return;
     }
+    if (services.model->transcriber) {
+        const Error error = hears_only();
+        co_await respond_error(exchange, error);
+        co_return;
+    }
     http::BlockingPool& pool = services.pool_for(exchange.request().body.size());
     auto work = [body = std::move(exchange.request().body), &services, make]() -> Done {
         return make(body, services);

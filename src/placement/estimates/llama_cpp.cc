@@ -282,6 +282,7 @@ void vectors_in_memory(const ModelMeta& meta, const Shape& shape, Sum& sum) {
 }  // namespace
 
 Estimate estimate_llama_cpp(const ModelMeta& meta, const Shape& shape) {
+    if (meta.architecture == "whisper") return estimate_whisper(meta, shape);
     const bool devices = shape.vendor != "cpu";
     Sum sum(shape.ranks, devices);
     note_unknown(meta, sum);

@@ -65,6 +65,7 @@ void note_unknown(const ModelMeta& meta, Sum& sum);   // of what every family ne
 
 // A file each.
 Estimate estimate_llama_cpp(const ModelMeta& meta, const Shape& shape);   // the embedded engine and llama-server
+Estimate estimate_whisper(const ModelMeta& meta, const Shape& shape);     // the embedded engine's whisper.cpp
 Estimate estimate_vllm(const ModelMeta& meta, const Shape& shape);        // and SGLang
 Estimate estimate_mindie(const ModelMeta& meta, const Shape& shape);
 
