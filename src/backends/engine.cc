@@ -28,8 +28,7 @@ bool built_for(const std::string& vendor) {
 class EngineBackend final : public Backend {
 public:
     std::optional<Refusal> refuses_model(const ModelMeta& meta) const override {
-        if (meta.format.empty() || meta.format == "gguf") return std::nullopt;
-        return Refusal{"it reads GGUF files, and this model is in the format " + meta.format};
+        return refuse_all_but_gguf(meta);
     }
 
     std::optional<Refusal> refuses_device(const std::string&, const std::string&, const Device& device) const override {

@@ -91,6 +91,12 @@ public:
         return read_remote_model(fetcher_, source);
     }
 
+    Result<std::vector<Offer>> offers(const Source& source) override {
+        if (!source.from_hub() || !source.quantization.empty() || path_of(source)) return std::vector<Offer>();
+        const auto listing = make_hub(source.kind, fetcher_)->list(source);
+        return listing ? Result<std::vector<Offer>>(sources::offers(*listing, source)) : Result<std::vector<Offer>>(listing.error());
+    }
+
     Result<std::vector<HubModel>> search(SourceKind hub, const std::string& words, unsigned most) override {
         return make_hub(hub, fetcher_)->search(words, most);
     }

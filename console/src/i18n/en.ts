@@ -706,6 +706,7 @@ export const en = {
   "verdict.unknown": "Not known yet.",
   "term.weights": "Weights",
   "term.weights_packed": "Weights, packed for the kernels",
+  "term.vision": "Tower for pictures",
   "term.kv_cache": "KV cache",
   "term.compute": "Computing",
   "term.output": "Output",

@@ -708,6 +708,7 @@ export const zh: Dictionary = {
   "verdict.unknown": "尚不清楚。",
   "term.weights": "权重",
   "term.weights_packed": "权重（按内核顺序重排）",
+  "term.vision": "图像塔（mmproj）",
   "term.kv_cache": "KV 缓存",
   "term.compute": "计算缓冲",
   "term.output": "输出",

@@ -119,6 +119,16 @@ std::optional<Model> unknown_model_of(ApiContext& api, const std::string& source
     return model;
 }
 
+void renew_model(ApiContext& api, const std::string& source) {
+    auto known = api.store.model_by_source(source);
+    const auto meta = known ? api.knowledge.look(source) : Result<ModelMeta>(known.error());
+    if (!meta || *meta == known->meta) return;
+    const int64_t seen = known->version++;
+    known->meta = *meta;
+    known->updated_at = api.clock.wall();
+    if (const Status done = api.store.update_model(*known, seen); !done) log::warn("{}: {}", known->name, done.error().message);
+}
+
 void add_model(ApiContext& api, Model model) {
     const std::string name = model.name;
     // The same file name in another folder is another model: the name gets a number.

@@ -19,6 +19,9 @@ Result<Worker> find_worker(ApiContext& api, const std::string& id_or_name);   //
 // is no error here: the instance's state will say so.
 std::optional<Model> unknown_model_of(ApiContext& api, const std::string& source);
 void add_model(ApiContext& api, Model model);   // under its name, or that with a number
+// What the model's files say now, where it is not what the catalogue has of it: a tower for pictures lies beside it since. May take
+// seconds; that nothing can be read now is no error.
+void renew_model(ApiContext& api, const std::string& source);
 // "file:/m/SmolLM2.Q4_1.gguf" -> "smollm2.q4_1", "hf:Org/SmolLM2-GGUF:Q4_1" -> "smollm2-gguf-q4_1"
 std::string model_name_of(const Source& source);
 // Refuses a source that its hub will never give: a repository, revision or file that isn't there or may not be read, or no model. A hub
