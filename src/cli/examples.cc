@@ -94,6 +94,8 @@ constexpr const char* kExamples[] = {
     "gantry usage --records --from 1h",
     "gantry audit --actor ada --from 7d",
     "gantry reset-password admin --data-dir /srv/gantry",
+    "gantry bundle save site.tar --model hf:Qwen/Qwen2.5-0.5B-Instruct-GGUF:Q4_K_M",
+    "gantry bundle load site.tar --data-dir /srv/gantry",
     "gantry backup --data-dir /srv/gantry",
     "gantry restore /srv/gantry/backups/gantry-2026-11-26.db --data-dir /srv/gantry",
     "gantry version --json",
