@@ -33,6 +33,7 @@ constexpr const char* kExamples[] = {
     "gantry inspect SmolLM2-135M-Instruct.Q4_1.gguf --ctx 4096",
     "gantry inspect SmolLM2-135M-Instruct.Q4_1.gguf --template",
     "gantry import gpustack --database /var/lib/gpustack/database.db --dry-run",
+    "gantry import gpustack --database postgresql://gpustack@db.example/gpustack --dry-run",
     "gantry search qwen2.5 --hub modelscope",
     "gantry pull modelscope:Qwen/Qwen2.5-0.5B-Instruct-GGUF:Q4_K_M",
     "gantry verify modelscope:Qwen/Qwen2.5-0.5B-Instruct-GGUF:Q4_K_M",
