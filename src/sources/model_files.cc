@@ -9,6 +9,7 @@
 #include "base/log.h"
 #include "models/model_reader.h"
 #include "sources/fetch_job.h"
+#include "sources/hub_gate.h"
 #include "sources/remote_model.h"
 
 namespace gantry::sources {
@@ -36,7 +37,8 @@ private:
 class Files final : public ModelFiles {
 public:
     Files(Options options, const Clock& clock)
-        : fetcher_(options.settings), near_(fetcher_, std::move(options.near_socket)), cache_(std::move(options.folder)), clock_(clock) {
+        : fetcher_(options.settings), near_(fetcher_, std::move(options.near_socket)), cache_(std::move(options.folder)), clock_(clock),
+          gate_(clock) {
         for (unsigned i = 0; i < std::max(1u, options.downloads); ++i) {
             threads_.emplace_back([this](const std::stop_token& stop) { work(stop); });
         }
@@ -88,17 +90,17 @@ public:
 
     Result<ModelMeta> look(const Source& source) override {
         if (const auto path = path_of(source)) return models::read_model(*path);
-        return read_remote_model(fetcher_, source);
+        return gate_.ask(source.kind, [&] { return read_remote_model(fetcher_, source); });
     }
 
     Result<std::vector<Offer>> offers(const Source& source) override {
         if (!source.from_hub() || !source.quantization.empty() || path_of(source)) return std::vector<Offer>();
-        const auto listing = make_hub(source.kind, fetcher_)->list(source);
+        const auto listing = gate_.ask(source.kind, [&] { return make_hub(source.kind, fetcher_)->list(source); });
         return listing ? Result<std::vector<Offer>>(sources::offers(*listing, source)) : Result<std::vector<Offer>>(listing.error());
     }
 
     Result<std::vector<HubModel>> search(SourceKind hub, const std::string& words, unsigned most) override {
-        return make_hub(hub, fetcher_)->search(words, most);
+        return gate_.ask(hub, [&] { return make_hub(hub, fetcher_)->search(words, most); });
     }
 
     void pull(const Source& source) override {
@@ -233,6 +235,7 @@ private:
     const Near near_;
     const ModelCache cache_;
     const Clock& clock_;
+    HubGate gate_;                         // of what people ask while they wait
     BusyFiles busy_;
     mutable std::mutex mutex_;
     std::condition_variable_any queued_;
