@@ -248,6 +248,7 @@ export const en = {
   "enable": "Enable",
   "evaluation": "Does it fit?",
   "evaluation.apply": "Use",
+  "evaluation.choice": "Of the hub's quantizations it is {source}.",
   "evaluation.chosen": "chosen",
   "evaluation.mend": "Something in the form is not right yet: see there.",
   "evaluation.need": "What it takes",

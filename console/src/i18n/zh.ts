@@ -250,6 +250,7 @@ export const zh: Dictionary = {
   "enable": "启用",
   "evaluation": "能放下吗？",
   "evaluation.apply": "采用",
+  "evaluation.choice": "在模型库的各量化版本中选用 {source}。",
   "evaluation.chosen": "已选中",
   "evaluation.mend": "表单里还有内容需要更正。",
   "evaluation.need": "所需资源",
