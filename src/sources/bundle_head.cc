@@ -22,7 +22,7 @@ static void fields(T& f, Visit&& visit) {
 
 namespace {
 
-constexpr uint64_t kFileBytesMax = 1ull << 50;
+constexpr uint64_t kBytesMax = 1ull << 50;   // of all
 constexpr size_t kFilesMax = 100'000, kModelsMax = 10'000;
 constexpr uint64_t kCatalogueBytesMax = 4ull << 20;
 
@@ -46,7 +46,7 @@ Error bad(const std::string& what) { return invalid_argument("the bundle is dama
 Status check_file(const BundleFile& file) {
     const std::string shown = models::shown(file.path);
     if (!valid({Digest::Kind::kSha256, file.sha256})) return bad(fmt::format("\"{}\" has no SHA-256", shown));
-    if (file.bytes > kFileBytesMax) return bad(fmt::format("\"{}\" is larger than a pebibyte", shown));
+    if (file.bytes > kFileBytesMax) return bad(fmt::format("\"{}\" is larger than any file of a hub", shown));
     if (file.path == kBundleProgram) return Ok{};
     if (file.path == kBundleCatalogue) return file.bytes <= kCatalogueBytesMax ? Status(Ok{}) : Status(bad("its catalogue is larger than 4 MiB"));
     const std::string digest = file.is_blob() ? file.digest() : std::string();
@@ -114,8 +114,11 @@ Result<BundleHead> parse_bundle_head(std::string_view text) {
     BundleHead head{models::shown(stored.gantry, 64), {}, std::move(stored.files)};
     std::set<std::string> paths;
     std::map<std::string, uint64_t> blobs;
+    uint64_t bytes = 0;
     for (const BundleFile& file : head.files) {
         GANTRY_TRY(check_file(file));
+        bytes += file.bytes;   // each is far below 2^64, and so is the sum before it
+        if (bytes > kBytesMax) return bad("it is larger than a pebibyte");
         if (!paths.insert(file.path).second) return bad(fmt::format("\"{}\" is in it twice", file.path));
         if (file.is_blob()) blobs[file.digest()] = file.bytes;
     }

@@ -243,8 +243,11 @@ TEST_F(Bundle, HostileHeadsAreRefused) {
     }
     refused([](BundleHead& h) { h.files[0].sha256 = std::string(64, 'a'); }, "no file of a bundle");
     refused([](BundleHead& h) { h.files[0].sha256 = "x"; }, "no SHA-256");
-    refused([](BundleHead& h) { h.files[0].bytes = UINT64_MAX; }, "pebibyte");
+    refused([](BundleHead& h) { h.files[0].bytes = UINT64_MAX; }, "larger than any file");
     refused([](BundleHead& h) { h.files.push_back(h.files[0]); }, "in it twice");
+    refused([](BundleHead& h) {
+        for (int i = 0; i < 65; ++i) h.files.push_back({"blobs/" + hash(std::to_string(i)), 1ull << 44, hash(std::to_string(i))});
+    }, "pebibyte");
     refused([](BundleHead& h) { h.models.push_back(h.models[0]); }, "in it twice");
     refused([](BundleHead& h) { h.files.clear(); }, "not all files");
     refused([](BundleHead& h) { h.models[0].files[0].file.bytes = 3; }, "not all files");
@@ -262,7 +265,7 @@ TEST_F(Bundle, HostileHeadsAreRefused) {
 
 TEST_F(Bundle, ASizeThatLiesTakesNoRoom) {
     Good g = good();
-    g.head.files.push_back({"gantry", 1ull << 49, hash("")});
+    g.head.files.push_back({"gantry", 1ull << 43, hash("")});
     write_archive({head_entry(g.head), {g.head.files[0].path, g.bytes}});
     EXPECT_THAT(refusal(), HasSubstr("shorter than what it says"));
 }

@@ -15,7 +15,8 @@
 namespace gantry::sources {
 namespace {
 
-class Files;
+constexpr std::chrono::seconds kOffersKept{60};
+constexpr size_t kOffersMost = 1'000;   // sources; beyond that all are asked for again
 
 // Shared between the table of jobs, the thread that runs it, and the tickets: the last of them may be any.
 using Job = std::shared_ptr<FetchJob>;
@@ -95,8 +96,21 @@ public:
 
     Result<std::vector<Offer>> offers(const Source& source) override {
         if (!source.from_hub() || !source.quantization.empty() || path_of(source)) return std::vector<Offer>();
+        const std::string text = source.text();
+        const SteadyTime now = clock_.steady();
+        auto lately = offered_.with([&](auto& all) {
+            const auto found = all.find(text);
+            return found != all.end() && now - found->second.first < kOffersKept ? std::optional(found->second.second) : std::nullopt;
+        });
+        if (lately) return *std::move(lately);
         const auto listing = gate_.ask(source.kind, [&] { return make_hub(source.kind, fetcher_)->list(source); });
-        return listing ? Result<std::vector<Offer>>(sources::offers(*listing, source)) : Result<std::vector<Offer>>(listing.error());
+        if (!listing) return listing.error();
+        std::vector<Offer> there = sources::offers(*listing, source);
+        offered_.with([&](auto& all) {
+            if (all.size() >= kOffersMost) all.clear();
+            all.insert_or_assign(text, std::pair(now, there));
+        });
+        return there;
     }
 
     Result<std::vector<HubModel>> search(SourceKind hub, const std::string& words, unsigned most) override {
@@ -243,6 +257,7 @@ private:
     std::deque<Job> queue_;
     Guarded<std::map<std::string, std::unique_ptr<Ticket>>> pulls_;
     Guarded<std::function<bool(const std::string&)>> used_;
+    Guarded<std::map<std::string, std::pair<SteadyTime, std::vector<Offer>>>> offered_;   // by source: forms ask at each key
     std::mutex room_mutex_;
     std::vector<std::jthread> threads_;    // last: they use all of the above
 };

@@ -104,6 +104,7 @@ def test_what_is_named_is_taken(server, hub):
     assert evaluate(server, f"file:{SMOLLM2}")["choice"] is None
     hub.misbehave("several-gguf|Several-GGUF", status=503)
     try:
-        assert evaluate(server, SOURCE)["verdict"] == "unknown"
+        assert evaluate(server, f"{SOURCE}@main")["verdict"] == "unknown", "it was not asked for before"
+        assert evaluate(server, SOURCE)["verdict"] == "fits", "it was, just now"
     finally:
         hub.behave()

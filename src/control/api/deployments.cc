@@ -67,13 +67,13 @@ Result<Answer> create(ApiContext& api, const Call& call) {
     GANTRY_TRY(check_rollout(d));
     (void)settle_quantization(api, d, *api.publisher.view());
     if (d.backend != BackendKind::kCustom) GANTRY_TRY(check_source(api, d.source));
-    const std::optional<Model> model = unknown_model_of(api, d.source);
+    std::optional<ModelChange> model = model_change_of(api, d.source);
     if (Status status = api.store.create_deployment(d); !status) {
         if (status.error().code != ErrorCode::kConflict || api.store.route_by_name(d.name)) return status.error();
         return conflict(fmt::format("there is a deployment named \"{}\" already: edit that one, or take another name", d.name));
     }
     log::info("{}: deployed by {}", d.name, call.who->user_name);
-    model ? add_model(api, *model) : renew_model(api, d.source);
+    if (model) carry_out(api, *std::move(model));
     api.changed();
     return json_answer(201, shown(api, d, true));
 }
@@ -96,7 +96,7 @@ Result<Answer> patch(ApiContext& api, const Call& call) {
     if (!input) return input.error();
     if (input->source) settle_source(api, call, *input);
     if (input->source) GANTRY_TRY(check_source(api, *input->source));
-    const std::optional<Model> model = input->source ? unknown_model_of(api, *input->source) : std::nullopt;
+    std::optional<ModelChange> model = input->source ? model_change_of(api, *input->source) : std::nullopt;
     auto edited = edit(
         input->version, +[](const Deployment& d) { return d.version; },
         [&] { return find_deployment(api.store, call.param("id")); },
@@ -110,8 +110,7 @@ Result<Answer> patch(ApiContext& api, const Call& call) {
             return api.store.update_deployment(d, seen);
         });
     if (!edited) return edited.error();
-    if (model) add_model(api, *model);
-    else if (input->source) renew_model(api, *input->source);
+    if (model) carry_out(api, *std::move(model));
     const bool started = input->stopped && !*input->stopped;
     if (edited->asleep_since && (started || sleeps_in_vain(*edited))) {
         GANTRY_TRY(api.sleep.wake(edited->id, "an edit by " + call.who->user_name));
