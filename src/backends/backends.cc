@@ -1,5 +1,6 @@
 #include "backends/backends.h"
 
+#include "backends/flags.h"
 #include "backends/table.h"
 
 namespace gantry::backends {
@@ -15,6 +16,12 @@ const Backend& backend(BackendKind kind) {
     }
     GANTRY_ASSERT(false, "a backend of every kind is in the table");
     return engine_backend();
+}
+
+bool takes_pictures(BackendKind kind, const BackendOptions& options, const ModelMeta& meta) {
+    if (kind == BackendKind::kEngine) return false;
+    if (kind != BackendKind::kLlamaServer || meta.format.empty()) return true;
+    return meta.modality == "vision" && !flag_text(options, {"--no-mmproj", "--no-mmproj-auto"});
 }
 
 }  // namespace gantry::backends

@@ -19,7 +19,8 @@ namespace gantry::backends {
 
 struct LaunchInput {
     std::string gantry_binary;      // for the embedded engine: /proc/self/exe of the worker
-    std::string model_path;         // absolute, checked
+    std::string model_path;         // absolute, checked; of a folder with one GGUF model that file, for llama.cpp's backends
+    std::string tower_path;         // the tower for pictures (mmproj) that belongs to it; empty: none
     std::string name;               // the deployment's
     std::string socket_path;        // free to listen on, if the backend can
     uint16_t port = 0;              // a free loopback port, if it can't
@@ -70,6 +71,10 @@ public:
 };
 
 const Backend& backend(BackendKind kind);
+
+// False: it is known to take text alone, whatever its model is for: the embedded engine, and llama-server without a tower for pictures.
+// Of others, and where the model's files are unknown, the program itself says it to whoever asks.
+bool takes_pictures(BackendKind kind, const BackendOptions& options, const ModelMeta& meta);
 
 // How many sequences vLLM computes at once on such devices where the deployment does not say: what it is told and what is booked.
 uint32_t vllm_sequences(const std::string& vendor);

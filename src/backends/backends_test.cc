@@ -85,6 +85,47 @@ TEST(LlamaServerBackend, SlotsMayBeDividedWhenAskedFor) {
     EXPECT_THAT(plan->argv, Not(Contains("-kvu")));
 }
 
+TEST(LlamaServerBackend, IsGivenTheTowerForPictures) {
+    LaunchInput input = launch_input(llama_options());
+    input.tower_path = "/models/mmproj-f16.gguf";
+    const Backend& llama = backend(BackendKind::kLlamaServer);
+    EXPECT_EQ(value_after(llama.launch(input)->argv, "--mmproj"), "/models/mmproj-f16.gguf");
+    EXPECT_THAT(llama.launch(input)->argv, Not(Contains("--no-mmproj-offload"))) << "where nothing was placed, its own defaults";
+    input.placement = placed({claim_of("cpu", 0, 1 << 30)}, 2048);
+    EXPECT_THAT(llama.launch(input)->argv, Contains("--no-mmproj-offload"));
+    input.options.extra_args = {"--mmproj-offload"};
+    EXPECT_THAT(llama.launch(input)->argv, Not(Contains("--no-mmproj-offload")));
+    input.options.extra_args = {"--no-mmproj"};
+    EXPECT_EQ(value_after(llama.launch(input)->argv, "--mmproj"), "");
+    input.options = {};
+    EXPECT_EQ(value_after(backend(BackendKind::kEngine).launch(input)->argv, "--mmproj"), "") << "the embedded engine takes text alone";
+}
+
+TEST(Backends, WhoTakesPictures) {
+    ModelMeta sees, blind, unknown;
+    sees.format = blind.format = "gguf";
+    sees.modality = "vision";
+    blind.modality = "text";
+    using enum BackendKind;
+    EXPECT_TRUE(takes_pictures(kLlamaServer, {}, sees));
+    EXPECT_FALSE(takes_pictures(kLlamaServer, {}, blind));
+    EXPECT_FALSE(takes_pictures(kLlamaServer, with_args({}, {"--no-mmproj"}), sees));
+    EXPECT_TRUE(takes_pictures(kLlamaServer, {}, unknown)) << "it will say so itself";
+    EXPECT_FALSE(takes_pictures(kEngine, {}, sees));
+    EXPECT_TRUE(takes_pictures(kVllm, {}, blind)) << "vLLM knows better than a configuration's reader";
+}
+
+TEST(Backends, ATowerByItselfIsNoModel) {
+    ModelMeta tower;
+    tower.format = "gguf";
+    tower.architecture = "clip";
+    for (const BackendKind kind : {BackendKind::kEngine, BackendKind::kLlamaServer}) {
+        const auto refusal = backend(kind).refuses_model(tower);
+        ASSERT_TRUE(refusal);
+        EXPECT_THAT(refusal->reason, HasSubstr("tower for pictures"));
+    }
+}
+
 TEST(LlamaServerBackend, FindsItsBinaryInPath) {
     const TestFolder folder;
     const std::string binary = folder.program("llama-server");

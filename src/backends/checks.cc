@@ -150,4 +150,14 @@ Result<std::string> program_of(const BackendOptions& options, std::initializer_l
                             "options.binary", "backend_missing");
 }
 
+std::optional<Refusal> refuse_all_but_gguf(const ModelMeta& meta) {
+    if (!meta.format.empty() && meta.format != "gguf") {
+        return Refusal{"it reads GGUF files, and this model is in the format " + meta.format};
+    }
+    if (meta.architecture == "clip") {
+        return Refusal{"this file is the tower for pictures of a model (mmproj), and no model: name the model's file, and it comes along"};
+    }
+    return std::nullopt;
+}
+
 }  // namespace gantry::backends

@@ -28,9 +28,8 @@ bool built_for(const std::string& vendor) {
 class EngineBackend final : public Backend {
 public:
     std::optional<Refusal> refuses_model(const ModelMeta& meta) const override {
-        const bool whisper = meta.format == "ggml" && meta.architecture == "whisper";
-        if (meta.format.empty() || meta.format == "gguf" || whisper) return std::nullopt;
-        return Refusal{"it reads GGUF files and those of whisper.cpp, and this model is in the format " + meta.format};
+        if (meta.format == "ggml" && meta.architecture == "whisper") return std::nullopt;
+        return refuse_all_but_gguf(meta);
     }
 
     std::optional<Refusal> refuses_device(const std::string&, const std::string&, const Device& device) const override {

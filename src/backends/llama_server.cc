@@ -7,6 +7,7 @@
 //             than was planned, never fewer
 //   program   which vendors' devices it can use lies beside it (libggml-cuda.so ...) where it was built with shared
 //             libraries; a static one does not tell, and is believed
+//   pictures  --mmproj: the tower that lies beside the model; it computes on the first device, as the model does
 //   metrics   --metrics: /metrics on the same port, behind the key
 
 #include "backends/table.h"
@@ -71,8 +72,7 @@ std::string tensor_split(std::vector<DeviceClaim> claims, bool all) {
 class LlamaServerBackend final : public Backend {
 public:
     std::optional<Refusal> refuses_model(const ModelMeta& meta) const override {
-        if (meta.format.empty() || meta.format == "gguf") return std::nullopt;
-        return Refusal{"it reads GGUF files, and this model is in the format " + meta.format};
+        return refuse_all_but_gguf(meta);
     }
     std::optional<Refusal> refuses_device(const std::string&, const std::string&, const Device& device) const override {
         if (device.vendor == "cpu" || has_backend(device.vendor)) return std::nullopt;
@@ -139,6 +139,11 @@ public:
         // By itself it would keep up to 8 GiB of ended prompts in memory that nobody booked.
         if (!flag_text(options, {"-cram", "--cache-ram"})) plan.argv.insert(plan.argv.end(), {"--cache-ram", "0"});
         GANTRY_TRY(place(input, plan));
+        if (!input.tower_path.empty() && !flag_text(options, {"--no-mmproj", "--no-mmproj-auto"})) {
+            plan.argv.insert(plan.argv.end(), {"--mmproj", input.tower_path});
+            const bool in_memory = !input.placement.empty() && accelerator_claims(input.placement).empty();
+            if (in_memory && !flag_text(options, {"--mmproj-offload", "--no-mmproj-offload"})) plan.argv.emplace_back("--no-mmproj-offload");
+        }
         append_flags(*read_flags(options, llama_server_flags()), plan.argv);
         plan.env = options.env;
         plan.env.merge(visible_devices(input.placement, input.devices));

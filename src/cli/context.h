@@ -61,6 +61,7 @@ void add_run(CLI::App& app, Context& context);
 void add_pull(CLI::App& app, Context& context);
 void add_catalogue(CLI::App& app, Context& context);
 void add_inspect(CLI::App& app, Context& context);
+void add_bundle(CLI::App& app, Context& context);
 void add_search(CLI::App& app, Context& context);
 void add_verify(CLI::App& app, Context& context);
 void add_ls(CLI::App& app, Context& context);

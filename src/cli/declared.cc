@@ -8,6 +8,7 @@
 #include "cli/deployment_flags.h"
 #include "cli/output.h"
 #include "protocol/management/objects.h"
+#include "sources/choose.h"
 
 namespace gantry::cli {
 namespace {
@@ -51,6 +52,13 @@ void add_changes(const std::string& field, const json::value& from, const json::
         const json::value* before = from.get_object().if_contains(inner.key());
         add_changes(field + "." + std::string(inner.key()), before == nullptr ? json::value() : *before, inner.value(), out);
     }
+}
+
+// The file leaves the quantization to the server, and the server has chosen one.
+bool settled(const json::value& wanted, const json::value& is) {
+    const auto open = parse_source(std::string(wanted.as_string()));
+    const auto chosen = is.is_string() ? parse_source(std::string(is.get_string())) : open;
+    return open && chosen && sources::is_offer_of(*open, *chosen);
 }
 
 }  // namespace
@@ -100,6 +108,9 @@ Difference compare(const std::vector<json::object>& declared, const json::array&
         DeploymentChange change{wanted, found->get_object()};
         for (const char* field : kFields) {
             const json::value* is = change.is.if_contains(field);
+            if (std::string_view(field) == "source" && is != nullptr && settled(wanted.at(field), *is)) {
+                continue;
+            }
             add_changes(field, is == nullptr ? json::value() : *is, wanted.at(field), change.changes);
         }
         if (change.changes.empty()) {

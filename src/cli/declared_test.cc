@@ -69,6 +69,18 @@ TEST(Declared, DifferencesAreFields) {
     EXPECT_THAT(fields, testing::UnorderedElementsAre("replicas=2", "options.threads=4", R"(options.env={"A":"1"})"));
 }
 
+TEST(Declared, AQuantizationThatTheServerChoseIsNoDifference) {
+    const auto there = read(R"({"deployments":[{"name":"a","source":"hf:o/m:Q6_K"}]})");
+    const auto same = [&](const std::string& source) {
+        return compare(read(R"({"deployments":[{"name":"a","source":")" + source + R"("}]})"), as_there(there)).changed.empty();
+    };
+    EXPECT_TRUE(same("hf:o/m"));
+    EXPECT_TRUE(same("hf:o/m:Q6_K"));
+    EXPECT_FALSE(same("hf:o/m:Q8_0"));
+    EXPECT_FALSE(same("hf:o/n"));
+    EXPECT_FALSE(same("hf:o/m@v2"));
+}
+
 TEST(Declared, AnExportIsTakenUnchanged) {
     const auto declared = read(R"({"deployments":[
         {"name":"org/a:q4","source":"file:/models/with \"quotes\".gguf","replicas":0,"stopped":true},

@@ -58,6 +58,10 @@ int deploy(const Context& context, const Options& options) {
     if (!made) {
         return fail(made.error());
     }
+    const std::string source = made->is_object() ? text_at(made->get_object(), "source") : std::string();
+    if (!context.quiet && !source.empty() && source != text_at(*body, "source")) {
+        note(fmt::format("of the quantizations there {} suits these workers best; `gantry evaluate {}` says why", source, text_at(*body, "source")));
+    }
     if (options.wait) {
         const Status waited = wait_until_running(*client, options.name, !context.quiet, std::chrono::seconds(options.wait_seconds));
         if (!waited) {

@@ -142,6 +142,9 @@ void print_evaluation(const json::object& evaluation) {
     const std::string verdict = text_at(evaluation, "verdict");
     const auto line = [](const char* name, const std::string& text) { print(fmt::format("{:<9}{}\n", name, printable(text))); };
     line("model", described(evaluation));
+    if (const json::object& choice = object_at(evaluation, "choice"); !choice.empty()) {
+        line("choice", fmt::format("{} ({})", text_at(choice, "source"), text_at(choice, "reason")));
+    }
     line("verdict", words_of(verdict));
     line("why", text_at(evaluation, "reason"));
     const json::object& placement = object_at(evaluation, "placement");

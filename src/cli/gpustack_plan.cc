@@ -10,7 +10,7 @@
 #include "cli/output.h"
 #include "domain/deployment.h"
 #include "domain/source.h"
-#include "sources/choose.h"
+#include "models/gguf_names.h"
 
 namespace gantry::cli {
 namespace {
@@ -46,7 +46,7 @@ std::optional<std::string> hub_source(const char* scheme, const std::string& rep
     if (file.find('*') != std::string::npos) {
         std::string plain = file;
         std::erase(plain, '*');
-        const std::string quantization = sources::quantization_of(plain);
+        const std::string quantization = models::quantization_of(plain);
         if (quantization.empty()) {
             return std::nullopt;
         }

@@ -1,4 +1,4 @@
-// `gantry import gpustack`: models, users and routes of a GPUStack, from its SQLite file, into a running server.
+// `gantry import gpustack`: models, users and routes of a GPUStack, from its SQLite file or PostgreSQL, into a running server.
 
 #include <fmt/format.h>
 
@@ -84,7 +84,8 @@ private:
 int import_gpustack(const Context& context, const Options& options) {
     const Result<store::GpuStack> from = store::read_gpustack(options.database);
     if (!from) {
-        return fail(fmt::format("{}: {}", options.database, from.error().message));
+        const bool url = options.database.find("://") != std::string::npos;   // which may hold a password
+        return fail(url ? from.error().message : fmt::format("{}: {}", options.database, from.error().message));
     }
     const GpuStackPlan plan = plan_of(*from, options.start);
     if (context.json) {
@@ -121,9 +122,10 @@ void add_import(CLI::App& app, Context& context) {
     CLI::App* verb = app.add_subcommand("import", "take over what another product served");
     verb->require_subcommand(1);
     CLI::App* gpustack = verb->add_subcommand("gpustack",
-                                              "models, users and routes of a GPUStack, from its SQLite file; users' new passwords are printed");
+                                              "models, users and routes of a GPUStack, from its database; users' new passwords are printed");
     Options& options = context.own<Options>();
-    gpustack->add_option("--database", options.database, "its file, usually /var/lib/gpustack/database.db")->required()->type_name("FILE");
+    gpustack->add_option("--database", options.database, "its SQLite file, usually /var/lib/gpustack/database.db, or postgresql://USER@HOST/NAME")
+        ->required()->type_name("FILE|URL");
     gpustack->add_flag("--start", options.start, "start what ran there; without, all are stopped until `gantry start`");
     gpustack->add_flag("--dry-run", options.dry_run, "print what would be made, and what can't come along");
     gpustack->add_flag("--json", context.json, "the same as JSON");

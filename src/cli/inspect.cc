@@ -11,6 +11,7 @@
 #include "cli/output.h"
 #include "cli/words.h"
 #include "models/gguf_keys.h"
+#include "models/gguf_names.h"
 #include "models/model_reader.h"
 #include "placement/estimate.h"
 #include "protocol/management/objects.h"
@@ -90,8 +91,8 @@ json::object json_of(const ModelMeta& meta, const std::vector<models::GgufKey>& 
                                       {"unknown", json::value_from(estimate.unknown)}}}};
 }
 
-void print_model(const Context& context, const Options& options, const ModelMeta& meta, const std::vector<models::GgufKey>& keys,
-                 const placement::Shape& shape, const Estimate& estimate) {
+void print_model(const Context& context, const Options& options, const std::string& path, const ModelMeta& meta,
+                 const std::vector<models::GgufKey>& keys, const placement::Shape& shape, const Estimate& estimate) {
     const uint32_t columns = stdout_is_terminal() ? terminal_columns() : 0;
     print(printable(describe(meta)) + "\n");
     if (!meta.name.empty()) {
@@ -99,6 +100,9 @@ void print_model(const Context& context, const Options& options, const ModelMeta
     }
     print(fmt::format("{} bytes in its files; {} chat template{}\n", meta.file_bytes, meta.has_chat_template ? "a" : "no",
                       meta.brings_code ? "; names Python code, which Gantry never runs" : ""));
+    if (const auto files = models::gguf_files_at(path); files && !files->tower.empty()) {
+        print(printable("with the tower for pictures in " + files->tower.substr(files->tower.rfind('/') + 1)) + "\n");
+    }
     const auto all = static_cast<double>(std::max<uint64_t>(meta.weights.total(), 1));
     Table types({"WEIGHTS", "BYTES", "SHARE"});
     for (const auto& [type, bytes] : meta.bytes_of_type) {
@@ -154,7 +158,7 @@ int inspect(const Context& context, const Options& options) {
     if (context.json) {
         print(json::serialize(json_of(*meta, keys, shape, estimate)) + "\n");
     } else {
-        print_model(context, options, *meta, keys, shape, estimate);
+        print_model(context, options, path, *meta, keys, shape, estimate);
     }
     return flushed(kDone);
 }

@@ -1,5 +1,7 @@
 // `gantry ls`: models, or the files of hubs' models, of all machines.
 
+#include <fmt/format.h>
+
 #include <CLI/CLI.hpp>
 
 #include "cli/objects.h"
@@ -27,12 +29,22 @@ int list_models(const Context& context) {
                       "no models yet; `gantry deploy NAME --source file:PATH.gguf` adds one");
 }
 
+// "m-q4_k_m.gguf, mmproj-f16.gguf", "config.json and 7 more".
+std::string files_text(const json::array& files) {
+    constexpr size_t kShown = 2;
+    std::string text;
+    for (size_t i = 0; i < files.size() && (i == 0 || files.size() <= kShown); ++i) {
+        text += (text.empty() ? "" : ", ") + std::string(files[i].as_string());
+    }
+    return files.size() > kShown ? fmt::format("{} and {} more", text, files.size() - 1) : text;
+}
+
 int list_files(const Context& context) {
     const Result<json::array> sets = list_of(context, "/api/v1/model-files");
     if (!sets) {
         return fail(sets.error());
     }
-    Table table({"SOURCE", "WORKER", "STATE", "SIZE", "USED BY", "REASON"});
+    Table table({"SOURCE", "WORKER", "STATE", "SIZE", "FILES", "USED BY", "REASON"});
     for (const json::value& item : *sets) {
         const json::object& set = item.get_object();
         std::string users;
@@ -41,8 +53,8 @@ int list_files(const Context& context) {
         }
         const std::string state = text_at(set, "state");
         table.add({text_at(set, "source"), text_at(set, "worker_name"), {state, colour_of_state(state)},
-            {human_bytes(static_cast<uint64_t>(number_at(set, "bytes"))), Colour::kNone, true}, users,
-                   text_at(set, "reason")});
+            {human_bytes(static_cast<uint64_t>(number_at(set, "bytes"))), Colour::kNone, true},
+                   files_text(array_at(set, "files")), users, text_at(set, "reason")});
     }
     return print_list(context, *sets, "source", table, "no hub's files are here; `gantry pull hf:ORG/NAME:QUANTIZATION` fetches some");
 }

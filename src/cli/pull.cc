@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <chrono>
 #include <thread>
 
@@ -16,7 +17,7 @@
 namespace gantry::cli {
 namespace {
 
-constexpr std::chrono::milliseconds kLookEvery{250};
+constexpr std::chrono::milliseconds kLookEvery{250}, kLookSoon{10};
 
 struct Options {
     std::string source;
@@ -32,6 +33,15 @@ double fraction_of(const json::object& files) {
     return bytes > 0 ? static_cast<double>(number_at(files, "bytes_done")) / bytes : -1;
 }
 
+// Near its end it is looked at more often, so that nobody waits for what is there.
+std::chrono::milliseconds next_look(const json::object& files) {
+    const int64_t rate = number_at(files, "bytes_per_second"), left = number_at(files, "bytes") - number_at(files, "bytes_done");
+    if (rate <= 0 || left < 0) {
+        return kLookEvery;
+    }
+    return std::clamp(std::chrono::milliseconds(left / std::max<int64_t>(rate / 250, 1)), kLookSoon, kLookEvery);   // a quarter of the time left
+}
+
 // The object once it is ready, or why it is not.
 Result<json::object> follow(const ApiClient& client, const Context& context, json::object files) {
     Progress progress(!context.quiet && !context.json, true);
@@ -41,7 +51,7 @@ Result<json::object> follow(const ApiClient& client, const Context& context, jso
             return unavailable(fmt::format("{}: {}", text_at(files, "source"), text_at(files, "reason")));
         }
         progress.show(fmt::format("{}: {}", text_at(files, "source"), text_at(files, "reason")), fraction_of(files));
-        std::this_thread::sleep_for(kLookEvery);
+        std::this_thread::sleep_for(next_look(files));
         Result<json::object> now = client.get(path);
         if (!now) {
             return now;

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "backends/backends.h"
 #include "base/log.h"
 #include "control/status.h"
 
@@ -136,11 +137,12 @@ gateway::RouteTable make_routes(const Snapshot& view, Secrets& secrets) {
         entry.deployment_id = d.id;
         entry.backend = d.backend;
         entry.created_at = d.created_at;
-        if (const auto model = models.find(d.source); model != models.end()) {
-            entry.context_length = model->second->meta.context_length;
-            entry.pooling = model->second->meta.pooling;
-            entry.modality = model->second->meta.modality;
-        }
+        const auto model = models.find(d.source);
+        const ModelMeta meta = model == models.end() ? ModelMeta{} : model->second->meta;
+        entry.context_length = meta.context_length;
+        entry.pooling = meta.pooling;
+        entry.modality = meta.modality;
+        entry.text_only = !backends::takes_pictures(d.backend, d.options, meta);
         if (d.options.context_tokens > 0) entry.context_length = d.options.context_tokens;
         entry.stopped = d.stopped || d.replicas == 0;
         const bool sleeps = instances_wanted(d) == 0;

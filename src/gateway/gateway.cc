@@ -34,27 +34,40 @@ namespace openai = protocol::openai;
 using http::Exchange;
 using http::Task;
 
-// The name of the model asked for, after everything else in the body was found valid.
-using Validate = Result<std::string> (*)(const json::value& body);
+// What is asked for, after everything in the body was found valid.
+struct Asked {
+    std::string model{};
+    std::string first_media{};               // ChatRequest has both
+    std::optional<Error> unfit_picture{};
+};
+using Validate = Result<Asked> (*)(const json::value& body);
 
-Result<std::string> not_empty(Result<std::string> model) {
-    if (model && model->empty()) return invalid_argument("model is missing: name one of those that GET /v1/models lists.", "model");
-    return model;
+Result<Asked> not_empty(Result<std::string> model) {
+    if (!model) return std::move(model).error();
+    if (model->empty()) return invalid_argument("model is missing: name one of those that GET /v1/models lists.", "model");
+    return Asked{*std::move(model)};
 }
 
 template <class Request>
-Result<std::string> model_of(Result<Request> request) {
+Result<Asked> model_of(Result<Request> request) {
     if (!request) return std::move(request).error();
     return not_empty(std::move(request->model));
 }
 
-Result<std::string> validate_chat(const json::value& body) { return model_of(openai::parse_chat(body)); }
-Result<std::string> validate_completion(const json::value& body) { return model_of(openai::parse_completion(body)); }
-Result<std::string> validate_embeddings(const json::value& body) { return model_of(openai::parse_embeddings(body)); }
-Result<std::string> validate_rerank(const json::value& body) { return model_of(openai::parse_rerank(body)); }
+Result<Asked> validate_chat(const json::value& body) {
+    Result<openai::ChatRequest> chat = openai::parse_chat(body);
+    Result<Asked> asked = chat ? not_empty(std::move(chat->model)) : Result<Asked>(std::move(chat).error());
+    if (!asked) return asked;
+    asked->first_media = std::move(chat->first_media);
+    asked->unfit_picture = std::move(chat->unfit_picture);
+    return asked;
+}
+Result<Asked> validate_completion(const json::value& body) { return model_of(openai::parse_completion(body)); }
+Result<Asked> validate_embeddings(const json::value& body) { return model_of(openai::parse_embeddings(body)); }
+Result<Asked> validate_rerank(const json::value& body) { return model_of(openai::parse_rerank(body)); }
 // Of a body that holds nothing else to check.
-Result<std::string> validate_model(const json::value& body) { return not_empty(openai::parse_model(body.get_object())); }
-Result<std::string> validate_tokenize(const json::value& body) {
+Result<Asked> validate_model(const json::value& body) { return not_empty(openai::parse_model(body.get_object())); }
+Result<Asked> validate_tokenize(const json::value& body) {
     return body.get_object().contains("messages") ? validate_chat(body) : validate_model(body);
 }
 
@@ -132,6 +145,18 @@ Status check_media_type(const http::Headers& headers) {
 }
 
 bool is_outside(const ModelEntry* way) { return way->outside.has_value(); }
+
+// Of those who may be asked the ones that take what is in the messages beside text. None: why, with the part's path.
+Status keep_ways_for_media(const Asked& asked, std::vector<const ModelEntry*>& ways) {
+    if (asked.first_media.empty()) return Ok{};
+    std::erase_if(ways, [](const ModelEntry* way) { return way->text_only; });
+    if (ways.empty()) {
+        return invalid_argument("this model takes text only: send text parts, or choose a model for images or audio", asked.first_media,
+                                "unsupported_content");
+    }
+    if (asked.unfit_picture) std::erase_if(ways, [](const ModelEntry* way) { return !is_outside(way); });
+    return ways.empty() ? Status(*asked.unfit_picture) : Status(Ok{});
+}
 
 openai::ModelEntry shown(const ModelEntry& entry) {
     openai::ModelEntry model;
@@ -304,9 +329,9 @@ private:
             body = json::value(std::move(translated->body));
             job.translator = std::move(translated->translator);
         }
-        Result<std::string> model = operation.validate(*body);
-        if (!model) return model.error();
-        job.record.model = *std::move(model);
+        Result<Asked> asked = operation.validate(*body);
+        if (!asked) return asked.error();
+        job.record.model = asked->model;
         GANTRY_TRY(find_ways(exchange, job));
         const bool at_v1 = std::string_view(operation.engine_path).starts_with("/v1/");   // what others have, too
         if (!at_v1) std::erase_if(job.ways, is_outside);
@@ -314,6 +339,7 @@ private:
             return Error{ErrorCode::kInvalidArgument, "This model is an outside provider's, which counts no tokens beforehand.", "model",
                          "unsupported_operation"};
         }
+        GANTRY_TRY(keep_ways_for_media(*asked, job.ways));
         GANTRY_TRY(keep_able(Ability::kText, job));
         json::object forward = openai::forward_body(std::move(body->get_object()), operation.fields());
         const bool counts_messages = !operation.computes && forward.contains("messages");

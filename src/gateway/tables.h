@@ -47,6 +47,7 @@ struct ModelEntry {
     uint32_t context_length = 0;        // of the model; 0: unknown
     std::string pooling;                // of the model: how it makes embeddings; empty: it generates text, or unknown
     std::string modality{};             // of the model, as ModelMeta has it; empty: unknown
+    bool text_only = false;             // it is known to take neither pictures nor sounds
     bool stopped = false;
     // Without targets, and requests wait for them: it is asleep, or on its way. Only of deployments that sleep when idle.
     bool holds = false;

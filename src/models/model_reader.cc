@@ -13,6 +13,7 @@
 
 #include "models/config_parts.h"
 #include "models/config_reader.h"
+#include "models/gguf_names.h"
 #include "models/gguf_reader.h"
 #include "models/limits.h"
 #include "models/safetensors_reader.h"
@@ -217,42 +218,32 @@ Result<ModelMeta> read_pipeline(Reading& reading, const std::string& folder) {
     return meta;
 }
 
-// NAME-00002-of-00003.gguf: a part of a split model, but not its first.
-bool later_part(const std::string& name) {
-    constexpr size_t kLength = 20;   // "-00002-of-00003.gguf"
-    if (name.size() < kLength) return false;
-    const std::string_view ending = std::string_view(name).substr(name.size() - kLength);
-    return ending.front() == '-' && ending.substr(6, 4) == "-of-" && ending.substr(1, 5) != "00001";
+// The file at `path`, and what the tower at `tower` adds to it; empty: none.
+Result<ModelMeta> read_with_tower(Reading& reading, const std::string& path, const std::string& tower) {
+    auto meta = read_gguf_file(reading, path);
+    if (!meta || tower.empty()) return meta;
+    const auto read = read_gguf_file(reading, tower);
+    if (!read) return in_file(shown(tower.substr(tower.rfind('/') + 1)), read.error());
+    add_tower(*read, *meta);
+    return meta;
 }
 
 // One GGUF model, in one file or split; a tower for pictures beside it counts with it.
-Result<ModelMeta> read_gguf_folder(Reading& reading, const std::string& folder, Names models) {
-    std::erase_if(models, later_part);
-    const auto is_tower = [](const std::string& name) { return name.find("mmproj") != std::string::npos; };
-    Names towers;
-    std::copy_if(models.begin(), models.end(), std::back_inserter(towers), is_tower);
-    std::erase_if(models, is_tower);
+Result<ModelMeta> read_gguf_folder(Reading& reading, const std::string& folder, const Names& ggufs) {
+    Names models = ggufs;
+    std::erase_if(models, [](const std::string& name) {
+        const auto part = part_of(name);
+        return is_tower(name) || is_statistics(name) || (part && part->number != 1);
+    });
     if (models.empty()) {
         return invalid_model("its folder holds no whole model: the first part, or the file beside mmproj, is missing");
     }
-    for (const Names& several : {models, towers}) {
-        if (several.size() > 1) {
-            return invalid_model(
-                fmt::format("its folder holds several models: {}; give the path of one of them", listed(several)));
-        }
+    if (models.size() > 1) {
+        return invalid_model(fmt::format("its folder holds several models: {}; give the path of one of them", listed(models)));
     }
-    auto meta = read_gguf_file(reading, folder + "/" + models[0]);
-    if (!meta) return in_file(shown(models[0]), meta.error());
-    if (towers.empty()) return meta;
-    const auto tower = read_gguf_file(reading, folder + "/" + towers[0]);
-    if (!tower) return in_file(shown(towers[0]), tower.error());
-    meta->modality = "vision";
-    meta->vision_heads = tower->vision_heads;
-    meta->file_bytes += tower->file_bytes;
-    meta->parameter_count += tower->parameter_count;
-    meta->weights.other += tower->weights.total();
-    for (const auto& [type, bytes] : tower->bytes_of_type) meta->bytes_of_type[type] += bytes;
-    return meta;
+    const auto tower = tower_of(models[0], ggufs);
+    const auto meta = read_with_tower(reading, folder + "/" + models[0], tower ? folder + "/" + *tower : std::string());
+    return meta ? meta : Result<ModelMeta>(in_file(shown(models[0]), meta.error()));
 }
 
 Result<ModelMeta> read_folder(Reading& reading, const std::string& folder) {
@@ -277,7 +268,9 @@ Result<ModelMeta> read_any(Reading& reading, const std::string& path) {
     if (!path.ends_with(".safetensors")) {
         const auto source = reading.open(path);
         if (!source) return source.error();
-        return is_whisper(*source) ? read_whisper(*source) : read_gguf_file(reading, path);
+        if (is_whisper(*source)) return read_whisper(*source);
+        const auto files = path.find('\0') == std::string::npos ? gguf_files_at(path) : std::nullopt;
+        return read_with_tower(reading, path, files ? files->tower : std::string());
     }
     const size_t slash = path.rfind('/');
     ModelMeta meta;
@@ -287,6 +280,15 @@ Result<ModelMeta> read_any(Reading& reading, const std::string& path) {
 }
 
 }  // namespace
+
+void add_tower(const ModelMeta& tower, ModelMeta& meta) {
+    meta.modality = "vision";
+    meta.vision_heads = tower.vision_heads;
+    meta.file_bytes += tower.file_bytes;
+    meta.parameter_count += tower.parameter_count;
+    meta.weights.other += tower.weights.total();
+    for (const auto& [type, bytes] : tower.bytes_of_type) meta.bytes_of_type[type] += bytes;
+}
 
 Result<ModelMeta> read_model(const std::string& path, ReadLimits limits) {
     Reading reading(std::move(limits));

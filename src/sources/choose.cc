@@ -7,9 +7,10 @@
 #include <array>
 #include <map>
 #include <numeric>
-#include <optional>
+#include <set>
 #include <string_view>
 
+#include "models/gguf_names.h"
 #include "models/model_file.h"
 
 namespace gantry::sources {
@@ -25,24 +26,6 @@ std::string upper(std::string text) {
 
 std::string base_name(const std::string& path) { return path.substr(path.rfind('/') + 1); }
 
-bool is_gguf(const std::string& path) { return upper(path).ends_with(".GGUF"); }
-bool is_tower(const std::string& path) { return upper(base_name(path)).find("MMPROJ") != std::string::npos; }
-
-// "NAME-00002-of-00005.gguf": the part's number, how many there are, and NAME with its folder.
-struct Part {
-    unsigned number = 0, count = 0;
-    std::string stem;
-};
-std::optional<Part> part_of(const std::string& path) {
-    constexpr size_t kTail = std::string_view("-00001-of-00005.gguf").size();
-    if (!is_gguf(path) || path.size() <= kTail) return std::nullopt;
-    const std::string tail = path.substr(path.size() - kTail);
-    const auto digits = [&](size_t at) { return tail.substr(at, 5).find_first_not_of("0123456789") == std::string::npos; };
-    if (tail[0] != '-' || tail.substr(6, 4) != "-of-" || !digits(1) || !digits(10)) return std::nullopt;
-    return Part{static_cast<unsigned>(std::stoul(tail.substr(1, 5))), static_cast<unsigned>(std::stoul(tail.substr(10, 5))),
-        path.substr(0, path.size() - kTail)};
-}
-
 // One GGUF model of a repository: a file, or the parts of one.
 struct Gguf {
     std::string name;                     // of the file, or what its parts' names have in common
@@ -53,8 +36,8 @@ struct Gguf {
 std::vector<Gguf> ggufs_of(const std::vector<const HubFile*>& files) {
     std::map<std::string, Gguf> models;
     for (const HubFile* const file : files) {
-        if (!is_gguf(file->path) || is_tower(file->path)) continue;
-        const auto part = part_of(file->path);
+        if (!models::is_gguf(file->path) || models::is_tower(file->path) || models::is_statistics(file->path)) continue;
+        const auto part = models::part_of(file->path);
         Gguf& model = models[part ? fmt::format("{} of {}", part->stem, part->count) : file->path];
         model.name = part ? part->stem : file->path;
         model.parts = part ? part->count : 1;
@@ -84,7 +67,7 @@ Result<Chosen> take(const Gguf& model) {
 std::string listed(const std::vector<Gguf>& models) {
     std::vector<std::string> names;
     for (size_t i = 0; i < std::min(models.size(), kNamed); ++i) {
-        const std::string quantization = quantization_of(models[i].name);
+        const std::string quantization = models::quantization_of(models[i].name);
         names.push_back(quantization.empty() ? models::shown(models[i].name) : ":" + quantization);
     }
     const std::string text = fmt::format("{}", fmt::join(names, ", "));
@@ -93,7 +76,8 @@ std::string listed(const std::vector<Gguf>& models) {
 
 Result<Chosen> take_quantized(const std::vector<Gguf>& models, const std::string& wanted) {
     std::vector<Gguf> fitting;
-    std::copy_if(models.begin(), models.end(), std::back_inserter(fitting), [&](const Gguf& m) { return quantization_of(m.name) == upper(wanted); });
+    std::copy_if(models.begin(), models.end(), std::back_inserter(fitting),
+                 [&](const Gguf& m) { return models::quantization_of(m.name) == upper(wanted); });
     if (fitting.size() == 1) return take(fitting[0]);
     if (fitting.empty()) {
         return Error{ErrorCode::kNotFound,
@@ -157,48 +141,29 @@ Result<Chosen> take_named(const std::vector<Gguf>& models, const HubFile& file) 
     return Chosen{{{file, local}}, local};
 }
 
-}  // namespace
+// The folder that a source is about, with its slash; empty: the whole repository.
+std::string root_of(const Source& source) { return source.file.empty() ? std::string() : source.file + "/"; }
 
-uint64_t Chosen::bytes() const {
-    return std::accumulate(files.begin(), files.end(), uint64_t{0}, [](uint64_t sum, const ChosenFile& f) { return sum + f.file.bytes; });
-}
-
-std::string quantization_of(const std::string& path) {
-    // From the end of the name to its beginning, then of its folder: "Q4_K_M", "IQ2_XXS", "UD-Q4_K_XL", "BF16", "F16", "MXFP4".
-    std::string text = upper(path);
-    if (text.ends_with(".GGUF")) text.resize(text.size() - 5);
-    const auto is_one = [](std::string_view word) {
-        for (const std::string_view whole : {"F16", "BF16", "F32", "FP16", "FP32", "MXFP4", "FP8"}) {
-            if (word == whole) return true;
-        }
-        if (word.starts_with('I') || word.starts_with('T')) word.remove_prefix(1);
-        return word.size() >= 3 && word[0] == 'Q' && word[1] >= '1' && word[1] <= '8' && word[2] == '_';
-    };
-    while (!text.empty()) {
-        const size_t cut = text.find_last_of("-./");
-        const std::string word = text.substr(cut == std::string::npos ? 0 : cut + 1);
-        if (is_one(word)) return word;
-        if (cut == std::string::npos) break;
-        text.resize(cut);
-    }
-    return {};
-}
-
-Result<Chosen> choose_files(const Listing& listing, const Source& source) {
-    std::string root;
+std::vector<const HubFile*> files_within(const Listing& listing, const std::string& root) {
     std::vector<const HubFile*> files;
-    for (const HubFile& file : listing.files) files.push_back(&file);
+    for (const HubFile& file : listing.files) {
+        if (file.path.starts_with(root)) files.push_back(&file);
+    }
+    return files;
+}
+
+Result<Chosen> choose_model(const Listing& listing, const Source& source) {
+    const std::string root = root_of(source);
+    const std::vector<const HubFile*> files = files_within(listing, root);
     if (!source.file.empty()) {
-        const std::vector<Gguf> models = ggufs_of(files);
-        for (const HubFile* const file : files) {
-            if (file->path == source.file) return take_named(models, *file);
+        const std::vector<Gguf> all = ggufs_of(files_within(listing, ""));
+        for (const HubFile& file : listing.files) {
+            if (file.path == source.file) return take_named(all, file);
         }
-        root = source.file + "/";
-        std::erase_if(files, [&](const HubFile* file) { return !file->path.starts_with(root); });
         if (files.empty()) {
             return Error{ErrorCode::kNotFound,
-                         fmt::format("{} has no file \"{}\"{}{}", source.repository, models::shown(source.file), models.empty() ? ""
-                                     : "; there are ", listed(models)),
+                         fmt::format("{} has no file \"{}\"{}{}", source.repository, models::shown(source.file), all.empty() ? "" : "; there are ",
+                                     listed(all)),
                          "source", "file_not_found"};
         }
     }
@@ -211,6 +176,51 @@ Result<Chosen> choose_files(const Listing& listing, const Source& source) {
     return invalid_argument(fmt::format("the repository holds {} models; choose one by its quantization or its file: {}", models.size(),
                                         listed(models)), "source",
                             "several_models");
+}
+
+}  // namespace
+
+uint64_t Chosen::bytes() const {
+    return std::accumulate(files.begin(), files.end(), uint64_t{0}, [](uint64_t sum, const ChosenFile& f) { return sum + f.file.bytes; });
+}
+
+Result<Chosen> choose_files(const Listing& listing, const Source& source) {
+    auto chosen = choose_model(listing, source);
+    if (!chosen || !models::is_gguf(chosen->serve)) return chosen;
+    std::vector<std::string> paths;
+    for (const HubFile& file : listing.files) paths.push_back(file.path);
+    const auto tower = models::tower_of(chosen->files.front().file.path, paths);
+    if (!tower) return chosen;
+    const auto found = std::find_if(listing.files.begin(), listing.files.end(), [&](const HubFile& file) { return file.path == *tower; });
+    chosen->tower = base_name(*tower);
+    chosen->files.push_back({*found, chosen->tower});
+    return chosen;
+}
+
+std::vector<Offer> offers(const Listing& listing, const Source& source) {
+    if (!source.quantization.empty()) return {};
+    std::vector<Offer> out;
+    std::set<std::string> names, quantizations;
+    for (const Gguf& model : ggufs_of(files_within(listing, root_of(source)))) {
+        if (model.files.size() != model.parts) continue;
+        const std::string quantization = models::quantization_of(model.name);
+        names.insert(models::core_of(model.name));
+        const bool says = !quantization.empty() && quantizations.insert(quantization).second;
+        if (!says || names.size() > 1) return {};
+        Source one = source;
+        if (source.file.empty()) one.quantization = quantization;
+        else one.file = model.files.front()->path;
+        Offer offer{one.text(), quantization, 0};
+        for (const HubFile* const file : model.files) offer.bytes += file->bytes;
+        out.push_back(std::move(offer));
+    }
+    return out.size() > 1 ? out : std::vector<Offer>();
+}
+
+bool is_offer_of(const Source& open, const Source& chosen) {
+    const bool same = open.from_hub() && open.kind == chosen.kind && open.repository == chosen.repository && open.revision == chosen.revision;
+    if (!same || !open.quantization.empty()) return false;
+    return open.file.empty() ? !chosen.quantization.empty() : chosen.file.starts_with(open.file + "/");
 }
 
 }  // namespace gantry::sources

@@ -22,26 +22,56 @@ std::string chosen(const Listing& listing, const std::string& source) {
     return out;
 }
 
-TEST(choose, quantizations) {
-    EXPECT_EQ(quantization_of("qwen2.5-0.5b-instruct-q4_k_m.gguf"), "Q4_K_M");
-    EXPECT_EQ(quantization_of("SmolLM2-135M-Instruct.Q4_1.gguf"), "Q4_1");
-    EXPECT_EQ(quantization_of("UD-Q4_K_XL/x-00001-of-00002.gguf"), "Q4_K_XL");
-    EXPECT_EQ(quantization_of("model-IQ2_XXS.gguf"), "IQ2_XXS");
-    EXPECT_EQ(quantization_of("model-bf16.gguf"), "BF16");
-    EXPECT_EQ(quantization_of("model.gguf"), "");
-    EXPECT_EQ(quantization_of(""), "");
-}
-
 TEST(choose, a_gguf) {
     const Listing all = listing({"README.md", "m-q4_k_m.gguf", "m-q8_0.gguf", "mmproj-f16.gguf"});
-    EXPECT_EQ(chosen(all, "hf:a/b/m-q8_0.gguf"), "m-q8_0.gguf <- m-q8_0.gguf");
-    EXPECT_EQ(chosen(all, "hf:a/b:q8_0"), "m-q8_0.gguf <- m-q8_0.gguf");
-    EXPECT_EQ(chosen(all, "hf:a/b"), "m-q4_k_m.gguf <- m-q4_k_m.gguf");
+    EXPECT_EQ(chosen(all, "hf:a/b/m-q8_0.gguf"), "m-q8_0.gguf <- m-q8_0.gguf mmproj-f16.gguf");
+    EXPECT_EQ(chosen(all, "hf:a/b:q8_0"), "m-q8_0.gguf <- m-q8_0.gguf mmproj-f16.gguf");
+    EXPECT_EQ(chosen(all, "hf:a/b"), "m-q4_k_m.gguf <- m-q4_k_m.gguf mmproj-f16.gguf");
+    EXPECT_EQ(chosen(all, "hf:a/b/mmproj-f16.gguf"), "mmproj-f16.gguf <- mmproj-f16.gguf") << "who names it gets it";
     EXPECT_THAT(chosen(all, "hf:a/b:Q2_K"), HasSubstr("no Q2_K; there are :Q4_K_M, :Q8_0"));
     EXPECT_THAT(chosen(all, "hf:a/b/none.gguf"), HasSubstr("no file \"none.gguf\"; there are :Q4_K_M, :Q8_0"));
     EXPECT_THAT(chosen(listing({"m-q5_0.gguf", "m-q8_0.gguf"}), "hf:a/b"), HasSubstr("holds 2 models; choose one"));
     EXPECT_THAT(chosen(listing({"x-q8_0.gguf", "y-q8_0.gguf"}), "hf:a/b:q8_0"), HasSubstr("several models there are Q8_0"));
     EXPECT_EQ(chosen(listing({"only.gguf"}), "hf:a/b"), "only.gguf <- only.gguf");
+}
+
+TEST(choose, a_tower_of_a_folder_or_the_top) {
+    const Listing all = listing({"Q4_K_M/m-00001-of-00001.gguf", "mmproj-BF16.gguf", "mmproj-F16.gguf", "other/mmproj-F16.gguf"});
+    EXPECT_EQ(chosen(all, "hf:a/b"), "m-00001-of-00001.gguf <- Q4_K_M/m-00001-of-00001.gguf=m-00001-of-00001.gguf mmproj-F16.gguf");
+    EXPECT_THAT(chosen(listing({"mmproj-F16.gguf"}), "hf:a/b"), HasSubstr("neither a GGUF file"));
+    EXPECT_EQ(chosen(listing({"m.gguf", "m-imatrix.gguf"}), "hf:a/b"), "m.gguf <- m.gguf");
+}
+
+std::string offered(const Listing& listing, const std::string& source) {
+    std::string out;
+    for (const Offer& offer : offers(listing, parse_source(source).value())) out += offer.source + "=" + std::to_string(offer.bytes) + " ";
+    return out;
+}
+
+TEST(choose, offers) {
+    const Listing all = listing({"m-q4_k_m.gguf", "m-q8_0-00001-of-00002.gguf", "m-q8_0-00002-of-00002.gguf", "mmproj-f16.gguf", "m-imatrix.gguf"});
+    EXPECT_EQ(offered(all, "hf:a/b"), "hf:a/b:Q4_K_M=10 hf:a/b:Q8_0=20 ");
+    EXPECT_EQ(offered(all, "hf:a/b@v1"), "hf:a/b@v1:Q4_K_M=10 hf:a/b@v1:Q8_0=20 ");
+    EXPECT_EQ(offered(all, "hf:a/b:Q8_0"), "") << "it is chosen";
+    EXPECT_EQ(offered(all, "hf:a/b/m-q4_k_m.gguf"), "");
+    EXPECT_EQ(offered(listing({"m-q4_k_m.gguf"}), "hf:a/b"), "") << "nothing to choose";
+    EXPECT_EQ(offered(listing({"m-q4_k_m.gguf", "n-q8_0.gguf"}), "hf:a/b"), "") << "two models";
+    EXPECT_EQ(offered(listing({"m-q4_k_m.gguf", "m.gguf"}), "hf:a/b"), "") << "which is what?";
+    EXPECT_EQ(offered(listing({"m-q4_k_m.gguf", "m-q8_0-00001-of-00002.gguf"}), "hf:a/b"), "") << "a part is missing";
+    EXPECT_EQ(offered(listing({"config.json", "model.safetensors"}), "hf:a/b"), "");
+    EXPECT_EQ(offered(listing({"x/m-q4_0.gguf", "x/m-q8_0.gguf", "n-q8_0.gguf"}), "hf:a/b/x"), "hf:a/b/x/m-q4_0.gguf=10 hf:a/b/x/m-q8_0.gguf=10 ");
+}
+
+TEST(choose, is_offer_of) {
+    const auto of = [](const char* open, const char* chosen) { return is_offer_of(*parse_source(open), *parse_source(chosen)); };
+    EXPECT_TRUE(of("hf:a/b", "hf:a/b:Q8_0"));
+    EXPECT_TRUE(of("hf:a/b/x", "hf:a/b/x/m-q8_0.gguf"));
+    for (const char* chosen : {"hf:a/b", "hf:a/c:Q8_0", "modelscope:a/b:Q8_0", "hf:a/b@v1:Q8_0", "file:/a/b", "hf:a/b/m.gguf"}) {
+        EXPECT_FALSE(of("hf:a/b", chosen)) << chosen;
+    }
+    EXPECT_FALSE(of("hf:a/b:Q4_0", "hf:a/b:Q8_0"));
+    EXPECT_FALSE(of("hf:a/b/x", "hf:a/b/xy/m.gguf"));
+    EXPECT_FALSE(of("file:/a", "file:/a"));
 }
 
 TEST(choose, parts) {

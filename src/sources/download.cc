@@ -25,6 +25,7 @@ namespace {
 using std::chrono::milliseconds;
 
 constexpr size_t kChunksOfRangeMax = 8;              // of one request
+constexpr size_t kWriteBytes = 1u << 20;             // at once: libcurl hands on 16 KiB, and each call into the file system costs
 constexpr milliseconds kTick{200};
 constexpr milliseconds kBackoffMax{30'000};
 constexpr unsigned kRetryAfterMax = 120;             // seconds; whoever wants more is waited for by the next try of all
@@ -60,7 +61,8 @@ public:
 private:
     struct Range {                    // one request that goes on
         Span span;
-        uint64_t at = 0;              // the next byte
+        uint64_t at = 0;              // the next byte to be written
+        std::string pending{};        // that comes there
         std::string host{};
         bool ranged = true;           // it asked for its span; else for all
         bool near = false;            // of Located::unix_socket
@@ -76,6 +78,7 @@ private:
     Status start(Span span);
     bool take_head(Range& range, const AnswerHead& head);
     bool take(Range& range, std::string_view bytes);
+    bool flush(Range& range);
     void chunk_done(size_t chunk);
     Status collect();
     Status ended(Range& range, CURLcode code);
@@ -245,22 +248,30 @@ bool FileDownload::take_head(Range& range, const AnswerHead& head) {
 }
 
 bool FileDownload::take(Range& range, std::string_view bytes) {
-    if (bytes.size() > range.span.end - range.at) {
+    if (bytes.size() > range.span.end - range.at - range.pending.size()) {
         range.wrong = "sends more than was asked for";
         return false;
     }
-    if (!write_at(file_.get(), range.at, bytes)) {
+    range.pending += bytes;
+    state_.bytes_done += bytes.size();
+    failures_ = 0;
+    const bool enough = range.pending.size() >= kWriteBytes || range.at + range.pending.size() == range.span.end;
+    return !enough || flush(range);
+}
+
+bool FileDownload::flush(Range& range) {
+    if (!write_at(file_.get(), range.at, range.pending)) {
         write_error_ = errno;
         return false;
     }
-    state_.bytes_done += bytes.size();
-    failures_ = 0;
-    while (!bytes.empty()) {
+    uint64_t left = range.pending.size();
+    range.pending.clear();
+    while (left > 0) {
         const auto chunk = static_cast<size_t>(range.at / key_.chunk_bytes);
-        const uint64_t here = std::min<uint64_t>(bytes.size(), (chunk + 1) * key_.chunk_bytes - range.at);
+        const uint64_t here = std::min<uint64_t>(left, (chunk + 1) * key_.chunk_bytes - range.at);
         left_[chunk] -= here;
         range.at += here;
-        bytes.remove_prefix(here);
+        left -= here;
         if (left_[chunk] == 0) chunk_done(chunk);
     }
     return true;
@@ -269,6 +280,8 @@ bool FileDownload::take(Range& range, std::string_view bytes) {
 void FileDownload::chunk_done(size_t chunk) {
     const std::string line = journal_line(chunk);
     if (::write(journal_.get(), line.data(), line.size()) != static_cast<ssize_t>(line.size())) write_error_ = errno != 0 ? errno : ENOSPC;
+    // Onto the disk from now on, so that little is left for the fsync at the end. Where that can't be, all is.
+    (void)::sync_file_range(file_.get(), static_cast<off_t>(chunk * key_.chunk_bytes), static_cast<off_t>(key_.chunk_bytes), SYNC_FILE_RANGE_WRITE);
     while (front_chunk_ < left_.size() && left_[front_chunk_] == 0) ++front_chunk_;
     digest_->grow(std::min(front_chunk_ * key_.chunk_bytes, key_.bytes));
 }
@@ -290,6 +303,7 @@ Status FileDownload::collect() {
 }
 
 Status FileDownload::ended(Range& range, CURLcode code) {
+    if (write_error_ == 0 && !range.pending.empty()) (void)flush(range);   // what came before it broke off
     if (range.at == range.span.end || write_error_ != 0) return Ok{};
     if (range.near) located_.reset();   // whoever had it may be gone: who has it is asked again
     if (range.status == 200 && range.ranged && range.wrong == "takes no ranges") {

@@ -144,9 +144,8 @@ std::vector<Manifest> ModelCache::list() const {
     return found;
 }
 
-Status ModelCache::keep(const HubFile& file) const {
-    if (::rename(partial_path(file.digest).c_str(),
-                 blob_path(file.digest).c_str()) != 0) return error_from_errno("a downloaded file cannot be moved", errno);
+Status ModelCache::keep(const HubFile& file, const std::string& from) const {
+    if (::rename(from.c_str(), blob_path(file.digest).c_str()) != 0) return error_from_errno("a downloaded file cannot be moved", errno);
     return sync_folder(root_ + "/blobs");
 }
 

@@ -47,7 +47,8 @@ public:
     static Result<Manifest> parse(const std::string& text, const std::string& id);
     std::vector<Manifest> list() const;                        // by source; incomplete ones left out
     // A finished download becomes a blob; on disk when it returns.
-    Status keep(const HubFile& file) const;
+    Status keep(const HubFile& file) const { return keep(file, partial_path(file.digest)); }
+    Status keep(const HubFile& file, const std::string& from) const;   // or what lies elsewhere on this disk
     Status put(const Manifest& manifest) const;                // its blobs are there
     // The model, and of its blobs those that no other model has. Bytes freed. kNotFound.
     Result<uint64_t> remove(const std::string& id) const;

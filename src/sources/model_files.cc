@@ -9,12 +9,14 @@
 #include "base/log.h"
 #include "models/model_reader.h"
 #include "sources/fetch_job.h"
+#include "sources/hub_gate.h"
 #include "sources/remote_model.h"
 
 namespace gantry::sources {
 namespace {
 
-class Files;
+constexpr std::chrono::seconds kOffersKept{60};
+constexpr size_t kOffersMost = 1'000;   // sources; beyond that all are asked for again
 
 // Shared between the table of jobs, the thread that runs it, and the tickets: the last of them may be any.
 using Job = std::shared_ptr<FetchJob>;
@@ -36,7 +38,8 @@ private:
 class Files final : public ModelFiles {
 public:
     Files(Options options, const Clock& clock)
-        : fetcher_(options.settings), near_(fetcher_, std::move(options.near_socket)), cache_(std::move(options.folder)), clock_(clock) {
+        : fetcher_(options.settings), near_(fetcher_, std::move(options.near_socket)), cache_(std::move(options.folder)), clock_(clock),
+          gate_(clock) {
         for (unsigned i = 0; i < std::max(1u, options.downloads); ++i) {
             threads_.emplace_back([this](const std::stop_token& stop) { work(stop); });
         }
@@ -88,11 +91,30 @@ public:
 
     Result<ModelMeta> look(const Source& source) override {
         if (const auto path = path_of(source)) return models::read_model(*path);
-        return read_remote_model(fetcher_, source);
+        return gate_.ask(source.kind, [&] { return read_remote_model(fetcher_, source); });
+    }
+
+    Result<std::vector<Offer>> offers(const Source& source) override {
+        if (!source.from_hub() || !source.quantization.empty() || path_of(source)) return std::vector<Offer>();
+        const std::string text = source.text();
+        const SteadyTime now = clock_.steady();
+        auto lately = offered_.with([&](auto& all) {
+            const auto found = all.find(text);
+            return found != all.end() && now - found->second.first < kOffersKept ? std::optional(found->second.second) : std::nullopt;
+        });
+        if (lately) return *std::move(lately);
+        const auto listing = gate_.ask(source.kind, [&] { return make_hub(source.kind, fetcher_)->list(source); });
+        if (!listing) return listing.error();
+        std::vector<Offer> there = sources::offers(*listing, source);
+        offered_.with([&](auto& all) {
+            if (all.size() >= kOffersMost) all.clear();
+            all.insert_or_assign(text, std::pair(now, there));
+        });
+        return there;
     }
 
     Result<std::vector<HubModel>> search(SourceKind hub, const std::string& words, unsigned most) override {
-        return make_hub(hub, fetcher_)->search(words, most);
+        return gate_.ask(hub, [&] { return make_hub(hub, fetcher_)->search(words, most); });
     }
 
     void pull(const Source& source) override {
@@ -227,6 +249,7 @@ private:
     const Near near_;
     const ModelCache cache_;
     const Clock& clock_;
+    HubGate gate_;                         // of what people ask while they wait
     BusyFiles busy_;
     mutable std::mutex mutex_;
     std::condition_variable_any queued_;
@@ -234,6 +257,7 @@ private:
     std::deque<Job> queue_;
     Guarded<std::map<std::string, std::unique_ptr<Ticket>>> pulls_;
     Guarded<std::function<bool(const std::string&)>> used_;
+    Guarded<std::map<std::string, std::pair<SteadyTime, std::vector<Offer>>>> offered_;   // by source: forms ask at each key
     std::mutex room_mutex_;
     std::vector<std::jthread> threads_;    // last: they use all of the above
 };

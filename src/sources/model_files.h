@@ -12,6 +12,7 @@
 #include "domain/model.h"
 #include "domain/model_files.h"
 #include "domain/source.h"
+#include "sources/choose.h"
 #include "sources/settings.h"
 
 namespace gantry::sources {
@@ -57,6 +58,8 @@ public:
     virtual std::optional<std::string> blob_path(const std::string& digest) const = 0;
     // What its files say: those here, or read from the hub by ranges, without fetching them. May take seconds.
     virtual Result<ModelMeta> look(const Source& source) = 0;
+    // The quantizations that the hub has where `source` leaves them open; empty: none to choose from, or it is here already. Asks the hub.
+    virtual Result<std::vector<Offer>> offers(const Source& source) = 0;
     virtual Result<std::vector<HubModel>> search(SourceKind hub, const std::string& words, unsigned most) = 0;
 
     // Fetches it for later, for nobody; goes on until it is there, has failed, or is removed.

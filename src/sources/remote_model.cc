@@ -108,11 +108,17 @@ private:
         };
         const auto first = open(chosen.files.front());
         if (!first) return first.error();
+        const size_t parts = chosen.files.size() - (chosen.tower.empty() ? 0 : 1);
         auto meta = models::read_gguf(*first, [&](uint32_t number, uint32_t count) -> Result<models::ByteSource> {
-            if (count != chosen.files.size() || number == 0 ||
-                number > count) return models::invalid_model("its parts are not those that the repository holds");
+            if (count != parts || number == 0 || number > count) return models::invalid_model("its parts are not those that the repository holds");
             return open(chosen.files[number - 1]);
         });
+        if (meta && !chosen.tower.empty()) {
+            const auto source = open(chosen.files.back());
+            const auto tower = source ? models::read_gguf(*source) : Result<ModelMeta>(source.error());
+            if (tower) models::add_tower(*tower, *meta);
+            else meta = models::in_file(chosen.tower, tower.error());
+        }
         if (!meta && cause) return *cause;   // the network's trouble is no fault of the file
         return meta;
     }

@@ -8,6 +8,7 @@
 #include "backends/backends.h"
 #include "base/log.h"
 #include "base/platform/file_lock.h"
+#include "models/gguf_names.h"
 #include "models/model_reader.h"
 
 namespace gantry::worker {
@@ -44,6 +45,12 @@ Result<backends::LaunchPlan> plan_launch(const LaunchContext& context, const pro
     backends::LaunchInput input;
     input.gantry_binary = context.gantry_binary;
     input.model_path = model_path;
+    if (spec.backend == BackendKind::kEngine || spec.backend == BackendKind::kLlamaServer) {
+        if (auto files = models::gguf_files_at(model_path)) {
+            input.model_path = std::move(files->model);
+            input.tower_path = std::move(files->tower);
+        }
+    }
     input.name = spec.deployment_name;
     input.socket_path = context.run_dir + "/" + spec.id.text + ".sock";
     input.port = *port;

@@ -20,6 +20,7 @@ MODELS = pathlib.Path(os.environ.get("GANTRY_MODEL_CACHE") or pathlib.Path.home(
 SMOLLM2 = MODELS / "llm/SmolLM2-135M-Instruct.Q4_1.gguf"
 MINILM = MODELS / "embed/all-MiniLM-L6-v2.f16.gguf"
 RERANKER = MODELS / "embed/synthetic-rerank-minilm.gguf"   # a random head: its scores mean nothing
+TOWER = MODELS / "vision/synthetic-mmproj-mlp-576.gguf"    # fits SmolLM2; of random numbers: what is said of pictures means nothing
 SOURCES = pathlib.Path(os.environ.get("GANTRY_SOURCE_CACHE") or pathlib.Path.home() / ".cache/gantry/src")
 TEMPLATES = SOURCES / "llama_cpp_python-0.3.36/vendor/llama.cpp/models/templates"
 

@@ -1,11 +1,15 @@
 """`gantry import gpustack`: a database as GPUStack 0.7.1 leaves it, with the tables of routes that 2.1 added (made by the columns of its migrations)."""
 import json
+import os
+import pathlib
+import shutil
 import sqlite3
 import subprocess
+import tempfile
 
 import pytest
 
-from conftest import GANTRY, SMOLLM2, Server
+from conftest import GANTRY, SMOLLM2, Server, free_port
 
 SCHEMA = """
 CREATE TABLE models (deleted_at DATETIME, source VARCHAR(14) NOT NULL, huggingface_repo_id VARCHAR, huggingface_filename VARCHAR,
@@ -63,6 +67,51 @@ def database(tmp_path):
     return path
 
 
+# Where Debian has the server's programs; they refuse to run as root.
+POSTGRESQL = next(iter(sorted(pathlib.Path("/usr/lib/postgresql").glob("*/bin"), reverse=True)), None)
+
+
+@pytest.fixture
+def postgresql(database):
+    """The same in a PostgreSQL of the test's own, by the columns' types: its URL, and a function that runs SQL there."""
+    if POSTGRESQL is None:
+        pytest.skip("no PostgreSQL server here: apt-get install postgresql")
+    as_other = ["runuser", "-u", "nobody", "--"] if os.geteuid() == 0 else []
+    folder = pathlib.Path(tempfile.mkdtemp(prefix="gantry-pg-", dir="/tmp"))   # short, for its socket; nobody may go there
+    if as_other:
+        shutil.chown(folder, "nobody")
+
+    def program(name, *words, **more):
+        return subprocess.run([*as_other, POSTGRESQL / name, *map(str, words)], cwd=folder, check=True, capture_output=True, text=True, **more)
+    port = free_port()
+    program("initdb", "-D", folder / "data", "-U", "gpustack", "-A", "trust", "-E", "UTF8", "--no-sync")
+    program("pg_ctl", "-D", folder / "data", "-l", folder / "log", "-w", "-o",
+            f"-c listen_addresses=127.0.0.1 -c port={port} -c unix_socket_directories={folder} -c fsync=off", "start")
+
+    def sql(text):
+        return program("psql", "-h", folder, "-p", port, "-U", "gpustack", "-d", "postgres", "-v", "ON_ERROR_STOP=1", "-qtA", input=text).stdout
+    try:
+        sql(SCHEMA.replace("DATETIME", "TIMESTAMP"))
+        with sqlite3.connect(database) as source:
+            for table, in source.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall():
+                columns = source.execute(f"PRAGMA table_info({table})").fetchall()
+                for row in source.execute(f"SELECT * FROM {table}").fetchall():
+                    values = [sql_text(value, column[2]) for column, value in zip(columns, row)]
+                    sql(f"INSERT INTO {table} ({', '.join(c[1] for c in columns)}) VALUES ({', '.join(values)});")
+        yield f"postgresql://gpustack@127.0.0.1:{port}/postgres", sql
+    finally:
+        program("pg_ctl", "-D", folder / "data", "-m", "immediate", "stop")
+        shutil.rmtree(folder)
+
+
+def sql_text(value, kind):
+    if value is None:
+        return "NULL"
+    if kind == "BOOLEAN":
+        return "TRUE" if value else "FALSE"
+    return str(value) if isinstance(value, int) else "'" + value.replace("'", "''") + "'"
+
+
 def run(*words):
     return subprocess.run([GANTRY, "import", "gpustack", *map(str, words)], capture_output=True, text=True, timeout=60)
 
@@ -109,6 +158,22 @@ def test_into_a_server(database, tmp_path):
         assert again.stdout == "" and again.stderr.count("is there already") == 6
     finally:
         server.stop()
+
+
+def test_postgresql_holds_the_same(database, postgresql):
+    url, sql = postgresql
+    here, there = run("--database", database, "--json"), run("--database", url, "--json")
+    assert there.returncode == 0, there.stderr
+    assert json.loads(there.stdout) == json.loads(here.stdout)
+    sql("CREATE TABLE principals (id INTEGER, kind VARCHAR, name VARCHAR, is_admin BOOLEAN); INSERT INTO principals VALUES (1, 'USER', 'eva', TRUE);"
+        "DROP TABLE model_routes;")
+    later = json.loads(run("--database", url, "--json").stdout)
+    assert {"name": "eva", "role": "admin", "must_change_password": True} in later["users"] and later["routes"] == []
+    sql("DROP TABLE models;")
+    refused = run("--database", url)
+    assert refused.returncode == 1 and "no database of GPUStack's" in refused.stderr, refused.stderr
+    away = run("--database", f"postgresql://gpustack:secret@127.0.0.1:{free_port()}/postgres")
+    assert away.returncode == 1 and "refused" in away.stderr and "secret" not in away.stderr, away.stderr
 
 
 def test_what_is_no_such_file(tmp_path):

@@ -39,6 +39,16 @@ export const PARTS: Part[] = [
   [/the model's files do not say: /g, "模型文件未说明："],
   [/there is no device "([^"]*)"; there are: /g, "没有设备“$1”；现有："],
   [/reading the model's files/g, "正在读取模型文件"],
+  // Which quantization: src/control/quantization.cc.
+  [/(\S+) of (\d+) quantizations: /g, "$2 个量化版本中的 $1："],
+  [/all of it fits on accelerators, and there is none in fewer bits that does/g, "可全部放入加速卡，且没有更低位数的版本可用"],
+  [/the largest in fewer than 16 bits that fits wholly on accelerators/g, "低于 16 位且可全部放入加速卡的最大版本"],
+  [/the usual one, since part of it or all is computed in memory/g, "常用版本，因为部分或全部在内存中计算"],
+  [/the nearest to the usual one in size that has room for a good context/g, "大小最接近常用版本且有足够上下文空间的版本"],
+  [/none has room for a longer context/g, "没有版本能容纳更长的上下文"],
+  [/whether any fits is not known/g, "无法得知是否有版本可用"],
+  [/none fits here, and this is the usual one/g, "没有版本可容纳，这是常用版本"],
+  [/; (\S+) does not fit$/g, "；$1 放不下"],
   // Suggestions: src/placement/suggestions.cc.
   [/^a context of ([\d,]+) tokens$/g, "上下文 $1 词元"],
   [/^(\d+) sequence(?:s)? at once$/g, "并发 $1 个请求"],

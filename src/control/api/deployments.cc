@@ -4,6 +4,7 @@
 #include "backends/backends.h"
 #include "base/log.h"
 #include "control/api/api.h"
+#include "control/api/evaluate.h"
 #include "control/api/lookup.h"
 #include "control/edits.h"
 #include "control/sleep_plan.h"
@@ -64,23 +65,38 @@ Result<Answer> create(ApiContext& api, const Call& call) {
     d.created_at = d.updated_at = api.clock.wall();
     GANTRY_TRY(check_options(d));
     GANTRY_TRY(check_rollout(d));
+    (void)settle_quantization(api, d, *api.publisher.view());
     if (d.backend != BackendKind::kCustom) GANTRY_TRY(check_source(api, d.source));
-    const std::optional<Model> model = unknown_model_of(api, d.source);
+    std::optional<ModelChange> model = model_change_of(api, d.source);
     if (Status status = api.store.create_deployment(d); !status) {
         if (status.error().code != ErrorCode::kConflict || api.store.route_by_name(d.name)) return status.error();
         return conflict(fmt::format("there is a deployment named \"{}\" already: edit that one, or take another name", d.name));
     }
     log::info("{}: deployed by {}", d.name, call.who->user_name);
-    if (model) add_model(api, *model);
+    if (model) carry_out(api, *std::move(model));
     api.changed();
     return json_answer(201, shown(api, d, true));
 }
 
+// What is open in a new source is settled as for a new deployment; what was settled so before stays, for who declares it again.
+void settle_source(ApiContext& api, const Call& call, management::DeploymentInput& input) {
+    auto d = find_deployment(api.store, call.param("id"));
+    const auto wanted = parse_source(*input.source), is = d ? parse_source(d->source) : wanted;
+    if (!d || !wanted || !is) return;   // the edit says so
+    if (sources::is_offer_of(*wanted, *is)) {
+        input.source = d->source;
+        return;
+    }
+    input.apply_to(*d);
+    if (settle_quantization(api, *d, *api.publisher.view())) input.source = d->source;
+}
+
 Result<Answer> patch(ApiContext& api, const Call& call) {
-    const auto input = management::parse_deployment_patch(call.request.body);
+    auto input = management::parse_deployment_patch(call.request.body);
     if (!input) return input.error();
+    if (input->source) settle_source(api, call, *input);
     if (input->source) GANTRY_TRY(check_source(api, *input->source));
-    const std::optional<Model> model = input->source ? unknown_model_of(api, *input->source) : std::nullopt;
+    std::optional<ModelChange> model = input->source ? model_change_of(api, *input->source) : std::nullopt;
     auto edited = edit(
         input->version, +[](const Deployment& d) { return d.version; },
         [&] { return find_deployment(api.store, call.param("id")); },
@@ -94,7 +110,7 @@ Result<Answer> patch(ApiContext& api, const Call& call) {
             return api.store.update_deployment(d, seen);
         });
     if (!edited) return edited.error();
-    if (model) add_model(api, *model);
+    if (model) carry_out(api, *std::move(model));
     const bool started = input->stopped && !*input->stopped;
     if (edited->asleep_since && (started || sleeps_in_vain(*edited))) {
         GANTRY_TRY(api.sleep.wake(edited->id, "an edit by " + call.who->user_name));

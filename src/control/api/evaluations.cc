@@ -18,11 +18,15 @@ Result<Answer> create(ApiContext& api, const Call& call) {
     // A program that is missing here may be there on a worker.
     const Status valid = backends::backend(d.backend).validate(d.options);
     if (!valid && valid.error().reason != "backend_missing") return valid.error();
-    if (d.backend != BackendKind::kCustom) GANTRY_TRY(check_source(api, d.source));
-    if (!input->workers) return json_answer(200, management::to_json(evaluate(api, d, *api.publisher.view())));
     Snapshot imagined;   // nothing runs there
-    imagined.workers = *input->workers;
-    return json_answer(200, management::to_json(evaluate(api, d, imagined)));
+    if (input->workers) imagined.workers = *input->workers;
+    const auto now = api.publisher.view();
+    const Snapshot& view = input->workers ? imagined : *now;
+    auto choice = settle_quantization(api, d, view);
+    if (d.backend != BackendKind::kCustom) GANTRY_TRY(check_source(api, d.source));
+    management::Evaluation evaluation = evaluate(api, d, view);
+    evaluation.choice = std::move(choice);
+    return json_answer(200, management::to_json(evaluation));
 }
 
 }  // namespace

@@ -42,6 +42,7 @@ chmod 755 "$new"
 "$new" version >/dev/null 2>&1 || {{
     ldd "$new" 2>/dev/null | grep 'not found' >&2
     packages="libsqlite3-0 libspdlog1.10 libprometheus-cpp-core1.0 libsodium23 libboost-json1.81.0 libboost-url1.81.0 libssl3"
+    packages="$packages libcurl4 libarchive13 libpq5"
     die "the server's gantry does not start here: install what is missing (Debian 12: apt-get install $packages), or its CPU can more than this one"
 }}
 mv -f "$new" "$bin/gantry"

@@ -104,24 +104,36 @@ Status check_source(ApiContext& api, const std::string& source) {
     return error;
 }
 
-std::optional<Model> unknown_model_of(ApiContext& api, const std::string& source) {
-    const auto known = api.store.model_by_source(source);
-    if (known || !is_not_found(known.error())) return std::nullopt;
+std::optional<ModelChange> model_change_of(ApiContext& api, const std::string& source) {
+    auto known = api.store.model_by_source(source);
+    if (!known && !is_not_found(known.error())) return std::nullopt;
     const auto parsed = parse_source(source);
     if (!parsed) return std::nullopt;
     auto meta = api.knowledge.look(source);
-    if (!meta) return std::nullopt;
-    Model model;
-    model.id = new_id<ModelId>(api.random, "mdl");
-    model.name = model_name_of(*parsed);
-    model.source = source;
-    model.path = parsed->path;
-    model.meta = *std::move(meta);
-    model.created_at = model.updated_at = api.clock.wall();
-    return model;
+    if (!meta || (known && *meta == known->meta)) return std::nullopt;
+    ModelChange change;
+    if (known) {
+        change.seen = known->version;
+        change.model = *std::move(known);
+        ++change.model.version;
+    } else {
+        change.model.id = new_id<ModelId>(api.random, "mdl");
+        change.model.name = model_name_of(*parsed);
+        change.model.source = source;
+        change.model.path = parsed->path;
+        change.model.created_at = api.clock.wall();
+    }
+    change.model.meta = *std::move(meta);
+    change.model.updated_at = api.clock.wall();
+    return change;
 }
 
-void add_model(ApiContext& api, Model model) {
+void carry_out(ApiContext& api, ModelChange change) {
+    Model& model = change.model;
+    if (change.seen) {
+        if (const Status done = api.store.update_model(model, *change.seen); !done) log::warn("{}: {}", model.name, done.error().message);
+        return;
+    }
     const std::string name = model.name;
     // The same file name in another folder is another model: the name gets a number.
     for (int attempt = 1; attempt <= 20; ++attempt) {

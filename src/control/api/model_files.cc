@@ -122,7 +122,7 @@ Result<Answer> pull(ApiContext& api, const Call& call) {
         (*files)->pull(source);
         log::info("{}: fetched for {}", *input, call.who->user_name);
     }
-    if (const auto model = unknown_model_of(api, *input)) add_model(api, *model);
+    if (auto change = model_change_of(api, *input)) carry_out(api, *std::move(change));
     const auto found = find(api, call, *input);
     if (!found) return found.error();
     return json_answer(found->set.state == ModelFilesState::kReady ? 200 : 202, management::to_json(found->set));

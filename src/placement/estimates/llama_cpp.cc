@@ -13,6 +13,8 @@
 //   sequences' in the embedded engine) are never touched.
 // - llama-server's --cache-ram: ended prompts in memory beside the cells, as many MiB as it is told; backends/llama_server.cc tells it
 //   none unless the deployment does (its own default is 8 GiB).
+// - A tower for pictures (mmproj) is read into memory, not mapped, by llama-server alone; what a picture takes while it is encoded is
+//   not counted: it depends on the picture.
 // On devices: -ngl counts the output matrix as the last layer: with all layers it is there too, with fewer it takes the place of one. They
 // are spread evenly over ranks (llama-model.cpp, i_gpu_start); each layer's KV beside it; a compute buffer each; the table of embeddings
 // stays in memory.
@@ -23,6 +25,7 @@
 #include <map>
 #include <numeric>
 
+#include "backends/backends.h"
 #include "backends/flags.h"
 #include "placement/estimates/overheads.h"
 #include "placement/estimates/sum.h"
@@ -123,6 +126,13 @@ uint64_t packed_bytes(const ModelMeta& meta, bool engine) {
     return static_cast<uint64_t>(sum);
 }
 
+// Of a GGUF model nothing but its tower belongs to no place in it.
+uint64_t tower_bytes(const ModelMeta& meta) { return meta.modality == "vision" ? std::min(meta.weights.other, meta.file_bytes) : 0; }
+uint64_t tower_taken(const ModelMeta& meta, const Shape& shape) {
+    return backends::takes_pictures(shape.backend, shape.options, meta) ? tower_bytes(meta) : 0;
+}
+constexpr char kTowerFormula[] = "the tower for pictures, read whole";
+
 // --- compute ------------------------------------------------------------------------------------------------------------
 
 struct Compute {
@@ -166,9 +176,11 @@ void add_process(const ModelMeta& meta, const Plan& plan, Sum& sum) {
 
 void in_memory(const ModelMeta& meta, const Shape& shape, const Plan& plan, const LayerKv& kv, Sum& sum) {
     const uint64_t packed = packed_bytes(meta, is_engine(shape));
-    const uint64_t gone = packed > 0 && has_own_output(meta) ? std::min(meta.weights.output, meta.file_bytes) : 0;
-    sum.memory("weights", meta.file_bytes - gone,
-               gone > 0 ? fmt::format("the file, {}, without the output matrix, {}", mib(meta.file_bytes), mib(gone)) : "the file, mapped");
+    const uint64_t file = meta.file_bytes - tower_bytes(meta);
+    const uint64_t gone = packed > 0 && has_own_output(meta) ? std::min(meta.weights.output, file) : 0;
+    sum.memory("weights", file - gone,
+               gone > 0 ? fmt::format("the file, {}, without the output matrix, {}", mib(file), mib(gone)) : "the file, mapped");
+    sum.memory("vision", tower_taken(meta, shape), kTowerFormula);
     sum.memory("weights_packed", packed, "quantised matrices once more, in the order in which the kernels read them");
     sum.memory("kv_cache", kv.total(), kv.formula);
     const Compute compute = compute_of(meta, plan, plan.sequences, true);
@@ -215,7 +227,7 @@ Split split_over(const ModelMeta& meta, const Shape& shape, const LayerKv& kv) {
         ++counts[rank];
     }
     const uint64_t head = has_own_output(meta) ? meta.weights.output : meta.weights.output + meta.weights.embedding;
-    (wanted > 0 ? split.weights.back() : split.host_weights) += head + meta.weights.other;
+    (wanted > 0 ? split.weights.back() : split.host_weights) += head + meta.weights.other - tower_bytes(meta);
     split.host_weights += meta.weights.embedding;
     for (uint32_t count : counts) {
         split.layers += (split.layers.empty() ? "" : " + ") + std::to_string(count);
@@ -227,6 +239,11 @@ void on_devices(const ModelMeta& meta, const Shape& shape, const Plan& plan, con
     const Split split = split_over(meta, shape, kv);
     const uint32_t ranks = std::max(shape.ranks, 1u);
     sum.devices("weights", split.weights, fmt::format("{} of {} layers, and the output", split.layers, meta.layers));
+    if (const uint64_t tower = tower_taken(meta, shape); tower > 0) {
+        std::vector<uint64_t> by_rank(ranks);
+        by_rank.front() = tower;
+        sum.devices("vision", by_rank, kTowerFormula);
+    }
     sum.devices("kv_cache", split.kv, kv.formula + fmt::format(", of {} of {} layers", split.layers, meta.layers));
     const bool pipeline = shape.pipelined || (ranks > 1 && shape.layers_on_devices >= meta.layers);
     // Long batches of the layers that stay in memory are computed on a device, to which a matrix at a time is copied (op_offload).

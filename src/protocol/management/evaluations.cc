@@ -131,6 +131,19 @@ Worker worker_from(const json::object& object, size_t number) {
     return w;
 }
 
+json::value shown(const std::optional<QuantizationChoice>& choice) {
+    if (!choice) return {};
+    json::array considered;
+    for (const QuantizationChoice::Considered& one : choice->considered) {
+        considered.emplace_back(json::object{{"source", one.source},
+                                             {"quantization", one.quantization},
+                                             {"bytes", one.bytes},
+                                             {"verdict", gantry::to_string(one.verdict)},
+                                             {"reason", one.reason}});
+    }
+    return json::object{{"source", choice->source}, {"reason", choice->reason}, {"considered", std::move(considered)}};
+}
+
 json::object shown(const Suggestion& s) { return {{"change", s.change}, {"value", s.value}, {"text", s.text}}; }
 
 std::optional<std::vector<Worker>> read_workers(FieldReader& reader) {
@@ -219,7 +232,8 @@ json::object to_json_kept(const Decision& decision) {
 json::object to_json(const Evaluation& evaluation) {
     json::object out{{"source", evaluation.source},
                      {"backend", gantry::to_string(evaluation.backend)},
-                     {"model", evaluation.meta ? json::value(to_json(*evaluation.meta)) : json::value()}};
+                     {"model", evaluation.meta ? json::value(to_json(*evaluation.meta)) : json::value()},
+                     {"choice", shown(evaluation.choice)}};
     for (auto& field : to_json(evaluation.decision)) out[field.key()] = std::move(field.value());
     return out;
 }

@@ -54,12 +54,25 @@ json::object to_json(const Placement& placement);
 json::object to_json(const Decision& decision);
 // The same for keeping: of many workers only the best.
 json::object to_json_kept(const Decision& decision);
+// Which of a repository's quantizations was taken, where the source left it open, and why.
+struct QuantizationChoice {
+    struct Considered {
+        std::string source, quantization;
+        uint64_t bytes = 0;
+        Verdict verdict = Verdict::kUnknown;
+        std::string reason;
+    };
+    std::string source;                    // the one that was taken
+    std::string reason;
+    std::vector<Considered> considered;    // all, the largest first
+};
 // A dry run.
 struct Evaluation {
     std::string source;
     BackendKind backend = BackendKind::kEngine;
     std::optional<ModelMeta> meta;         // nothing: it can't be read, the decision says why
     Decision decision;
+    std::optional<QuantizationChoice> choice{};   // nothing: there was nothing to choose
 };
 json::object to_json(const Evaluation& evaluation);
 struct Catalogued {

@@ -6,6 +6,7 @@
 
 #include "protocol/openai/chat_tools.h"
 #include "protocol/openai/fields.h"
+#include "protocol/openai/pictures.h"
 
 namespace gantry::protocol::openai {
 namespace {
@@ -15,6 +16,23 @@ void append_text(Message& message, const std::string& text) {
         message.content += '\n';
     }
     message.content += text;
+}
+
+Status look_at_picture(ChatRequest& request, const json::object& image, const std::string& path) {
+    const std::string url_path = path + ".url";
+    const json::value* url = find(image, "url");
+    if (url == nullptr) {
+        return missing_field(url_path);
+    }
+    if (!url->is_string()) {
+        return wrong_type(url_path, "a string", *url);
+    }
+    if (!request.unfit_picture) {
+        if (Status fit = check_picture(url->get_string(), url_path); !fit) {
+            request.unfit_picture = std::move(fit).error();
+        }
+    }
+    return Ok{};
 }
 
 // Text is kept; images and audio are recognised, so that a text-only model can say clearly that it
@@ -41,9 +59,15 @@ Status parse_part(ChatRequest& request, Message& message, const json::value& val
         if (media == nullptr) {
             return missing_field(media_path);
         }
-        GANTRY_TRY(as_object(*media, media_path));
+        Result<const json::object*> object = as_object(*media, media_path);
+        if (!object) {
+            return object.error();
+        }
         if (request.first_media.empty()) {
             request.first_media = path;
+        }
+        if (type == "image_url") {
+            return look_at_picture(request, **object, media_path);
         }
         return Ok{};
     }

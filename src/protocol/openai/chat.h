@@ -41,6 +41,8 @@ struct ChatRequest {
     std::string tool_choice_name;  // kNamed: one of the tools
     bool parallel_tool_calls = true;
     std::string first_media;  // JSON path of the first image or audio part; empty: text only
+    // Of the first picture that no engine of ours is given (pictures.h); an outside provider may be.
+    std::optional<Error> unfit_picture{};
     ResponseFormat response_format;
     std::optional<bool>
         enable_thinking;  // chat_template_kwargs.enable_thinking, the only one taken

@@ -29,6 +29,7 @@ export function EvaluationView({ value, error, busy, apply }: Props) {
           {!value && !error && <p className="muted">{t("evaluation.none")}</p>}
           {error && !error.param && <Note look="bad">{problemText(error)}</Note>}
           {error?.param && <p className="muted">{t("evaluation.mend")}</p>}
+          {value?.choice && <p>{t("evaluation.choice", { source: value.choice.source })} {told(value.choice.reason)}</p>}
           {value && <Judgement of={value} apply={apply} />}
           {value?.model && <ModelFacts meta={value.model} />}
         </div>
