@@ -5,6 +5,7 @@
 #include <string>
 #include <string_view>
 
+#include "backends/backends.h"
 #include "base/result.h"
 #include "domain/deployment.h"
 
@@ -35,6 +36,9 @@ Status check_kv_type(const BackendOptions& options, std::initializer_list<std::s
 // `product` is not there; `install` says what to do.
 Result<std::string> program_of(const BackendOptions& options, std::initializer_list<const char*> names, std::string_view product,
                                std::string_view install);
+
+// kInvalidArgument: the instance is one of several workers, which this backend can't run.
+Status check_one_worker(const LaunchInput& input);
 
 // "options.extra_args[3]"
 std::string param_of(std::string_view field, size_t index);

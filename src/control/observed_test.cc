@@ -132,11 +132,11 @@ TEST(observed, gone_only_when_it_cannot_come_back) {
     EXPECT_TRUE(r.assign().empty());
     EXPECT_FALSE(r.report({Rows::says("i", InstanceState::kStopping)}).gone);
     EXPECT_TRUE(r.report({}).gone);
-    EXPECT_EQ(r.observed.gone().count(InstanceId("i")), 1u);
+    EXPECT_EQ(r.observed.gone(r.snapshot).count(InstanceId("i")), 1u);
     EXPECT_FALSE(r.report({}).gone) << "told once";
     r.snapshot.instances.clear();
     r.observed.forget_missing(r.snapshot);
-    EXPECT_TRUE(r.observed.gone().empty());
+    EXPECT_TRUE(r.observed.gone(r.snapshot).empty());
 }
 
 TEST(observed, not_gone_at_the_first_report_after_a_restart) {
