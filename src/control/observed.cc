@@ -291,7 +291,7 @@ void Observed::overlay_locked(Instance& i) const {
         i.memory_peak_bytes = seen.memory_peak_bytes;
     }
     const bool spans = i.placement.spans_workers();
-    if (spans && found != instances_.end()) combine(i, found->second.parts, workers_of(i));
+    if (spans) combine(i, found == instances_.end() ? PartsSeen{} : found->second.parts, workers_of(i));
     // No new requests from the moment it is no longer wanted, not from the worker's next report.
     if (i.stopping) i.state = InstanceState::kStopping;
     for (const WorkerId& id : i.workers()) {

@@ -76,8 +76,9 @@ private:
     // Still holds a place: a replacement waits for it, because two copies may not fit the machine's memory. What stops on a
     // machine that doesn't answer may never be confirmed gone; nobody waits for that.
     bool holds_place(const Instance& i) const {
+        if (stays(i)) return true;
         const std::vector<WorkerId> on = i.workers();
-        return stays(i) || (!deleted_.contains(i.id) && std::any_of(on.begin(), on.end(), [this](const WorkerId& id) { return reachable(id); }));
+        return !deleted_.contains(i.id) && !on.empty() && std::all_of(on.begin(), on.end(), [this](const WorkerId& id) { return reachable(id); });
     }
 
     // The deadline of the drain of the worker it is on, of several the earliest: it leaves, and counts for nothing but what it serves

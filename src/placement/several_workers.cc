@@ -76,34 +76,60 @@ std::optional<Slots> pick(const std::vector<Team>& teams, size_t workers, size_t
 // llama.cpp's: each device gets layers, as many as its room is of all room.
 class ByLayers {
 public:
-    ByLayers(std::vector<Team> teams, const Asked& asked, Needs& needs) : teams_(std::move(teams)), asked_(asked), needs_(needs) {}
+    // Devices that have no room for one layer are left out.
+    ByLayers(std::vector<Team> teams, const Asked& asked, Needs& needs) : asked_(asked), needs_(needs) {
+        for (Team& team : teams) {
+            left_out_ += std::erase_if(team.slots, [&](const Slot& slot) {
+                return bytes_of_layers(vendor_of(slot), needs, 1, needs.least(), false) > slot.room;
+            });
+            if (!team.slots.empty()) teams_.push_back(std::move(team));
+        }
+    }
 
     std::optional<Candidate> best(bool exactly_these) {
         const size_t forced = asked_.deployment.placement.device_count;
-        size_t all = 0;
-        for (const Team& team : teams_) all += team.slots.size();
-        std::optional<Candidate> fallback;
-        for (size_t workers = exactly_these ? teams_.size() : 2; workers <= std::min(teams_.size(), kWorkersTried); ++workers) {
+        if (teams_.size() < 2 || (exactly_these && left_out_ > 0)) return std::nullopt;
+        std::optional<Candidate> fallback, partly;
+        size_t all = teams_.front().slots.size();   // of the first 1, 2, ... workers
+        for (size_t workers = 2; workers <= std::min(teams_.size(), kWorkersTried); ++workers) {
+            all += teams_[workers - 1].slots.size();
+            if (exactly_these && workers < teams_.size()) continue;
             const size_t least = exactly_these ? all : forced != 0 ? forced : workers;
             const size_t most = exactly_these ? all : forced != 0 ? forced : std::min({all, kDevicesTried, size_t{needs_.layers()}});
-            for (size_t devices = least; devices <= most; ++devices) {
-                const std::optional<Slots> slots = pick(teams_, workers, devices);
-                if (!slots) continue;
-                if (auto found = of(*slots, workers, needs_.good())) return found;
-                if (!fallback) fallback = of(*slots, workers, needs_.least());
-            }
+            if (auto found = fewest(workers, least, most, needs_.good())) return found;
+            if (!fallback) fallback = fewest(workers, least, most, needs_.least());
+            if (!partly) partly = with(workers, most, needs_.least(), true);
         }
-        return fallback;
+        return fallback ? fallback : partly;
     }
 
 private:
-    std::optional<Candidate> of(const Slots& slots, size_t workers, Length length) {
-        Candidate made{.kind = Kind::kSeveralWorkers, .good = length == needs_.good(), .slots = slots, .tried = length};
+    // Where some number of devices does, more do as well: of so many workers the fewest are found by halves.
+    std::optional<Candidate> fewest(size_t workers, size_t low, size_t high, Length length) {
+        if (low > high) return std::nullopt;
+        std::optional<Candidate> found = with(workers, high, length, false);
+        while (found && low < high) {
+            const size_t middle = (low + high) / 2;
+            if (auto smaller = with(workers, middle, length, false)) {
+                found = std::move(smaller);
+                high = middle;
+            } else {
+                low = middle + 1;
+            }
+        }
+        return found;
+    }
+
+    // `partly`: what finds no room on devices stays in the leading worker's memory.
+    std::optional<Candidate> with(size_t workers, size_t devices, Length length, bool partly) {
+        std::optional<Slots> slots = pick(teams_, workers, devices);
+        if (!slots) return std::nullopt;
+        Candidate made{.kind = Kind::kSeveralWorkers, .good = length == needs_.good(), .slots = *std::move(slots), .tried = length};
         for (size_t i = 0; i < workers; ++i) made.views.push_back(teams_[i].view);
         std::set<std::tuple<std::string, std::string, std::string>> chips;
-        for (const Slot& slot : slots) chips.emplace(slot.device->vendor, slot.device->chip, slot.device->name);
+        for (const Slot& slot : made.slots) chips.emplace(slot.device->vendor, slot.device->chip, slot.device->name);
         made.equal = chips.size() == 1;
-        if (!split(made) || !has_memory(made)) return std::nullopt;
+        if (!split(made, partly) || !has_memory(made)) return std::nullopt;
         return made;
     }
 
@@ -122,7 +148,7 @@ private:
         return low;
     }
 
-    bool split(Candidate& made) {
+    bool split(Candidate& made, bool partly) {
         std::vector<uint32_t> most;
         double room = 0;
         for (size_t i = 0; i < made.slots.size(); ++i) {
@@ -143,7 +169,7 @@ private:
         }
         // The rest stays in the leading worker's memory, where that may be; of one that computes there it was counted.
         const bool may_stay = !in_memory(made.slots.front()) && asked_.deployment.placement.cpu_offload && made.views.front()->tells_memory;
-        if (left > 0 && !may_stay) return false;
+        if (left > 0 && !(partly && may_stay)) return false;
         return std::count(made.layers.begin(), made.layers.end(), 0u) == 0;
     }
 
@@ -154,9 +180,10 @@ private:
         return true;
     }
 
-    const std::vector<Team> teams_;
+    std::vector<Team> teams_;
     const Asked& asked_;
     Needs& needs_;
+    size_t left_out_ = 0;
 };
 
 // Ranks that all take the same, on as many equal devices of each worker.

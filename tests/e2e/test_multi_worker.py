@@ -99,8 +99,10 @@ def test_a_restarted_worker_and_server_adopt_their_parts(cluster):
     server.start()
     for worker in workers:
         until(lambda worker=worker: worker.state() == "ready", f"{worker.name} came back")
-    assert until(lambda: running(server, "both"), "it runs")["parts"]
-    assert processes(until(lambda: (lambda i: i if i and all(p["pid"] for p in i["parts"]) else None)(running(server, "both")), "both report")) == former
+    def reported():
+        now = running(server, "both")
+        return now if now and all(part["pid"] for part in now["parts"]) else None
+    assert processes(until(reported, "both parts are reported as running")) == former
     complete(server, "both")
 
 
