@@ -110,6 +110,36 @@ TEST(several_workers, of_llama_cpp_cards_and_memory_of_both_count) {
     expect_within_room(world, *decision.placement);
 }
 
+// Two thousand cards that are all unlike: how long a decision takes is bounded by what is tried, and not by their number.
+TEST(several_workers, of_very_many_unequal_cards) {
+    World world(BackendKind::kLlamaServer, decoder("gguf", 200, 4.8, 120));
+    world.deployment.placement.across_workers = true;
+    world.deployment.placement.cpu_offload = false;
+    for (uint32_t w = 0; w < 8; ++w) {
+        std::vector<Device> devices{memory_device(512)};
+        for (uint32_t i = 0; i < 255; ++i) {
+            devices.push_back(card("nvidia", i, 8 + i % 7, "sm_80", fmt::format("card {} {}", w, i)));
+            devices.back().memory_free_bytes -= (w * 256 + i) << 18;
+        }
+        world.snapshot.workers.push_back(machine(fmt::format("w{}", w), std::move(devices)));
+    }
+    const Decision one = world.decide();
+    ASSERT_TRUE(one.placement) << one.reason;
+    EXPECT_EQ(one.placement->workers().size(), 1u);
+    world.deployment.placement.devices = {"w5/nvidia/6", "w2/nvidia/6", "w2/nvidia/13", "w7/nvidia/20"};
+    EXPECT_FALSE(world.decide().placement) << "four are too few";
+    world.deployment.placement.devices.clear();
+    for (uint32_t i = 0; i < 120; ++i) world.deployment.placement.devices.push_back(fmt::format("w{}/nvidia/{}", i % 8, 6 + 7 * (i / 8)));
+    const Decision many = world.decide();
+    ASSERT_TRUE(many.placement) << many.reason;
+    EXPECT_EQ(many.placement->workers().size(), 8u);
+    EXPECT_EQ(layers_of(*many.placement), 120u);
+    expect_within_room(world, *many.placement);
+    world.deployment.placement.devices.clear();
+    world.meta() = decoder("gguf", 9000, 4.8, 120);   // nowhere, with all that would help tried
+    EXPECT_FALSE(world.decide().placement);
+}
+
 TEST(several_workers, of_mindie_tensors_are_cut_over_all) {
     World world(BackendKind::kMindie, decoder("safetensors", 70, 16, 80));
     world.meta().heads = 64;

@@ -111,7 +111,7 @@ def test_all_parts_end_with_it(cluster):
     former = processes(running(server, "both") or together(server, "both"))
     server.cli("rm", "both", "--yes")
     until(lambda: not any(pathlib.Path(f"/proc/{pid}").exists() for pid in former.values()), "no process is left")
-    until(lambda: not server.instances(), "nor an instance")
+    until(lambda: not server.items("/api/v1/instances"), "nor an instance")
 
 
 def test_a_lost_worker_takes_the_whole_instance_along(cluster):
