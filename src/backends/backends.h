@@ -17,6 +17,33 @@
 
 namespace gantry::backends {
 
+// How the parts of an instance that several workers run come together (docs/multi-worker.md).
+struct Spanning {
+    enum class Split {
+        kLayers,    // each device gets layers, as many as it has room for (llama.cpp)
+        kStages,    // each worker gets layers and cuts their tensors over its devices; as many equal devices on each
+        kTensors,   // tensors are cut over all devices of all; as many equal devices on each
+    };
+    Split split = Split::kLayers;
+    bool followers_first = false;     // they listen, and the leading part connects to them; else the leading one listens
+    bool leader_has_files = false;    // the others need no file of the model
+};
+
+// Of one part of such an instance.
+struct SpanInput {
+    struct Peer {
+        std::string address{};
+        uint16_t port = 0;
+        std::vector<DeviceClaim> claims{};              // of it alone
+        std::vector<std::string> device_addresses{};    // of network ports of their own, in the order of the accelerators among the claims
+    };
+    uint32_t part = 0;            // 0 leads
+    std::vector<Peer> peers{};    // by part, this one as well: its own port is free to listen on at its address
+
+    const Peer& own() const { return peers[part]; }
+    const Peer& leader() const { return peers.front(); }
+};
+
 struct LaunchInput {
     std::string gantry_binary;      // for the embedded engine: /proc/self/exe of the worker
     std::string model_path;         // absolute, checked; of a folder with one GGUF model that file, for llama.cpp's backends
@@ -28,17 +55,23 @@ struct LaunchInput {
     std::string exit_file;
     std::string work_folder;        // the instance's own: for files that a backend must write (write_file below)
     BackendOptions options;
-    Placement placement{};          // what was decided; empty: nothing, the backend's own defaults
+    Placement placement{};          // what was decided, with the claims on this worker; empty: nothing, the backend's own defaults
+    std::optional<SpanInput> span{};   // other workers compute with this one
     std::vector<Device> devices{};  // of this worker: names and chips of what `placement` claims
 };
+
+// Instead of a path, for processes that speak no HTTP.
+inline constexpr char kHealthyWhenListening[] = "listening";   // ready once a connection to `endpoint` comes about; not asked again
+inline constexpr char kHealthyWhenAlive[] = "alive";           // ready as long as it lives
 
 struct LaunchPlan {
     std::vector<std::string> argv;              // argv[0] an absolute path or a name looked up in PATH; no shell, ever
     std::map<std::string, std::string> env;     // added to PATH, HOME, LANG, TMPDIR
     std::string endpoint;                       // "unix:..." or "tcp:127.0.0.1:PORT"
     std::string api_key;                        // what the gateway must send; empty: none
-    std::string health_path;
+    std::string health_path;                    // or one of the two above
     bool writes_exit_file = false;
+    uint16_t peer_port = 0;                     // where the other parts reach it: told to them once it is ready, or, of a leading part, at once
     std::map<std::string, std::string> files{};   // by name: written into the work folder, mode 0600, before the start
 };
 
@@ -59,8 +92,8 @@ public:
     virtual std::optional<Refusal> program_refuses(const BackendOptions&, const Device&) const { return std::nullopt; }
     // True: layers that find no room on devices may stay in memory.
     virtual bool can_offload() const = 0;
-    // True: one instance may use devices of several workers.
-    virtual bool can_span_workers() const = 0;
+    // How one instance may use devices of several workers; nothing: it can't.
+    virtual std::optional<Spanning> spanning() const { return std::nullopt; }
     // The version of the program that `options` names, found without running it; empty: unknown.
     virtual std::string version(const BackendOptions& options) const = 0;
     // kInvalidArgument with the field in `param` when the options can't work: an unknown placeholder, a flag that would open the

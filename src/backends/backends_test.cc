@@ -235,12 +235,12 @@ TEST(CustomBackend, DevicesArePlacements) {
     EXPECT_EQ(backend(BackendKind::kCustom).launch(input)->env.at("ASCEND_RT_VISIBLE_DEVICES"), "7") << "its own choice stays";
 }
 
-TEST(Backends, OneInstanceOverSeveralMachinesIsRefused) {
-    LaunchInput input = launch_input(llama_options());
-    input.placement = placed({claim_of("nvidia", 0, 1), claim_of("nvidia", 0, 1)});
-    input.placement.claims[1].worker_id = WorkerId("wrk_2");
-    for (const BackendKind kind : kBackendKinds) EXPECT_FALSE(backend(kind).can_span_workers()) << to_string(kind);
-    const auto plan = backend(BackendKind::kLlamaServer).launch(input);
+TEST(Backends, OneInstanceOverSeveralMachinesIsRefusedByThoseThatCannot) {
+    LaunchInput input = launch_input({});
+    input.placement = placed({claim_of("cpu", 0, 1)});
+    input.span = SpanInput{.part = 0, .peers = {{.address = "10.0.0.1", .port = 4000}, {.address = "10.0.0.2", .port = 4001}}};
+    EXPECT_FALSE(backend(BackendKind::kEngine).spanning() || backend(BackendKind::kCustom).spanning());
+    const auto plan = backend(BackendKind::kEngine).launch(input);
     ASSERT_FALSE(plan.ok());
     EXPECT_EQ(plan.error().param, "placement.across_workers");
 }

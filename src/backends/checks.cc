@@ -92,6 +92,12 @@ Status check_common(const BackendOptions& options) {
     return Ok{};
 }
 
+Status check_one_worker(const LaunchInput& input) {
+    if (!input.span) return Ok{};
+    return invalid_argument("this backend runs an instance on one worker alone: llama-server, vllm, sglang and mindie can use several",
+                            "placement.across_workers");
+}
+
 Status check_not_custom(const BackendOptions& options) {
     if (!options.command.empty()) {
         return invalid_argument("a command is for the backend \"custom\" only; give flags as extra_args", "options.command");

@@ -40,6 +40,9 @@ Result<std::string> program_of(const BackendOptions& options, std::initializer_l
 // What llama.cpp's programs can't serve: models in other formats, and a tower for pictures (mmproj) by itself.
 std::optional<Refusal> refuse_all_but_gguf(const ModelMeta& meta);
 
+// kInvalidArgument: the instance is one of several workers, which this backend can't run.
+Status check_one_worker(const LaunchInput& input);
+
 // "options.extra_args[3]"
 std::string param_of(std::string_view field, size_t index);
 

@@ -122,7 +122,6 @@ public:
     }
     std::optional<Refusal> refuses_device(const std::string&, const std::string&, const Device&) const override { return std::nullopt; }
     bool can_offload() const override { return false; }
-    bool can_span_workers() const override { return false; }
     std::string version(const BackendOptions&) const override { return {}; }
 
     Status validate(const BackendOptions& options) const override {
@@ -163,7 +162,7 @@ public:
 
     Result<LaunchPlan> launch(const LaunchInput& input) const override {
         GANTRY_TRY(validate(input.options));
-        GANTRY_TRY(check_one_worker(input.placement));
+        GANTRY_TRY(check_one_worker(input));
         Result<LaunchPlan> plan = plan_of(input);
         if (plan.ok()) {
             plan->argv[0] = *platform::find_program(input.options.command[0]);

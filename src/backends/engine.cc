@@ -42,7 +42,6 @@ public:
     }
 
     bool can_offload() const override { return true; }
-    bool can_span_workers() const override { return false; }
     std::string version(const BackendOptions&) const override { return kVersion; }   // this very build's
 
     Status validate(const BackendOptions& options) const override {
@@ -62,7 +61,7 @@ public:
 
     Result<LaunchPlan> launch(const LaunchInput& input) const override {
         GANTRY_TRY(validate(input.options));
-        GANTRY_TRY(check_one_worker(input.placement));
+        GANTRY_TRY(check_one_worker(input));
         const BackendOptions& options = input.options;
         LaunchPlan plan;
         plan.argv = {input.gantry_binary, "engine",          "--model",    input.model_path, "--socket",

@@ -8,6 +8,7 @@
 //   program   which vendors' devices it can use lies beside it (libggml-cuda.so ...) where it was built with shared
 //             libraries; a static one does not tell, and is believed
 //   pictures  --mmproj: the tower that lies beside the model; it computes on the first device, as the model does
+//   several   workers: --rpc (llama_rpc.h)
 //   metrics   --metrics: /metrics on the same port, behind the key
 
 #include "backends/table.h"
@@ -18,6 +19,7 @@
 
 #include "backends/checks.h"
 #include "backends/flag_rules.h"
+#include "backends/llama_rpc.h"
 #include "backends/visible_devices.h"
 
 namespace gantry::backends {
@@ -95,7 +97,9 @@ public:
     }
 
     bool can_offload() const override { return true; }
-    bool can_span_workers() const override { return false; }
+    std::optional<Spanning> spanning() const override {
+        return Spanning{.split = Spanning::Split::kLayers, .followers_first = true, .leader_has_files = true};
+    }
     std::string version(const BackendOptions&) const override { return {}; }
 
     Status validate(const BackendOptions& options) const override {
@@ -114,7 +118,7 @@ public:
 
     Result<LaunchPlan> launch(const LaunchInput& input) const override {
         GANTRY_TRY(validate(input.options));
-        GANTRY_TRY(check_one_worker(input.placement));
+        if (input.span && input.span->part > 0) return rpc_follower(input, *program(input.options));
         const BackendOptions& options = input.options;
         LaunchPlan plan;
         const std::string port = std::to_string(input.port);
@@ -162,15 +166,15 @@ private:
         constexpr char kAllLayers[] = "999";
         const Placement& placement = input.placement;
         if (placement.empty()) return Ok{};
-        const std::vector<DeviceClaim> claims = accelerator_claims(placement);
-        if (claims.empty()) {
+        std::vector<DeviceClaim> claims = accelerator_claims(placement);
+        if (claims.empty() && !input.span) {
             plan.argv.insert(plan.argv.end(), {"--device", "none", "-ngl", "0"});
             return Ok{};
         }
-        Device device;
-        device.vendor = claims.front().device.vendor;
-        if (const std::optional<Refusal> refusal = program_refuses(input.options, device)) {
-            return invalid_argument(refusal->reason, "options.binary");
+        if (!claims.empty()) GANTRY_TRY(check_program(input, claims.front().device.vendor));
+        if (input.span) {
+            plan.argv.insert(plan.argv.end(), {"--rpc", rpc_servers(*input.span)});
+            claims = devices_of_all(*input.span);
         }
         const bool all = placement.layers_on_devices >= placement.layers;
         plan.argv.insert(plan.argv.end(), {"-ngl", all ? kAllLayers : std::to_string(placement.layers_on_devices)});
@@ -178,6 +182,13 @@ private:
             plan.argv.insert(plan.argv.end(), {"--tensor-split", tensor_split(claims, all)});
         }
         return Ok{};
+    }
+
+    Status check_program(const LaunchInput& input, const std::string& vendor) const {
+        Device device;
+        device.vendor = vendor;
+        const std::optional<Refusal> refusal = program_refuses(input.options, device);
+        return refusal ? Status(invalid_argument(refusal->reason, "options.binary")) : Status(Ok{});
     }
 };
 

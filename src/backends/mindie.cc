@@ -11,7 +11,11 @@
 //   port      127.0.0.1, one for inference, management and metrics; no key: MindIE knows none, so that other users of this
 //             machine reach it past the gateway. Ready when /v1/models answers: the daemon listens when its models are
 //             loaded
-//   devices   ASCEND_RT_VISIBLE_DEVICES, in which npuDeviceIds then count from 0; worldSize = ranks, of one machine
+//   devices   ASCEND_RT_VISIBLE_DEVICES, in which npuDeviceIds then count from 0; worldSize = ranks
+//   several   workers: a rank table (RANK_TABLE_FILE, before 2.0 RANKTABLEFILE) with each NPU's address on its own network, which
+//             /etc/hccn.conf tells; multiNodesInferEnabled, and multiNodesInferPort of the leading one (hiascend.com, mindie
+//             2.3.0, envdeployment/instg/mindie_instg_0027). npuDeviceIds and worldSize are not read then. The API listens at
+//             the worker's data address instead of 127.0.0.1, and it has no key: docs/multi-worker.md
 //   memory    NPU_MEMORY_FRACTION from what placement booked (MindIE's default: 0.8 of the device)
 //   paths     LD_LIBRARY_PATH, PYTHONPATH and the rest are derived (ascend_environment.h): four set_env.sh scripts set
 //             them, and no shell runs here. Of mindie-llm's own script it does not take over that it empties /dev/shm
@@ -157,6 +161,53 @@ std::map<std::string, std::string> environment(const LaunchInput& input, const s
     return env;
 }
 
+constexpr char kRankTable[] = "ranktable.json";
+
+// Of all parts: the file as its documentation has it, numbers as words. The leading worker's devices come first.
+Result<std::string> rank_table(const SpanInput& span) {
+    json::array servers;
+    size_t rank = 0;
+    for (const SpanInput::Peer& peer : span.peers) {
+        json::array devices;
+        for (const DeviceClaim& claim : peer.claims) {
+            if (claim.device.vendor == "cpu") continue;
+            const size_t of_peer = devices.size();
+            if (of_peer >= peer.device_addresses.size() || peer.device_addresses[of_peer].empty()) {
+                return invalid_argument("the NPU " + to_string(claim.device) + " of the worker at " + peer.address +
+                                            " has no address on the NPUs' own network (/etc/hccn.conf says none), by which several machines "
+                                            "compute together: `hccn_tool -i N -ip -s address ...` sets it",
+                                        "placement.across_workers");
+            }
+            devices.push_back(json::object{{"device_id", std::to_string(claim.device.index)},
+                                           {"device_ip", peer.device_addresses[of_peer]},
+                                           {"rank_id", std::to_string(rank++)}});
+        }
+        servers.push_back(json::object{{"server_id", peer.address}, {"container_ip", peer.address}, {"device", std::move(devices)}});
+    }
+    return json::serialize(json::object{{"version", "1.0"},
+                                        {"server_count", std::to_string(span.peers.size())},
+                                        {"server_list", std::move(servers)},
+                                        {"status", "completed"}});
+}
+
+// 0640 at most is asked for; the worker writes 0600.
+Status join_nodes(const LaunchInput& input, MindieConfig& config, LaunchPlan& plan) {
+    const SpanInput& span = *input.span;
+    Result<std::string> table = rank_table(span);
+    if (!table.ok()) return table.error();
+    plan.files[kRankTable] = *std::move(table);
+    for (const char* name : {"RANK_TABLE_FILE", "RANKTABLEFILE"}) plan.env[name] = input.work_folder + "/" + kRankTable;
+    plan.env["MIES_CONTAINER_IP"] = span.own().address;   // in a container
+    plan.env["HOST_IP"] = span.own().address;             // outside of one
+    plan.env["HCCL_DETERMINISTIC"] = "true";
+    plan.env.erase("ASCEND_RT_VISIBLE_DEVICES");          // the table names them as the machine does
+    config.address = span.own().address;
+    config.nodes_port = span.leader().port;
+    if (span.part > 0) plan.health_path = kHealthyWhenAlive;
+    else plan.peer_port = span.leader().port;
+    return Ok{};
+}
+
 class MindieBackend final : public Backend {
 public:
     std::optional<Refusal> refuses_model(const ModelMeta& meta) const override {
@@ -182,7 +233,7 @@ public:
     }
 
     bool can_offload() const override { return false; }
-    bool can_span_workers() const override { return false; }   // by a rank table; it comes with several machines
+    std::optional<Spanning> spanning() const override { return Spanning{.split = Spanning::Split::kTensors}; }
 
     // Of the service: version.info beside bin ("Ascend-mindie-service : 1.0.0", "mindie-llm : 3.0.0"), or of the Python package.
     std::string version(const BackendOptions& options) const override {
@@ -219,7 +270,6 @@ public:
 
     Result<LaunchPlan> launch(const LaunchInput& input) const override {
         GANTRY_TRY(validate(input.options));
-        GANTRY_TRY(check_one_worker(input.placement));
         const std::vector<DeviceClaim> claims = accelerator_claims(input.placement);
         if (claims.empty()) return invalid_argument("MindIE runs on Ascend devices, and this instance has none", "placement");
         if (!valid_model_name(input.name)) {
@@ -248,10 +298,11 @@ public:
         config.flags = *read_flags(input.options, kMindieRules);
         LaunchPlan plan;
         plan.argv = {*program(input.options)};
-        plan.files[kConfigFile] = mindie_config_json(config);
         plan.env = environment(input, plan.argv.front(), share);
-        plan.endpoint = "tcp:127.0.0.1:" + std::to_string(input.port);
-        plan.health_path = "/v1/models";
+        if (input.span) GANTRY_TRY(join_nodes(input, config, plan));
+        plan.files[kConfigFile] = mindie_config_json(config);
+        plan.endpoint = "tcp:" + config.address + ":" + std::to_string(input.port);
+        if (plan.health_path.empty()) plan.health_path = "/v1/models";
         return plan;
     }
 };

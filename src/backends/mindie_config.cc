@@ -11,6 +11,7 @@ constexpr uint32_t kContextDefault = 8192;         // where nobody says: the num
 constexpr uint32_t kSequencesDefault = 200;        // MindIE's own, the next two as well
 constexpr uint32_t kPrefillBatchDefault = 50;
 constexpr uint32_t kPrefillTokensDefault = 8192;
+constexpr uint16_t kNodesPortDefault = 1120;
 
 enum class Section { kServer, kDeploy, kModel, kSchedule };
 struct Field {
@@ -62,8 +63,8 @@ const RefusedFlags kRefused[] = {
 
 json::object server_config(const MindieConfig& config) {
     // One address and one port for inference, management and metrics: the daemon then serves them all by one server.
-    return {{"ipAddress", "127.0.0.1"},
-            {"managementIpAddress", "127.0.0.1"},
+    return {{"ipAddress", config.address},
+            {"managementIpAddress", config.address},
             {"port", config.port},
             {"managementPort", config.port},
             {"metricsPort", config.port},
@@ -157,8 +158,8 @@ std::string mindie_config_json(const MindieConfig& config) {
     json::object backend = {{"backendName", "mindieservice_llm_engine"},
                             {"modelInstanceNumber", 1},
                             {"tokenizerProcessNumber", 8},
-                            {"multiNodesInferEnabled", false},
-                            {"multiNodesInferPort", 1120},
+                            {"multiNodesInferEnabled", config.nodes_port != 0},
+                            {"multiNodesInferPort", config.nodes_port != 0 ? config.nodes_port : kNodesPortDefault},
                             {"interNodeTLSEnabled", false}};
     backend["npuDeviceIds"] = std::move(instances);
     backend["ModelDeployConfig"] = std::move(deploy);

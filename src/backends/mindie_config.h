@@ -18,7 +18,9 @@ struct MindieConfig {
     std::string model_name;
     std::string model_path;
     uint16_t port = 0;
-    uint32_t ranks = 1;
+    std::string address = "127.0.0.1";   // where it listens
+    uint16_t nodes_port = 0;             // of the leading worker, for the others; 0: it is alone
+    uint32_t ranks = 1;                  // of this worker
     uint32_t context_tokens = 0;
     uint32_t sequences = 0;
     std::vector<GivenFlag> flags{};   // of extra_args, checked

@@ -9,7 +9,9 @@
 //   weights   --load-format safetensors: it never falls back to pickled files, which are programs
 //   memory    --mem-fraction-static from what placement booked: weights and KV; the largest share, where devices differ in
 //             size
-//   several   --tp-size = ranks, of one machine
+//   several   --tp-size = ranks. On several workers --nnodes, --node-rank and --dist-init-addr of the leading one, tensors cut over all
+//             (references/multi_node_deployment); the others serve nothing and are ready as long as
+//             they live. Not tested on hardware
 //
 // Flags are passed on from a list only, as for vLLM (vllm.cc).
 
@@ -138,7 +140,7 @@ public:
     }
 
     bool can_offload() const override { return false; }
-    bool can_span_workers() const override { return false; }   // it can (--nnodes); it comes with several machines
+    std::optional<Spanning> spanning() const override { return Spanning{.split = Spanning::Split::kTensors}; }
 
     std::string version(const BackendOptions& options) const override {
         const Result<std::string> path = program(options);
@@ -157,7 +159,6 @@ public:
 
     Result<LaunchPlan> launch(const LaunchInput& input) const override {
         GANTRY_TRY(validate(input.options));
-        GANTRY_TRY(check_one_worker(input.placement));
         if (input.name.find(':') != std::string::npos) {
             return invalid_argument("SGLang takes no model name with \":\" in it, which it keeps for adapters; name the deployment "
                                     "otherwise",
@@ -178,11 +179,14 @@ public:
         add("--context-length", std::to_string(options.context_tokens != 0 ? options.context_tokens : input.placement.context_tokens));
         add("--max-running-requests", std::to_string(options.max_sequences));
         add("--kv-cache-dtype", options.kv_type);
-        if (claims.size() > 1) add("--tp-size", std::to_string(claims.size()));
+        const size_t ranks = claims.size() * (input.span ? input.span->peers.size() : 1);
+        if (ranks > 1) add("--tp-size", std::to_string(ranks));
+        if (input.span) add_nodes(*input.span, plan);
         double share = 0;
         for (const DeviceClaim& claim : claims) share = std::max(share, claim.memory_fraction);
         if (share > 0) add("--mem-fraction-static", fmt::format("{:.3f}", std::min(1.0, std::ceil(share * 1000) / 1000)));
-        if (!input.api_key.empty()) {
+        const bool follows = input.span && input.span->part > 0;
+        if (!input.api_key.empty() && !follows) {   // who follows serves nobody
             add("--config", input.work_folder + "/" + kConfigFile);
             plan.files[kConfigFile] = "api-key: \"" + input.api_key + "\"\n";
         }
@@ -195,9 +199,17 @@ public:
         for (const auto& [name, value] : options.env) plan.env[name] = value;
         for (const auto& [name, value] : visible_devices(input.placement, input.devices)) plan.env[name] = value;
         plan.endpoint = "tcp:127.0.0.1:" + port;
-        plan.api_key = input.api_key;
-        plan.health_path = "/health";
+        plan.api_key = follows ? std::string() : input.api_key;
+        plan.health_path = follows ? kHealthyWhenAlive : "/health";
         return plan;
+    }
+
+private:
+    static void add_nodes(const SpanInput& span, LaunchPlan& plan) {
+        const SpanInput::Peer& leader = span.leader();
+        plan.argv.insert(plan.argv.end(), {"--nnodes", std::to_string(span.peers.size()), "--node-rank", std::to_string(span.part),
+                                           "--dist-init-addr", leader.address + ":" + std::to_string(leader.port)});
+        if (span.part == 0) plan.peer_port = leader.port;
     }
 };
 

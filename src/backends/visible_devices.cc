@@ -41,7 +41,7 @@ std::string_view visible_devices_variable(std::string_view vendor) {
 std::vector<DeviceClaim> accelerator_claims(const Placement& placement) {
     std::vector<DeviceClaim> claims;
     for (const DeviceClaim& claim : placement.claims) {
-        if (claim.device.vendor != "cpu" && claim.worker_id == placement.leader()) claims.push_back(claim);
+        if (claim.device.vendor != "cpu") claims.push_back(claim);
     }
     return claims;
 }
@@ -78,17 +78,6 @@ Status check_visible_devices(const BackendOptions& options) {
         if (ours) {
             return invalid_argument(name + " may not be set: the devices are chosen by placement; ask for others by placement.devices",
                                     "options.env." + name);
-        }
-    }
-    return Ok{};
-}
-
-Status check_one_worker(const Placement& placement) {
-    for (const DeviceClaim& claim : placement.claims) {
-        if (claim.worker_id != placement.leader()) {
-            return invalid_argument("one instance over several machines comes with a later version: let it use one machine's devices "
-                                    "(placement.across_workers: false)",
-                                    "placement.across_workers");
         }
     }
     return Ok{};

@@ -22,7 +22,7 @@ namespace gantry::backends {
 // "CUDA_VISIBLE_DEVICES"; empty: the vendor has none.
 std::string_view visible_devices_variable(std::string_view vendor);
 
-// What is claimed on accelerators of the leading worker, in the order of the ranks.
+// What is claimed on accelerators, in the order of the ranks.
 std::vector<DeviceClaim> accelerator_claims(const Placement& placement);
 
 // "0,3"; of shared-out NVIDIA devices their uuids: "MIG-5f3c…". Empty: a CPU.
@@ -33,8 +33,5 @@ std::map<std::string, std::string> visible_devices(const Placement& placement, c
 
 // Refuses those variables in options.env: an engine that chose for itself would compute on devices that are booked for others.
 Status check_visible_devices(const BackendOptions& options);
-
-// kInvalidArgument: the placement uses devices of several workers.
-Status check_one_worker(const Placement& placement);
 
 }  // namespace gantry::backends

@@ -51,15 +51,6 @@ TEST(VisibleDevices, NvidiaDevicesAreNamedByUuidWhereCudaCountsOtherwise) {
     EXPECT_EQ(device_list(on_part, {whole, part}), "MIG-9a1b");
 }
 
-TEST(VisibleDevices, OnlyTheLeadingWorkersCount) {
-    Placement placement = placed({claim_of("nvidia", 0, 1), claim_of("nvidia", 1, 1)});
-    placement.claims[1].worker_id = WorkerId("wrk_2");
-    EXPECT_EQ(device_list(placement, {}), "0");
-    EXPECT_EQ(check_one_worker(placement).error().param, "placement.across_workers");
-    EXPECT_TRUE(check_one_worker(placed({claim_of("nvidia", 0, 1)})).ok());
-    EXPECT_TRUE(check_one_worker({}).ok());
-}
-
 TEST(VisibleDevices, MayNotBeSetByHand) {
     for (const char* name : {"CUDA_VISIBLE_DEVICES", "ROCR_VISIBLE_DEVICES", "ASCEND_RT_VISIBLE_DEVICES", "CUDA_DEVICE_ORDER"}) {
         EXPECT_EQ(check_visible_devices(with_env({}, name)).error().param, std::string("options.env.") + name);

@@ -11,7 +11,9 @@
 //   threads   CPU: it binds its threads to cores by itself ("auto") and keeps one core for its scheduler. Where the number
 //             of threads is given, or the cores are few, binding is off and OMP_NUM_THREADS says how many: two engines
 //             bound to the same cores starve
-//   several   --tensor-parallel-size = ranks, of one machine
+//   several   --tensor-parallel-size = devices of a worker. Of several workers each is a stage of a pipeline: --pipeline-parallel-size =
+//             --nnodes, --node-rank, --master-addr and --master-port of the leading one, by multiprocessing (documents since 0.12,
+//             serving/parallelism_scaling); the others --headless, ready as long as they live. Not tested on hardware
 //   network   HF_HUB_OFFLINE: a model is here or it isn't; no usage statistics are sent
 //   needs     the CPU build compiles kernels when it starts: a C++ compiler in PATH, a cache below HOME (~/.cache/vllm); of the two
 //             minutes of a start on two cores that takes more than one
@@ -105,7 +107,7 @@ const RefusedFlags kRefused[] = {
       "--swap-space", "--cpu-offload*", "--kv-offloading*", "--offload*"},
      "memory is computed from what the model needs and booked; change context_tokens, max_sequences or kv_type"},
     {{"-tp", "--tensor-parallel-size", "-pp", "--pipeline-parallel-size", "-dp", "--data-parallel*",
-      "--distributed-executor-backend", "--nnodes", "--node-rank", "--master-addr", "--master-port", "--device", "--device-ids",
+      "--distributed-executor-backend", "--nnodes", "--node-rank", "--master-addr", "--master-port", "--headless", "--device", "--device-ids",
       "--numa-bind*"},
      "how many devices, and which, is placement's: set placement.device_count or placement.devices; for more engines, replicas"},
     {{"--trust-remote-code"},
@@ -254,8 +256,8 @@ public:
         return std::nullopt;
     }
 
+    std::optional<Spanning> spanning() const override { return Spanning{.split = Spanning::Split::kStages}; }
     bool can_offload() const override { return false; }   // --cpu-offload-gb fetches weights over the bus for every step
-    bool can_span_workers() const override { return false; }   // by Ray; it comes with several machines
 
     std::string version(const BackendOptions& options) const override {
         const Result<std::string> path = program(options);
@@ -284,13 +286,14 @@ public:
 
     Result<LaunchPlan> launch(const LaunchInput& input) const override {
         GANTRY_TRY(validate(input.options));
-        GANTRY_TRY(check_one_worker(input.placement));
         const std::vector<DeviceClaim> claims = accelerator_claims(input.placement);
         GANTRY_TRY(check_program(input, claims));
         LaunchPlan plan;
         const std::string path = *program(input.options);
         const std::string port = std::to_string(input.port);
-        plan.argv = {path, "serve", input.model_path, "--served-model-name", input.name, "--host", "127.0.0.1", "--port", port};
+        const bool follows = input.span && input.span->part > 0;
+        plan.argv = {path, "serve", input.model_path, "--served-model-name", input.name};
+        if (!follows) plan.argv.insert(plan.argv.end(), {"--host", "127.0.0.1", "--port", port});
         const auto add = [&plan](const char* flag, const std::string& value) {
             if (!value.empty() && value != "0") plan.argv.insert(plan.argv.end(), {flag, value});
         };
@@ -300,11 +303,16 @@ public:
         add("--max-num-seqs", std::to_string(options.max_sequences != 0 ? options.max_sequences : vllm_sequences(vendor)));
         add("--kv-cache-dtype", kv_dtype(options.kv_type));
         if (claims.size() > 1) add("--tensor-parallel-size", std::to_string(claims.size()));
+        if (input.span) add_nodes(*input.span, plan);
         add("--gpu-memory-utilization", share_text(claims));
         const std::vector<GivenFlag> flags = *checked_flags(options);
         if (!given(flags, "--load-format")) add("--load-format", "safetensors");
         append_flags(flags, plan.argv);
         plan.env = environment(input, path, claims);
+        if (follows) {
+            plan.health_path = kHealthyWhenAlive;
+            return plan;
+        }
         plan.endpoint = "tcp:127.0.0.1:" + port;
         plan.api_key = input.api_key;
         plan.health_path = "/health";
@@ -312,6 +320,15 @@ public:
     }
 
 private:
+    static void add_nodes(const SpanInput& span, LaunchPlan& plan) {
+        const std::string nodes = std::to_string(span.peers.size());
+        plan.argv.insert(plan.argv.end(), {"--pipeline-parallel-size", nodes, "--distributed-executor-backend", "mp", "--nnodes", nodes,
+                                           "--node-rank", std::to_string(span.part), "--master-addr", span.leader().address,
+                                           "--master-port", std::to_string(span.leader().port)});
+        if (span.part > 0) plan.argv.emplace_back("--headless");
+        else plan.peer_port = span.leader().port;
+    }
+
     static std::optional<Refusal> refuses_cpu(const std::string& arch, const Device& device) {
         if (arch == "aarch64" || arch == "arm64") return std::nullopt;
         if (arch != "x86_64" && !arch.empty()) return Refusal{"vLLM's CPU build is for x86_64 and aarch64, not " + arch};
@@ -379,6 +396,7 @@ private:
         if (claims.empty()) set_cpu_environment(input, env);
         for (const auto& [name, value] : input.options.env) env[name] = value;
         for (const auto& [name, value] : visible_devices(input.placement, input.devices)) env[name] = value;
+        if (input.span) env["VLLM_HOST_IP"] = input.span->own().address;
         if (!input.api_key.empty()) env["VLLM_API_KEY"] = input.api_key;
         return env;
     }

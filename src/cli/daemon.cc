@@ -3,9 +3,11 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
+#include <CLI/CLI.hpp>
 #include <filesystem>
 
 #include "base/log.h"
+#include "base/platform/process.h"
 #include "cli/output.h"
 
 namespace gantry::cli {
@@ -39,6 +41,22 @@ Result<Url> parse_origin(const std::string& text) {
         return url;
     }
     return url ? Result<Url>(invalid_argument("has a path; only the server is named")) : url;
+}
+
+void add_data_address_option(CLI::App& verb, std::string& address) {
+    verb.add_option("--data-address", address,
+                    "IPv4 address of this machine at which other workers' engines reach its own, where several run a model together; default: "
+                    "the one by which it speaks to the others")
+        ->envname("GANTRY_DATA_ADDRESS")
+        ->type_name("ADDRESS");
+}
+
+Status check_data_address(const std::string& address) {
+    if (address.empty()) {
+        return Ok{};
+    }
+    const Result<uint16_t> port = platform::free_port(address);
+    return port ? Status(Ok{}) : Status(invalid_argument("--data-address: " + port.error().message));
 }
 
 }  // namespace gantry::cli

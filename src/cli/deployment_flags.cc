@@ -78,7 +78,8 @@ Result<json::object> body_of(const DeploymentFlags& flags) {
                            {"device_count", flags.device_count},
                            {"device_types", to_array(flags.device_types)},
                            {"worker_labels", *labels},
-                           {"cpu_offload", !flags.no_offload}};
+                           {"cpu_offload", !flags.no_offload},
+                           {"across_workers", flags.across_workers}};
     if (!flags.strategy.empty()) {
         placement["strategy"] = flags.strategy;
     }
@@ -107,6 +108,7 @@ void add_deployment_flags(CLI::App& verb, DeploymentFlags& flags) {
         ->allow_extra_args(false);
     verb.add_option("--strategy", flags.strategy, "spread (to the most room) or binpack (to the least that suffices)")
         ->check(CLI::IsMember({"spread", "binpack"}));
+    verb.add_flag("--across-workers", flags.across_workers, "an instance may use devices of several workers, where those of one do not do");
     verb.add_flag("--no-offload", flags.no_offload, "all layers on devices, none in memory");
     verb.add_option("--binary", flags.binary, "llama-server, vllm, sglang, mindie: its path; default: found in PATH")->type_name("PATH");
     verb.add_option("--command", flags.command,

@@ -29,6 +29,7 @@ struct DeploymentFlags {
     std::vector<std::string> device_types;
     std::vector<std::string> worker_labels;
     bool no_offload = false;
+    bool across_workers = false;
 };
 void add_deployment_flags(CLI::App& verb, DeploymentFlags& flags);
 

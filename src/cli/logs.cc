@@ -21,6 +21,7 @@ struct Options {
 
 struct Source {
     std::string instance_id;
+    std::string worker;   // of an instance that several run: whose part; else empty
     std::string prefix;   // empty when there is one only
     std::string partial;  // a line that has not ended
     std::string error;
@@ -71,10 +72,26 @@ http::Task<void> read_log(const ApiClient& api, http::Client& client, Source& so
     }
 }
 
+// One of each part, where there are several.
+void add_sources(const json::object& instance, const std::string& prefix, std::vector<Source>& sources) {
+    const json::array& parts = array_at(instance, "parts");
+    for (const json::value& item : parts) {
+        const std::string worker = text_at(item.get_object(), "worker_name");
+        sources.push_back({text_at(instance, "id"), worker, prefix.empty() ? worker + " | " : worker + " " + prefix, {}, {}});
+    }
+    if (parts.empty()) {
+        sources.push_back({text_at(instance, "id"), {}, prefix, {}, {}});
+    }
+}
+
 Result<std::vector<Source>> sources_of(const ApiClient& api, const std::string& name) {
     std::vector<Source> sources;
     if (name.starts_with("ins_")) {
-        sources.push_back({name, {}, {}, {}});
+        const Result<json::object> instance = api.get("/api/v1/instances/" + encode_segment(name));
+        if (!instance) {
+            return instance.error();
+        }
+        add_sources(*instance, {}, sources);
         return sources;
     }
     const Result<json::object> deployment = api.deployment(name);
@@ -88,7 +105,7 @@ Result<std::vector<Source>> sources_of(const ApiClient& api, const std::string& 
     for (const json::value& item : *instances) {
         const json::object& instance = item.get_object();
         const std::string prefix = instances->size() > 1 ? fmt::format("{} | ", number_at(instance, "index")) : std::string();
-        sources.push_back({text_at(instance, "id"), prefix, {}, {}});
+        add_sources(instance, prefix, sources);
     }
     if (sources.empty()) {
         return not_found(fmt::format("{} has no instances now, so there is no log; start it with `gantry start {}`", name, name));
@@ -111,8 +128,9 @@ int show_logs(const Context& context, const Options& options) {
     http::Client client(io, patient);
     size_t left = sources->size();
     for (Source& source : *sources) {
-        const std::string target = fmt::format("/api/v1/instances/{}/logs?tail={}&follow={}", encode_segment(source.instance_id),
-                                               options.tail, options.follow);
+        const std::string worker = source.worker.empty() ? "" : "&worker=" + encode_segment(source.worker);
+        const std::string target = fmt::format("/api/v1/instances/{}/logs?tail={}&follow={}{}", encode_segment(source.instance_id),
+                                               options.tail, options.follow, worker);
         http::asio::co_spawn(io, read_log(*api, client, source, target), [&left, &io](std::exception_ptr thrown) {
             if (--left == 0) {
                 io.stop();

@@ -28,12 +28,31 @@ std::string state_of(const json::object& object) {
 }
 
 // "host nvidia/0 nvidia/1": the worker, and what is booked there.
-std::string devices_of(const json::object& instance) {
-    std::string text = text_at(instance, "worker_name");
+std::string devices_on(const json::object& instance, const std::string& worker_id, const std::string& worker_name) {
+    std::string text = worker_name;
     for (const json::value& claim : array_at(object_at(instance, "placement"), "claims")) {
-        text += " " + text_at(claim.as_object(), "device");
+        if (text_at(claim.as_object(), "worker_id") == worker_id) {
+            text += " " + text_at(claim.as_object(), "device");
+        }
     }
     return text;
+}
+
+// Of an instance that several workers run: the process of each.
+void add_parts(Table& table, const json::object& instance) {
+    for (const json::value& item : array_at(instance, "parts")) {
+        const json::object& part = item.get_object();
+        const int64_t pid = number_at(part, "pid");
+        const uint64_t bytes = static_cast<uint64_t>(number_at(part, "memory_bytes"));
+        table.add({{"    part", Colour::kDim},
+                   {pid > 0 ? fmt::format("pid {}", pid) : "", Colour::kDim},
+                   {state_of(part), colour_of_state(text_at(part, "state"))},
+                   "",
+                   {devices_on(instance, text_at(part, "worker_id"), text_at(part, "worker_name")), Colour::kDim},
+                   {bytes > 0 ? human_bytes(bytes) : "", Colour::kNone, true},
+                   "",
+                   text_at(part, "reason")});
+    }
 }
 
 void add_rows(Table& table, const json::object& deployment, const json::array& instances) {
@@ -68,10 +87,11 @@ void add_rows(Table& table, const json::object& deployment, const json::array& i
                    {pid > 0 ? fmt::format("pid {}", pid) : "", Colour::kDim},
                    {state_of(instance), colour_of_state(text_at(instance, "state"))},
                    "",
-                   {devices_of(instance), Colour::kDim},
+                   {devices_on(instance, text_at(instance, "worker_id"), text_at(instance, "worker_name")), Colour::kDim},
                    {bytes > 0 ? human_bytes(bytes) : "", Colour::kNone, true},
                    {since(instance, "state_since"), Colour::kNone, true},
                    reason});
+        add_parts(table, instance);
     }
 }
 

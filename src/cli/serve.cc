@@ -42,6 +42,10 @@ int serve(CLI::App& verb, Options& options) {
         fail(taken.error());
         return kWrongUsage;
     }
+    if (const Status usable = check_data_address(options.server.data_address); !usable) {
+        fail(usable.error());
+        return kWrongUsage;
+    }
     options.server.data_dir = absolute_folder(options.server.data_dir);
     options.server.drain = std::chrono::seconds(options.drain_seconds);
     options.server.hold_timeout = std::chrono::seconds(options.hold_seconds);
@@ -67,6 +71,7 @@ void add_serve(CLI::App& app, Context& context) {
         ->envname("GANTRY_DATA_DIR")
         ->type_name("DIR");
     verb->add_flag("--no-worker", options.server.no_worker, "run no engines on this machine")->envname("GANTRY_NO_WORKER");
+    add_data_address_option(*verb, options.server.data_address);
     add_offline_option(*verb, options.server.offline);
     verb->add_option("--catalogue", options.server.catalogue, "models of your own over the catalogue's; default: catalogue.json of the data folder")
         ->envname("GANTRY_CATALOGUE")

@@ -255,6 +255,8 @@ Status start_worker(Parts& parts) {
     options.id = *id;
     options.name = platform::host_name();
     options.model_files = parts.model_files.get();
+    options.data_address_given = !parts.options.data_address.empty();
+    options.data_address = options.data_address_given ? parts.options.data_address : platform::outward_address();
     Result<std::unique_ptr<worker::Worker>> worker = worker::Worker::start(std::move(options), *parts.control, system_clock(), system_random());
     if (!worker) {
         return worker.error();

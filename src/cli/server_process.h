@@ -17,6 +17,7 @@ struct ServerOptions {
     uint16_t port = 9090;
     std::string data_dir;
     bool no_worker = false;
+    std::string data_address;                   // of the worker of this machine; empty: the one of the way outside
     bool offline = false;                     // no hub is asked for models
     std::string catalogue;                    // a file over what is built in; empty: catalogue.json of the data folder, if there is one
     std::string bootstrap_password;           // empty: a random one at the first start

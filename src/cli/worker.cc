@@ -32,6 +32,7 @@ struct Options {
     std::string data_dir;
     std::string name;
     std::vector<std::string> labels;
+    std::string data_address;
     bool offline = false;
     bool verbose = false;
 };
@@ -125,6 +126,11 @@ int serve(const Options& options, const std::string& server, const worker::Ident
     own.id = identity.worker_id;
     own.name = options.name;
     own.address = "";
+    own.data_address = options.data_address;
+    own.data_address_given = !options.data_address.empty();
+    if (!own.data_address_given) {
+        own.data_address = platform::outward_address(parse_origin(options.server)->host);
+    }
     const auto model_files = open_model_folder(options.data_dir, options.offline, (*link)->near_socket());
     if (!model_files) {
         return fail(model_files.error());
@@ -152,6 +158,10 @@ int run_worker(Options& options) {
     const auto server = link_endpoint(options.server);
     if (!server) {
         fail(server.error());
+        return kWrongUsage;
+    }
+    if (const Status usable = check_data_address(options.data_address); !usable) {
+        fail(usable.error());
         return kWrongUsage;
     }
     if (options.data_dir.empty()) {
@@ -193,6 +203,7 @@ void add_worker(CLI::App& app, Context& context) {
         ->take_all()
         ->allow_extra_args(false)
         ->type_name("NAME=VALUE");
+    add_data_address_option(*verb, options.data_address);
     add_offline_option(*verb, options.offline);
     verb->add_flag("--verbose", options.verbose, "log details")->envname("GANTRY_VERBOSE");
     verb->callback([&context, &options] { context.action = [&options] { return run_worker(options); }; });

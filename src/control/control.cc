@@ -122,6 +122,7 @@ public:
                 return std::any_of(rows->deployments.begin(), rows->deployments.end(), [&](const Deployment& d) { return d.source == source; });
             });
         }
+        heartbeat_.set_poke([this](const WorkerId& id) { api_.poke_worker(id); });
         return load_cluster();
     }
 

@@ -42,7 +42,7 @@ Status check_removable(const Worker& worker, const Snapshot& rows) {
     }
     // What stops on one that is silent may never be confirmed; the row of the worker takes it along.
     const auto left = std::count_if(rows.instances.begin(), rows.instances.end(),
-                                    [&](const Instance& i) { return i.worker_id == worker.id && !(silent && i.stopping); });
+                                    [&](const Instance& i) { return i.is_on(worker.id) && !(silent && i.stopping); });
     if (left == 0) return Ok{};
     return conflict(fmt::format("worker \"{}\" still has {} instance{}: `gantry drain {}` moves them away", worker.name, left,
                                 left == 1 ? "" : "s", worker.name));

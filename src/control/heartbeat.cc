@@ -37,6 +37,9 @@ protocol::Assignment Heartbeat::exchange(const protocol::WorkerReport& report) {
     if (show) publisher_.refresh_observed();
     if (store) write(report.worker_id);
     if (change.state || change.gone) changed_();
+    for (const WorkerId& other : change.others) {
+        if (poke_) poke_(other);
+    }
     // The rows may have changed meanwhile: the answer is by what is wanted now.
     return observed_.assign(report.worker_id, *publisher_.rows());
 }
@@ -74,7 +77,7 @@ void Heartbeat::write(const WorkerId& id) {
     const auto rows = publisher_.rows();
     std::vector<Instance> instances;
     for (const Instance& i : rows->instances) {
-        if (i.worker_id == id) observed_.overlay(instances.emplace_back(i));
+        if (i.is_on(id)) observed_.overlay(instances.emplace_back(i));
     }
     Status written = instances.empty() ? Status(Ok{}) : store_.observe_instances(instances);
     if (written) written = store_.add_measured_runs(measured_runs(*rows, instances), clock_.wall());
@@ -102,7 +105,7 @@ bool Heartbeat::end_leases() {
         const bool member = std::any_of(rows->memberships.begin(), rows->memberships.end(),
                                         [&id](const Membership& m) { return m.worker_id == id; });
         const auto left = std::count_if(rows->instances.begin(), rows->instances.end(),
-                                        [&id](const Instance& i) { return i.worker_id == id && !i.stopping; });
+                                        [&id](const Instance& i) { return i.is_on(id) && !i.stopping; });
         if (!member || left == 0) continue;
         const auto epoch = store_.end_lease(id, clock_.wall());
         if (!epoch) {

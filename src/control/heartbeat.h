@@ -24,6 +24,8 @@ public:
     Heartbeat(store::Store& store, Publisher& publisher, Observed& observed, const Clock& clock,
               std::function<void()> changed);
 
+    // Whom to tell that another's report changes what it should do. Before the first exchange; called from any worker's thread.
+    void set_poke(std::function<void(const WorkerId&)> poke) { poke_ = std::move(poke); }
     protocol::Assignment exchange(const protocol::WorkerReport& report);
     // Looks for workers of whom there is no sign: first they are unreachable, then their lease ends. True: there was one.
     bool check();
@@ -41,6 +43,7 @@ private:
     Observed& observed_;
     const Clock& clock_;
     const std::function<void()> changed_;
+    std::function<void(const WorkerId&)> poke_;
 
     struct Times {
         SteadyTime stored{};

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <boost/asio/ip/address_v4.hpp>
 #include <cmath>
 
 #include "protocol/worker/codec.h"
@@ -49,6 +50,12 @@ std::string cut(std::string text) {
     return text;
 }
 
+bool is_address(const std::string& text) {
+    boost::system::error_code wrong;
+    boost::asio::ip::make_address_v4(text, wrong);
+    return !wrong;
+}
+
 double fraction(double value) { return std::isfinite(value) ? std::clamp(value, 0.0, 1.0) : 0.0; }
 
 std::vector<Device> bounded(const std::vector<Device>& devices) {
@@ -91,9 +98,10 @@ void Observed::restore(const Snapshot& rows, SteadyTime now) {
 }
 
 Observed::Change Observed::apply_instance(const protocol::InstanceReport& report, const Instance& row, WallTime former, WallTime wall) {
-    const auto [found, fresh] = instances_.try_emplace(report.id);
-    Instance& now = found->second.fields;
-    found->second.worker_id = row.worker_id;
+    const bool fresh = !instances_.contains(report.id) || instances_[report.id].worker_id != row.worker_id;
+    Seen& seen = instances_[report.id];
+    Instance& now = seen.fields;
+    seen.worker_id = row.worker_id;
     const Instance before = now;
     Instance known = fresh ? row : before;
     known.created_at = row.created_at;
@@ -115,6 +123,24 @@ Observed::Change Observed::apply_instance(const protocol::InstanceReport& report
     return change;
 }
 
+Observed::Change Observed::apply_part(const protocol::InstanceReport& report, const Instance& row, const WorkerId& worker) {
+    PartsSeen& parts = instances_[row.id].parts;
+    const bool fresh = !parts.contains(worker);
+    PartSeen& part = parts[worker];
+    const PartSeen before = part;
+    part = {report.state,    cut(report.reason), fraction(report.progress), report.pid,      report.restarts,
+            report.memory_bytes, report.attempt,     report.prepared,           report.peer_port};
+    Change change;
+    change.state = fresh || part.state != before.state || part.pid != before.pid || part.attempt != before.attempt ||
+                   part.prepared != before.prepared || part.peer_port != before.peer_port;
+    change.shown = part.reason != before.reason || std::abs(part.progress - before.progress) >= 0.01;
+    if (change.state) {
+        for (const WorkerId& other : row.placement.workers()) change.others.insert(other);
+        change.others.erase(worker);
+    }
+    return change;
+}
+
 Observed::Change Observed::apply(const protocol::WorkerReport& report, const Snapshot& rows, SteadyTime now, WallTime wall) {
     std::lock_guard lock(mutex_);
     Change change;
@@ -128,6 +154,7 @@ Observed::Change Observed::apply(const protocol::WorkerReport& report, const Sna
     seen.fields.last_report_at = wall;
     seen.fields.os = cut(report.os);
     seen.fields.arch = cut(report.arch);
+    seen.fields.data_address = is_address(report.data_address) ? report.data_address : std::string();
     seen.fields.devices = bounded(report.devices);
     seen.fields.device_notes.clear();
     for (const std::string& note : report.device_notes) {
@@ -140,15 +167,19 @@ Observed::Change Observed::apply(const protocol::WorkerReport& report, const Sna
     std::unordered_map<InstanceId, const protocol::InstanceReport*> reported;
     for (const protocol::InstanceReport& r : report.instances) reported[r.id] = &r;
     for (const Instance& row : rows.instances) {
-        if (row.worker_id != report.worker_id) continue;
+        if (!row.is_on(report.worker_id)) continue;
         if (const auto found = reported.find(row.id); found != reported.end()) {
-            const Change one = apply_instance(*found->second, row, former, wall);
-            change.state = change.state || one.state;
-            change.shown = change.shown || one.shown;
+            const auto note = [&change](const Change& one) {
+                change.state = change.state || one.state;
+                change.shown = change.shown || one.shown;
+                change.others.insert(one.others.begin(), one.others.end());
+            };
+            if (row.worker_id == report.worker_id) note(apply_instance(*found->second, row, former, wall));
+            if (row.placement.spans_workers()) note(apply_part(*found->second, row, report.worker_id));
             gone_.erase(row.id);
         } else if (row.stopping && acted && !seen.assigned.contains(row.id)) {
             // Absent, and the last answer told the worker not to run it: nothing can bring it back.
-            if (gone_.insert(row.id).second) change.gone = true;
+            if (gone_[row.id].insert(report.worker_id).second) change.gone = true;
         }
     }
     return change;
@@ -156,8 +187,8 @@ Observed::Change Observed::apply(const protocol::WorkerReport& report, const Sna
 
 bool is_replaced(const Instance& i, const Deployment& d, const std::vector<Worker>& workers) {
     if (!i.stopping || i.deployment_id != d.id || i.worker_id.empty() || instances_wanted(d) == 0) return false;
-    const auto worker = std::find_if(workers.begin(), workers.end(), [&i](const Worker& one) { return one.id == i.worker_id; });
-    return i.generation != d.generation || i.index >= d.replicas || (worker != workers.end() && worker->drain_by);
+    const bool drained = std::any_of(workers.begin(), workers.end(), [&i](const Worker& one) { return one.drain_by && i.is_on(one.id); });
+    return i.generation != d.generation || i.index >= d.replicas || drained;
 }
 
 bool Observed::set_drained(std::set<InstanceId> drained) {
@@ -171,8 +202,11 @@ protocol::Assignment Observed::assign(const WorkerId& worker, const Snapshot& ro
     protocol::Assignment assignment;
     std::set<InstanceId> assigned;
     std::lock_guard lock(mutex_);
+    for (const Worker& one : rows.workers) {
+        if (one.id == worker) workers_[worker].fields.name = one.name;
+    }
     for (const Instance& i : rows.instances) {
-        if (i.worker_id != worker) continue;
+        if (!i.is_on(worker)) continue;
         const auto found = std::find_if(rows.deployments.begin(), rows.deployments.end(),
                                         [&i](const Deployment& one) { return one.id == i.deployment_id; });
         if (found == rows.deployments.end()) continue;  // deleted: the reconciler marks it stopping
@@ -184,6 +218,7 @@ protocol::Assignment Observed::assign(const WorkerId& worker, const Snapshot& ro
         }
         assignment.run.push_back({i.id, d.id, d.name, i.index, i.generation, d.source, d.backend, d.options,
                                   i.placement});
+        if (i.placement.spans_workers()) tell_parts(assignment.run.back(), worker, instances_[i.id].parts, workers_of(i));
         assigned.insert(i.id);
     }
     assignment.revision = protocol::revision_of(assignment);
@@ -231,6 +266,7 @@ void Observed::overlay_locked(Worker& worker) const {
         worker.last_report_at = seen.last_report_at;
         worker.os = seen.os;
         worker.arch = seen.arch;
+        worker.data_address = seen.data_address;
         worker.devices = seen.devices;
         worker.device_notes = seen.device_notes;
     }
@@ -254,13 +290,30 @@ void Observed::overlay_locked(Instance& i) const {
         i.memory_private_bytes = seen.memory_private_bytes;
         i.memory_peak_bytes = seen.memory_peak_bytes;
     }
+    const bool spans = i.placement.spans_workers();
+    if (spans) combine(i, found == instances_.end() ? PartsSeen{} : found->second.parts, workers_of(i));
     // No new requests from the moment it is no longer wanted, not from the worker's next report.
     if (i.stopping) i.state = InstanceState::kStopping;
-    const auto worker = workers_.find(i.worker_id);
-    if (worker == workers_.end() || worker->second.fields.state != WorkerState::kUnreachable) return;
-    i.state = InstanceState::kUnreachable;
-    i.state_since = worker->second.unreachable_since;
-    i.reason = fmt::format("its worker has not reported since {}", to_rfc3339(worker->second.unreachable_since));
+    for (const WorkerId& id : i.workers()) {
+        const auto worker = workers_.find(id);
+        if (worker == workers_.end() || worker->second.fields.state != WorkerState::kUnreachable) continue;
+        i.state = InstanceState::kUnreachable;
+        i.state_since = worker->second.unreachable_since;
+        i.reason = spans ? fmt::format("worker {} has not reported since {}", worker->second.fields.name, to_rfc3339(i.state_since))
+                         : fmt::format("its worker has not reported since {}", to_rfc3339(i.state_since));
+        return;
+    }
+}
+
+PartWorkers Observed::workers_of(const Instance& row) const {
+    PartWorkers workers;
+    for (const WorkerId& id : row.placement.workers()) {
+        const auto found = workers_.find(id);
+        if (found == workers_.end()) continue;
+        const Worker& seen = found->second.fields;
+        workers[id] = {seen.name, seen.data_address, seen.devices, seen.state == WorkerState::kUnreachable};
+    }
+    return workers;
 }
 
 void Observed::overlay(Snapshot& rows) const {
@@ -277,9 +330,19 @@ void Observed::overlay(Worker& worker) const {
     overlay_locked(worker);
 }
 
-std::set<InstanceId> Observed::gone() const {
+std::set<InstanceId> Observed::gone(const Snapshot& rows) const {
+    std::set<WorkerId> there;
+    for (const Worker& worker : rows.workers) there.insert(worker.id);
+    std::set<InstanceId> gone;
     std::lock_guard lock(mutex_);
-    return gone_;
+    for (const Instance& i : rows.instances) {
+        const auto found = gone_.find(i.id);
+        if (!i.stopping || found == gone_.end()) continue;
+        const std::vector<WorkerId> all = i.workers();
+        const auto confirmed = [&](const WorkerId& id) { return found->second.contains(id) || !there.contains(id); };
+        if (std::all_of(all.begin(), all.end(), confirmed)) gone.insert(i.id);
+    }
+    return gone;
 }
 
 void Observed::forget_missing(const Snapshot& rows) {
@@ -290,7 +353,7 @@ void Observed::forget_missing(const Snapshot& rows) {
     std::lock_guard lock(mutex_);
     std::erase_if(instances_, [&](const auto& entry) { return !instances.contains(entry.first); });
     std::erase_if(workers_, [&](const auto& entry) { return !workers.contains(entry.first); });
-    std::erase_if(gone_, [&](const InstanceId& id) { return !instances.contains(id); });
+    std::erase_if(gone_, [&](const auto& entry) { return !instances.contains(entry.first); });
 }
 
 }  // namespace gantry::control

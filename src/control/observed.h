@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "base/clock.h"
+#include "control/parts.h"
 #include "domain/snapshot.h"
 #include "protocol/worker/messages.h"
 
@@ -35,6 +36,7 @@ public:
         bool state = false;    // states, endpoints, processes: routes and plans depend on it
         bool shown = false;    // reasons, progress
         bool gone = false;     // a stopping instance was confirmed to be no more
+        std::set<WorkerId> others{};   // to whom it matters: they run parts of an instance of which this one's part has changed
     };
     // Applies a report. Instances that are unknown, or another worker's, are ignored: the answer makes the worker stop them.
     Change apply(const protocol::WorkerReport& report, const Snapshot& rows, SteadyTime now, WallTime wall);
@@ -58,13 +60,15 @@ public:
     void overlay(Snapshot& rows) const;
     void overlay(Instance& instance) const;
     void overlay(Worker& worker) const;
-    std::set<InstanceId> gone() const;
+    // Stopping, and confirmed to be no more by all their workers that there are.
+    std::set<InstanceId> gone(const Snapshot& rows) const;
     void forget_missing(const Snapshot& rows);   // drops what has no row any more
 
 private:
     struct Seen {
         WorkerId worker_id;
-        Instance fields;       // observed fields only
+        Instance fields;       // observed fields only, of the leading part
+        PartsSeen parts{};     // of an instance on several workers
     };
     struct WorkerSeen {
         Worker fields;         // observed fields only
@@ -76,13 +80,15 @@ private:
     };
     // `row`: as stored; `former`: when its worker last reported before this.
     Change apply_instance(const protocol::InstanceReport& report, const Instance& row, WallTime former, WallTime wall);
+    Change apply_part(const protocol::InstanceReport& report, const Instance& row, const WorkerId& worker);
+    PartWorkers workers_of(const Instance& row) const;
     void overlay_locked(Instance& instance) const;
     void overlay_locked(Worker& worker) const;
 
     mutable std::mutex mutex_;   // protects all below
     std::unordered_map<InstanceId, Seen> instances_;
     std::unordered_map<WorkerId, WorkerSeen> workers_;
-    std::set<InstanceId> gone_;
+    std::unordered_map<InstanceId, std::set<WorkerId>> gone_;   // by whom
     std::set<InstanceId> drained_;
 };
 

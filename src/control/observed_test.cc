@@ -132,11 +132,11 @@ TEST(observed, gone_only_when_it_cannot_come_back) {
     EXPECT_TRUE(r.assign().empty());
     EXPECT_FALSE(r.report({Rows::says("i", InstanceState::kStopping)}).gone);
     EXPECT_TRUE(r.report({}).gone);
-    EXPECT_EQ(r.observed.gone().count(InstanceId("i")), 1u);
+    EXPECT_EQ(r.observed.gone(r.snapshot).count(InstanceId("i")), 1u);
     EXPECT_FALSE(r.report({}).gone) << "told once";
     r.snapshot.instances.clear();
     r.observed.forget_missing(r.snapshot);
-    EXPECT_TRUE(r.observed.gone().empty());
+    EXPECT_TRUE(r.observed.gone(r.snapshot).empty());
 }
 
 TEST(observed, not_gone_at_the_first_report_after_a_restart) {
@@ -257,6 +257,93 @@ TEST(observed, what_was_replaced_may_finish_what_it_answers) {
     EXPECT_EQ(r.assign(), std::vector<std::string>{"i"}) << "fewer are wanted";
     d.replicas = 0;
     EXPECT_TRUE(r.assign().empty());
+}
+
+// Of an instance on several workers.
+struct Two : Rows {
+    Two() {
+        Worker v;
+        v.id = WorkerId("v");
+        v.name = "second";
+        snapshot.workers.push_back(v);
+        snapshot.instances[0].placement.claims = {{.worker_id = WorkerId("w"), .device = {"cpu", 0}},
+                                                  {.worker_id = WorkerId("v"), .device = {"cpu", 0}}};
+        snapshot.deployments[0].backend = BackendKind::kLlamaServer;
+        observed.restore(snapshot, clock.steady());
+    }
+    Observed::Change report_of(const char* worker, std::vector<protocol::InstanceReport> instances) {
+        protocol::WorkerReport r;
+        r.worker_id = WorkerId(worker);
+        r.data_address = std::string(worker) == "w" ? "10.0.0.1" : "10.0.0.2";
+        r.instances = std::move(instances);
+        return observed.apply(r, snapshot, clock.steady(), clock.wall());
+    }
+    protocol::Assignment assigned(const char* worker) { return observed.assign(WorkerId(worker), snapshot); }
+    static protocol::InstanceReport says(InstanceState state, uint32_t attempt, uint32_t port = 0) {
+        protocol::InstanceReport r = Rows::says("i", state);
+        r.attempt = attempt;
+        r.prepared = true;
+        r.peer_port = port;
+        return r;
+    }
+};
+
+TEST(observed, each_worker_of_an_instance_is_told_its_part) {
+    Two r;
+    EXPECT_EQ(r.assigned("v").run.at(0).part, 1u);
+    const auto change = r.report_of("v", {Two::says(InstanceState::kRunning, 1, 4711)});
+    EXPECT_EQ(change.others, std::set<WorkerId>{WorkerId("w")}) << "whom it concerns";
+    EXPECT_TRUE(r.report_of("v", {Two::says(InstanceState::kRunning, 1, 4711)}).others.empty());
+    r.report_of("w", {Two::says(InstanceState::kScheduled, 1)});
+    const auto leader = r.assigned("w").run.at(0);
+    EXPECT_EQ(leader.part, 0u);
+    EXPECT_EQ(leader.waits_for, "");
+    EXPECT_EQ(leader.peers.at(1).port, 4711u);
+    EXPECT_EQ(r.view().instances[0].state, InstanceState::kStarting);
+    EXPECT_EQ(r.view().instances[0].parts.size(), 2u);
+    r.report_of("w", {Two::says(InstanceState::kRunning, 1)});
+    EXPECT_EQ(r.view().instances[0].state, InstanceState::kRunning);
+    r.report_of("v", {Two::says(InstanceState::kError, 2)});
+    EXPECT_EQ(r.view().instances[0].state, InstanceState::kError);
+    EXPECT_EQ(r.assigned("w").run.at(0).attempt, 2u);
+}
+
+TEST(observed, an_instance_is_gone_when_all_its_workers_say_so) {
+    Two r;
+    for (const char* worker : {"w", "v"}) {
+        r.report_of(worker, {});
+        EXPECT_EQ(r.assigned(worker).run.size(), 1u);
+    }
+    r.snapshot.instances[0].stopping = true;
+    for (const char* worker : {"w", "v"}) EXPECT_TRUE(r.assigned(worker).run.empty());
+    EXPECT_TRUE(r.report_of("w", {}).gone);
+    EXPECT_TRUE(r.observed.gone(r.snapshot).empty()) << "the other one may still have a process";
+    EXPECT_TRUE(r.report_of("v", {}).gone);
+    EXPECT_EQ(r.observed.gone(r.snapshot).size(), 1u);
+}
+
+TEST(observed, of_removed_workers_nobody_waits_for_a_word) {
+    Two r;
+    r.report_of("w", {});
+    (void)r.assigned("w");
+    r.snapshot.instances[0].stopping = true;
+    (void)r.assigned("w");
+    r.report_of("w", {});
+    r.snapshot.workers.pop_back();
+    EXPECT_EQ(r.observed.gone(r.snapshot).size(), 1u);
+}
+
+TEST(observed, an_unreachable_worker_makes_the_whole_instance_so) {
+    Two r;
+    r.report_of("w", {Two::says(InstanceState::kRunning, 1)});
+    r.report_of("v", {Two::says(InstanceState::kRunning, 1, 4711)});
+    r.clock.advance(kUnreachableAfter + 1s);
+    r.report_of("w", {Two::says(InstanceState::kRunning, 1)});
+    r.observed.expire(r.clock.steady());
+    const Instance shown = r.view().instances[0];
+    EXPECT_EQ(shown.state, InstanceState::kUnreachable);
+    EXPECT_NE(shown.reason.find("worker second has not reported"), std::string::npos) << shown.reason;
+    EXPECT_EQ(shown.parts.at(1).state, InstanceState::kUnreachable);
 }
 
 }  // namespace

@@ -63,16 +63,15 @@ KindObjects deployment_objects(const Snapshot& view) {
 
 KindObjects instance_objects(const Snapshot& view) {
     std::unordered_map<DeploymentId, std::string> deployments;
-    std::unordered_map<WorkerId, std::string> workers;
+    protocol::management::WorkerNames workers;
     for (const Deployment& d : view.deployments) deployments[d.id] = d.name;
     for (const Worker& w : view.workers) workers[w.id] = w.name;
     KindObjects out;
     for (const Instance& i : view.instances) {
         const std::string& deployment = deployments[i.deployment_id];
-        const std::string& worker = workers[i.worker_id];
         Instance hidden = i;
         hide_from_users(hidden);
-        out[i.id.text] = watched(to_json(i, deployment, worker), to_json(hidden, deployment, worker));
+        out[i.id.text] = watched(to_json(i, deployment, workers), to_json(hidden, deployment, workers));
     }
     return out;
 }

@@ -76,13 +76,21 @@ private:
     // Still holds a place: a replacement waits for it, because two copies may not fit the machine's memory. What stops on a
     // machine that doesn't answer may never be confirmed gone; nobody waits for that.
     bool holds_place(const Instance& i) const {
-        return stays(i) || (!deleted_.contains(i.id) && !i.worker_id.empty() && reachable(i.worker_id));
+        if (stays(i)) return true;
+        const std::vector<WorkerId> on = i.workers();
+        return !deleted_.contains(i.id) && !on.empty() && std::all_of(on.begin(), on.end(), [this](const WorkerId& id) { return reachable(id); });
     }
 
-    // The deadline of the drain of the worker it is on: it leaves, and counts for nothing but what it serves until then.
+    // The deadline of the drain of the worker it is on, of several the earliest: it leaves, and counts for nothing but what it serves
+    // until then.
     std::optional<WallTime> leaves_by(const Instance& i) const {
-        const auto found = workers_.find(i.worker_id);
-        return found == workers_.end() ? std::nullopt : found->second->drain_by;
+        std::optional<WallTime> by;
+        for (const WorkerId& id : i.workers()) {
+            const auto found = workers_.find(id);
+            if (found == workers_.end() || !found->second->drain_by) continue;
+            by = by ? std::min(*by, *found->second->drain_by) : *found->second->drain_by;
+        }
+        return by;
     }
 
     void stop(const Instance& instance, std::string why) {
@@ -93,8 +101,9 @@ private:
     void delete_gone() {
         for (const Instance& i : snapshot_.instances) {
             if (!i.stopping) continue;
-            // Never placed, or on a worker that was removed: no process can be there.
-            if (i.worker_id.empty() || !workers_.contains(i.worker_id) || input_.gone.contains(i.id)) {
+            // Never placed, or on workers that were all removed: no process can be there.
+            const std::vector<WorkerId> on = i.workers();
+            if (input_.gone.contains(i.id) || std::none_of(on.begin(), on.end(), [this](const WorkerId& id) { return workers_.contains(id); })) {
                 deleted_.insert(i.id);
                 actions_.push_back(DeleteInstance{i.id});
             }

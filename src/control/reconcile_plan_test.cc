@@ -183,6 +183,34 @@ TEST(plan, a_drain_stops_at_once_what_serves_nobody) {
     EXPECT_EQ(edited.planned(), "create:0@2") << "the new generation is made elsewhere, the old one serves on";
 }
 
+// An instance on w2 and w1.
+World on_both() {
+    World w = draining(1);
+    w.add("both", 0, InstanceState::kRunning, "w2").placement.claims = {{.worker_id = WorkerId("w2"), .device = {"cpu", 0}},
+                                                                       {.worker_id = WorkerId("w1"), .device = {"cpu", 0}}};
+    return w;
+}
+
+TEST(plan, a_drain_moves_what_has_a_part_there) {
+    World w = on_both();
+    EXPECT_EQ(w.planned(), "create:1@1");
+    w.input.now = WallTime(std::chrono::seconds(100));
+    w.add("new", 1, InstanceState::kStarting, "w2");
+    EXPECT_EQ(w.planned(), "stop:both");
+}
+
+TEST(plan, nobody_waits_for_a_part_on_a_lost_worker) {
+    World w = on_both();
+    w.w().drain_by.reset();
+    w.w().state = WorkerState::kUnreachable;
+    w.input.snapshot.instances[0].stopping = true;
+    EXPECT_EQ(w.planned(), "create:0@1");
+    w.input.snapshot.workers.erase(w.input.snapshot.workers.begin());
+    EXPECT_EQ(w.planned(), "create:0@1") << "its other worker has still to confirm";
+    w.input.snapshot.workers.clear();
+    EXPECT_EQ(w.planned(), "delete:both create:0@1");
+}
+
 TEST(plan, a_lost_workers_instances_are_made_elsewhere_and_stay_known) {
     World w = draining(1);
     w.w().drain_by.reset();

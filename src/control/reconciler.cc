@@ -107,9 +107,10 @@ bool Reconciler::drain() {
         if (d == rows->deployments.end()) continue;
         if (leaving.empty()) busy = parts_.in_use ? parts_.in_use() : std::set<InstanceId>();
         leaving.insert(i.id);
-        const auto worker = std::find_if(rows->workers.begin(), rows->workers.end(), [&i](const Worker& one) { return one.id == i.worker_id; });
         const WallTime now = parts_.clock.wall();
-        const bool time_is_up = worker != rows->workers.end() && worker->drain_by && now >= *worker->drain_by;
+        const bool time_is_up = std::any_of(rows->workers.begin(), rows->workers.end(), [&](const Worker& one) {
+            return one.drain_by && now >= *one.drain_by && i.is_on(one.id);
+        });
         const bool late = time_is_up || now - i.state_since >= std::chrono::seconds(d->rollout.drain_seconds);
         if ((busy && !busy->contains(i.id)) || late) drained.insert(i.id);
     }
@@ -125,7 +126,7 @@ Result<size_t> Reconciler::run_once() {
         if (Status status = parts_.publisher.refresh(); !status) return status.error();
         parts_.observed.forget_missing(*parts_.publisher.rows());
         const auto view = parts_.publisher.view();
-        const PlanInput input{*view, parts_.knowledge.of_waiting(*view), parts_.observed.gone(), parts_.clock.wall()};
+        const PlanInput input{*view, parts_.knowledge.of_waiting(*view), parts_.observed.gone(*view), parts_.clock.wall()};
         const Applied applied = apply(parts_.plan(input), parts_.store, parts_.clock, parts_.random);
         done += applied.done;
         if (applied.error) return *applied.error;

@@ -227,6 +227,7 @@ Finding probe(Tools& tools) {
     const std::vector<uint32_t> ids = logic_ids(report.chips, places);
     const std::string driver = report.version.empty() ? driver_version(tools) : report.version;
     const std::string runtime = cann_version(tools);
+    const Result<std::string> network = tools.read("/etc/hccn.conf");   // "address_0=10.20.0.2": of each NPU's own port, by RoCE
     Finding finding;
     finding.note = report.warning;
     for (size_t i = 0; i < report.chips.size(); ++i) {
@@ -239,6 +240,7 @@ Finding probe(Tools& tools) {
         Device device = device_of(chip, ids[i], name, report.has_physical_ids);
         device.driver_version = driver;
         device.runtime_version = runtime;
+        if (network.ok()) device.network_address = readable(value_of(*network, fmt::format("address_{}", device.index)), 64);
         device.numa_node = numa_node(tools, device.bus_address);
         finding.devices.push_back(std::move(device));
     }

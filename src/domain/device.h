@@ -45,6 +45,7 @@ struct Device {
     std::string runtime_version{};        // "CUDA 12.4", "CANN 8.0.RC2", "ROCm 6.2"
     std::string bus_address{};            // PCI: "0000:c1:00.0"
     std::optional<uint32_t> numa_node{};
+    std::string network_address{};        // of its own network port (Ascend's RoCE); empty: it has none, or nobody says
     std::string partition{};              // of a shared-out device: what it is a part of and which: "GPU-5f3c… 1g.10gb"
     std::vector<DeviceLink> links{};
     std::vector<DeviceProcess> processes{};

@@ -98,6 +98,7 @@ void fields(T& d, Visit&& visit) {
     visit("runtime_version", d.runtime_version);
     visit("bus_address", d.bus_address);
     visit("numa_node", d.numa_node);
+    visit("network_address", d.network_address);
     visit("partition", d.partition);
     visit("links", d.links);
     visit("processes", d.processes);

@@ -1,5 +1,7 @@
 #include "domain/instance.h"
 
+#include <algorithm>
+
 namespace gantry {
 
 namespace {
@@ -27,6 +29,17 @@ std::optional<InstanceState> instance_state_from(const std::string& text) {
         if (text == to_string(state)) return state;
     }
     return std::nullopt;
+}
+
+bool Instance::is_on(const WorkerId& worker) const {
+    if (worker_id.empty()) return false;
+    const auto& claims = placement.claims;
+    return worker_id == worker || std::any_of(claims.begin(), claims.end(), [&](const DeviceClaim& claim) { return claim.worker_id == worker; });
+}
+
+std::vector<WorkerId> Instance::workers() const {
+    if (worker_id.empty()) return {};
+    return placement.spans_workers() ? placement.workers() : std::vector<WorkerId>{worker_id};
 }
 
 }  // namespace gantry

@@ -1,9 +1,10 @@
 #pragma once
-// An instance: one running copy of a deployment, one engine process.
+// An instance: one running copy of a deployment: one engine process, or one on each of several workers that compute together.
 
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "base/clock.h"
 #include "base/ids.h"
@@ -28,6 +29,17 @@ std::optional<InstanceState> instance_state_from(const std::string& text);
 // Where an engine listens, as text: "unix:/run/x.sock" or "tcp:127.0.0.1:40001"; empty: not yet.
 using Endpoint = std::string;
 
+// One worker's part of an instance that several run together: a process of its own there. The first leads, and answers requests.
+struct InstancePart {
+    WorkerId worker_id{};
+    InstanceState state = InstanceState::kScheduled;
+    std::string reason{};
+    double progress = 0;
+    int64_t pid = 0;
+    uint32_t restarts = 0;
+    uint64_t memory_bytes = 0;
+};
+
 struct Instance {
     // Written by the reconciler.
     InstanceId id;
@@ -51,6 +63,11 @@ struct Instance {
     uint64_t memory_bytes = 0;         // resident, measured
     uint64_t memory_private_bytes = 0; // of these, what no file on disk backs: what the machine misses while it runs
     uint64_t memory_peak_bytes = 0;    // the most that was resident of this process since it started (VmHWM)
+    std::vector<InstancePart> parts{}; // of one on several workers, in the order of placement.workers(); else empty. Not stored
+
+    // It may have a process there.
+    bool is_on(const WorkerId& worker) const;
+    std::vector<WorkerId> workers() const;   // the leading one first; empty: not placed
 };
 
 }  // namespace gantry

@@ -33,7 +33,7 @@ struct DeviceClaim {
 
 struct Placement {
     std::vector<DeviceClaim> claims{};   // accelerators in the order of their ranks, then cpu/0; the first one's worker leads
-    uint32_t ranks = 1;                  // processes that compute together, one an accelerator; 1 on a CPU
+    uint32_t ranks = 1;                  // devices that compute together; 1 on a CPU, but where several workers' compute together
     uint32_t context_tokens = 0;         // what one sequence may use; 0: the backend decides by itself
     uint32_t sequences = 0;              // for which there is room at that length; 0: the backend decides
     uint32_t layers = 0;                 // of the model
@@ -43,6 +43,10 @@ struct Placement {
 
     bool empty() const { return claims.empty(); }
     WorkerId leader() const { return claims.empty() ? WorkerId{} : claims.front().worker_id; }
+    // Whose devices it uses, each once: the leading one, then the others in the order of their ranks.
+    std::vector<WorkerId> workers() const;
+    bool spans_workers() const;
+    Placement on(const WorkerId& worker) const;   // with the claims on that one alone
     bool operator==(const Placement&) const = default;
 };
 

@@ -37,6 +37,7 @@ struct Worker {
     std::string os{};                          // "linux"
     std::string arch{};                        // "x86_64", "aarch64"
     std::vector<Device> devices{};
+    std::string data_address{};                // IPv4, at which engines of other workers reach its own; empty: it knows none. Not stored
     std::vector<std::string> device_notes{}; // why a vendor's devices were not found: "ascend: npu-smi is not in PATH"
 };
 

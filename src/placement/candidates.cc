@@ -243,7 +243,9 @@ bool roomier(const Slot& a, const Slot& b) {
     return std::tuple(b.room, a.instances, a.worker->id, a.name()) < std::tuple(a.room, b.instances, b.worker->id, b.name());
 }
 
-uint32_t Candidate::layers_on_devices() const { return std::accumulate(layers.begin(), layers.end(), 0u); }
+uint32_t Candidate::layers_on_devices() const { return std::accumulate(layers.begin() + (leads_in_memory() ? 1 : 0), layers.end(), 0u); }
+
+bool Candidate::leads_in_memory() const { return kind == Kind::kSeveralWorkers && !layers.empty() && slots.front().device->vendor == "cpu"; }
 
 Reason refuse_ranks(const ModelMeta* meta, bool by_layers, uint32_t ranks) {
     if (ranks <= 1 || meta == nullptr) return std::nullopt;
@@ -291,38 +293,6 @@ std::vector<Candidate> candidates(const View& view, const Asked& asked, Needs& n
         if (out.empty()) partly_in_memory(view, asked, needs, out);
     }
     if (out.empty()) memory_alone(view, asked, needs, out);
-    return out;
-}
-
-std::vector<Candidate> candidates_of_several(const std::vector<const View*>& views, const Asked& asked, Needs& needs) {
-    std::vector<Candidate> out;
-    if (!asked.deployment.placement.across_workers || !asked.backend.can_span_workers()) return out;
-    Slots all;
-    std::map<WorkerId, const View*> view_of;
-    for (const View* view : views) {
-        view_of[view->worker->id] = view;
-        all.insert(all.end(), view->accelerators.begin(), view->accelerators.end());
-    }
-    const View together{.worker = nullptr, .accelerators = all};
-    for (auto& [chip, slots] : by_chip(all)) {
-        std::sort(slots.begin(), slots.end(), roomier);
-        Even even(together, asked, needs, Kind::kSeveralWorkers);
-        auto found = even.fewest(slots, counts(slots.size(), together, asked, needs));
-        if (!found) continue;
-        // Each worker must have room for its ranks' share of the memory.
-        const auto all_ranks = static_cast<uint32_t>(found->slots.size());
-        const uint64_t each = needs.of(std::get<0>(chip), all_ranks, needs.layers(), found->tried).memory_bytes / all_ranks;
-        found->views.clear();
-        bool fits = true;
-        for (const Slot& slot : found->slots) {
-            const View& view = *view_of[slot.worker->id];
-            if (!found->views.empty() && found->views.back() == &view) continue;
-            const auto ranks = std::count_if(found->slots.begin(), found->slots.end(), [&](const Slot& s) { return s.worker == view.worker; });
-            fits = fits && each * static_cast<uint64_t>(ranks) <= view.memory_room;
-            found->views.push_back(&view);
-        }
-        if (fits) out.push_back(*std::move(found));
-    }
     return out;
 }
 

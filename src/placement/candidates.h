@@ -36,16 +36,28 @@ struct Candidate {
     bool good = false;                     // Needs::good() finds room
     std::vector<Slot> slots{};             // in the order of their ranks; of kMemory cpu/0
     std::vector<uint32_t> layers{};        // on each slot, where it is split by layers
+    uint32_t stages = 1;                   // of a pipeline: one a worker, where the backend makes one between workers
     Length tried{};                        // what found room: least() or good()
     bool equal = true;                     // all slots are the same chip
     std::vector<const View*> views{};      // of its workers, the leading one first; they outlive it
-    uint32_t layers_on_devices() const;
+    uint32_t layers_on_devices() const;    // or of other workers, in their memory
+    bool leads_in_memory() const;          // the first slot is the leading worker's memory, and others compute with it
 };
 
 // Of one worker: the best of each kind and group of equal chips, by the strategy.
 std::vector<Candidate> candidates(const View& view, const Asked& asked, Needs& needs);
-// With ranks on several workers; empty where the backend or the deployment does not want that.
+// With ranks on several workers; empty where the backend or the deployment does not want that. several_workers.cc, with what follows.
 std::vector<Candidate> candidates_of_several(const std::vector<const View*>& views, const Asked& asked, Needs& needs);
+
+// Why a worker can have no part of an instance that several run.
+Reason cannot_take_part(const Worker& worker, const Asked& asked);
+// Devices of more than one worker were chosen by hand: exactly those are to be used.
+bool names_several_workers(const std::vector<const View*>& views, const Asked& asked);
+// Of a candidate on several workers that is split by layers: what a slot takes; what one of its workers has in memory beside its slots; and
+// what a leading one's memory takes that would keep so many layers.
+uint64_t bytes_on(const Candidate& made, size_t slot, Needs& needs, Length length);
+uint64_t memory_beside(const Candidate& made, const View& view, Needs& needs, Length length);
+uint64_t memory_of_leader(const Candidate& made, uint32_t layers, Needs& needs);
 
 // How many devices to try on a worker, the fewest first: those that were forced, or all numbers that the model can be split over.
 std::vector<uint32_t> counts(size_t available, const View& view, const Asked& asked, const Needs& needs);

@@ -85,49 +85,6 @@ TEST(candidates, of_several_equal_cards_are_those_that_are_linked) {
     EXPECT_EQ(where(world.decide().placement), "w1: nvidia/2 nvidia/3 cpu/0") << "of equal ones the last, as binpack takes them";
 }
 
-// No backend of today spans workers; placement is ready for the first that does.
-class Spanning : public backends::Backend {
-public:
-    std::optional<backends::Refusal> refuses_model(const ModelMeta&) const override { return std::nullopt; }
-    std::optional<backends::Refusal> refuses_device(const std::string&, const std::string&, const Device& d) const override {
-        return d.vendor == "cpu" ? std::optional(backends::Refusal{"not on a CPU"}) : std::nullopt;
-    }
-    bool can_offload() const override { return false; }
-    bool can_span_workers() const override { return true; }
-    std::string version(const BackendOptions&) const override { return {}; }
-    Status validate(const BackendOptions&) const override { return Ok{}; }
-    Result<backends::LaunchPlan> launch(const backends::LaunchInput&) const override { return backends::LaunchPlan{}; }
-};
-
-TEST(candidates, of_several_workers) {
-    World world(BackendKind::kVllm, decoder("safetensors", 32, 16, 64));
-    world.deployment.placement.across_workers = true;
-    world.snapshot.workers = {gpu_machine("w1", {24, 24}), gpu_machine("w2", {24, 24}), gpu_machine("w3", {40})};
-    const Spanning backend;
-    const Asked asked{.deployment = world.deployment, .backend = backend, .meta = &world.meta()};
-    Needs needs(asked, world.knowledge);
-    std::vector<View> views;
-    views.reserve(world.snapshot.workers.size());
-    std::vector<const View*> all;
-    for (const Worker& w : world.snapshot.workers) {
-        View view{.worker = &w, .memory_room = 200 * kGiB, .tells_memory = true};
-        for (const Device& d : w.devices) {
-            if (d.vendor != "cpu") view.accelerators.push_back({.worker = &w, .device = &d, .room = d.memory_free_bytes - Room::kReserveDevice});
-        }
-        EXPECT_TRUE(candidates(view, asked, needs).empty());
-        views.push_back(std::move(view));
-        all.push_back(&views.back());
-    }
-    const std::vector<Candidate> found = candidates_of_several(all, asked, needs);
-    ASSERT_EQ(found.size(), 1u);
-    const Placement p = place(found[0], asked, needs, nullptr);
-    EXPECT_EQ(where(p), "w1: nvidia/0 nvidia/1; w2: nvidia/0 nvidia/1; w1: cpu/0; w2: cpu/0");
-    EXPECT_EQ(p.ranks, 4u);
-    EXPECT_EQ(p.leader(), WorkerId("wrk_w1"));
-    world.deployment.placement.across_workers = false;
-    EXPECT_TRUE(candidates_of_several(all, asked, needs).empty());
-}
-
 TEST(candidates, ranks_get_whole_heads) {
     ModelMeta meta = decoder("safetensors", 7.6, 16);
     meta.heads = 32;   // and 4 KV heads: on 8 ranks each is there twice

@@ -26,6 +26,7 @@ struct Shape {
     BackendOptions options;            // for its kv_type and what extra_args say about memory
     std::string vendor = "cpu";        // of the devices it computes on
     uint32_t ranks = 1;                // devices that compute together
+    uint32_t stages = 1;               // of a pipeline, into which these are divided evenly; vLLM's on several workers
     uint32_t layers_on_devices = 0;    // with accelerators: of meta.layers, the rest in memory; llama.cpp's backends only
     bool pipelined = false;            // its one rank is one of several that have all layers together; llama.cpp's backends only
     uint32_t context_tokens = 0;

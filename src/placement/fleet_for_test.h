@@ -39,6 +39,7 @@ inline Worker machine(const std::string& name, std::vector<Device> devices) {
     w.state = WorkerState::kReady;
     w.os = "linux";
     w.arch = "x86_64";
+    w.data_address = "10.0.0." + std::to_string(name.back());
     w.devices = std::move(devices);
     return w;
 }

@@ -52,8 +52,8 @@ const Correction& Needs::correction(const std::string& vendor) {
     return corrections_.emplace(vendor, made).first->second;
 }
 
-const Need& Needs::of(const std::string& vendor, uint32_t ranks, uint32_t layers_on_devices, Length length, bool pipelined) {
-    const auto [at, is_new] = memo_.try_emplace({vendor, ranks, layers_on_devices, length, pipelined});
+const Need& Needs::of(const std::string& vendor, uint32_t ranks, uint32_t layers_on_devices, Length length, bool pipelined, uint32_t stages) {
+    const auto [at, is_new] = memo_.try_emplace({vendor, ranks, layers_on_devices, length, pipelined, stages});
     Need& need = at->second;
     if (is_new && asked_.meta == nullptr) need.estimate.unknown = {"the model's files"};
     if (!is_new || asked_.meta == nullptr) return need;
@@ -63,6 +63,7 @@ const Need& Needs::of(const std::string& vendor, uint32_t ranks, uint32_t layers
     shape_.context_tokens = length.context_tokens;
     shape_.sequences = length.sequences;
     shape_.pipelined = pipelined;
+    shape_.stages = stages;
     need.estimate = estimate(*asked_.meta, shape_);
     const double factor = correction(vendor).factor;
     need.memory_bytes = times(need.estimate.memory_bytes, factor);

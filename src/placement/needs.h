@@ -11,6 +11,9 @@
 
 namespace gantry::placement {
 
+// As estimates call the memory of a worker that computes for one that leads (backends/llama_rpc.h).
+inline constexpr char kMemoryElsewhere[] = "memory elsewhere";
+
 struct Length {
     uint32_t context_tokens = 0;
     uint32_t sequences = 0;
@@ -27,7 +30,7 @@ class Needs {
 public:
     Needs(const Asked& asked, const Knowledge& knowledge);
 
-    const Need& of(const std::string& vendor, uint32_t ranks, uint32_t layers_on_devices, Length length, bool pipelined = false);
+    const Need& of(const std::string& vendor, uint32_t ranks, uint32_t layers_on_devices, Length length, bool pipelined = false, uint32_t stages = 1);
     const Correction& correction(const std::string& vendor);
 
     bool known() const { return missing_.empty(); }
@@ -55,7 +58,7 @@ private:
     bool takes_fraction_ = false;
     std::string missing_;
     std::map<std::string, Correction> corrections_;
-    std::map<std::tuple<std::string, uint32_t, uint32_t, Length, bool>, Need> memo_;
+    std::map<std::tuple<std::string, uint32_t, uint32_t, Length, bool, uint32_t>, Need> memo_;
 };
 
 }  // namespace gantry::placement

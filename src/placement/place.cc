@@ -36,8 +36,14 @@ public:
 private:
     const Need& need_of(Length length) {
         if (candidate_.kind == Kind::kMemory) return needs_.of("cpu", 1, 0, length);
-        if (candidate_.layers.empty()) return needs_.of(vendor_, ranks_, needs_.layers(), length);
+        if (candidate_.layers.empty()) return needs_.of(vendor_, ranks_, needs_.layers(), length, false, candidate_.stages);
+        if (candidate_.leads_in_memory()) return needs_.of(others_vendor(), ranks_ - 1, candidate_.layers_on_devices(), length);
         return needs_.of(vendor_, ranks_, candidate_.layers_on_devices(), length);
+    }
+
+    std::string others_vendor() const {
+        const std::string& vendor = candidate_.slots.back().device->vendor;
+        return vendor == "cpu" ? kMemoryElsewhere : vendor;
     }
 
     bool fits(Length length) {
@@ -83,6 +89,7 @@ private:
             return;
         }
         const bool even = candidate_.layers.empty();
+        if (!even && candidate_.kind == Kind::kSeveralWorkers) return claim_layers(placement, length);
         for (uint32_t rank = 0; rank < ranks_; ++rank) {
             const Slot& slot = candidate_.slots[rank];
             const bool pipelined = candidate_.kind == Kind::kDevices;
@@ -96,6 +103,21 @@ private:
         }
         for (const View* view : candidate_.views) {
             const uint64_t bytes = bounded(memory_on(*view, need), view->memory_room);
+            if (view->tells_memory && bytes > 0) placement.claims.push_back({.worker_id = view->worker->id, .device = {"cpu", 0}, .bytes = bytes});
+        }
+    }
+
+    // Of several workers, each with layers of its own.
+    void claim_layers(Placement& placement, Length length) {
+        for (size_t i = 0; i < candidate_.slots.size(); ++i) {
+            const Slot& slot = candidate_.slots[i];
+            placement.claims.push_back({.worker_id = slot.worker->id,
+                                        .device = slot.name(),
+                                        .bytes = bounded(bytes_on(candidate_, i, needs_, length), slot.room),
+                                        .layers = candidate_.layers[i]});
+        }
+        for (const View* view : candidate_.views) {
+            const uint64_t bytes = bounded(memory_beside(candidate_, *view, needs_, length), view->memory_room);
             if (view->tells_memory && bytes > 0) placement.claims.push_back({.worker_id = view->worker->id, .device = {"cpu", 0}, .bytes = bytes});
         }
     }

@@ -141,6 +141,9 @@ Best choose(Question& question, std::vector<Surveyed>& workers, std::vector<Cand
         on.candidates = candidates(on.view, question.asked, question.needs);
         if (question.asked.deployment.placement.across_workers) views.push_back(&on.view);
     }
+    if (names_several_workers(views, question.asked)) {
+        for (Surveyed& on : workers) on.candidates.clear();   // exactly those, and not what one of them has of them
+    }
     several = candidates_of_several(views, question.asked, question.needs);
     Standing standing = standing_of(question.asked.deployment, snapshot);
     standing.explain = explain;

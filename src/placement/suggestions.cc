@@ -34,6 +34,7 @@ public:
         fewer_sequences();
         smaller_kv_type();
         offload();
+        several_workers();
         more_devices();
         other_devices();
         smaller_quantization();
@@ -93,6 +94,14 @@ private:
         d.placement.cpu_offload = true;
         const auto p = fits(d);
         if (p) say("cpu_offload", "true", fmt::format("layers in memory: {} of {} would be on devices", p->layers_on_devices, p->layers));
+    }
+
+    void several_workers() {
+        if (wanted_.placement.across_workers || !backends::backend(wanted_.backend).spanning()) return;
+        Deployment d = wanted_;
+        d.placement.across_workers = true;
+        const auto p = fits(d);
+        if (p) say("across_workers", "true", fmt::format("devices of {} workers together", p->workers().size()));
     }
 
     void more_devices() {

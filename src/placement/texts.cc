@@ -166,6 +166,9 @@ std::string why_not(const Surveyed& on, const Asked& asked, Needs& needs, const 
             reasons.push_back(lack_of_room(*memory, needed, on, holders));
         }
     }
+    if (asked.deployment.placement.across_workers) {
+        if (const Reason why = cannot_take_part(*on.worker, asked)) reasons.push_back(*why);
+    }
     if (reasons.empty()) {
         // No device came through: what each lacks, once.
         std::map<std::string, std::string> devices;
@@ -193,6 +196,11 @@ std::string why_there(const Placement& placement, const Candidate& candidate, co
         devices.push_back(candidate.kind == Kind::kSeveralWorkers ? slot.worker->name + "/" + to_string(slot.name()) : to_string(slot.name()));
     }
     std::string text = fmt::format("{}: {}", candidate.slots.front().worker->name, joined(devices));
+    if (candidate.kind == Kind::kSeveralWorkers) {
+        text += fmt::format(", {} workers together", candidate.views.size());
+        if (!candidate.layers.empty()) text += fmt::format(", with {} layers", fmt::join(candidate.layers, " + "));
+        if (candidate.stages > 1) text += ", a stage of a pipeline each";
+    }
     if (candidate.kind == Kind::kPartly) {
         text += fmt::format(" with {} of {} layers, the rest in memory", placement.layers_on_devices, placement.layers);
     }

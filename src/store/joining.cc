@@ -129,8 +129,8 @@ Result<int64_t> SqliteStore::end_lease(const WorkerId& id, WallTime now) {
         auto marked = db.run(
             "UPDATE instances SET state_since = ?, stopping = 1, "
             "state = CASE state WHEN 'error' THEN state WHEN 'unreachable' THEN state ELSE 'stopping' END "
-            "WHERE worker_id = ? AND stopping = 0",
-            now, id);
+            "WHERE stopping = 0 AND (worker_id = ? OR instr(placement, ?) > 0)",   // it leads, or runs a part
+            now, id, "\"" + id.text + "\"");
         if (!marked) return std::move(marked).error();
         Statement statement = db.query("SELECT epoch FROM memberships WHERE worker_id = ?", id);
         auto row = statement.step();

@@ -105,6 +105,18 @@ TEST_F(JoiningTest, AnEndedLeaseTakesTheInstancesAlong) {
     EXPECT_CODE(store_->end_lease(WorkerId("wrk_a"), at(4)), ErrorCode::kNotFound);
 }
 
+TEST_F(JoiningTest, AnEndedLeaseTakesInstancesAlongThatHaveAPartThere) {
+    EXPECT_OK(store_->join_worker(a_worker("a"), a_membership("two", "ka")));
+    EXPECT_OK(store_->join_worker(a_worker("b"), a_membership("two", "kb")));
+    const Deployment d = a_deployment("m");
+    EXPECT_OK(store_->create_deployment(d));
+    EXPECT_OK(store_->create_instance(an_instance("1", d)));
+    const Placement both{.claims = {{WorkerId("wrk_a"), {"cpu", 0}, 1, 0, 0}, {WorkerId("wrk_b"), {"cpu", 0}, 1, 0, 0}}};
+    EXPECT_OK(store_->place_instance(InstanceId("ins_1"), both, "{}", at(2)));
+    EXPECT_EQ(*store_->end_lease(WorkerId("wrk_b"), at(3)), 2);
+    EXPECT_TRUE(store_->instance(InstanceId("ins_1"))->stopping);
+}
+
 TEST_F(JoiningTest, WhereAWorkerRunsIsKept) {
     EXPECT_OK(store_->join_worker(a_worker("a"), a_membership("one", "ka")));
     Membership moved = a_membership("one", "other");

@@ -6,6 +6,7 @@
 
 #include <algorithm>
 
+#include "backends/backends.h"
 #include "base/json.h"
 #include "base/platform/process.h"
 #include "http/http.h"
@@ -16,6 +17,15 @@ namespace {
 constexpr size_t kBodyBytesMax = 64 * 1024;
 
 using Done = std::function<void(HealthAnswer)>;
+
+http::Task<void> run_connect(boost::asio::io_context& io, std::string endpoint, std::chrono::milliseconds timeout, Done done) {
+    HealthAnswer answer;
+    const auto stream = co_await http::Stream::connect(io, endpoint, timeout);
+    answer.text = stream.ok() ? "it listens" : "nothing answers at its address";
+    if (stream.ok()) answer.kind = HealthAnswer::Kind::kReady;
+    else if (platform::handles_exhausted()) answer.kind = HealthAnswer::Kind::kUnknown;
+    done(std::move(answer));
+}
 
 // A free function, its state passed by value: a coroutine lambda's captures would die with the lambda.
 http::Task<void> run_probe(http::Client& client, std::string endpoint, std::string path, std::chrono::milliseconds timeout,
@@ -105,6 +115,10 @@ HealthProber::HealthProber(boost::asio::io_context& io, std::chrono::millisecond
 HealthProber::~HealthProber() = default;
 
 void HealthProber::probe(const std::string& endpoint, const std::string& path, Done done) {
+    if (path == backends::kHealthyWhenListening) {
+        boost::asio::co_spawn(state_->io, run_connect(state_->io, endpoint, state_->timeout, std::move(done)), boost::asio::detached);
+        return;
+    }
     boost::asio::co_spawn(state_->io, run_probe(state_->client, endpoint, path, state_->timeout, std::move(done)),
                           boost::asio::detached);
 }

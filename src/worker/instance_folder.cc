@@ -115,6 +115,8 @@ Status InstanceFolder::write_record(const InstanceRecord& record) const {
         {"writes_exit_file", record.writes_exit_file},
         {"ready", record.ready},
         {"restarts", record.restarts},
+        {"attempt", record.attempt},
+        {"peer_port", record.peer_port},
     };
     return platform::write_file_atomic(path_ + "/record.json", json::serialize(object) + "\n", 0600);
 }
@@ -148,6 +150,8 @@ Result<InstanceRecord> InstanceFolder::read_record() const {
     record.writes_exit_file = flag_at(object, "writes_exit_file");
     record.ready = flag_at(object, "ready");
     record.restarts = static_cast<uint32_t>(std::max<int64_t>(0, number_at(object, "restarts")));
+    record.attempt = number_at<uint32_t>(object, "attempt");
+    record.peer_port = number_at<uint16_t>(object, "peer_port");
     return record;
 }
 

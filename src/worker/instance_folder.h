@@ -32,6 +32,8 @@ struct InstanceRecord {
     bool writes_exit_file = false;
     bool ready = false;                // it has answered: silence from now on is a fault
     uint32_t restarts = 0;
+    uint32_t attempt = 0;              // of an instance that several workers run: in which it was started; else 0
+    uint16_t peer_port = 0;            // where its other parts reach it
 };
 
 // Equal for two specs that run the same thing; not readable, so that no secret of `env` gets to disk.

@@ -36,9 +36,28 @@ std::map<std::string, std::string> engine_environment(const backends::LaunchPlan
     return env;
 }
 
+// What the server told of the other parts, and where this one may listen.
+Result<backends::SpanInput> span_of(const LaunchContext& context, const protocol::InstanceSpec& spec) {
+    if (context.data_address.empty()) {
+        return invalid_argument("several workers run this instance together, and this one has no address at which the others could reach it: "
+                                "start it with --data-address, an IPv4 address of this machine");
+    }
+    backends::SpanInput span{.part = spec.part};
+    for (const protocol::Peer& peer : spec.peers) {
+        span.peers.push_back({.address = peer.address, .port = static_cast<uint16_t>(peer.port), .claims = spec.placement.on(peer.worker_id).claims,
+                              .device_addresses = peer.device_addresses});
+    }
+    if (span.part >= span.peers.size()) return internal_error("the server told nothing of this part of the instance");
+    const Result<uint16_t> port = context.processes.free_port(context.data_address);
+    if (!port.ok()) return port.error();
+    span.peers[span.part].address = context.data_address;
+    span.peers[span.part].port = *port;
+    return span;
+}
+
 Result<backends::LaunchPlan> plan_launch(const LaunchContext& context, const protocol::InstanceSpec& spec,
                                          const std::string& model_path, const InstanceFolder& folder) {
-    const Result<uint16_t> port = context.processes.free_loopback_port();
+    const Result<uint16_t> port = context.processes.free_port("127.0.0.1");
     if (!port.ok()) {
         return port.error();
     }
@@ -59,6 +78,12 @@ Result<backends::LaunchPlan> plan_launch(const LaunchContext& context, const pro
     input.work_folder = folder.path();
     input.options = spec.options;
     input.placement = spec.placement;
+    if (spec.attempt != 0) {
+        Result<backends::SpanInput> span = span_of(context, spec);
+        if (!span.ok()) return span.error();
+        input.span = *std::move(span);
+        input.placement = spec.placement.on(context.worker);
+    }
     input.devices = context.devices;
     if (!platform::socket_path_fits(input.socket_path)) {
         return invalid_argument("the path of the engine's socket is too long; start the server with a shorter --data-dir");
@@ -111,6 +136,8 @@ Result<Launched> launch_engine(const LaunchContext& context, const protocol::Ins
     record.health_path = plan->health_path;
     record.writes_exit_file = plan->writes_exit_file;
     record.restarts = restarts;
+    record.attempt = spec.attempt;
+    record.peer_port = plan->peer_port;
     folder.begin_run();
     GANTRY_TRY(folder.write_record(record));
     point(context.policy, "record_committed");

@@ -22,6 +22,8 @@ struct LaunchContext {
     const SupervisionPolicy& policy;
     const std::vector<Device>& devices;   // as last probed
     Processes& processes;
+    const WorkerId& worker;               // this one
+    const std::string& data_address;      // as in WorkerOptions
 };
 
 struct Launched {

@@ -29,7 +29,7 @@ public:
     }
     std::vector<platform::GroupMemory> group_memory(const std::vector<int64_t>& groups) override { return platform::group_memory(groups); }
     uint64_t out_of_memory_kills() override { return platform::out_of_memory_kills(); }
-    Result<uint16_t> free_loopback_port() override { return platform::free_loopback_port(); }
+    Result<uint16_t> free_port(const std::string& address) override { return platform::free_port(address); }
 };
 
 }  // namespace

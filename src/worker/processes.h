@@ -26,7 +26,7 @@ public:
     virtual void kill_holders(const std::string& path) = 0;
     virtual std::vector<platform::GroupMemory> group_memory(const std::vector<int64_t>& groups) = 0;
     virtual uint64_t out_of_memory_kills() = 0;
-    virtual Result<uint16_t> free_loopback_port() = 0;
+    virtual Result<uint16_t> free_port(const std::string& address) = 0;
 };
 Processes& own_processes();   // of the machine that this runs on
 

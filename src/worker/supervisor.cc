@@ -6,10 +6,12 @@
 
 #include <algorithm>
 
+#include "backends/backends.h"
 #include "backends/progress.h"
 #include "base/log.h"
 #include "base/platform/file_lock.h"
 #include "base/platform/memory.h"
+#include "worker/peer_trouble.h"
 
 namespace gantry::worker {
 namespace {
@@ -57,17 +59,24 @@ void Supervisor::want(const protocol::InstanceSpec& spec) {
     }
     const std::string hash = spec_hash(spec);
     if (spec_ && hash == wanted_hash_) {
+        take_news(spec);
         return;
     }
     const bool first = !spec_;
     spec_ = spec;
     wanted_hash_ = hash;
+    if (first && spec.attempt != 0 && !has_process()) {
+        const Result<InstanceRecord> former = folder_.read_record();
+        last_attempt_ = former.ok() ? former->attempt : 0;
+    }
     if (phase_ == Phase::kEnding) {
         return;  // the next start takes the new spec
     }
     if (has_process()) {
         if (record_.spec_hash != hash) {
             end_process("its settings changed", false, policy_.stop_grace);
+        } else {
+            take_news(spec);
         }
         return;
     }
@@ -75,6 +84,44 @@ void Supervisor::want(const protocol::InstanceSpec& spec) {
         restarts_policy_.reset();
     }
     begin_check();
+}
+
+// What the server says of the other parts, of an instance that several workers run.
+void Supervisor::take_news(const protocol::InstanceSpec& spec) {
+    if (spec.attempt == 0) {
+        return;
+    }
+    spec_ = spec;
+    if (phase_ == Phase::kHeld) {
+        start();
+    } else if (has_process() && phase_ != Phase::kEnding && record_.attempt < spec.attempt) {
+        end_process("another part of it has ended: all start again", false, policy_.stop_grace);
+    }
+}
+
+// Why it may not start now, of a part; empty: it may.
+std::string Supervisor::held_by() const {
+    if (spec_->attempt == 0) {
+        return {};
+    }
+    return spec_->attempt <= last_attempt_ ? "waits until its other parts have ended" : spec_->waits_for;
+}
+
+void Supervisor::start() {
+    std::string held = held_by();
+    if (held.empty()) {
+        clearing_since_ = context_.clock.steady();
+        launch();
+        return;
+    }
+    if (!last_failure_.empty()) {
+        held += "; before: " + last_failure_;
+    }
+    const bool newly = phase_ != Phase::kHeld;
+    enter(Phase::kHeld, InstanceState::kScheduled, std::move(held));
+    if (newly) {
+        context_.host.changed();   // that it is prepared
+    }
 }
 
 void Supervisor::stop(bool keep_folder, SteadyTime kill_at) {
@@ -109,6 +156,7 @@ SteadyTime Supervisor::next_wake() const {
         case Phase::kIdle:
         case Phase::kFetching:
         case Phase::kChecking:
+        case Phase::kHeld:
         case Phase::kGone: return SteadyTime::max();
     }
     return SteadyTime::max();
@@ -134,7 +182,7 @@ void Supervisor::on_time() {
                 wake_ = now + policy_.model_poll;
             }
             return;
-        case Phase::kClearing: return stopping_ ? finish_stop() : launch();
+        case Phase::kClearing: return stopping_ ? finish_stop() : held_by().empty() ? launch() : start();
         case Phase::kStarting:
             if (now >= started_at_ + policy_.start_deadline) {
                 end_process("did not become ready within " + seconds_text(policy_.start_deadline) +
@@ -172,6 +220,11 @@ void Supervisor::enter(Phase phase, InstanceState state, std::string reason) {
 
 void Supervisor::begin_check() {
     ++run_;
+    const auto spanning = backends::backend(spec_->backend).spanning();
+    if (spec_->part > 0 && spanning && spanning->leader_has_files) {
+        start();
+        return;
+    }
     const Result<Source> source = parse_source(spec_->source);
     if (source.ok() && source->from_hub()) {
         model_path_.clear();
@@ -226,8 +279,7 @@ void Supervisor::on_checked(uint64_t run, const Status& outcome, const std::stri
         return;
     }
     if (outcome.ok()) {
-        clearing_since_ = context_.clock.steady();
-        launch();
+        start();
         return;
     }
     const ErrorCode code = outcome.error().code;
@@ -274,6 +326,7 @@ void Supervisor::begin_run(InstanceRecord record, platform::UniqueFd watch, bool
     blanker_ = LogBlanker({record_.api_key});
     adopted_ = adopted;
     started_before_ = true;
+    last_attempt_ = record_.attempt;
     started_at_ = now;
     kill_at_ = SteadyTime::max();
     killed_ = ended_by_us_ = end_is_failure_ = false;
@@ -294,6 +347,11 @@ void Supervisor::begin_run(InstanceRecord record, platform::UniqueFd watch, bool
             context_.launch.processes.end_child_now(record_.process.pid);
         }
         fail("its process cannot be watched: this machine is out of handles or memory", false);
+        return;
+    }
+    const bool found_listening = record_.ready && record_.health_path == backends::kHealthyWhenListening;
+    if (record_.health_path == backends::kHealthyWhenAlive || found_listening) {
+        became_ready();
     }
 }
 
@@ -392,19 +450,7 @@ void Supervisor::answered_starting(const HealthAnswer& answer) {
     const SteadyTime now = context_.clock.steady();
     blanker_.look(folder_.log_path());
     if (answer.kind == HealthAnswer::Kind::kReady) {
-        log::info("instance {} ({}): ready after {} ms", id_.text, record_.deployment_name,
-                  std::chrono::duration_cast<milliseconds>(now - started_at_).count());
-        progress_ = 1;
-        next_probe_ = now + policy_.liveness_interval;
-        next_log_check_ = now + kLogCheckInterval;
-        restarts_policy_.on_ready(now);
-        enter(Phase::kRunning, InstanceState::kRunning, {});
-        if (!record_.ready) {
-            record_.ready = true;
-            if (const Status written = folder_.write_record(record_); !written.ok()) {
-                log::warn("instance {}: {}", id_.text, written.error().message);
-            }
-        }
+        became_ready();
         return;
     }
     const double told = answer.kind == HealthAnswer::Kind::kLoading ? answer.progress : 0;
@@ -416,6 +462,24 @@ void Supervisor::answered_starting(const HealthAnswer& answer) {
     next_probe_ = now + start_probe_delay();
     if (record_.ready) {
         missed(answer);  // adopted: it had answered before, so this is no start
+    }
+}
+
+void Supervisor::became_ready() {
+    const SteadyTime now = context_.clock.steady();
+    log::info("instance {} ({}): ready after {} ms", id_.text, record_.deployment_name,
+              std::chrono::duration_cast<milliseconds>(now - started_at_).count());
+    progress_ = 1;
+    const bool asked = record_.health_path.starts_with('/');   // else it lives, or has ended
+    next_probe_ = asked ? now + policy_.liveness_interval : SteadyTime::max();
+    next_log_check_ = now + kLogCheckInterval;
+    restarts_policy_.on_ready(now);
+    enter(Phase::kRunning, InstanceState::kRunning, {});
+    if (!record_.ready) {
+        record_.ready = true;
+        if (const Status written = folder_.write_record(record_); !written.ok()) {
+            log::warn("instance {}: {}", id_.text, written.error().message);
+        }
     }
 }
 
@@ -472,6 +536,9 @@ std::string Supervisor::why_ended() {
                            "smaller type of the KV cache, more devices, or a smaller model",
                            exit->text());
     }
+    if (const std::string trouble = record_.attempt != 0 ? peer_trouble(platform::read_tail(folder_.log_path(), kLogTail)) : ""; !trouble.empty()) {
+        return trouble;
+    }
     const std::string words = said.empty() && !record_.ready ? last_words() : said;
     return exit->text() + (words.empty() ? "" : ": " + words);
 }
@@ -516,6 +583,12 @@ protocol::InstanceReport Supervisor::report() const {
         report.memory_private_bytes = memory_private_bytes_;
     }
     report.memory_peak_bytes = memory_peak_bytes_;
+    if (spec_ ? spec_->attempt != 0 : record_.attempt != 0) {
+        const bool serves = phase_ == Phase::kRunning || (phase_ == Phase::kStarting && spec_ && spec_->part == 0);
+        report.attempt = has_process() ? record_.attempt : last_attempt_ + 1;
+        report.prepared = phase_ == Phase::kHeld || phase_ == Phase::kStarting || phase_ == Phase::kRunning;
+        report.peer_port = serves ? record_.peer_port : 0;
+    }
     return report;
 }
 

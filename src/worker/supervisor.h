@@ -6,6 +6,9 @@
 //      |                         v           v        ending: asked to end, then made to
 //    waiting <-------------- failed <--------+        gone:   nothing of it is left
 //
+// A part of an instance that several workers run together (docs/multi-worker.md) is held between checking and starting, until the server
+// says that the others are ready for it; and once its process has ended it starts in the next attempt only, as all of them do.
+//
 // A state machine that is told what happened (assigned, unassigned, ended, answered, time passed) and is asked for a report.
 // Threads: the worker's io thread only.
 
@@ -86,6 +89,7 @@ private:
         kChecking,   // the model file's header is being read
         kWaiting,    // failed; another try comes at wake_
         kRefused,    // the model file is none; another try comes when it changes
+        kHeld,       // a part that may not start yet: the server says when
         kClearing,   // what a former run left behind is being ended before the next spawn
         kStarting,
         kRunning,
@@ -95,7 +99,11 @@ private:
     bool has_process() const { return phase_ == Phase::kStarting || phase_ == Phase::kRunning || phase_ == Phase::kEnding; }
 
     void enter(Phase phase, InstanceState state, std::string reason);
+    void take_news(const protocol::InstanceSpec& spec);
     void begin_check();
+    void start();
+    std::string held_by() const;
+    void became_ready();
     void fetch_failed(const Error& error);
     void launch();
     void begin_run(InstanceRecord record, platform::UniqueFd watch, bool adopted);
@@ -151,6 +159,7 @@ private:
     WallTime state_since_{};
     double progress_ = 0;
     uint32_t restarts_ = 0;
+    uint32_t last_attempt_ = 0;                    // of a part: in which it was started last
     uint64_t memory_bytes_ = 0;
     uint64_t memory_private_bytes_ = 0;
     uint64_t memory_peak_bytes_ = 0;               // of this run

@@ -51,6 +51,9 @@ struct WorkerOptions {
     WorkerId id;
     std::string name;                     // empty: host name
     std::string address = "embedded";
+    // IPv4, of this machine, where engines of other workers may reach those here, of instances that several run together; empty: nowhere.
+    std::string data_address{};
+    bool data_address_given = false;      // by a person
     sources::ModelFiles* model_files = nullptr;   // for sources of hubs, which are refused without; outlives the worker
     SupervisionPolicy policy{};
 };

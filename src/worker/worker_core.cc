@@ -18,7 +18,8 @@ constexpr milliseconds kDeviceInterval{1'000};
 
 SupervisorContext WorkerCore::context() {
     return {*this, parts_.clock,
-            LaunchContext{parts_.run_dir, parts_.options.gantry_binary, parts_.random, parts_.options.policy, devices_.devices, parts_.processes},
+            LaunchContext{parts_.run_dir, parts_.options.gantry_binary, parts_.random, parts_.options.policy, devices_.devices, parts_.processes,
+                          parts_.options.id, parts_.options.data_address},
             out_of_memory_};
 }
 
@@ -88,6 +89,8 @@ protocol::WorkerReport WorkerCore::make_report() {
     report.version = kVersion;
     report.os = platform::system_name();
     report.arch = platform::machine_name();
+    report.data_address = parts_.options.data_address;
+    report.data_address_given = parts_.options.data_address_given;
     report.devices = devices_.devices;
     for (Device& device : report.devices) {
         for (DeviceProcess& process : device.processes) {

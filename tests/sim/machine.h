@@ -67,7 +67,7 @@ public:
     void kill_holders(const std::string& path) override;
     std::vector<platform::GroupMemory> group_memory(const std::vector<int64_t>& groups) override;
     uint64_t out_of_memory_kills() override { return out_of_memory_kills_; }
-    Result<uint16_t> free_loopback_port() override { return static_cast<uint16_t>(20'000 + ++ports_ % 40'000); }
+    Result<uint16_t> free_port(const std::string&) override { return static_cast<uint16_t>(20'000 + ++ports_ % 40'000); }
 
 private:
     Engine* find(int64_t pid);

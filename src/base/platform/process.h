@@ -90,11 +90,13 @@ std::string machine_name();
 Result<std::string> find_program(const std::string& name);
 std::string own_executable();
 std::string boot_id();
-// A port of 127.0.0.1 that was free a moment ago. Somebody may take it first: whoever listens must be ready to fail.
-Result<uint16_t> free_loopback_port();
+// A port of that address of this machine (IPv4) that was free a moment ago. Somebody may take it first: whoever listens must be ready to
+// fail. kInvalidArgument: the machine has no such address.
+Result<uint16_t> free_port(const std::string& address);
 std::string host_name();
-// The address by which this machine speaks to others (of the way that leads outside); "": it has no such way. Nothing is sent.
-std::string outward_address();
+// The address (IPv4) by which this machine speaks to another, by default to anyone outside; "": it has no such way, or the name can't be
+// resolved. Nothing is sent but what resolving a name takes.
+std::string outward_address(const std::string& towards = {});
 // This process can open nothing more (ulimit -n): what fails now says nothing about others.
 bool handles_exhausted();
 // So many more can be opened now. To refuse work at once, rather than in the middle of it.

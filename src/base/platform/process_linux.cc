@@ -3,6 +3,7 @@
 #include <arpa/inet.h>
 #include <dirent.h>
 #include <fcntl.h>
+#include <netdb.h>
 #include <poll.h>
 #include <signal.h>
 #include <spawn.h>
@@ -457,28 +458,51 @@ std::string boot_id() {
     return id;
 }
 
-Result<uint16_t> free_loopback_port() {
+Result<uint16_t> free_port(const std::string& on) {
     const UniqueFd fd(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
     sockaddr_in address{};
     address.sin_family = AF_INET;
-    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
     socklen_t size = sizeof address;
-    if (!fd.valid() || ::bind(fd.get(), reinterpret_cast<sockaddr*>(&address), size) != 0 ||
-        ::getsockname(fd.get(), reinterpret_cast<sockaddr*>(&address), &size) != 0) {
+    if (::inet_pton(AF_INET, on.c_str(), &address.sin_addr) != 1) {
+        return invalid_argument(on + " is no IPv4 address");
+    }
+    const bool bound = fd.valid() && ::bind(fd.get(), reinterpret_cast<sockaddr*>(&address), size) == 0;
+    if (!bound && errno == EADDRNOTAVAIL) {
+        return invalid_argument(on + " is no address of this machine");
+    }
+    if (!bound || ::getsockname(fd.get(), reinterpret_cast<sockaddr*>(&address), &size) != 0) {
         return error_from_errno("cannot find a free port", errno);
     }
     return ntohs(address.sin_port);
 }
 
-std::string outward_address() {
+namespace {
+
+// IPv4; false: there is none of that name.
+bool resolve(const std::string& host, in_addr& out) {
+    addrinfo hints{}, *found = nullptr;
+    hints.ai_family = AF_INET;
+    hints.ai_socktype = SOCK_DGRAM;
+    if (::getaddrinfo(host.c_str(), nullptr, &hints, &found) != 0) {
+        return false;
+    }
+    out = reinterpret_cast<const sockaddr_in*>(found->ai_addr)->sin_addr;
+    ::freeaddrinfo(found);
+    return true;
+}
+
+}  // namespace
+
+std::string outward_address(const std::string& towards) {
+    constexpr char kNobody[] = "192.0.2.1";   // RFC 5737
     const UniqueFd fd(::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
     sockaddr_in address{};
     address.sin_family = AF_INET;
     address.sin_port = htons(9);
-    address.sin_addr.s_addr = htonl(0xC0000201);   // 192.0.2.1, which is nobody's (RFC 5737)
     socklen_t size = sizeof address;
     char text[INET_ADDRSTRLEN] = {};
-    if (!fd.valid() || ::connect(fd.get(), reinterpret_cast<sockaddr*>(&address), size) != 0 ||
+    if (!fd.valid() || !resolve(towards.empty() ? kNobody : towards, address.sin_addr) ||
+        ::connect(fd.get(), reinterpret_cast<sockaddr*>(&address), size) != 0 ||
         ::getsockname(fd.get(), reinterpret_cast<sockaddr*>(&address), &size) != 0 ||
         ::inet_ntop(AF_INET, &address.sin_addr, text, sizeof text) == nullptr) {
         return {};

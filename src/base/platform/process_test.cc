@@ -223,7 +223,13 @@ TEST_F(ProcessTest, FindsPrograms) {
     EXPECT_FALSE(find_program("/tmp").ok());
     EXPECT_FALSE(find_program("no-such-program-here").ok());
     EXPECT_TRUE(std::filesystem::exists(own_executable()));
-    EXPECT_GT(*free_loopback_port(), 1023);
+    EXPECT_GT(*free_port("127.0.0.1"), 1023);
+    EXPECT_GT(*free_port("127.0.0.2"), 1023) << "all of 127/8 is this machine's";
+    EXPECT_EQ(free_port("192.0.2.1").error().message, "192.0.2.1 is no address of this machine");
+    EXPECT_EQ(free_port("localhost").error().code, ErrorCode::kInvalidArgument);
+    EXPECT_EQ(outward_address("127.0.0.1"), "127.0.0.1");
+    EXPECT_EQ(outward_address("localhost"), "127.0.0.1");
+    EXPECT_EQ(outward_address("no host has this name"), "");
     EXPECT_FALSE(host_name().empty());
     in_addr address{};   // or none, on a machine without a way outside
     EXPECT_TRUE(outward_address().empty() || ::inet_pton(AF_INET, outward_address().c_str(), &address) == 1) << outward_address();

@@ -99,6 +99,14 @@ void ApiContext::poke_workers() {
     for (const auto& poke : pokes) poke();
 }
 
+void ApiContext::poke_worker(const WorkerId& id) {
+    std::function<void()> poke;
+    workers.with([&](const auto& map) {
+        if (const auto found = map.find(id); found != map.end()) poke = found->second.poke;
+    });
+    if (poke) poke();
+}
+
 Answer json_answer(int status, const json::value& body) { return {status, json::serialize(body), {}}; }
 Answer no_content() { return {204, {}, {}}; }
 Answer error_answer(const Error& error) {

@@ -69,6 +69,7 @@ struct ApiContext {
     // then its error. At once, where the thread works on none.
     Status once_stored(std::function<Status()> follow);
     void poke_workers();
+    void poke_worker(const WorkerId& id);
 };
 
 struct Call {

@@ -65,7 +65,7 @@ std::optional<json::object> read_object(ApiContext& api, const std::string& kind
         const auto found = api.store.instance(InstanceId(id));
         if (!found) return std::nullopt;
         const auto deployment = api.store.deployment(found->deployment_id);
-        return management::to_json(*found, deployment ? deployment->name : "", "");
+        return management::to_json(*found, deployment ? deployment->name : "", {});
     }
     return std::nullopt;
 }

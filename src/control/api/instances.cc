@@ -11,15 +11,16 @@ namespace {
 json::object shown(const ApiContext& api, Instance i, bool admin) {
     api.observed.overlay(i);
     if (!admin) protocol::management::hide_from_users(i);
-    std::string deployment, worker;
+    std::string deployment;
+    protocol::management::WorkerNames workers;
     const auto view = api.publisher.view();
     for (const Deployment& d : view->deployments) {
         if (d.id == i.deployment_id) deployment = d.name;
     }
     for (const Worker& w : view->workers) {
-        if (w.id == i.worker_id) worker = w.name;
+        if (i.is_on(w.id)) workers[w.id] = w.name;
     }
-    return protocol::management::to_json(i, deployment, worker);
+    return protocol::management::to_json(i, deployment, workers);
 }
 
 Result<Answer> list(ApiContext& api, const Call& call) {

@@ -3,6 +3,7 @@
 #include <charconv>
 
 #include "control/api/api.h"
+#include "base/log.h"
 #include "base/log_tail.h"
 
 namespace gantry::control {
@@ -14,6 +15,7 @@ constexpr std::chrono::milliseconds kLookEvery{250};
 struct Wanted {
     size_t tail = 200;
     bool follow = false;
+    std::string worker;   // whose part, by name or id; empty: the leading one's
 };
 
 Result<Wanted> wanted(const http::Request& request) {
@@ -29,6 +31,7 @@ Result<Wanted> wanted(const http::Request& request) {
         return invalid_argument("\"follow\" must be true or false", "follow");
     }
     out.follow = follow == "true";
+    out.worker = request.query_value("worker");
     return out;
 }
 
@@ -37,13 +40,23 @@ struct Files {
     std::string endpoint;   // of the worker's HTTP, where the files are elsewhere
 };
 
-Result<Files> find_files(ApiContext& api, const InstanceId& id) {
+Result<WorkerId> worker_of(ApiContext& api, const Instance& row, const std::string& wanted) {
+    if (wanted.empty()) return row.worker_id;
+    for (const Worker& w : api.publisher.view()->workers) {
+        if ((w.id.text == wanted || w.name == wanted) && row.is_on(w.id)) return w.id;
+    }
+    return not_found("the instance has no part on a worker \"" + log::escape(wanted, 128) + "\"");
+}
+
+Result<Files> find_files(ApiContext& api, const InstanceId& id, const std::string& wanted) {
     const auto row = api.store.instance(id);
     if (!row) return row.error();
+    const auto worker = worker_of(api, *row, wanted);
+    if (!worker) return worker.error();
     std::function<std::vector<std::string>(const InstanceId&)> ask;
     Files files;
     api.workers.with([&](const auto& workers) {
-        const auto found = workers.find(row->worker_id);
+        const auto found = workers.find(*worker);
         if (found == workers.end()) return;
         ask = found->second.log_files;
         files.endpoint = found->second.endpoint;
@@ -62,8 +75,8 @@ struct Look {
     std::string text;
     bool ended = false;
 };
-Look look(ApiContext& api, const InstanceId& id, LogTail& tail) {
-    auto files = find_files(api, id);
+Look look(ApiContext& api, const InstanceId& id, const std::string& worker, LogTail& tail) {
+    auto files = find_files(api, id, worker);
     if (files) tail.set_files(std::move(files->paths));
     Look out;
     out.text = tail.more();
@@ -71,11 +84,11 @@ Look look(ApiContext& api, const InstanceId& id, LogTail& tail) {
     return out;
 }
 
-http::Task<void> follow(ApiContext& api, http::Exchange& exchange, InstanceId id, LogTail& tail) {
+http::Task<void> follow(ApiContext& api, http::Exchange& exchange, InstanceId id, std::string worker, LogTail& tail) {
     http::Signal gone(api.io);
     exchange.on_client_gone([&gone] { gone.notify(); });
     while (!exchange.client_gone() && !api.stopping && still_allowed(api, exchange)) {
-        const Look seen = co_await api.pool.run([&api, &id, &tail] { return look(api, id, tail); });
+        const Look seen = co_await api.pool.run([&api, &id, &worker, &tail] { return look(api, id, worker, tail); });
         if (!seen.text.empty()) {
             const bool written = co_await exchange.write(seen.text);
             if (!written) break;
@@ -144,7 +157,7 @@ http::Task<void> logs(ApiContext& api, http::Exchange& exchange) {
         co_return;
     }
     const InstanceId id(exchange.request().params.at("id"));
-    const auto files = co_await api.pool.run([&api, &id] { return find_files(api, id); });
+    const auto files = co_await api.pool.run([&api, &id, &options] { return find_files(api, id, options->worker); });
     if (!files) {
         co_await refuse(exchange, files.error());
         co_return;
@@ -166,7 +179,7 @@ http::Task<void> logs(ApiContext& api, http::Exchange& exchange) {
         const bool written = co_await exchange.write(text);
         if (!written) co_return;
     }
-    if (options->follow) co_await follow(api, exchange, id, tail);
+    if (options->follow) co_await follow(api, exchange, id, options->worker, tail);
     co_await exchange.finish();
 }
 

@@ -84,6 +84,9 @@ TEST(openapi, objects_have_exactly_the_schemas_fields) {
     event.changes.resize(1);
     Placement placement;
     placement.claims.resize(1);
+    Instance with_part;
+    with_part.parts.resize(1);
+    const json::object instance = management::to_json(with_part, "", {});
     Decision decision;
     decision.estimate.terms.resize(1);
     decision.workers.resize(1);
@@ -113,7 +116,8 @@ TEST(openapi, objects_have_exactly_the_schemas_fields) {
         {"RolloutOptions", deployment.at("rollout").as_object()},
         {"RolloutStatus", deployment.at("status").at("rollout").as_object()},
         {"Revision", management::to_json(Revision{}, Deployment{})},
-        {"Instance", management::to_json(Instance{}, "", "")},
+        {"Instance", instance},
+        {"InstancePart", instance.at("parts").at(0).as_object()},
         {"Placement", management::to_json(placement)},
         {"DeviceClaim", management::to_json(placement).at("claims").at(0).as_object()},
         {"Decision", kept},

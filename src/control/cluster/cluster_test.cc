@@ -267,9 +267,9 @@ TEST_F(ClusterTest, a_lost_worker_loses_its_lease_and_what_it_ran) {
     EXPECT_TRUE(back->assignment.run.empty());
     publisher_.refresh_observed();
     EXPECT_TRUE(tables_.routes()->models.at("m").targets.empty());
-    EXPECT_TRUE(observed_.gone().empty());
+    EXPECT_TRUE(observed_.gone(*publisher_.rows()).empty());
     ASSERT_TRUE(report(w, "i", {}, "r", back->assignment.revision).ok());
-    EXPECT_EQ(observed_.gone().count(InstanceId("ins_1")), 1u) << "it is stopped there, and confirmed";
+    EXPECT_EQ(observed_.gone(*publisher_.rows()).count(InstanceId("ins_1")), 1u) << "it is stopped there, and confirmed";
 }
 
 TEST_F(ClusterTest, the_servers_own_worker_has_no_lease) {

@@ -67,7 +67,7 @@ Status Sessions::check_report(const Caller& caller, const protocol::WorkerReport
     const auto rows = publisher_.rows();
     for (const protocol::InstanceReport& one : report.instances) {
         const auto row = std::find_if(rows->instances.begin(), rows->instances.end(), [&one](const Instance& i) { return i.id == one.id; });
-        if (row == rows->instances.end() || row->worker_id == caller.worker) continue;
+        if (row == rows->instances.end() || row->is_on(caller.worker)) continue;
         const std::string why = fmt::format("it reports the instance {}, which is another worker's", one.id.text);
         alarms_.raise({"refuse_report", caller.worker, name_of(caller.worker), caller.peer, why, 403});
         return refused(ErrorCode::kPermissionDenied, why, "foreign_instance");
@@ -121,6 +121,8 @@ Result<protocol::ExchangeAnswer> Sessions::exchange(const Caller& caller, protoc
     }
     protocol::WorkerReport report = std::move(request.report);
     report.address = caller.peer;
+    // Where it seems to come from elsewhere, a NAT is between: nobody reaches it there.
+    if (!report.data_address_given && report.data_address != caller.peer) report.data_address.clear();
     // "": as from the embedded worker, whose report follows its assignment. This one has to say what it acted on.
     if (report.applied.empty()) report.applied = "none";
     for (protocol::InstanceReport& one : report.instances) {

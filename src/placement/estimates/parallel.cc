@@ -62,4 +62,35 @@ RankShare kv_of_rank(const ModelMeta& meta, const KvBytes& kv, uint32_t ranks) {
     return {(kv.total + parts - 1) / parts, fmt::format("({}) / {}{}", kv.formula, parts, parts < each ? ", the number of KV heads" : "")};
 }
 
+namespace {
+
+// Layers are divided as evenly as they can be: the first stages have one more.
+uint32_t layers_of_stage(const ModelMeta& meta, uint32_t stages) { return (meta.layers + stages - 1) / stages; }
+
+}  // namespace
+
+RankShare weights_of_stage(const ModelMeta& meta, uint32_t ranks, uint32_t stages) {
+    const RankShare whole = weights_of_rank(meta, ranks);
+    if (stages <= 1 || meta.layers == 0) {
+        return whole;
+    }
+    // Embeddings are on the first stage and the head on the last; where there is no head of its own the embeddings are there again.
+    const uint64_t each = std::max(ranks, 1u);
+    const uint64_t head = meta.weights.output > meta.weights.embedding / 8 ? meta.weights.output : meta.weights.embedding;
+    const uint64_t end = std::max(meta.weights.embedding, head) / each;
+    const uint64_t ends = (meta.weights.embedding + meta.weights.output) / each;
+    const uint64_t layers = whole.bytes - std::min(whole.bytes, ends);
+    const uint32_t own = layers_of_stage(meta, stages);
+    return {layers / meta.layers * own + end, fmt::format("{} of {} layers of ({}), and embeddings or the head", own, meta.layers, whole.formula)};
+}
+
+RankShare kv_of_stage(const ModelMeta& meta, const KvBytes& kv, uint32_t ranks, uint32_t stages) {
+    const RankShare whole = kv_of_rank(meta, kv, ranks);
+    if (stages <= 1 || meta.layers == 0) {
+        return whole;
+    }
+    const uint32_t own = layers_of_stage(meta, stages);
+    return {(whole.bytes + meta.layers - 1) / meta.layers * own, fmt::format("{}, of {} of {} layers", whole.formula, own, meta.layers)};
+}
+
 }  // namespace gantry::placement

@@ -41,6 +41,8 @@ uint64_t loaded_bytes(const ModelMeta& meta, const Shape& shape) {
     return meta.format == "gguf" && shape.vendor == "cpu" ? meta.parameter_count * 2 : meta.file_bytes;
 }
 
+uint32_t ranks_of_stage(const Shape& shape) { return shape.ranks / std::max(shape.stages, 1u); }
+
 struct Activations {
     uint64_t bytes = 0;
     std::string formula;
@@ -56,7 +58,7 @@ uint64_t batch_tokens(const Shape& shape) {
 Activations activations(const ModelMeta& meta, const Shape& shape) {
     const uint64_t tokens = batch_tokens(shape);
     const uint64_t sequences = shape.options.max_sequences ? shape.options.max_sequences : backends::vllm_sequences(shape.vendor);
-    const uint64_t inner = std::max<uint64_t>(meta.feed_forward_length, meta.embedding_length) / std::max(shape.ranks, 1u);
+    const uint64_t inner = std::max<uint64_t>(meta.feed_forward_length, meta.embedding_length) / std::max(ranks_of_stage(shape), 1u);
     const uint64_t forward = product({tokens, 6 * uint64_t{meta.embedding_length} + 3 * inner, 2});
     const uint64_t sampler = product({sequences, meta.vocabulary, kSamplerValueBytes});
     return {std::max(forward, sampler),
@@ -75,9 +77,9 @@ void on_cpu(const ModelMeta& meta, const Shape& shape, const KvBytes& kv, Sum& s
 
 void on_devices(const ModelMeta& meta, const Shape& shape, const KvBytes& kv, Sum& sum) {
     const DeviceOverhead& overhead = device_overhead(shape.vendor);
-    const RankShare weights = weights_of_rank(meta, shape.ranks);
+    const RankShare weights = weights_of_stage(meta, ranks_of_stage(shape), shape.stages);
     sum.each_device("weights", weights.bytes, weights.formula);
-    const RankShare cells = kv_of_rank(meta, kv, shape.ranks);
+    const RankShare cells = kv_of_stage(meta, kv, ranks_of_stage(shape), shape.stages);
     sum.each_device("kv_cache", cells.bytes, cells.formula);
     const Activations compute = activations(meta, shape);
     sum.each_device("compute", compute.bytes, compute.formula);

@@ -186,14 +186,30 @@ json::object to_json(const Revision& r, const Deployment& of) {
             {"good_at", r.good_at ? json::value(to_rfc3339(*r.good_at)) : json::value(nullptr)}};
 }
 
-json::object to_json(const Instance& i, const std::string& deployment_name, const std::string& worker_name) {
+json::object to_json(const Instance& i, const std::string& deployment_name, const WorkerNames& names) {
+    const auto name_of = [&names](const WorkerId& id) {
+        const auto found = names.find(id);
+        return found == names.end() ? std::string() : found->second;
+    };
+    json::array parts;
+    for (const InstancePart& part : i.parts) {
+        parts.push_back(json::object{{"worker_id", part.worker_id.text},
+                                     {"worker_name", name_of(part.worker_id)},
+                                     {"state", gantry::to_string(part.state)},
+                                     {"reason", part.reason},
+                                     {"progress", part.progress},
+                                     {"pid", part.pid},
+                                     {"restarts", part.restarts},
+                                     {"memory_bytes", part.memory_bytes}});
+    }
     return {{"id", i.id.text},
             {"deployment_id", i.deployment_id.text},
             {"deployment_name", deployment_name},
             {"index", i.index},
             {"generation", i.generation},
             {"worker_id", i.worker_id.text},
-            {"worker_name", worker_name},
+            {"worker_name", name_of(i.worker_id)},
+            {"parts", std::move(parts)},
             {"stopping", i.stopping},
             {"state", gantry::to_string(i.state)},
             {"reason", i.reason},
@@ -244,6 +260,10 @@ void hide_from_users(Revision& revision) { hide_what_runs(revision); }
 void hide_from_users(Instance& instance) {
     instance.endpoint.clear();
     instance.pid = 0;
+    for (InstancePart& part : instance.parts) {
+        part.pid = 0;
+        part.reason = public_reason(part.reason);
+    }
     instance.reason = public_reason(instance.reason);
 }
 

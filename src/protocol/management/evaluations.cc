@@ -120,6 +120,8 @@ Worker worker_from(const json::object& object, size_t number) {
     take(object, "os", w.os);
     take(object, "arch", w.arch);
     w.id = WorkerId(w.name);
+    w.data_address = w.name;   // of machines that are not here: taken to reach each other
+    take(object, "data_address", w.data_address);
     if (const json::value* labels = object.if_contains("labels"); labels != nullptr && labels->is_object()) {
         for (const auto& label : labels->get_object()) {
             if (label.value().is_string()) w.labels[std::string(label.key())] = std::string(label.value().get_string());

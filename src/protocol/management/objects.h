@@ -44,7 +44,8 @@ struct DeploymentStatus {
 };
 json::object to_json(const Deployment& deployment, const DeploymentStatus& status);
 json::object to_json(const Revision& revision, const Deployment& of);
-json::object to_json(const Instance& instance, const std::string& deployment_name, const std::string& worker_name);
+using WorkerNames = std::unordered_map<WorkerId, std::string>;
+json::object to_json(const Instance& instance, const std::string& deployment_name, const WorkerNames& names);
 json::object to_json(const Worker& worker);
 json::object to_json(const WorkerId& worker, const std::string& worker_name, const Device& device);
 json::object to_json(const gantry::JoinToken& token, WallTime now);

@@ -82,6 +82,7 @@ json::object to_json(const Worker& w) {
             {"arch", w.arch},
             {"labels", std::move(labels)},
             {"devices", std::move(devices)},
+            {"data_address", w.data_address},
             {"device_notes", json::array(w.device_notes.begin(), w.device_notes.end())},
             {"version", w.version_number},
             {"created_at", to_rfc3339(w.created_at)}};

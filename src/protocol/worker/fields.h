@@ -25,6 +25,14 @@ namespace protocol {
 
 inline constexpr int64_t kLastTimeMs = 253'402'300'799'999;   // the end of the year 9999
 
+template <Is<Peer> T, class Visit>
+void fields(T& p, Visit&& visit) {
+    visit("worker_id", p.worker_id.text);
+    visit("address", p.address);
+    visit("port", p.port);
+    visit("device_addresses", p.device_addresses);
+}
+
 template <Is<InstanceSpec> T, class Visit>
 void fields(T& s, Visit&& visit) {
     visit("id", s.id.text);
@@ -36,6 +44,10 @@ void fields(T& s, Visit&& visit) {
     visit("backend", s.backend);
     visit("options", s.options);
     visit("placement", s.placement);
+    visit("part", s.part);
+    visit("attempt", s.attempt);
+    visit("waits_for", s.waits_for);
+    visit("peers", s.peers);
 }
 
 template <Is<Assignment> T, class Visit>
@@ -60,6 +72,9 @@ void fields(T& r, Visit&& visit) {
     visit("memory_bytes", r.memory_bytes);
     visit("memory_private_bytes", r.memory_private_bytes);
     visit("memory_peak_bytes", r.memory_peak_bytes);
+    visit("attempt", r.attempt);
+    visit("prepared", r.prepared);
+    visit("peer_port", r.peer_port);
 }
 
 template <Is<WorkerReport> T, class Visit>
@@ -72,6 +87,8 @@ void fields(T& r, Visit&& visit) {
     visit("arch", r.arch);
     visit("devices", r.devices);
     visit("device_notes", r.device_notes);
+    visit("data_address", r.data_address);
+    visit("data_address_given", r.data_address_given);
     visit("instances", r.instances);
     visit("applied", r.applied);
 }
