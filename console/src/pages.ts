@@ -15,6 +15,7 @@ export interface Page {
 
 const playground = lazily(() => import("./pages/playground/playground.tsx"));
 const deployments = lazily(() => import("./pages/deployments/deployments.tsx"));
+const catalogue = lazily(() => import("./pages/catalogue/catalogue.tsx"));
 const models = lazily(() => import("./pages/models/models.tsx"));
 const routes = lazily(() => import("./pages/routes.tsx"));
 const providers = lazily(() => import("./pages/providers.tsx"));
@@ -30,6 +31,7 @@ export const PAGES: Page[] = [
   { path: "overview", name: "overview", admin: false, view: Overview },
   { path: "playground", name: "playground", admin: false, view: playground },
   { path: "deployments", name: "deployments", admin: false, group: "group.serve", view: deployments },
+  { path: "catalogue", name: "catalogue", admin: true, view: catalogue },
   { path: "models", name: "models", admin: false, view: models },
   { path: "benchmarks", name: "benchmarks", admin: false, view: benchmarks },
   { path: "routes", name: "routes", admin: true, view: routes },

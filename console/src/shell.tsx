@@ -1,6 +1,6 @@
 // The frame around every page: the menu, who is logged in, and whether what is shown is live.
 import { CSPProvider } from "@base-ui/react/csp-provider";
-import { Boxes, ChartColumn, ChevronsUpDown, Cpu, FileBox, Gauge, KeyRound, LayoutDashboard, LogOut, Menu as MenuIcon, MessagesSquare, Plug, ScrollText, Settings, Split, UserRound, Users, WifiOff } from "lucide-react";
+import { Boxes, ChartColumn, ChevronsUpDown, Cpu, FileBox, Gauge, KeyRound, LayoutDashboard, Library, LogOut, Menu as MenuIcon, MessagesSquare, Plug, ScrollText, Settings, Split, UserRound, Users, WifiOff } from "lucide-react";
 import { Component, type ReactNode, Suspense, useEffect, useRef, useState } from "react";
 import { Link, Route, Switch, useLocation } from "wouter";
 import iconUrl from "./icon.svg";
@@ -14,7 +14,7 @@ import { attempt, Menu } from "./ui/overlays.tsx";
 import { Preferences } from "./ui/preferences.tsx";
 
 const ICONS: Record<string, typeof Cpu> = {
-  overview: LayoutDashboard, playground: MessagesSquare, deployments: Boxes, models: FileBox, routes: Split, providers: Plug, workers: Cpu,
+  overview: LayoutDashboard, playground: MessagesSquare, deployments: Boxes, catalogue: Library, models: FileBox, routes: Split, providers: Plug, workers: Cpu,
   keys: KeyRound, usage: ChartColumn, users: Users, audit: ScrollText, settings: Settings,
   benchmarks: Gauge,
 };

@@ -153,6 +153,7 @@ public:
     void add_routes(http::Router& router) override {
         add_deployment_routes(router, api_);
         add_instance_routes(router, api_);
+        add_deployment_metric_routes(router, api_);
         add_log_routes(router, api_);
         add_worker_routes(router, api_);
         add_join_token_routes(router, api_);

@@ -3,8 +3,11 @@
 #include <algorithm>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
+#include <charconv>
 #include <chrono>
+#include <cmath>
 #include <map>
+#include <optional>
 #include <string_view>
 
 #include "backends/metrics_names.h"
@@ -81,7 +84,32 @@ http::Task<void> ask_in_turn(http::Client& client, std::shared_ptr<Round> round)
     if (--round->asking == 0) round->over.notify();
 }
 
+// Of the sample without labels "name value".
+std::optional<double> value_of(std::string_view text, std::string_view name) {
+    for (size_t at = text.find(name); at != std::string_view::npos; at = text.find(name, at + 1)) {
+        const std::string_view rest = text.substr(at + name.size());
+        if ((at != 0 && text[at - 1] != '\n') || !rest.starts_with(' ')) continue;
+        double value = 0;
+        const auto [end, error] = std::from_chars(rest.data() + 1, rest.data() + rest.size(), value);
+        if (error == std::errc{} && std::isfinite(value)) return value;
+    }
+    return std::nullopt;
+}
+
 }  // namespace
+
+protocol::management::EngineFigures figures_of(const EngineText& engine) {
+    const std::string text = backends::common_metrics(engine.backend, engine.text);
+    return {.instance = engine.instance,
+            .running = value_of(text, "gantry_engine_sequences_running"),
+            .waiting = value_of(text, "gantry_engine_sequences_waiting"),
+            .kv_usage = value_of(text, "gantry_engine_kv_usage_ratio"),
+            .prompt_tokens = value_of(text, "gantry_engine_prompt_tokens_total"),
+            .cached_tokens = value_of(text, "gantry_engine_cached_tokens_total"),
+            .generated_tokens = value_of(text, "gantry_engine_generated_tokens_total"),
+            .first_token_seconds = value_of(text, "gantry_engine_time_to_first_token_seconds_sum"),
+            .first_tokens = value_of(text, "gantry_engine_time_to_first_token_seconds_count")};
+}
 
 std::string merge_engine_metrics(const std::vector<EngineText>& engines) {
     std::map<std::string, Family, std::less<>> families;

@@ -8,6 +8,7 @@
 
 #include "gateway/tables.h"
 #include "http/http.h"
+#include "protocol/management/objects.h"
 
 namespace gantry::control {
 
@@ -22,6 +23,9 @@ struct EngineText {
 // Their gantry_engine_* families, and what other backends' mean the same, each once, the samples of all with the labels `model` and
 // `engine`. Pure.
 std::string merge_engine_metrics(const std::vector<EngineText>& engines);
+
+// What one says of itself in these names. Pure.
+protocol::management::EngineFigures figures_of(const EngineText& engine);
 
 // Of the client that asks them: how long it waits, what it takes.
 http::ClientOptions engine_metrics_client();

@@ -29,6 +29,26 @@ TEST(EngineMetrics, FamiliesAreThereOnceAndSamplesNameTheirEngine) {
     EXPECT_EQ(merge_engine_metrics({{"m", InstanceId("i"), "nonsense\n\n# TYPE\ngantry_engine_x"}}), "");
 }
 
+TEST(EngineMetrics, FiguresAreThoseThatTheEngineTells) {
+    const auto own = figures_of({"tiny", InstanceId("ins_1"),
+                                 "# TYPE gantry_engine_sequences_running gauge\ngantry_engine_sequences_running 2\n"
+                                 "gantry_engine_sequences_running_high 9\nx_gantry_engine_sequences_waiting 7\ngantry_engine_kv_usage_ratio 0.25\n"
+                                 "gantry_engine_time_to_first_token_seconds_sum 1.5\ngantry_engine_time_to_first_token_seconds_count 3\n"
+                                 "gantry_engine_generated_tokens_total nan\n"});
+    EXPECT_EQ(own.instance.text, "ins_1");
+    EXPECT_EQ(own.running, 2.0);
+    EXPECT_EQ(own.waiting, std::nullopt) << "that is another's name";
+    EXPECT_EQ(own.kv_usage, 0.25);
+    EXPECT_EQ(own.first_token_seconds, 1.5);
+    EXPECT_EQ(own.first_tokens, 3.0);
+    EXPECT_EQ(own.generated_tokens, std::nullopt) << "no number";
+    const auto other = figures_of({"v", InstanceId("ins_2"),
+                                   "vllm:num_requests_running{engine=\"0\"} 4\nvllm:generation_tokens_total{engine=\"0\"} 77\n", BackendKind::kVllm});
+    EXPECT_EQ(other.running, 4.0);
+    EXPECT_EQ(other.generated_tokens, 77.0);
+    EXPECT_EQ(other.first_tokens, std::nullopt);
+}
+
 // All of them; those elsewhere are reached at `far`.
 std::vector<EngineText> asked(const gateway::RouteTable& routes, const std::string& far) {
     http::asio::io_context io;

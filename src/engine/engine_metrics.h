@@ -15,6 +15,8 @@ struct EngineCore::Metrics {
     prometheus::Histogram& forward = verb("forward");
     prometheus::Histogram& sample = verb("sample");
     prometheus::Histogram& publish = verb("publish");
+    prometheus::Histogram& first_token =
+        metrics::seconds("gantry_engine_time_to_first_token_seconds", "From a request to its first token.");
     prometheus::Gauge& running = metrics::gauge("gantry_engine_sequences_running", "Sequences that hold a slot.");
     prometheus::Gauge& waiting = metrics::gauge("gantry_engine_sequences_waiting", "Sequences that wait for admission.");
     prometheus::Gauge& kv_usage = metrics::gauge("gantry_engine_kv_usage_ratio", "Share of the KV cells in use, 0 to 1.");

@@ -116,6 +116,7 @@ void EngineCore::publish() {
             cached_tokens_total_ += cached;
             metrics_->prompt_tokens.Increment(sequence.prompt_tokens);
             metrics_->cached_tokens.Increment(cached);
+            metrics_->first_token.Observe(std::chrono::duration<double>(now - sequence.submitted_at).count());
         }
         sequence.last_token_at = now;
         for (TokenEvent& event : sampled.events) {

@@ -146,6 +146,16 @@ Result<std::string> SqliteStore::instance_decision(const InstanceId& id) {
     });
 }
 
+Result<std::vector<InstanceEvent>> SqliteStore::instance_events(const InstanceId& id) {
+    return control_->read([&](Connection& db) -> Result<std::vector<InstanceEvent>> {
+        auto events = read_all<InstanceEvent>(
+            db, db.query("SELECT at, state, reason, restarts FROM instance_events WHERE instance_id = ? ORDER BY id", id), "instance event",
+            [](Columns& columns, InstanceEvent& event) { columns >> event.at >> event.state >> event.reason >> event.restarts; });
+        if (events && events->empty()) return no_such("instance", id.text);
+        return events;
+    });
+}
+
 Result<Page<Instance>> SqliteStore::instances(const PageRequest& page, const DeploymentId& of) {
     return control_->read([&](Connection& db) {
         return read_page<Instance>(db, kList, page, of.text, read,

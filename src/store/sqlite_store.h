@@ -42,6 +42,7 @@ public:
     Status delete_instance(const InstanceId& id) override;
     Status observe_instances(const std::vector<Instance>& instances) override;
     Result<Instance> instance(const InstanceId& id) override;
+    Result<std::vector<InstanceEvent>> instance_events(const InstanceId& id) override;
     Result<Page<Instance>> instances(const PageRequest& page, const DeploymentId& of) override;
 
     Status add_measured_runs(const std::vector<MeasuredRun>& runs, WallTime now) override;

@@ -29,6 +29,7 @@
 #include "domain/audit.h"
 #include "domain/benchmark.h"
 #include "domain/cluster.h"
+#include "domain/instance_event.h"
 #include "domain/measured_run.h"
 #include "domain/snapshot.h"
 #include "domain/usage.h"
@@ -143,6 +144,8 @@ public:
     // instance marked stopping only kError and kUnreachable change the state: a late report never makes it run again.
     virtual Status observe_instances(const std::vector<Instance>& instances) = 0;
     virtual Result<Instance> instance(const InstanceId& id) = 0;
+    // What it went through, oldest first; the newest 200. The database itself keeps them (schema/0013).
+    virtual Result<std::vector<InstanceEvent>> instance_events(const InstanceId& id) = 0;
     // name_contains looks at the id and at the deployment's name.
     virtual Result<Page<Instance>> instances(const PageRequest& page, const DeploymentId& of = {}) = 0;
 

@@ -257,6 +257,40 @@ TEST_F(Tables, ALateReportDoesNotReviveAStoppingInstance) {
     EXPECT_TRUE(got->stopping);
 }
 
+TEST_F(Tables, WhatAnInstanceWentThroughIsKept) {
+    const Deployment d = a_deployment("a");
+    EXPECT_OK(store_->create_deployment(d));
+    EXPECT_OK(store_->create_worker(a_worker("w")));
+    Instance i = an_instance("1", d);
+    EXPECT_OK(store_->create_instance(i));
+    EXPECT_OK(store_->set_instance_reason(i.id, "no room"));
+    EXPECT_OK(store_->place_instance(i.id, on("wrk_w"), "", at(2)));
+    const auto seen = [&](InstanceState state, int64_t when, uint32_t restarts, const char* reason) {
+        i.state = state;
+        i.state_since = at(when);
+        i.restarts = restarts;
+        i.reason = reason;
+        EXPECT_OK(store_->observe_instances({i}));
+    };
+    seen(InstanceState::kRunning, 5, 0, "");
+    seen(InstanceState::kRunning, 5, 0, "");   // again: nothing new
+    seen(InstanceState::kRunning, 6, 1, "");   // so fast that nobody saw it dead
+    seen(InstanceState::kError, 7, 1, "killed by SIGKILL");
+    seen(InstanceState::kError, 7, 1, "killed by SIGKILL; next try in 2 s");
+    const auto events = store_->instance_events(i.id);
+    ASSERT_TRUE(events.ok());
+    std::vector<std::string> told;
+    for (const InstanceEvent& e : *events) told.push_back(std::string(to_string(e.state)) + " " + std::to_string(e.restarts) + " " + e.reason);
+    EXPECT_EQ(told, (std::vector<std::string>{"pending 0 no room", "scheduled 0 ", "running 0 ", "running 1 ",
+                                              "error 1 killed by SIGKILL; next try in 2 s"}));
+    EXPECT_EQ(events->back().at, at(7));
+    for (uint32_t n = 2; n < 400; ++n) seen(n % 2 == 0 ? InstanceState::kStarting : InstanceState::kError, n, n, "");
+    EXPECT_EQ(store_->instance_events(i.id)->size(), 200u);
+    EXPECT_EQ(store_->instance_events(i.id)->back().restarts, 399u);
+    EXPECT_OK(store_->delete_instance(i.id));
+    EXPECT_CODE(store_->instance_events(i.id), ErrorCode::kNotFound);
+}
+
 TEST_F(Tables, WorkersDesiredAndObservedColumnsAreApart) {
     Worker w = a_worker("w");
     EXPECT_OK(store_->create_worker(w));

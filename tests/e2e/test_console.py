@@ -19,7 +19,7 @@ from conftest import ROOT, SMOLLM2, Server, until
 
 pytestmark = needs_chromium
 
-ADMIN_PAGES = ["overview", "playground", "deployments", "models", "benchmarks", "routes", "providers", "workers", "keys", "usage", "users", "audit", "settings"]
+ADMIN_PAGES = ["overview", "playground", "deployments", "catalogue", "models", "benchmarks", "routes", "providers", "workers", "keys", "usage", "users", "audit", "settings"]
 USER_PAGES = ["overview", "playground", "deployments", "models", "benchmarks", "keys", "usage"]
 ATTACK = "<img src=x onerror=\"window.hit=1\">"
 
@@ -129,14 +129,14 @@ def test_every_page(browser, admin, language, scheme):
     """By its own address, in both languages and themes; axe finds no serious fault; no page is wider than a phone."""
     page = browser.page(admin, locale={"en": "en-GB", "zh": "zh-CN"}[language], color_scheme=scheme)
     found = []
-    for name in [*ADMIN_PAGES, "deployments/new", "deployments/smollm2", "deployments/smollm2/edit", "models/files", "playground?mode=compare",
+    for name in [*ADMIN_PAGES, "deployments/new", "deployments/smollm2", "deployments/smollm2/edit", "models/files", "catalogue?model=qwen3-8b", "playground?mode=compare",
                  "playground?mode=completion"]:
         browser.open(page, f"/{name}")
         settled(page)
         words = page.locator("main").inner_text()
         assert ("模" in words or "的" in words or "部署" in words) == (language == "zh"), f"{name} in {language}: {words[:200]}"
         found += [f"{name}: {one}" for one in faults(page)]
-        photograph(page, f"{name.replace('/', '-').replace('?', '-')}-{language}-{scheme}")
+        photograph(page, f"{re.sub('[/?]', '-', name)}-{language}-{scheme}")
         page.set_viewport_size(PHONE)
         width = page.evaluate("document.documentElement.scrollWidth")
         assert width <= PHONE["width"], f"{name} is {width} pixels wide on a phone"

@@ -85,6 +85,39 @@ def test_from_the_form_to_figures_side_by_side(browser, served, admin):
     until(lambda: page.locator("tbody tr").count() == 1, "and its row with it")
 
 
+def test_an_outside_server_beside_a_deployment(browser, served, admin):
+    """Rows of the form: added, left out, filled; its key goes in and is not shown; the figures tell both apart."""
+    page = browser.page(admin)
+    browser.open(page, "/benchmarks/new")
+    page.get_by_role("checkbox", name="smollm2").check()
+    for _ in range(2):
+        page.get_by_role("button", name="Outside server").click()
+    second = page.get_by_role("group", name="Outside server 2")
+    second.get_by_role("button", name="Leave it out").click()
+    second.wait_for(state="detached")
+    row = page.get_by_role("group", name="Outside server 1")
+    row.get_by_label("Base URL").fill(f"{served.url}/v1")
+    row.get_by_label("Model").fill("smollm2")
+    row.get_by_label("Key").fill(served.key)
+    row.get_by_label("Name").fill("the same from outside")
+    page.get_by_label("Requests at once").fill("1")
+    page.get_by_label("Prompt tokens").fill("40")
+    page.get_by_label("Output tokens").fill("6")
+    page.get_by_label("Requests in a run").fill("2")
+    page.get_by_text("2 runs, 4 requests").wait_for()
+    photograph(page, "benchmarks-outside")
+    assert not faults(page)
+    with page.expect_response("**/api/v1/benchmarks") as answered:
+        page.get_by_role("button", name="Start").click()
+    assert answered.value.status == 201 and served.key not in answered.value.text()
+    page.locator(".pill", has_text=re.compile("^done$")).wait_for(timeout=120_000)
+    figures = page.get_by_role("region", name="The figures of all runs")
+    until(lambda: figures.locator("tbody tr").count() == 2, "both")
+    assert "the same from outside" in figures.inner_text() and served.key not in page.content()
+    one = get(served, answered.value.json()["id"])
+    assert [run["requests_ok"] for run in one["runs"]] == [2, 2], one["runs"]
+
+
 def test_live_and_cancelled(browser, served, admin, tmp_path):
     benchmark, _, second = half_way(served, tmp_path)
     waits = start(served, targets=[{"deployment": "first"}], requests=1, prompt_tokens=30, output_tokens=5)

@@ -2,21 +2,33 @@
 kept, read again and deleted."""
 import json
 import re
+import urllib.parse
 
 import httpx
 import pytest
 
-from browser import PASSWORD, Browser, chromium, faults, needs_chromium, photograph, session  # noqa: F401: fixtures
+from browser import PASSWORD, PHONE, Browser, chromium, faults, needs_chromium, photograph, session  # noqa: F401: fixtures
 from conftest import SMOLLM2, Server, until
 from test_hub import GGUF, REPO, Hub
 
 pytestmark = needs_chromium
+
+# One of our own beside what is built in: its files are at the hub that tests/fakes/hub.py plays, and its name is an attack.
+CATALOGUE = {"version": 1, "models": [
+    {"id": "ours", "name": "<img src=x onerror=window.hit=1> Ours", "family": "Ours", "modality": "text", "licence": "apache-2.0", "gated": True,
+     "config": {"architectures": ["LlamaForCausalLM"], "model_type": "llama", "hidden_size": 576, "intermediate_size": 1536, "num_hidden_layers": 30,
+                "num_attention_heads": 9, "num_key_value_heads": 3, "vocab_size": 49152, "max_position_embeddings": 8192,
+                "tie_word_embeddings": True, "torch_dtype": "bfloat16"},
+     "variants": [{"backend": "engine", "format": "gguf", "quantizations": ["Q4_K_M", "Q8_0"], "hf": "Org/listed-GGUF", "modelscope": "Org/listed-GGUF",
+                   "options": {"context_tokens": 512}},
+                  {"backend": "vllm", "format": "safetensors", "hf": "Org/listed", "options": {"extra_args": ["--tool-call-parser", "hermes"]}}]}]}
 
 
 @pytest.fixture(scope="module")
 def hub():
     with Hub() as own:
         own.add(REPO, {GGUF: SMOLLM2, "README.md": b"# SmolLM2\n", "config.json": b"{}"})
+        own.add("Org/listed-GGUF", {"listed-q4_k_m.gguf": SMOLLM2, "listed-q8_0.gguf": SMOLLM2})
         own.add("Org/several-GGUF", {"several.Q4_1.gguf": SMOLLM2, "several.Q8_0.gguf": SMOLLM2})
         yield own
 
@@ -25,6 +37,8 @@ def hub():
 def far(tmp_path_factory, hub):
     """A server that knows the hub, and the cookies of its administrator."""
     own = Server(tmp_path_factory.mktemp("far") / "data")
+    own.data_dir.mkdir(parents=True, exist_ok=True)
+    (own.data_dir / "catalogue.json").write_text(json.dumps(CATALOGUE))
     own.environment_more = {"HF_ENDPOINT": hub.url, "MODELSCOPE_ENDPOINT": hub.url}
     own.start()
     own.api("POST", "/api/v1/users", json={"name": "ada", "password": PASSWORD, "role": "admin", "must_change_password": False})
@@ -101,6 +115,93 @@ def test_what_a_repository_has_is_chosen_from(surfer, far):
     page.get_by_role("button", name="Q4_1").click()
     page.get_by_role("complementary", name="Does it fit?").get_by_text("It fits.").wait_for()
     assert page.get_by_label("Source").input_value() == "hf:Org/several-GGUF:Q4_1"
+
+
+def address(page):
+    return dict(urllib.parse.parse_qsl(urllib.parse.urlsplit(page.url).query))
+
+
+def test_the_catalogue_is_looked_through(surfer, far):
+    """Each model with its facts and whether it fits, as the API says; what is looked for stands in the address; no hub is asked."""
+    server, cookies = far
+    entries = {one["id"]: one for one in server.items("/api/v1/catalogue")}
+    page = surfer.page(cookies)
+    surfer.open(page, "/catalogue")
+    cards = page.locator("section.entry")
+    until(lambda: cards.count() == len(entries), "a card each")
+    small = page.get_by_role("region", name="SmolLM2 135M Instruct")
+    words = small.inner_text()
+    assert "fits" in words and "135 M" in words and "8,192" in words and "apache-2.0" in words and "Q8_0" in words, words
+    large = page.get_by_role("region", name="Llama 3.3 70B Instruct")
+    if entries["llama-3.3-70b-instruct"]["verdict"] != "fits":
+        assert "does not fit" in large.inner_text() and "needed" in large.locator(".entry-why").inner_text(), "and why"
+    assert page.locator("img[src=x]").count() == 0 and not page.evaluate("window.hit")
+    page.get_by_role("searchbox").fill("qwen3 reasoning")
+    page.get_by_label("Only what fits").check()
+    page.get_by_label("Order").select_option("small")
+    wanted = [one for one in entries.values() if one["family"] == "Qwen3" and "reasoning" in one["abilities"] and one["verdict"] == "fits"]
+    page.get_by_text(f"{len(wanted)} of {len(entries)}", exact=True).wait_for()
+    assert address(page) == {"q": "qwen3 reasoning", "fits": "yes", "sort": "small"}
+    assert [card.get_attribute("aria-label") for card in cards.all()] == [one["name"] for one in sorted(wanted, key=lambda one: one["parameters"])]
+    page.reload()
+    page.get_by_text(f"{len(wanted)} of {len(entries)}", exact=True).wait_for()
+    page.get_by_role("searchbox").fill("no such thing")
+    page.get_by_role("button", name="Clear the filters").click()
+    page.get_by_role("region", name="Qwen3 8B", exact=True).get_by_role("button", name="All variants of Qwen3 8B").click()
+    shown = page.get_by_role("dialog").inner_text()
+    for variant in entries["qwen3-8b"]["variants"]:
+        assert variant["quantization"] in shown and all(source in shown for source in variant["sources"]), shown
+    assert not faults(page)
+    page.keyboard.press("Escape")
+    page.set_viewport_size(PHONE)
+    assert page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]
+    photograph(page, "catalogue-phone")
+
+
+def test_deployed_from_the_catalogue(surfer, far):
+    """A variant of a card opens the form with what the catalogue recommends; another variant or hub changes that, and not what a person typed."""
+    server, cookies = far
+    page = surfer.page(cookies)
+    surfer.open(page, "/catalogue?q=ours")
+    page.get_by_role("link", name=re.compile("^Deploy .* as Q8_0: ")).click()
+    source = page.get_by_label("Source")
+    until(lambda: source.input_value() == "hf:Org/listed-GGUF:Q8_0", "the catalogue's name becomes the hub's")
+    judged = page.get_by_role("complementary", name="Does it fit?")
+    judged.get_by_text("It fits.").wait_for()
+    picked = page.get_by_role("group", name="From the catalogue")
+    assert "consent" in picked.inner_text() and page.locator("img[src=x]").count() == 0
+    assert page.get_by_label("Name").input_value() == "ours"
+    page.get_by_role("heading", name="Engine", exact=True).click()
+    assert page.get_by_label("Context (tokens)").input_value() == "512"
+    picked.get_by_label("Variant").select_option(index=2)
+    until(lambda: source.input_value() == "hf:Org/listed", "of safetensors")
+    assert page.get_by_label("Backend").input_value() == "vllm" and page.get_by_label("More arguments").input_value() == "--tool-call-parser hermes"
+    page.get_by_label("Context (tokens)").fill("1024")
+    picked.get_by_label("Variant").select_option(index=0)
+    picked.get_by_role("button", name="ModelScope").click()
+    until(lambda: source.input_value() == "modelscope:Org/listed-GGUF:Q4_K_M", "at the other hub")
+    assert page.get_by_label("Context (tokens)").input_value() == "1024" and page.get_by_label("More arguments").input_value() == ""
+    judged.get_by_text("It fits.").wait_for()
+    photograph(page, "deploy-from-catalogue")
+    assert not faults(page)
+    page.get_by_label("Name").fill("from-the-catalogue")
+    page.get_by_role("button", name="Deploy a model").click()
+    page.get_by_role("heading", name="from-the-catalogue", exact=True).wait_for()
+    made = server.api("GET", "/api/v1/deployments/from-the-catalogue").json()
+    assert (made["source"], made["backend"], made["options"]["context_tokens"]) == ("modelscope:Org/listed-GGUF:Q4_K_M", "engine", 1024)
+    server.cli("rm", "from-the-catalogue", "--yes")
+    # Named in the form itself, or picked there; what the catalogue does not have is said at the field.
+    surfer.open(page, "/deployments/new")
+    source.fill("catalogue:ours:Q2_K")
+    page.get_by_text("The catalogue has no such variant; there are Q4_K_M, Q8_0").wait_for()
+    source.fill("catalogue:nothing")
+    page.get_by_text('The catalogue has no "nothing"').wait_for()
+    source.fill("")
+    page.get_by_text("Pick from the catalogue").click()
+    page.get_by_role("searchbox", name="Search the catalogue").fill("smollm2 135m")
+    page.get_by_role("button", name="SmolLM2 135M Instruct").click()
+    until(lambda: source.input_value().startswith("hf:"), "picked")
+    assert page.get_by_label("Name").input_value() == "smollm2-135m-instruct"
 
 
 def test_a_deployment_is_edited(surfer, far):

@@ -34,7 +34,8 @@ export function errorOf(status: number, body: unknown, requestId = ""): ApiError
 /** Throws an ApiError; status 0: no answer at all. */
 export async function send(method: string, path: string, body?: unknown, signal?: AbortSignal): Promise<Response> {
   const init: RequestInit = { method, credentials: "same-origin", headers: { accept: "application/json" } };
-  if (body !== undefined) {
+  if (body instanceof FormData) init.body = body;
+  else if (body !== undefined) {
     init.body = JSON.stringify(body);
     init.headers = { "content-type": "application/json", accept: "application/json" };
   }

@@ -19,3 +19,17 @@ export function useUrl(name: string, otherwise: string): [string, (value: string
   );
   return [query.get(name) ?? otherwise, set];
 }
+
+/** Takes values out of the address, all at once: one after the other, each would bring back what the last took. */
+export function useUrlWithout(...names: string[]): () => void {
+  const [, setQuery] = useSearchParams();
+  return () =>
+    setQuery(
+      (before) => {
+        const next = new URLSearchParams(before);
+        for (const name of names) next.delete(name);
+        return next;
+      },
+      { replace: true },
+    );
+}

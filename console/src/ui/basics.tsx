@@ -132,9 +132,14 @@ export function Card({ title, actions, flush, children, label }: { title?: React
 const STATE_LOOK: Record<string, string> = {
   running: "good", ready: "good", usable: "good", active: "good", complete: "good",
   streaming: "good", starting: "busy", downloading: "busy", scheduled: "busy", progressing: "busy",
-  pending: "warn", degraded: "warn", draining: "warn", stopping: "warn", waiting: "warn", queued: "warn", cordoned: "warn",
+  pending: "warn", paused: "warn", degraded: "warn", draining: "warn", stopping: "warn", waiting: "warn", queued: "warn", cordoned: "warn",
   error: "bad", unreachable: "bad", reverted: "bad", failed: "bad",
 };
+
+/** "good", "busy", "warn" or "bad": also the name of its colour. */
+export function stateLook(state: string): string | undefined {
+  return STATE_LOOK[state];
+}
 
 export function State({ of }: { of: string }) {
   return <span className={classes("pill", STATE_LOOK[of])}>{word("state", of)}</span>;

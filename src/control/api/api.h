@@ -181,6 +181,7 @@ auto edit(std::optional<int64_t> input_version, int64_t (*version_of)(const std:
 // Each resource's file.
 void add_deployment_routes(http::Router& router, ApiContext& api);
 void add_instance_routes(http::Router& router, ApiContext& api);
+void add_deployment_metric_routes(http::Router& router, ApiContext& api);
 void add_log_routes(http::Router& router, ApiContext& api);
 void add_worker_routes(http::Router& router, ApiContext& api);
 void add_join_token_routes(http::Router& router, ApiContext& api);

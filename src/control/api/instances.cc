@@ -43,6 +43,17 @@ Result<Answer> get(ApiContext& api, const Call& call) {
     return json_answer(200, shown(api, *std::move(i), call.admin()));
 }
 
+Result<Answer> events(ApiContext& api, const Call& call) {
+    auto found = api.store.instance_events(InstanceId(call.param("id")));
+    if (!found) return found.error();
+    store::Page<InstanceEvent> page;
+    page.items = *std::move(found);
+    return list_answer(page, [&](InstanceEvent event) {
+        if (!call.admin()) protocol::management::hide_from_users(event);
+        return protocol::management::to_json(event);
+    });
+}
+
 // Why it is where it is; of one that waits for a place, why it does.
 Result<Answer> decision(ApiContext& api, const Call& call) {
     const auto i = api.store.instance(InstanceId(call.param("id")));
@@ -76,6 +87,7 @@ void add_instance_routes(http::Router& router, ApiContext& api) {
     add_routes(router, api,
                {{"GET", "/api/v1/instances", gateway::kUser, list},
                 {"GET", "/api/v1/instances/{id}", gateway::kUser, get},
+                {"GET", "/api/v1/instances/{id}/events", gateway::kUser, events},
                 {"GET", "/api/v1/instances/{id}/decision", gateway::kAdmin, decision},
                 {"DELETE", "/api/v1/instances/{id}", gateway::kAdmin, remove}});
 }

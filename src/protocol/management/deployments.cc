@@ -225,6 +225,23 @@ json::object to_json(const Instance& i, const std::string& deployment_name, cons
             {"created_at", to_rfc3339(i.created_at)}};
 }
 
+json::object to_json(const InstanceEvent& e) {
+    return {{"at", to_rfc3339(e.at)}, {"state", gantry::to_string(e.state)}, {"reason", e.reason}, {"restarts", e.restarts}};
+}
+
+json::object to_json(const EngineFigures& f) {
+    const auto number = [](const std::optional<double>& value) { return value ? json::value(*value) : json::value(nullptr); };
+    return {{"instance_id", f.instance.text},
+            {"sequences_running", number(f.running)},
+            {"sequences_waiting", number(f.waiting)},
+            {"kv_usage_ratio", number(f.kv_usage)},
+            {"prompt_tokens_total", number(f.prompt_tokens)},
+            {"cached_tokens_total", number(f.cached_tokens)},
+            {"generated_tokens_total", number(f.generated_tokens)},
+            {"first_token_seconds_sum", number(f.first_token_seconds)},
+            {"first_token_count", number(f.first_tokens)}};
+}
+
 std::string public_reason(std::string_view reason) {
     size_t from = 0;
     for (const std::string_view ours : {"after: ", "crash loop: ", "invalid model file: "}) {
@@ -266,6 +283,8 @@ void hide_from_users(Instance& instance) {
     }
     instance.reason = public_reason(instance.reason);
 }
+
+void hide_from_users(InstanceEvent& event) { event.reason = public_reason(event.reason); }
 
 void hide_from_users(DeploymentStatus& status) {
     status.reason = public_reason(status.reason);

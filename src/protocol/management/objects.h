@@ -16,6 +16,7 @@
 #include "domain/deployment.h"
 #include "domain/evaluation.h"
 #include "domain/instance.h"
+#include "domain/instance_event.h"
 #include "domain/model.h"
 #include "domain/model_files.h"
 #include "domain/provider.h"
@@ -46,6 +47,16 @@ json::object to_json(const Deployment& deployment, const DeploymentStatus& statu
 json::object to_json(const Revision& revision, const Deployment& of);
 using WorkerNames = std::unordered_map<WorkerId, std::string>;
 json::object to_json(const Instance& instance, const std::string& deployment_name, const WorkerNames& names);
+json::object to_json(const InstanceEvent& event);
+// What an engine says of itself now, since its start; nullopt: its product does not tell.
+struct EngineFigures {
+    InstanceId instance;
+    std::optional<double> running{}, waiting{};            // sequences
+    std::optional<double> kv_usage{};                      // 0..1
+    std::optional<double> prompt_tokens{}, cached_tokens{}, generated_tokens{};
+    std::optional<double> first_token_seconds{}, first_tokens{};   // their sum, and of how many
+};
+json::object to_json(const EngineFigures& figures);
 json::object to_json(const Worker& worker);
 json::object to_json(const WorkerId& worker, const std::string& worker_name, const Device& device);
 json::object to_json(const gantry::JoinToken& token, WallTime now);
@@ -128,6 +139,7 @@ json::object to_json(const ServerInfo& info);
 void hide_from_users(Deployment& deployment);
 void hide_from_users(Model& model);
 void hide_from_users(Instance& instance);
+void hide_from_users(InstanceEvent& event);
 void hide_from_users(DeploymentStatus& status);
 void hide_from_users(Revision& revision);
 // The part of a reason that everybody may read: its first clause. Behind a colon may stand what an engine said last, with parts

@@ -1,5 +1,5 @@
 // A new deployment. While it is filled in the server is asked what it would take and where it would go.
-import { Rocket, Search } from "lucide-react";
+import { Library, Rocket, Search } from "lucide-react";
 import { type FormEvent, useState } from "react";
 import { Link, useLocation } from "wouter";
 import { api, ApiError } from "../../api/client.ts";
@@ -8,12 +8,13 @@ import { t } from "../../i18n/index.ts";
 import { asApiError } from "../../lib/fetched.ts";
 import { useUrl } from "../../lib/url.ts";
 import { useAll } from "../../live/store.ts";
-import { Button, Card, Problem, TextField } from "../../ui/basics.tsx";
+import { Button, Card, Problem, problemText, TextField } from "../../ui/basics.tsx";
 import { say } from "../../ui/overlays.tsx";
 import { PageBody } from "../../ui/page.tsx";
 import { EvaluationView } from "./evaluation.tsx";
 import { BackendField, ForeignFields, Operation, Options, Placement, ReplicasField } from "./fields.tsx";
-import { deploymentOf, EMPTY, type Form, nameFor, sourceOf } from "./form.ts";
+import { deploymentOf, EMPTY, fieldsOf, type Form, nameFor, replaced, sourceOf } from "./form.ts";
+import { CatalogueSearch, type Picked, PickedVariant, useCatalogued } from "./from_catalogue.tsx";
 import { HubSearch } from "./hub_search.tsx";
 import { suggested, useEvaluation, wrongOf } from "./judged.ts";
 import { Choices, SourceInput } from "./source_input.tsx";
@@ -29,6 +30,14 @@ export default function Create() {
   const taken = deployments.some((one) => one.name === form.name.trim());
   const set = (part: Partial<Form>) => setForm((before) => ({ ...before, ...part }));
   const pick = (source: string) => set({ source, ...(form.named ? {} : { name: nameFor(sourceOf(source)) }) });
+  const [picked, setPicked] = useState<Picked>();
+  const [searching, setSearching] = useState(false);
+  const take = (next: Picked) => {
+    const before = picked ? fieldsOf(picked.variant, picked.source) : {};
+    setPicked(next);
+    setForm((now) => ({ ...now, ...replaced(now, before, fieldsOf(next.variant, next.source)), ...(now.named ? {} : { name: nameFor(next.entry.id) }) }));
+  };
+  const unknown = useCatalogued(form.source, take);
   const wrong = wrongOf(error, evaluation.error);
   const verdict = evaluation.value?.verdict;
 
@@ -51,8 +60,13 @@ export default function Create() {
       <form className="two" onSubmit={(event) => void submit(event)}>
         <div className="stack loose">
           <Card title={t("create.what")}>
-            <SourceInput value={form.source} hint={t("create.source.hint")} error={wrong("source")} onChange={pick} />
+            <SourceInput value={form.source} hint={t("create.source.hint")} error={unknown ? problemText(unknown) : wrong("source")} onChange={pick} />
+            {picked && picked.source === form.source && <PickedVariant of={picked} take={take} />}
             <Choices source={form.source} message={evaluation.error?.message ?? ""} pick={pick} />
+            <details className="hub" onToggle={(event) => setSearching(event.currentTarget.open)}>
+              <summary><Library size={15} aria-hidden /> {t("catalogue.pick")}</summary>
+              {searching && <CatalogueSearch pick={take} />}
+            </details>
             <details className="hub">
               <summary><Search size={15} aria-hidden /> {t("hub.search")}</summary>
               <HubSearch pick={pick} />

@@ -1,23 +1,22 @@
 // One deployment: its state and why, its instances with their logs, what it was made of, what happened to it.
-import { Boxes, FileText, HelpCircle, Pencil, RotateCcw } from "lucide-react";
-import { useMemo, useState } from "react";
+import { Boxes, Pencil } from "lucide-react";
+import { useMemo } from "react";
 import { Link } from "wouter";
 import { api, list } from "../../api/client.ts";
-import type { AuditEvent, Decision, Deployment, Instance, Revision } from "../../api/types.ts";
+import type { AuditEvent, Deployment, Revision } from "../../api/types.ts";
 import { languageNow, t, told, word } from "../../i18n/index.ts";
 import { useFetched } from "../../lib/fetched.ts";
-import { bytes, percent, whole } from "../../lib/format.ts";
+import { whole } from "../../lib/format.ts";
 import { isAdmin, useMe } from "../../lib/session.ts";
 import { transferOfInstance } from "../../lib/transfer.ts";
 import { useAll, useKnown, useMap } from "../../live/store.ts";
 import { Button, Card, Empty, Loading, Note, Problem, State, Time } from "../../ui/basics.tsx";
-import { attempt, Confirm, Dialog, say } from "../../ui/overlays.tsx";
+import { attempt } from "../../ui/overlays.tsx";
 import { PageBody } from "../../ui/page.tsx";
-import { TransferLine } from "../../ui/transfer.tsx";
 import { DeploymentMenu, StopStart } from "./actions.tsx";
 import { Edit } from "./edit.tsx";
-import { Judgement } from "./evaluation.tsx";
-import { Logs } from "./logs.tsx";
+import { Instances } from "./instances.tsx";
+import { LiveFigures } from "./live_figures.tsx";
 
 export default function Detail({ id, edit }: { id: string; edit?: boolean }) {
   const admin = isAdmin(useMe());
@@ -51,78 +50,11 @@ export default function Detail({ id, edit }: { id: string; edit?: boolean }) {
     >
       {status.reason && !transferOfInstance({ state: "downloading", reason: status.reason }) && <Note {...(status.state === "error" || status.state === "degraded" ? { look: "bad" as const } : {})}>{told(status.reason)}</Note>}
       <Instances instances={instances} admin={admin} />
+      {deployment.backend !== "custom" && !deployment.stopped && <LiveFigures of={deployment} instances={instances} />}
       <Card title={t("deployment.wanted")}><Wanted of={deployment} /></Card>
       {admin && <Revisions of={deployment} />}
       {admin && <Events of={deployment} />}
     </PageBody>
-  );
-}
-
-function Instances({ instances, admin }: { instances: Instance[]; admin: boolean }) {
-  const [logs, setLogs] = useState("");
-  const [why, setWhy] = useState<Instance>();
-  const [restart, setRestart] = useState<Instance>();
-  const shown = instances.find((one) => one.id === logs);
-  return (
-    <>
-      <Card flush title={t("instances")}>
-        {instances.length === 0 && <p className="muted pad">{t("instances.none")}</p>}
-        <ul className="lines instances">
-          {instances.map((one) => {
-            const transfer = transferOfInstance(one);
-            return (
-            <li key={one.id}>
-              <div className="instance-what">
-                <div className="row wrap"><State of={one.stopping ? "stopping" : one.state} /><span className="mono small muted">{one.id}</span></div>
-                <span className="small muted break">{one.worker_name ? placeOf(one) : t("instances.no_place")}{one.memory_bytes > 0 && ` · ${t("instances.resident", { bytes: bytes(one.memory_bytes) })}`}{one.restarts > 0 && ` · ${t("instances.restarts", { n: one.restarts })}`} · <Time at={one.state_since} /></span>
-                {transfer && <TransferLine of={transfer} label={t("instances.progress")} />}
-                {!transfer && one.progress > 0 && one.progress < 1 && !one.stopping && <div className="progress" role="progressbar" aria-label={t("instances.progress")} aria-valuenow={Math.round(one.progress * 100)}><span style={{ width: percent(one.progress).replace(" ", "") }} /></div>}
-                {!transfer && one.reason && <span className="small break">{told(one.reason)}</span>}
-              </div>
-              {admin && (
-                <div className="row wrap end">
-                  <Button small look="quiet" icon={<HelpCircle size={15} aria-hidden />} onClick={() => setWhy(one)}>{t("instances.why")}</Button>
-                  <Button small look="quiet" aria-pressed={logs === one.id} icon={<FileText size={15} aria-hidden />} onClick={() => setLogs(logs === one.id ? "" : one.id)}>{t("logs")}</Button>
-                  <Button small look="quiet" icon={<RotateCcw size={15} aria-hidden />} onClick={() => setRestart(one)}>{t("restart")}</Button>
-                </div>
-              )}
-            </li>
-            );
-          })}
-        </ul>
-      </Card>
-      {shown && <Logs key={shown.id} instance={shown} />}
-      {why && <Why of={why} onClose={() => setWhy(undefined)} />}
-      {restart && (
-        <Confirm
-          title={t("instances.restart")}
-          about={t("instances.restart.about", { id: restart.id })}
-          action={t("restart")}
-          onClose={() => setRestart(undefined)}
-          submit={async () => {
-            await api("DELETE", `/api/v1/instances/${encodeURIComponent(restart.id)}`);
-            say(t("instances.restarting"));
-          }}
-        />
-      )}
-    </>
-  );
-}
-
-function placeOf({ worker_name, placement }: Instance): string {
-  const devices = placement.claims.map((claim) => `${claim.device} ${bytes(claim.bytes)}`).join(", ");
-  return devices ? `${worker_name}: ${devices}` : worker_name;
-}
-
-function Why({ of, onClose }: { of: Instance; onClose: () => void }) {
-  const decision = useFetched((signal) => api<Decision>("GET", `/api/v1/instances/${encodeURIComponent(of.id)}/decision`, undefined, signal), [of.id]);
-  return (
-    <Dialog open wide onClose={onClose} title={t("instances.why.title")} about={t("instances.why.about")}>
-      {decision.error && <Problem error={decision.error} again={decision.again} />}
-      {decision.loading && !decision.value && <Loading />}
-      {decision.value && <Judgement of={decision.value} />}
-      <div className="row"><Button className="end" onClick={onClose}>{t("close")}</Button></div>
-    </Dialog>
   );
 }
 

@@ -7,10 +7,10 @@ import { bytes, parameters, whole } from "../../lib/format.ts";
 import { languageNow } from "../../i18n/index.ts";
 import { Button, Card, problemText, Note } from "../../ui/basics.tsx";
 import { seriesColor } from "../../ui/memory.tsx";
+import { VERDICT_LOOK } from "../../ui/verdict.tsx";
 
 type Judged = Pick<Evaluation, "verdict" | "reason" | "placement" | "estimate" | "workers" | "suggestions"> | Decision;
 
-const LOOKS = { fits: "good", does_not_fit: "bad", incompatible: "bad", unknown: "warn" } as const;
 const ICONS = { fits: CircleCheck, does_not_fit: TriangleAlert, incompatible: Ban, unknown: CircleHelp };
 
 interface Props {
@@ -42,7 +42,7 @@ export function Judgement({ of, apply }: { of: Judged; apply?: (change: string, 
   const Icon = ICONS[of.verdict];
   return (
     <>
-      <div className={`note ${LOOKS[of.verdict]}`}>
+      <div className={`note ${VERDICT_LOOK[of.verdict]}`}>
         <Icon size={18} aria-hidden />
         <div><strong>{word("verdict", of.verdict)}</strong> {told(of.reason)}</div>
       </div>

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import type { Deployment } from "../../api/types.ts";
-import { deploymentOf, EMPTY, evaluationOf, formOf, nameFor, patchOf, quantizationsIn, sourceOf, withQuantization, words } from "./form.ts";
+import type { CatalogueVariant, Deployment } from "../../api/types.ts";
+import { deploymentOf, EMPTY, evaluationOf, fieldsOf, formOf, nameFor, patchOf, quantizationsIn, replaced, sourceOf, withQuantization, words } from "./form.ts";
 
 test("a source, and a name for it", () => {
   assert.equal(sourceOf("  /m/a.gguf "), "file:/m/a.gguf");
@@ -46,4 +46,14 @@ test("an edit sends what it changes, and only that", () => {
   const form = { ...formOf(served), context: "", idle: "", labels: "rack=b", rollout: "recreate" as const };
   assert.deepEqual(patchOf(form, served), { idle_timeout_seconds: 0, options: { context_tokens: 0 }, placement: { worker_labels: { rack: "b" } }, rollout: { strategy: "recreate" } });
   assert.deepEqual(patchOf({ ...formOf(served), arguments: "" }, served), { options: { extra_args: [] } });
+});
+
+test("what the catalogue recommends goes into the form, but for what a person has changed", () => {
+  const variant = (backend: "engine" | "vllm", context_tokens: number, extra_args: string[]) => ({ backend, options: { ...served.options, context_tokens, max_sequences: 0, extra_args } }) as unknown as CatalogueVariant;
+  const first = fieldsOf(variant("vllm", 4096, ["--reasoning-parser", "qwen3"]), "hf:O/n");
+  assert.deepEqual(first, { source: "hf:O/n", backend: "vllm", context: "4096", sequences: "", arguments: "--reasoning-parser qwen3" });
+  const second = fieldsOf(variant("engine", 0, []), "hf:O/n-GGUF:Q8_0");
+  const taken = { ...EMPTY, ...first };
+  assert.deepEqual(replaced(taken, first, second), second);
+  assert.deepEqual(replaced({ ...taken, context: "1024" }, first, second), { source: "hf:O/n-GGUF:Q8_0", backend: "engine", sequences: "", arguments: "" });
 });

@@ -1,5 +1,5 @@
 // What the form of a new deployment holds, and what it asks for. Pure.
-import type { Deployment, DeploymentCreate, EvaluationCreate } from "../../api/types.ts";
+import type { CatalogueVariant, Deployment, DeploymentCreate, EvaluationCreate } from "../../api/types.ts";
 
 export interface Form {
   name: string;
@@ -113,12 +113,24 @@ export function deploymentOf(form: Form): DeploymentCreate {
   } as DeploymentCreate;
 }
 
+const text = (value: number) => (value > 0 ? String(value) : "");
+
+/** What the catalogue recommends for a variant of it, as fields. */
+export function fieldsOf(variant: CatalogueVariant, source: string): Partial<Form> {
+  const { backend, options } = variant;
+  return { source, backend, context: text(options.context_tokens), sequences: text(options.max_sequences), arguments: options.extra_args.map(quoted).join(" ") };
+}
+
+/** `next` in place of `before`, but for the options that a person has changed meanwhile. */
+export function replaced(form: Form, before: Partial<Form>, next: Partial<Form>): Partial<Form> {
+  const mine = (name: keyof Form) => name !== "source" && name !== "backend" && form[name] !== (before[name] ?? EMPTY[name]);
+  return Object.fromEntries(Object.entries(next).filter(([name]) => !mine(name as keyof Form))) as Partial<Form>;
+}
+
 /** What a word needs to stay one, as `words` reads it. */
 function quoted(word: string): string {
   return /[\s"']/.test(word) || word === "" ? (word.includes('"') ? `'${word}'` : `"${word}"`) : word;
 }
-
-const text = (value: number) => (value > 0 ? String(value) : "");
 
 export function formOf(of: Deployment): Form {
   const { options, placement } = of;

@@ -7,7 +7,7 @@ import { t } from "../../i18n/index.ts";
 import { short } from "../../lib/format.ts";
 import { Button, Problem, Segments } from "../../ui/basics.tsx";
 
-const HUBS = [{ value: "hf", text: "Hugging Face" }, { value: "modelscope", text: "ModelScope" }] as const;
+export const HUBS = [{ value: "hf", text: "Hugging Face" }, { value: "modelscope", text: "ModelScope" }] as const;
 type Hub = (typeof HUBS)[number]["value"];
 
 export function HubSearch({ pick }: { pick: (source: string) => void }) {

@@ -2,6 +2,7 @@
 import { useEffect, useState } from "react";
 import { api, ApiError } from "../../api/client.ts";
 import type { Evaluation } from "../../api/types.ts";
+import { cataloguedIn } from "../../lib/catalogue.ts";
 import { asApiError } from "../../lib/fetched.ts";
 import { problemText } from "../../ui/basics.tsx";
 import { evaluationOf, type Form } from "./form.ts";
@@ -14,10 +15,10 @@ export interface Evaluated {
   busy: boolean;
 }
 
-/** Asks again when what is asked has changed, and typing has paused. */
+/** Asks again when what is asked has changed, and typing has paused. A name of the catalogue is none of the server's sources. */
 export function useEvaluation(form: Form): Evaluated {
   const [state, setState] = useState<Evaluated>({ busy: false });
-  const asked = form.source.trim() ? JSON.stringify(evaluationOf(form)) : "";
+  const asked = form.source.trim() && !cataloguedIn(form.source) ? JSON.stringify(evaluationOf(form)) : "";
   useEffect(() => {
     if (!asked) {
       setState({ busy: false });

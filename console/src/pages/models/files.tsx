@@ -1,5 +1,5 @@
-// The files that came from hubs to the server's machine: how far, who uses them; fetched ahead, read again, deleted.
-import { Download, HardDriveDownload, ShieldCheck, Trash2 } from "lucide-react";
+// The files that came from hubs, machine by machine: how far, who uses them; fetched ahead, paused, read again, deleted.
+import { Download, HardDriveDownload, Pause, Play, ShieldCheck, Trash2 } from "lucide-react";
 import { useState } from "react";
 import { Link } from "wouter";
 import { api } from "../../api/client.ts";
@@ -7,7 +7,9 @@ import type { ModelFiles } from "../../api/types.ts";
 import { t, told } from "../../i18n/index.ts";
 import { bytes } from "../../lib/format.ts";
 import { useModelFiles } from "../../lib/model_files.ts";
+import { byText } from "../../lib/order.ts";
 import { transferOf } from "../../lib/transfer.ts";
+import { useUrl } from "../../lib/url.ts";
 import { Button, Empty, Loading, Problem, State, Time } from "../../ui/basics.tsx";
 import { attempt, Confirm, FormDialog, say } from "../../ui/overlays.tsx";
 import { type Column, Table } from "../../ui/table.tsx";
@@ -16,8 +18,13 @@ import { HubSearch } from "../deployments/hub_search.tsx";
 import { SourceInput } from "../deployments/source_input.tsx";
 import { ModelsPage } from "./models.tsx";
 
-function pathOf(files: ModelFiles): string {
-  return `/api/v1/model-files/${encodeURIComponent(files.id)}`;
+/** The same source has the same id on every machine. */
+function keyOf(files: ModelFiles): string {
+  return `${files.worker_id}/${files.id}`;
+}
+
+function change(method: string, files: ModelFiles, what = ""): Promise<unknown> {
+  return api(method, `/api/v1/model-files/${encodeURIComponent(files.id)}${what}?worker=${encodeURIComponent(files.worker_id)}`);
 }
 
 export default function Files() {
@@ -36,12 +43,17 @@ export default function Files() {
 function FileTable({ rows, fetch }: { rows: ModelFiles[]; fetch: React.ReactNode }) {
   const [deleting, setDeleting] = useState<ModelFiles>();
   const [reading, setReading] = useState("");
+  const [worker, setWorker] = useUrl("worker", "");
   const verify = (one: ModelFiles) => {
-    setReading(one.id);
-    attempt(api("POST", `${pathOf(one)}/verify`).finally(() => setReading("")), t("files.verified", { source: one.source }));
+    setReading(keyOf(one));
+    attempt(change("POST", one, "/verify").finally(() => setReading("")), t("files.verified", { source: one.source }));
   };
+  const workers = [...new Set(rows.map((one) => one.worker_name))].sort(byText);
+  // One that has none any more is not looked for.
+  const shown = workers.includes(worker) ? rows.filter((one) => one.worker_name === worker) : rows;
   const columns: Column<ModelFiles>[] = [
     { key: "source", title: t("source"), lead: true, by: (one) => one.source, cell: (one) => <span className="source strong" title={one.files.join("\n")}>{one.source}</span> },
+    { key: "worker", title: t("files.worker"), by: (one) => one.worker_name, cell: (one) => one.worker_name },
     { key: "state", title: t("state"), by: (one) => one.state, cell: (one) => <FileState of={one} /> },
     { key: "size", title: t("files.size"), right: true, by: (one) => one.bytes, cell: (one) => (one.bytes > 0 ? bytes(one.bytes) : "–") },
     { key: "files", title: t("files"), right: true, by: (one) => one.files.length, cell: (one) => (one.files.length > 0 ? one.files.length : "–") },
@@ -52,15 +64,18 @@ function FileTable({ rows, fetch }: { rows: ModelFiles[]; fetch: React.ReactNode
     <>
       <Table
         label={t("files")}
-        rows={rows}
-        id={(one) => one.id}
+        rows={shown}
+        id={keyOf}
         columns={columns}
         sort="source"
-        text={(one) => `${one.source} ${one.files.join(" ")} ${one.used_by.join(" ")} ${one.state}`}
+        text={(one) => `${one.source} ${one.files.join(" ")} ${one.used_by.join(" ")} ${one.state} ${one.worker_name}`}
+        tools={workers.length > 1 && <Workers of={rows} names={workers} value={worker} onChange={setWorker} />}
         actions={(one) => (
           <span className="row end">
             {one.state === "ready" && <Link className="button small quiet" href={`~/deployments/new?source=${encodeURIComponent(one.source)}`}>{t("models.deploy")}</Link>}
-            {one.state === "ready" && <Button small look="quiet" busy={reading === one.id} label={t("files.verify_of", { source: one.source })} icon={<ShieldCheck size={15} aria-hidden />} onClick={() => verify(one)} />}
+            {one.state === "ready" && <Button small look="quiet" busy={reading === keyOf(one)} label={t("files.verify_of", { source: one.source })} icon={<ShieldCheck size={15} aria-hidden />} onClick={() => verify(one)} />}
+            {one.state === "downloading" && <Button small look="quiet" label={t("files.pause_of", { source: one.source })} icon={<Pause size={15} aria-hidden />} onClick={() => attempt(change("POST", one, "/pause"))} />}
+            {one.state === "paused" && <Button small look="quiet" label={t("files.resume_of", { source: one.source })} icon={<Play size={15} aria-hidden />} onClick={() => attempt(change("POST", one, "/resume"))} />}
             <Button small look="quiet" disabled={one.used_by.length > 0} label={one.used_by.length > 0 ? t("files.in_use") : t("delete.of", { name: one.source })} icon={<Trash2 size={15} aria-hidden />} onClick={() => setDeleting(one)} />
           </span>
         )}
@@ -69,12 +84,12 @@ function FileTable({ rows, fetch }: { rows: ModelFiles[]; fetch: React.ReactNode
       {deleting && (
         <Confirm
           title={deleting.state === "ready" ? t("files.delete") : t("files.stop")}
-          about={deleting.state === "ready" ? t("files.delete.about", { size: bytes(deleting.bytes) }) : t("files.stop.about")}
+          about={deleting.state === "ready" ? t("files.delete.about", { size: bytes(deleting.bytes), worker: deleting.worker_name }) : t("files.stop.about")}
           name={deleting.source}
           action={t("delete")}
           onClose={() => setDeleting(undefined)}
           submit={async () => {
-            await api("DELETE", pathOf(deleting));
+            await change("DELETE", deleting);
             say(t("deleted", { name: deleting.source }));
           }}
         />
@@ -83,11 +98,22 @@ function FileTable({ rows, fetch }: { rows: ModelFiles[]; fetch: React.ReactNode
   );
 }
 
+/** All, or those of one machine, with what they take there. */
+function Workers({ of, names, value, onChange }: { of: ModelFiles[]; names: string[]; value: string; onChange: (name: string) => void }) {
+  const sizeOf = (name: string) => bytes(of.filter((one) => one.worker_name === name && one.state === "ready").reduce((sum, one) => sum + one.bytes, 0));
+  return (
+    <select className="input" aria-label={t("files.worker")} value={names.includes(value) ? value : ""} onChange={(event) => onChange(event.target.value)}>
+      <option value="">{t("files.all_workers")}</option>
+      {names.map((name) => <option key={name} value={name}>{`${name} · ${sizeOf(name)}`}</option>)}
+    </select>
+  );
+}
+
 function FileState({ of }: { of: ModelFiles }) {
   return (
     <div className="stack state-line">
       <div><State of={of.state} /></div>
-      {of.state === "downloading" && <TransferLine of={transferOf(of)} label={of.source} />}
+      {(of.state === "downloading" || of.state === "paused") && <TransferLine of={transferOf(of)} label={of.source} />}
       {of.state === "failed" && of.reason && <span className="small wrong-text">{told(of.reason)}</span>}
     </div>
   );

@@ -21,8 +21,8 @@ export interface Asked<Found> {
   run: () => Promise<void>;
 }
 
-/** `take` makes of an answer, and the milliseconds that it took, what is shown. */
-export function useAnswer<Answer, Found>(path: Path, body: Record<string, unknown>, take: (answer: Answer, ms: number) => Found): Asked<Found> {
+/** Keeps what `ask` gave last; it is told how many milliseconds have passed by a function. */
+export function useAsked<Found>(ask: (passed: () => number) => Promise<Found>): Asked<Found> {
   const [found, setFound] = useState<Found>();
   const [busy, setBusy] = useState(false);
   const [error, setError] = useState<unknown>();
@@ -31,14 +31,18 @@ export function useAnswer<Answer, Found>(path: Path, body: Record<string, unknow
     setError(undefined);
     const begun = performance.now();
     try {
-      const answer = await api<Answer>("POST", path, body);
-      setFound(take(answer, performance.now() - begun));
+      setFound(await ask(() => performance.now() - begun));
     } catch (problem) {
       setError(problem);
     }
     setBusy(false);
   }
   return { found, busy, error, run };
+}
+
+/** `take` makes of an answer, and the milliseconds that it took, what is shown. */
+export function useAnswer<Answer, Found>(path: Path, body: Record<string, unknown>, take: (answer: Answer, ms: number) => Found): Asked<Found> {
+  return useAsked(async (passed) => take(await api<Answer>("POST", path, body), passed()));
 }
 
 export function ModelOptions({ models }: { models: string[] }) {
