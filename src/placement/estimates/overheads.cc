@@ -21,7 +21,8 @@ constexpr DeviceOverhead kOverheads[] = {
     {.vendor = "amd", .context_bytes = 1024 * kMiB, .communication_bytes = 1843 * kMiB, .graph_bytes = 1024 * kMiB, .host_bytes = 1024 * kMiB},
     {.vendor = "apple", .context_bytes = 256 * kMiB, .communication_bytes = 0, .graph_bytes = 0, .host_bytes = 0},
     {.vendor = "ascend", .context_bytes = 1024 * kMiB, .communication_bytes = 1200 * kMiB, .graph_bytes = 1024 * kMiB, .host_bytes = 1024 * kMiB},
-    // ggml-rpc-server with its CPU device: what it has resident before it is asked for anything is measured (docs/perf/placement.md).
+    // ggml-rpc-server with its CPU device: 5 MiB (VmHWM) before anybody asked anything of it, one run; the rest is room for its threads
+    // and for what it takes off the network, and was not measured.
     {.vendor = "memory elsewhere", .context_bytes = 24 * kMiB, .communication_bytes = 0, .graph_bytes = 0, .host_bytes = 0},
     // Of these nobody publishes numbers: as AMD's, whose software theirs resembles.
     {.vendor = "other", .context_bytes = 1024 * kMiB, .communication_bytes = 1843 * kMiB, .graph_bytes = 1024 * kMiB, .host_bytes = 1024 * kMiB},
