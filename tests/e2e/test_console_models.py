@@ -108,12 +108,19 @@ def test_from_a_hub_to_a_served_model(surfer, far, hub):
 
 
 def test_what_a_repository_has_is_chosen_from(surfer, far):
-    """Of several files none is the usual one: the refusal names them, and a click takes one."""
+    """Of several quantizations the server takes one and says why; a click takes another. Of what is not there a refusal names those that are."""
     page = surfer.page(far[1])
     surfer.open(page, "/deployments/new?source=hf:Org/several-GGUF")
-    page.get_by_role("button", name="Q8_0").wait_for()
+    judged = page.get_by_role("complementary", name="Does it fit?")
+    judged.get_by_text("Of the hub's quantizations it is hf:Org/several-GGUF:Q4_1.").wait_for()
+    assert page.get_by_label("Source").input_value() == "hf:Org/several-GGUF"
+    judged.get_by_role("button", name="Q8_0").click()
+    assert page.get_by_label("Source").input_value() == "hf:Org/several-GGUF:Q8_0"
+    judged.get_by_text("Of the hub's quantizations").wait_for(state="detached")
+    judged.get_by_text("It fits.").wait_for()
+    surfer.open(page, "/deployments/new?source=hf:Org/several-GGUF:Q2_K")
     page.get_by_role("button", name="Q4_1").click()
-    page.get_by_role("complementary", name="Does it fit?").get_by_text("It fits.").wait_for()
+    judged.get_by_text("It fits.").wait_for()
     assert page.get_by_label("Source").input_value() == "hf:Org/several-GGUF:Q4_1"
 
 

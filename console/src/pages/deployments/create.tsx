@@ -88,7 +88,7 @@ export default function Create() {
             {verdict === "does_not_fit" && <span className="small muted grow">{t("create.waits")}</span>}
           </div>
         </div>
-        <EvaluationView value={evaluation.value} error={evaluation.error} busy={evaluation.busy} apply={(change, value) => set(suggested(change, value))} />
+        <EvaluationView value={evaluation.value} error={evaluation.error} busy={evaluation.busy} apply={(change, value) => (change === "source" ? pick(value) : set(suggested(change, value)))} />
       </form>
     </PageBody>
   );

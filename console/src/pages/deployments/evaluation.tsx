@@ -29,12 +29,25 @@ export function EvaluationView({ value, error, busy, apply }: Props) {
           {!value && !error && <p className="muted">{t("evaluation.none")}</p>}
           {error && !error.param && <Note look="bad">{problemText(error)}</Note>}
           {error?.param && <p className="muted">{t("evaluation.mend")}</p>}
-          {value?.choice && <p>{t("evaluation.choice", { source: value.choice.source })} {told(value.choice.reason)}</p>}
+          {value?.choice && <Choice of={value.choice} apply={apply} />}
           {value && <Judgement of={value} apply={apply} />}
           {value?.model && <ModelFacts meta={value.model} />}
         </div>
       </Card>
     </aside>
+  );
+}
+
+/** Which of a hub's quantizations was taken, and the others to take instead. */
+function Choice({ of, apply }: { of: NonNullable<Evaluation["choice"]>; apply: Props["apply"] }) {
+  return (
+    <div className="stack tight">
+      <p>{t("evaluation.choice", { source: of.source })} {told(of.reason)}</p>
+      <div className="row wrap">
+        <span className="small muted">{t("create.choose")}</span>
+        {of.considered.map((one) => <Button key={one.source} small onClick={() => apply("source", one.source)}>{one.quantization}</Button>)}
+      </div>
+    </div>
   );
 }
 

@@ -57,6 +57,7 @@ export function suggested(change: string, value: string): Partial<Form> {
     case "kv_type": return { kvType: value };
     case "device_count": return { deviceCount: value };
     case "cpu_offload": return { cpuOffload: value === "true" };
+    case "source": return { source: value };
     case "backend": return { backend: value as Form["backend"] };
     default: return {};
   }
