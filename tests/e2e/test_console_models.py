@@ -9,6 +9,7 @@ import pytest
 
 from browser import PASSWORD, PHONE, Browser, chromium, faults, needs_chromium, photograph, session  # noqa: F401: fixtures
 from conftest import SMOLLM2, Server, until
+from remote_workers import RemoteWorker, new_token
 from test_hub import GGUF, REPO, Hub
 
 pytestmark = needs_chromium
@@ -28,7 +29,7 @@ CATALOGUE = {"version": 1, "models": [
 def hub():
     with Hub() as own:
         own.add(REPO, {GGUF: SMOLLM2, "README.md": b"# SmolLM2\n", "config.json": b"{}"})
-        own.add("Org/listed-GGUF", {"listed-q4_k_m.gguf": SMOLLM2, "listed-q8_0.gguf": SMOLLM2})
+        own.add("Org/listed-GGUF", {"listed-q4_k_m.gguf": SMOLLM2, "listed-q8_0.gguf": SMOLLM2.read_bytes() + bytes(64)})   # content of its own
         own.add("Org/several-GGUF", {"several.Q4_1.gguf": SMOLLM2, "several.Q8_0.gguf": SMOLLM2})
         yield own
 
@@ -267,3 +268,54 @@ def test_model_files(surfer, far, hub):
     page.get_by_role("dialog").get_by_role("button", name="Delete").click()
     row.wait_for(state="detached")
     assert source not in [one["source"] for one in server.items("/api/v1/model-files")]
+
+
+def test_model_files_of_each_worker(surfer, far, hub, tmp_path):
+    """The same source on two machines: two rows, each with what can be done there; a download is paused and goes on."""
+    server, cookies = far
+    worker = RemoteWorker(server, tmp_path, "beta")
+    try:
+        with pytest.MonkeyPatch.context() as environment:   # of the worker, which knows the same hub
+            environment.setenv("HF_ENDPOINT", hub.url)
+            worker.start(new_token(server))
+        until(worker.ready, "the worker reports")
+        source = "hf:Org/listed-GGUF:Q4_K_M"   # none that another test deploys
+        server.cli("pull", source)
+        beta = next(one for one in server.items("/api/v1/workers") if one["name"] == "beta")
+        server.api("PATCH", f"/api/v1/workers/{beta['id']}", json={"labels": {"rack": "b"}})
+        made = server.api("POST", "/api/v1/deployments", json={"name": "elsewhere", "source": source, "placement": {"worker_labels": {"rack": "b"}}})
+        assert made.status_code == 201, made.text
+        assert server.running("elsewhere")[0]["worker_name"] == "beta"
+        page = surfer.page(cookies)
+        surfer.open(page, "/models/files?q=listed")
+        rows = page.get_by_role("row").filter(has_text=source)
+        until(lambda: rows.filter(has_text="beta").count() == 1 and rows.count() == 2, "a row for each machine")
+        page.get_by_label("Worker").select_option("beta")
+        until(lambda: rows.count() == 1, "that one's")
+        assert address(page)["worker"] == "beta" and "elsewhere" in rows.first.inner_text()
+        photograph(page, "files-of-workers")
+        assert not faults(page)
+        rows.get_by_role("button", name=f"Read {source}").click()
+        page.get_by_text(f"{source} is what the hub lists").wait_for()
+        server.cli("rm", "elsewhere", "--yes")
+        until(lambda: all(one["worker_name"] != "beta" for one in server.items("/api/v1/instances")), "its engine has ended")
+        remove = rows.get_by_role("button", name=f"Delete {source}")
+        until(remove.is_enabled, "nobody uses them")
+        remove.click()
+        page.get_by_text("come free on beta").wait_for()
+        page.keyboard.press("Escape")
+    finally:
+        worker.stop()
+    # Paused where it is, and gone on with.
+    hub.misbehave("Signature=", rate=4 << 20)
+    page = surfer.page(cookies)
+    surfer.open(page, "/models/files")
+    slow = "hf:Org/listed-GGUF:Q8_0"
+    assert server.api("POST", "/api/v1/model-files", json={"source": slow}).status_code == 202
+    row = page.get_by_role("row").filter(has_text=slow)
+    row.get_by_role("button", name="Pause the download").click()
+    row.get_by_text("paused").wait_for()
+    photograph(page, "files-paused")
+    hub.behave()
+    row.get_by_role("button", name="Go on with the download").click()
+    row.get_by_text("ready", exact=True).wait_for()
