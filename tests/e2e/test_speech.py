@@ -10,7 +10,7 @@ import httpx
 import openai
 import pytest
 
-from conftest import MODELS, ROOT, SOURCES, Engine, until
+from conftest import MODELS, ROOT, SOURCES, Engine, serving_smollm2, until
 from test_openapi_v1 import check_answer
 
 WHISPER = MODELS / "stt/ggml-tiny.en.bin"
@@ -26,8 +26,14 @@ def words(text):
 
 
 @pytest.fixture(scope="module")
+def server(tmp_path_factory):
+    """Of this file's own: others count the shared one's models."""
+    yield from serving_smollm2(tmp_path_factory.mktemp("speech"))
+
+
+@pytest.fixture(scope="module")
 def hearing(server):
-    """The shared server with `ears`."""
+    """The server with `ears`."""
     server.deploy("ears", source=f"file:{WHISPER}")
     return server
 
@@ -167,7 +173,7 @@ def test_a_damaged_model_is_refused(hearing, tmp_path):
 
 @pytest.fixture(scope="module")
 def media(server):
-    """The shared server with `fake`: an engine of others."""
+    """The server with `fake`: an engine of others."""
     server.cli("deploy", "fake", "--backend", "custom", "--source", f"file:{WHISPER}", "--wait", "--health-path", "/",
                "--command", f"{sys.executable} {ROOT}/tests/fakes/media_engine.py {{{{port}}}}")
     return server
