@@ -296,7 +296,7 @@ def test_sizes(chromium, served, admin):
 
     def measure(response):
         if "/assets/" in response.url or response.url.rstrip("/") == served.url:
-            assert response.headers["content-encoding"] in ("gzip", "br") or int(response.headers["content-length"]) < 1000, response.url
+            assert response.headers.get("content-encoding") in ("gzip", "br") or int(response.headers["content-length"]) < 1000, response.url
             sizes[response.url] = int(response.headers["content-length"])
 
     page.on("response", measure)
