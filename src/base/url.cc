@@ -1,3 +1,4 @@
+#include "base/ascii.h"
 #include "base/url.h"
 
 #include <arpa/inet.h>
@@ -65,8 +66,7 @@ Status take_authority(const std::string& authority, Url& url) {
         const auto [at, failure] = std::from_chars(authority.data() + colon + 1, end, url.port);
         if (failure != std::errc() || at != end || url.port == 0) return bad("must have a port from 1 to 65535 behind the colon");
     }
-    url.host = authority.substr(0, colon);
-    std::transform(url.host.begin(), url.host.end(), url.host.begin(), [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
+    url.host = lowered(authority.substr(0, colon));
     const bool bracketed = url.host.starts_with('[') && url.host.ends_with(']');
     return bracketed ? check_ipv6(url.host) : check_name(url.host);
 }

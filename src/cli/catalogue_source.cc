@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <optional>
 
+#include "base/ascii.h"
 #include "cli/output.h"
 #include "cli/words.h"
 
@@ -25,10 +26,6 @@ std::optional<Wanted> wanted_of(const std::string& source) {
     return colon == std::string::npos ? Wanted{rest, ""} : Wanted{rest.substr(0, colon), rest.substr(colon + 1)};
 }
 
-bool same_letters(const std::string& a, const std::string& b) {
-    return std::equal(a.begin(), a.end(), b.begin(), b.end(), [](unsigned char x, unsigned char y) { return std::tolower(x) == std::tolower(y); });
-}
-
 // Of the variants that go with what was asked for the recommended one, or the first.
 Result<json::object> variant_of(const ApiClient& client, const Wanted& wanted, const std::string& backend) {
     const Result<json::object> entry = client.get("/api/v1/catalogue/" + encode_segment(wanted.id));
@@ -42,7 +39,7 @@ Result<json::object> variant_of(const ApiClient& client, const Wanted& wanted, c
     for (size_t i = 0; i < variants.size(); ++i) {
         const json::object& variant = variants[i].as_object();
         there += fmt::format("{}{} for {}", there.empty() ? "" : ", ", text_at(variant, "quantization"), text_at(variant, "backend"));
-        const bool fits = (wanted.quantization.empty() || same_letters(text_at(variant, "quantization"), wanted.quantization)) &&
+        const bool fits = (wanted.quantization.empty() || equal_without_case(text_at(variant, "quantization"), wanted.quantization)) &&
                           (backend.empty() || text_at(variant, "backend") == backend ||
                            (backend == "llama-server" && text_at(variant, "format") == "gguf") ||
                            (backend != "engine" && text_at(variant, "format") == "safetensors"));

@@ -7,6 +7,7 @@
 #include <map>
 #include <optional>
 
+#include "base/ascii.h"
 #include "cli/output.h"
 #include "domain/deployment.h"
 #include "domain/source.h"
@@ -35,11 +36,6 @@ json::value json_in(const GpuStackRow& row, const char* column) {
     return value ? *std::move(value) : json::value();
 }
 
-std::string lower(std::string text) {
-    std::transform(text.begin(), text.end(), text.begin(), [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
-    return text;
-}
-
 // A repository and its file, which may be a pattern: "*Q4_K_M*.gguf".
 std::optional<std::string> hub_source(const char* scheme, const std::string& repository, const std::string& file) {
     std::string source = fmt::format("{}:{}", scheme, repository);
@@ -58,7 +54,7 @@ std::optional<std::string> hub_source(const char* scheme, const std::string& rep
 }
 
 std::optional<std::string> source_of(const GpuStackRow& model) {
-    const std::string kind = lower(text_in(model, "source"));   // the enum's name, "HUGGING_FACE", or its value, "huggingface"
+    const std::string kind = lowered(text_in(model, "source"));   // the enum's name, "HUGGING_FACE", or its value, "huggingface"
     if (kind == "hugging_face" || kind == "huggingface") {
         return hub_source("hf", text_in(model, "huggingface_repo_id"), text_in(model, "huggingface_filename"));
     }
@@ -73,9 +69,9 @@ std::optional<BackendKind> backend_of(const GpuStackRow& model, const std::strin
     static const std::map<std::string, BackendKind> kKnown = {
         {"vllm", BackendKind::kVllm},         {"sglang", BackendKind::kSglang},        {"mindie", BackendKind::kMindie},
         {"ascend-mindie", BackendKind::kMindie}, {"llama-box", BackendKind::kEngine}};
-    const std::string name = lower(text_in(model, "backend"));
+    const std::string name = lowered(text_in(model, "backend"));
     if (name.empty()) {
-        const std::string all = lower(source + text_in(model, "huggingface_filename") + text_in(model, "model_scope_file_path"));
+        const std::string all = lowered(source + text_in(model, "huggingface_filename") + text_in(model, "model_scope_file_path"));
         return all.find("gguf") != std::string::npos ? BackendKind::kEngine : BackendKind::kVllm;
     }
     const auto found = kKnown.find(name);
@@ -125,7 +121,7 @@ json::object options_of(const GpuStackRow& model, BackendKind backend, std::vect
 }
 
 json::object placement_of(const GpuStackRow& model, std::vector<std::string>& notes) {
-    json::object placement{{"strategy", lower(text_in(model, "placement_strategy")) == "binpack" ? "binpack" : "spread"}};
+    json::object placement{{"strategy", lowered(text_in(model, "placement_strategy")) == "binpack" ? "binpack" : "spread"}};
     if (!text_in(model, "cpu_offloading").empty()) {
         placement["cpu_offload"] = number_in(model, "cpu_offloading", 1) != 0;
     }
@@ -153,7 +149,7 @@ std::optional<json::object> deployment_of(const GpuStackRow& model, bool start, 
     }
     const auto source = source_of(model);
     if (!source) {
-        return leave(fmt::format("its source, {}, has no counterpart", lower(text_in(model, "source"))));
+        return leave(fmt::format("its source, {}, has no counterpart", lowered(text_in(model, "source"))));
     }
     const auto backend = backend_of(model, *source);
     if (!backend) {

@@ -9,6 +9,7 @@
 #include <cstdlib>
 #include <cstring>
 
+#include "base/ascii.h"
 #include "cli/words.h"
 
 namespace gantry::cli {
@@ -47,8 +48,7 @@ bool colours() {
 bool unicode() {
     for (const char* name : {"LC_ALL", "LC_CTYPE", "LANG"}) {
         if (set_and_not_empty(name)) {
-            std::string value = std::getenv(name);
-            std::transform(value.begin(), value.end(), value.begin(), [](unsigned char c) { return char(std::tolower(c)); });
+            const std::string value = lowered(std::getenv(name));
             return value.find("utf-8") != std::string::npos || value.find("utf8") != std::string::npos;
         }
     }

@@ -5,6 +5,7 @@
 #include <optional>
 #include <string_view>
 
+#include "base/ascii.h"
 #include "gateway/api_key.h"
 #include "gateway/gateway.h"
 
@@ -18,12 +19,6 @@ Error refused() {
                  "again.",
                  {},
                  "invalid_api_key"};
-}
-
-bool equal_without_case(std::string_view a, std::string_view b) {
-    return a.size() == b.size() && std::equal(a.begin(), a.end(), b.begin(), [](char x, char y) {
-               return std::tolower(static_cast<unsigned char>(x)) == std::tolower(static_cast<unsigned char>(y));
-           });
 }
 
 bool equal_digests(const std::string& a, const std::string& b) {

@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <cctype>
 
+#include "base/ascii.h"
 #include "base/assert.h"
 #include "base/log.h"
 #include "base/metrics.h"
@@ -49,12 +50,6 @@ struct State {
 constexpr std::chrono::milliseconds kPassedFor{500};   // a key may expire or be revoked while a body arrives
 
 bool is_safe(const std::string& method) { return method == "GET" || method == "HEAD"; }
-
-bool equal_without_case(std::string_view a, std::string_view b) {
-    return a.size() == b.size() && std::equal(a.begin(), a.end(), b.begin(), [](char x, char y) {
-               return std::tolower(static_cast<unsigned char>(x)) == std::tolower(static_cast<unsigned char>(y));
-           });
-}
 
 // Whether the page that sent this came from us. Browsers send Sec-Fetch-Site to https and localhost only, Origin always.
 bool same_site(const http::Headers& headers) {

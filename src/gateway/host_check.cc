@@ -2,6 +2,7 @@
 #include <boost/asio/ip/address.hpp>
 #include <cctype>
 
+#include "base/ascii.h"
 #include "gateway/answers.h"
 #include "gateway/gateway.h"
 #include "gateway/host_name.h"
@@ -12,12 +13,6 @@ namespace {
 
 using http::Exchange;
 using http::Task;
-
-std::string lower(std::string_view text) {
-    std::string out(text);
-    for (char& c : out) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
-    return out;
-}
 
 bool is_port(std::string_view text) {
     return !text.empty() && text.size() <= 5 &&
@@ -69,14 +64,14 @@ bool host_allowed(std::string_view host, const std::vector<std::string>& allowed
         if (!is_port(host.substr(colon + 1))) return false;
         host = host.substr(0, colon);
     }
-    std::string name = lower(host);
+    std::string name = lowered(host);
     if (name.ends_with('.')) name.pop_back();
     if (name == "localhost" || is_ip(host)) return true;
     return !name.empty() && std::find(allowed.begin(), allowed.end(), name) != allowed.end();
 }
 
 http::Middleware host_check(std::vector<std::string> allowed) {
-    for (std::string& name : allowed) name = lower(name);
+    for (std::string& name : allowed) name = lowered(name);
     // Shared: the middleware is a copyable function.
     auto names = std::make_shared<const std::vector<std::string>>(std::move(allowed));
     return [names](Exchange& exchange, const http::Route*, const http::Next& next) { return guard(*names, exchange, next); };

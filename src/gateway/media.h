@@ -27,7 +27,7 @@ struct MediaRequest {
     bool stream = false;
     Answer answer = Answer::kWhole;
     const char* answer_key = nullptr;
-    std::string answer_types{};       // of Answer::kText and kBytes: what an answer may call itself, with spaces between
+    std::string answer_types{};       // of Answer::kText and kBytes: what an answer may call itself, in small letters with spaces between
     Body body{};
 };
 

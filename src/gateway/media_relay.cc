@@ -2,6 +2,7 @@
 
 #include <charconv>
 
+#include "base/ascii.h"
 #include "base/json.h"
 #include "base/log.h"
 #include "gateway/relay.h"
@@ -20,15 +21,11 @@ constexpr size_t kTypeMax = 100;
 
 // "audio/mpeg; rate=1": the type alone, in lower case.
 std::string bare_type(std::string_view type) {
-    std::string out(type.substr(0, std::min(type.find_first_of("; \t"), type.size())));
-    for (char& c : out) c = c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
-    return out;
+    return lowered(type.substr(0, type.find_first_of("; \t")));
 }
 
 bool is_listed(const std::string& type, const std::string& types) {
-    std::string lower = types;
-    for (char& c : lower) c = c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
-    return !type.empty() && (" " + lower + " ").find(" " + type + " ") != std::string::npos;
+    return !type.empty() && (" " + types + " ").find(" " + type + " ") != std::string::npos;
 }
 
 // What the client is told that it gets: the engine's words, where they are plain.

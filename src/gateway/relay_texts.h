@@ -1,10 +1,10 @@
 #pragma once
 // What the files of the relay share: what clients are told of whoever serves a model. Internal to the gateway.
 
-#include <algorithm>
 #include <string>
 #include <string_view>
 
+#include "base/ascii.h"
 #include "gateway/relay.h"
 
 namespace gantry::gateway {
@@ -26,11 +26,8 @@ inline Error too_slow(const Job& job) {
 
 inline bool has_content_type(const http::Headers& headers, std::string_view wanted) {
     const std::string_view value = headers.get("content-type");
-    if (value.size() < wanted.size()) return false;
-    const bool equal = std::equal(wanted.begin(), wanted.end(), value.begin(), [](char a, char b) {
-        return a == (b >= 'A' && b <= 'Z' ? static_cast<char>(b - 'A' + 'a') : b);
-    });
-    return equal && (value.size() == wanted.size() || value[wanted.size()] == ';' || value[wanted.size()] == ' ');
+    if (!equal_without_case(value.substr(0, wanted.size()), wanted)) return false;
+    return value.size() == wanted.size() || value[wanted.size()] == ';' || value[wanted.size()] == ' ';
 }
 
 // Ends that the client, or whoever cancelled the request, brought about: the engine is as well as ever.

@@ -4,18 +4,9 @@
 #include <string>
 #include <string_view>
 
+#include "base/ascii.h"
+
 namespace gantry::http {
-
-// ASCII only, as header names are; independent of the locale.
-constexpr char to_lower(char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; }
-
-constexpr bool equal_without_case(std::string_view a, std::string_view b) {
-    if (a.size() != b.size()) return false;
-    for (size_t i = 0; i < a.size(); ++i) {
-        if (to_lower(a[i]) != to_lower(b[i])) return false;
-    }
-    return true;
-}
 
 // True when the comma-separated list holds the word: has_word("keep-alive, Upgrade", "upgrade").
 bool has_word(std::string_view list, std::string_view word);

@@ -8,9 +8,6 @@
 
 namespace gantry::models {
 
-// ASCII letters only.
-std::string lower(std::string text);
-
 // How the linear layers' weights are stored.
 struct Quantization {
     std::string method;             // "" : not quantized

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "base/ascii.h"
 #include "models/config_parts.h"
 #include "models/limits.h"
 
@@ -17,23 +18,18 @@ const json::object* weights_of(const Fields& quantization) {
 
 }  // namespace
 
-std::string lower(std::string text) {
-    std::transform(text.begin(), text.end(), text.begin(), [](char c) { return c >= 'A' && c <= 'Z' ? char(c - 'A' + 'a') : c; });
-    return text;
-}
-
 Quantization quantization_of(Fields& fields) {
     Quantization out;
     const json::object* found = fields.object("quantization_config");
     if (found == nullptr) found = fields.object("compression_config");
     if (found == nullptr) {
-        out.method = lower(fields.text("quantize"));   // MindIE's: "w8a8"
+        out.method = lowered(fields.text("quantize"));   // MindIE's: "w8a8"
         if (out.method.size() > 32) out.method.clear();
         if (out.method.starts_with("w8")) out.bits = 8, out.thousandth_bits = 8000;
         return out;
     }
     Fields quantization(*found);
-    out.method = lower(quantization.text("quant_method"));
+    out.method = lowered(quantization.text("quant_method"));
     if (out.method.empty() || out.method.size() > 32) out.method = "quantized";
     uint64_t bits = quantization.number({"bits", "w_bit", "weight_bits"}, 32);
     uint64_t group = quantization.number({"group_size", "q_group_size"}, kWidthMax, 128);

@@ -11,6 +11,7 @@
 #include <utility>
 #include <vector>
 
+#include "base/ascii.h"
 #include "models/config_parts.h"
 #include "models/config_reader.h"
 #include "models/gguf_names.h"
@@ -146,7 +147,7 @@ Status take_description(Reading& reading, const std::string& folder, const Names
         if (!description) return description.error();
         const json::object* const inner = ascend ? &*description : Fields(*description).object("quantization");
         if (inner == nullptr) continue;
-        const std::string type = lower(Fields(*inner).text(ascend ? "model_quant_type" : "quant_algo"));
+        const std::string type = lowered(Fields(*inner).text(ascend ? "model_quant_type" : "quant_algo"));
         if (type.empty() || type.size() > 32 || type == "float") continue;
         config.meta.quantization = type;
         config.rules.packed_bits = type.find('4') != std::string::npos ? 4 : 8;

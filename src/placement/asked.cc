@@ -3,12 +3,13 @@
 #include <algorithm>
 #include <charconv>
 
+#include "base/ascii.h"
+
 namespace gantry::placement {
 namespace {
 
 bool starts_with_any_case(const std::string& text, const std::string& start) {
-    const auto same = [](unsigned char a, unsigned char b) { return std::tolower(a) == std::tolower(b); };
-    return text.size() >= start.size() && std::equal(start.begin(), start.end(), text.begin(), same);
+    return equal_without_case(std::string_view(text).substr(0, start.size()), start);
 }
 
 }  // namespace

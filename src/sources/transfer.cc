@@ -10,6 +10,7 @@
 #include <cstring>
 #include <mutex>
 
+#include "base/ascii.h"
 #include "base/assert.h"
 #include "base/version.h"
 
@@ -27,11 +28,6 @@ void init_once() {
 std::string trimmed(std::string_view text) {
     const size_t begin = text.find_first_not_of(" \t"), end = text.find_last_not_of(" \t\r\n");
     return begin == std::string_view::npos || end == std::string_view::npos ? std::string() : std::string(text.substr(begin, end - begin + 1));
-}
-
-std::string lower(std::string text) {
-    std::transform(text.begin(), text.end(), text.begin(), [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; });
-    return text;
 }
 
 Nearness nearness_of_socket(const sockaddr& address, unsigned length) {
@@ -150,7 +146,7 @@ size_t Transfer::take_head(char* bytes, size_t size, size_t count, void* self) {
     }
     const size_t colon = line.find(':');
     if (colon != std::string_view::npos && line.size() <= kHeadBytesMax && transfer.head_.fields.size() < 256) {
-        transfer.head_.fields[lower(std::string(line.substr(0, colon)))] = trimmed(line.substr(colon + 1));
+        transfer.head_.fields[lowered(line.substr(0, colon))] = trimmed(line.substr(colon + 1));
         return line.size();
     }
     if (!trimmed(line).empty()) return line.size();

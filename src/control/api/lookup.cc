@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cctype>
 
+#include "base/ascii.h"
 #include "base/log.h"
 #include "models/model_reader.h"
 #include "protocol/management/objects.h"
@@ -73,10 +74,9 @@ Result<Worker> find_worker(ApiContext& api, const std::string& text) {
 
 std::string model_name_of(const Source& source) {
     const std::string path = source.from_hub() ? (source.file.empty() ? source.repository : source.file) : source.path;
-    std::string name = path.substr(path.find_last_of('/') + 1);
-    if (!source.quantization.empty()) name += "-" + source.quantization;
+    std::string name = lowered(path.substr(path.find_last_of('/') + 1));
+    if (!source.quantization.empty()) name += "-" + lowered(source.quantization);
     constexpr std::string_view kSuffixes[] = {".gguf", ".bin"};
-    std::transform(name.begin(), name.end(), name.begin(), [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
     for (const std::string_view suffix : kSuffixes) {
         if (name.size() > suffix.size() && name.ends_with(suffix)) name.resize(name.size() - suffix.size());
     }

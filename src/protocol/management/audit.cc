@@ -3,6 +3,7 @@
 #include <cctype>
 #include <string_view>
 
+#include "base/ascii.h"
 #include "protocol/management/csv.h"
 #include "protocol/management/objects.h"
 #include "protocol/openai/utf8.h"
@@ -18,9 +19,7 @@ constexpr std::string_view kPassedOver[] = {"id",        "version",   "generatio
                                             "last_report_at", "gantry_version", "progress", "user_name", "prefix", "path", "meta"};
 
 bool contains(std::string_view text, std::string_view word) {
-    const auto found = std::search(text.begin(), text.end(), word.begin(), word.end(), [](char a, char b) {
-        return std::tolower(static_cast<unsigned char>(a)) == std::tolower(static_cast<unsigned char>(b));
-    });
+    const auto found = std::search(text.begin(), text.end(), word.begin(), word.end(), [](char a, char b) { return to_lower(a) == to_lower(b); });
     return found != text.end();
 }
 
