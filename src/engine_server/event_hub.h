@@ -14,6 +14,7 @@
 #include <memory>
 #include <mutex>
 #include <unordered_map>
+#include <utility>
 #include <vector>
 
 #include "engine/engine.h"
@@ -62,6 +63,20 @@ private:
     std::mutex mutex_;  // guards what follows, and every mailbox
     // Those with events. Shared with the senders, since either may be the last to know a mailbox.
     std::vector<std::shared_ptr<Mailbox>> ready_;
+};
+
+// While it lives, hears from the hub when the process stops: for work that is no sequence. The io thread.
+class StopWatch {
+public:
+    StopWatch(EventHub& hub, std::function<void()> stopping)
+        : hub_(hub), key_(hub.add([stopping = std::move(stopping)](const SequenceEvents&) { stopping(); })) {}
+    ~StopWatch() { hub_.remove(key_); }
+    StopWatch(const StopWatch&) = delete;
+    StopWatch& operator=(const StopWatch&) = delete;
+
+private:
+    EventHub& hub_;
+    uint64_t key_;
 };
 
 }  // namespace gantry::engine_server

@@ -26,23 +26,6 @@ struct Call {
     bool stopping = false;
 };
 
-// Hears from the hub when the process stops.
-class StopWatch {
-public:
-    StopWatch(EventHub& hub, const std::shared_ptr<Call>& call)
-        : hub_(hub), key_(hub.add([call](const SequenceEvents&) {
-              call->stopping = true;
-              call->changed.notify();
-          })) {}
-    ~StopWatch() { hub_.remove(key_); }
-    StopWatch(const StopWatch&) = delete;
-    StopWatch& operator=(const StopWatch&) = delete;
-
-private:
-    EventHub& hub_;
-    uint64_t key_;
-};
-
 http::Task<Result<engine::Vectors>> compute(http::Exchange& exchange, Services& services,
                                             std::vector<std::vector<engine::TokenId>> inputs) {
     auto call = std::make_shared<Call>(services.io);
@@ -55,7 +38,10 @@ http::Task<Result<engine::Vectors>> compute(http::Exchange& exchange, Services& 
             call->changed.notify();
         });
     };
-    const StopWatch watch(services.hub, call);
+    const StopWatch watch(services.hub, [call] {
+        call->stopping = true;
+        call->changed.notify();
+    });
     const Result<engine::EmbeddingJobId> id = services.model->embedder->submit(std::move(job));
     if (!id) {
         co_return id.error();

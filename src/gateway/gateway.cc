@@ -43,8 +43,8 @@ struct Asked {
 using Validate = Result<Asked> (*)(const json::value& body);
 
 Result<Asked> not_empty(Result<std::string> model) {
+    if (model) model = named(*std::move(model));
     if (!model) return std::move(model).error();
-    if (model->empty()) return invalid_argument("model is missing: name one of those that GET /v1/models lists.", "model");
     return Asked{*std::move(model)};
 }
 

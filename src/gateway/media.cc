@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "base/ids.h"
+#include "gateway/resolve.h"
 #include "http/multipart.h"
 #include "protocol/openai/audio.h"
 #include "protocol/openai/images.h"
@@ -18,19 +19,8 @@ using Form = std::vector<http::FormPart>;
 
 constexpr char kTextTypes[] = "text/plain text/vtt text/srt application/x-subrip application/json";
 constexpr char kSoundTypes[] = "audio/mpeg audio/mp3 audio/wav audio/x-wav audio/wave audio/ogg audio/opus audio/aac audio/flac audio/x-flac "
-                               "audio/pcm audio/L16 audio/basic application/octet-stream";
+                               "audio/pcm audio/l16 audio/basic application/octet-stream";
 constexpr size_t kBoundaryLength = 40;   // random letters: in nobody's file
-
-Result<std::string> named(std::string model) {
-    if (model.empty()) return invalid_argument("model is missing: name one of those that GET /v1/models lists.", "model");
-    return model;
-}
-
-std::vector<openai::FormField> fields_of(const Form& form) {
-    std::vector<openai::FormField> fields;
-    for (const http::FormPart& part : form) fields.push_back({part.head.name, part.head.is_file, part.content});
-    return fields;
-}
 
 // "type/subtype" of what a client calls a file; empty where it is none.
 std::string plain_type(const std::string& type) {
@@ -65,7 +55,7 @@ Body write_form(const Form& form, std::span<const std::string_view> allowed, con
 Result<MediaRequest> read_transcript(const http::Request& request, bool translation) {
     const Result<Form> form = http::read_form(request.headers.get("content-type"), request.body);
     if (!form) return form.error();
-    Result<openai::TranscriptionRequest> asked = openai::parse_transcription(fields_of(*form), translation);
+    Result<openai::TranscriptionRequest> asked = openai::parse_transcription(openai::fields_of(*form), translation);
     if (!asked) return std::move(asked).error();
     Result<std::string> model = named(std::move(asked->model));
     if (!model) return model.error();
@@ -116,7 +106,7 @@ Result<MediaRequest> read_images(const http::Request& request, openai::ImageTask
     if (task != openai::ImageTask::kGeneration && (is_form(request) || task == openai::ImageTask::kVariation)) {
         const Result<Form> form = http::read_form(request.headers.get("content-type"), request.body);
         if (!form) return form.error();
-        Result<MediaRequest> out = finish(openai::parse_images(fields_of(*form), task));
+        Result<MediaRequest> out = finish(openai::parse_images(openai::fields_of(*form), task));
         if (out) out->body = write_form(*form, openai::image_fields(), out->model);
         return out;
     }

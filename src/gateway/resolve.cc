@@ -7,6 +7,11 @@
 
 namespace gantry::gateway {
 
+Result<std::string> named(std::string model) {
+    if (model.empty()) return invalid_argument("model is missing: name one of those that GET /v1/models lists.", "model");
+    return model;
+}
+
 Result<const ModelEntry*> resolve(const RouteTable& table, const std::string& name) {
     const auto found = table.models.find(name);
     if (found == table.models.end()) {

@@ -9,6 +9,9 @@
 
 namespace gantry::gateway {
 
+// `model`, where a request names one at all.
+Result<std::string> named(std::string model);
+
 // kNotFound "model_not_found", or kUnavailable "no_ready_instance" with the reason; the pointer lives as long as `table`. What is
 // asleep is found, without targets (waiting_room.h).
 Result<const ModelEntry*> resolve(const RouteTable& table, const std::string& name);

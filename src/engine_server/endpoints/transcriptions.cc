@@ -25,33 +25,12 @@ struct Hearing {
     bool stopping = false;
 };
 
-// Hears from the hub when the process stops.
-class StopWatch {
-public:
-    StopWatch(EventHub& hub, const std::shared_ptr<Hearing>& hearing)
-        : hub_(hub), key_(hub.add([hearing](const SequenceEvents&) {
-              hearing->stopping = true;
-              hearing->changed.notify();
-          })) {}
-    ~StopWatch() { hub_.remove(key_); }
-    StopWatch(const StopWatch&) = delete;
-    StopWatch& operator=(const StopWatch&) = delete;
-
-private:
-    EventHub& hub_;
-    uint64_t key_;
-};
-
 Result<openai::TranscriptionRequest> read_request(const http::Request& request, bool translation) {
     const auto form = http::read_form(request.headers.get("content-type"), request.body);
     if (!form) {
         return form.error();
     }
-    std::vector<openai::FormField> fields;
-    for (const http::FormPart& part : *form) {
-        fields.push_back({part.head.name, part.head.is_file, part.content});
-    }
-    return openai::parse_transcription(fields, translation);
+    return openai::parse_transcription(openai::fields_of(*form), translation);
 }
 
 speech::TranscriptionJob job_of(const openai::TranscriptionRequest& asked, bool translation) {
@@ -119,7 +98,10 @@ http::Task<Result<speech::Heard>> hear(http::Exchange& exchange, Services& servi
             hearing->changed.notify();
         });
     };
-    const StopWatch watch(services.hub, hearing);
+    const StopWatch watch(services.hub, [hearing] {
+        hearing->stopping = true;
+        hearing->changed.notify();
+    });
     const Result<uint64_t> id = services.model->transcriber->submit(std::move(job));
     if (!id) {
         co_return id.error();

@@ -5,6 +5,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "base/result.h"
 
@@ -15,6 +16,13 @@ struct FormField {
     bool is_file = false;
     std::string_view content;   // lives with the body
 };
+// Of http::read_form()'s parts, which this library does not know.
+template <class Parts>
+std::vector<FormField> fields_of(const Parts& parts) {
+    std::vector<FormField> fields;
+    for (const auto& part : parts) fields.push_back({part.head.name, part.head.is_file, part.content});
+    return fields;
+}
 
 // A field that may stand once, as text. nullopt: it is not there. kInvalidArgument: twice, a file, not UTF-8, over `bytes_max`.
 Result<std::optional<std::string>> text_field(std::span<const FormField> form, std::string_view name, size_t bytes_max);
