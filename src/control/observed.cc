@@ -128,8 +128,10 @@ Observed::Change Observed::apply_part(const protocol::InstanceReport& report, co
     const bool fresh = !parts.contains(worker);
     PartSeen& part = parts[worker];
     const PartSeen before = part;
-    part = {report.state,    cut(report.reason), fraction(report.progress), report.pid,      report.restarts,
-            report.memory_bytes, report.attempt,     report.prepared,           report.peer_port};
+    part = {{worker, report.state, cut(report.reason), fraction(report.progress), report.pid, report.restarts, report.memory_bytes},
+            report.attempt,
+            report.prepared,
+            report.peer_port};
     Change change;
     change.state = fresh || part.state != before.state || part.pid != before.pid || part.attempt != before.attempt ||
                    part.prepared != before.prepared || part.peer_port != before.peer_port;

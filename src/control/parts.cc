@@ -105,11 +105,10 @@ void combine(Instance& shown, const PartsSeen& seen, const PartWorkers& workers)
     shown.parts.clear();
     for (const WorkerId& id : all) {
         const PartSeen* part = part_of(seen, id);
-        if (part == nullptr) {
-            shown.parts.push_back({.worker_id = id});
-            continue;
-        }
-        shown.parts.push_back({id, part->state, part->reason, part->progress, part->pid, part->restarts, part->memory_bytes});
+        InstancePart& own = shown.parts.emplace_back();
+        if (part != nullptr) own = *part;
+        own.worker_id = id;
+        if (part == nullptr) continue;
         restarts = std::max(restarts, part->restarts);
         memory += part->memory_bytes;
         at_once = at_once && part->attempt == attempt;

@@ -14,13 +14,7 @@
 namespace gantry::control {
 
 // Of one part, by its worker's last report.
-struct PartSeen {
-    InstanceState state = InstanceState::kScheduled;
-    std::string reason{};
-    double progress = 0;
-    int64_t pid = 0;
-    uint32_t restarts = 0;
-    uint64_t memory_bytes = 0;
+struct PartSeen : InstancePart {
     uint32_t attempt = 0;
     bool prepared = false;
     uint32_t peer_port = 0;
