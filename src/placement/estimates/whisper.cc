@@ -1,4 +1,4 @@
-// Whisper in the embedded engine, by whisper.cpp's allocations (whisper_init_state) and what a recording takes. Measured: docs/placement.md.
+// Whisper in the embedded engine, by whisper.cpp's allocations (whisper_init_state) and what a recording takes. Not calibrated.
 
 #include <fmt/format.h>
 
