@@ -34,9 +34,6 @@ def media(served):
     own = MediaApi()
     made = served.api("POST", "/api/v1/providers", json={"name": "media", "base_url": f"{own.url}/v1", "models": ["dall-e-3", "tts-1", "whisper-1"]})
     assert made.status_code == 201, made.text
-    if served.api("POST", "/v1/images/generations", json={"model": "media/dall-e-3", "prompt": "x"}).status_code == 404:
-        own.stop()
-        pytest.skip("this gateway has no routes for pictures and sound yet")
     yield own
     own.stop()
 

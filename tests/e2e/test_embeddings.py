@@ -214,7 +214,7 @@ def test_usage_is_metered(embedding_server):
     assert len(answer.json()["results"]) == 1
     tokens = answer.json()["usage"]["total_tokens"]
     record = until(lambda: next((u for u in embedding_server.items("/api/v1/usage?limit=50&order=desc")
-                                 if u["operation"] == "rerank"), None), "the request is in the usage", timeout=15)
-    assert record["model"] == "reranker" and record["prompt_tokens"] == tokens and record["completion_tokens"] == 0
+                                 if u["request_id"] == answer.headers["x-request-id"]), None), "the request is in the usage", timeout=15)
+    assert record["operation"] == "rerank" and record["model"] == "reranker" and record["prompt_tokens"] == tokens and record["completion_tokens"] == 0
     assert httpx.post(f"{embedding_server.url}/v1/embeddings", json={"model": "minilm", "input": "a"}).status_code == 401
     assert httpx.post(f"{embedding_server.url}/v1/rerank", json={}).status_code == 401
