@@ -303,7 +303,13 @@ def test_model_files_of_each_worker(surfer, far, hub, tmp_path):
         until(remove.is_enabled, "nobody uses them")
         remove.click()
         page.get_by_text("come free on beta").wait_for()
-        page.keyboard.press("Escape")
+        page.get_by_label(re.compile("^Type ")).fill(source)
+        with page.expect_response(lambda got: got.request.method == "DELETE") as answer:
+            page.get_by_role("dialog").get_by_role("button", name="Delete").click()
+        assert answer.value.status == 204, answer.value.text()
+        rows.filter(has_text="beta").wait_for(state="detached")
+        [left] = [one["worker_name"] for one in server.items("/api/v1/model-files") if one["source"] == source]
+        assert left != "beta", "the server's own are kept"
     finally:
         worker.stop()
     # Paused where it is, and gone on with.
