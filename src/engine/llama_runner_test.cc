@@ -332,15 +332,16 @@ uint64_t resident_bytes() {
     return resident * static_cast<uint64_t>(sysconf(_SC_PAGESIZE));
 }
 
+// Many cells: a layer's first ones take a huge page of K and one of V, some 250 MB in all whatever the number of cells.
 TEST_F(LlamaRunnerTest, CellsTakeMemoryWhenTheyAreUsedAndNotBefore) {
     const uint64_t untouched = override_counts().zeroed_untouched;
-    auto runner = load(16384);
+    auto runner = load(65536);
     ASSERT_NE(runner, nullptr);
-    const uint64_t cells = runner->capacity().cell_bytes * 16384;
+    const uint64_t cells = runner->capacity().cell_bytes * 65536;
     EXPECT_GE(override_counts().zeroed_untouched - untouched, cells);
     const uint64_t before = resident_bytes();
     logits_after(*runner, 0, various(60));
-    EXPECT_LT(resident_bytes() - before, cells / 2);
+    EXPECT_LT(resident_bytes() - before, cells / 4);
 }
 
 TEST_F(LlamaRunnerTest, AsleepItHoldsNoCellsAndAwakeItAnswersAsBefore) {
