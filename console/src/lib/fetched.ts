@@ -24,6 +24,7 @@ export function useFetched<T>(read: (signal: AbortSignal) => Promise<T>, on: rea
     setLoading(true);
     read(stop.signal)
       .then((got) => {
+        if (stop.signal.aborted) return;
         setValue(got);
         setError(undefined);
         setLoading(false);

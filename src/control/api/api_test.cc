@@ -1,4 +1,6 @@
 // The management API from outside: who may do what, errors, lists, edits, logins, streams.
+#include <sqlite3.h>
+
 #include <algorithm>
 #include <set>
 
@@ -93,6 +95,30 @@ TEST_F(ApiTest, users_are_refused_what_is_the_admins) {
         if (route.method == "GET" || own || of_links(route)) continue;
         EXPECT_EQ(route.access, gateway::kAdmin) << route.method << " " << route.pattern;
     }
+}
+
+// Watchers are told of a state before it is stored: who asks then for the instance's events must find it.
+TEST_F(ApiTest, events_of_an_instance_end_with_what_is_seen_of_it_even_before_it_is_stored) {
+    ASSERT_EQ(deploy("m").status, 201);
+    ASSERT_TRUE(plane_.work_until([&] { return plane_.deployment_state("m") == "running"; }));
+    const std::string id = plane_.runs().at(0).id.text;
+    sqlite3* other = nullptr;
+    ASSERT_EQ(sqlite3_open((dir_.path() + "/gantry.db").c_str(), &other), SQLITE_OK);
+    ASSERT_EQ(sqlite3_exec(other, "BEGIN IMMEDIATE", nullptr, nullptr, nullptr), SQLITE_OK);
+    protocol::InstanceReport dead;
+    dead.id = InstanceId(id);
+    dead.state = InstanceState::kError;
+    dead.reason = "killed by SIGKILL";
+    dead.restarts = 1;
+    std::thread reporting([&] { plane_.report({dead}); });   // stays in the write
+    EXPECT_TRUE(eventually([&] {
+        const json::array events = plane_.get("/api/v1/instances/" + id + "/events").body.at("items").as_array();
+        const json::object& last = events.back().as_object();
+        return last.at("state") == "error" && last.at("reason") == "killed by SIGKILL" && last.at("restarts") == 1 && events.size() > 2;
+    }));
+    EXPECT_EQ(sqlite3_exec(other, "ROLLBACK", nullptr, nullptr, nullptr), SQLITE_OK);
+    sqlite3_close(other);
+    reporting.join();
 }
 
 TEST_F(ApiTest, what_users_see_holds_no_secrets) {

@@ -44,10 +44,21 @@ Result<Answer> get(ApiContext& api, const Call& call) {
 }
 
 Result<Answer> events(ApiContext& api, const Call& call) {
-    auto found = api.store.instance_events(InstanceId(call.param("id")));
+    const InstanceId id(call.param("id"));
+    auto found = api.store.instance_events(id);
     if (!found) return found.error();
+    auto now = api.store.instance(id);
+    if (!now) return now.error();
+    api.observed.overlay(*now);
     store::Page<InstanceEvent> page;
     page.items = *std::move(found);
+    // Watchers are told before it is stored, and may ask at once.
+    InstanceEvent& last = page.items.back();
+    if (last.state != now->state || last.restarts != now->restarts) {
+        page.items.push_back({now->state_since, now->state, now->reason, now->restarts});
+    } else {
+        last.reason = now->reason;
+    }
     return list_answer(page, [&](InstanceEvent event) {
         if (!call.admin()) protocol::management::hide_from_users(event);
         return protocol::management::to_json(event);
