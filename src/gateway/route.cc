@@ -85,6 +85,7 @@ bool Balancer::Lease::failed() {
     const SteadyTime now = balancer_->clock_.steady();
     tries_ = false;
     load_->suspect_until = now + kSuspectFor;
+    load_->pace = {};   // what it did while it failed tells nothing of it when it is back
     const Breaker before = load_->breaker;
     const bool opened = load_->breaker.failed(now);
     balancer_->note_closed(before, load_->breaker);
@@ -133,6 +134,7 @@ Balancer::Load& Balancer::load_of(const Target& target) {
         note_closed(load.breaker, Breaker());
         load.breaker = {};
         load.suspect_until = {};
+        load.pace = {};
         load.since = target.since;
     }
     return load;

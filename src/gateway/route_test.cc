@@ -106,6 +106,40 @@ TEST_F(BalancerTest, TheFasterInstanceGetsMore) {
     EXPECT_GE(chosen[0], 3);
 }
 
+TEST_F(BalancerTest, OneThatWasSlowForAWhileIsTriedAgain) {
+    Demand demand;
+    demand.max_tokens = 100;
+    {
+        Balancer::Lease slow = balancer_.lease(target(1), demand);
+        clock_.advance(8s);
+        slow.settle(0, 20);
+    }
+    std::map<size_t, int> chosen;
+    for (int second = 0; second < 60; ++second) {   // one request at a time, for which one instance is enough
+        const size_t index = choose(2, demand).index;
+        ++chosen[index];
+        Balancer::Lease lease = balancer_.lease(target(static_cast<int>(index)), demand);
+        clock_.advance(1s);
+        lease.settle(0, 100);
+        if (second == 5) EXPECT_EQ(chosen[1], 0) << "it is avoided";
+    }
+    EXPECT_GE(chosen[1], 10) << "and then does as well as the other";
+}
+
+TEST_F(BalancerTest, TheTimeBeforeAFailureSaysNothingOfThePaceAfterIt) {
+    Demand demand;
+    demand.max_tokens = 100;
+    {
+        Balancer::Lease fine = balancer_.lease(target(0), demand);
+        Balancer::Lease cut_off = balancer_.lease(target(1), demand);
+        clock_.advance(8s);
+        fine.settle(0, 800);
+        cut_off.failed();
+    }
+    clock_.advance(6s);   // no suspect any more
+    EXPECT_NE(choose(2, demand).index, choose(2, demand).index) << "in turn";
+}
+
 TEST_F(BalancerTest, APromptGoesWhereItsBeginningWas) {
     Demand demand;
     demand.prefix = prefix_chain(std::string(2000, 'p'), 1);

@@ -15,7 +15,9 @@ double seconds_to_drain(double work, uint32_t requests, double pace);
 
 class Pace {
 public:
-    void busy(uint32_t requests, double seconds);   // so many ran for so long
+    // So many ran for so long. With none it is forgotten by and by: an instance that was slow for a while (a neighbour's load, a cut in
+    // the network) gets no requests while others are idle, and could never show that it is as fast as they are again.
+    void busy(uint32_t requests, double seconds);
     void done(double work) { work_ += work; }
     // Work a second of one request alone; 0: not known yet.
     double of_one() const;

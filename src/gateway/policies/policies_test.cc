@@ -94,8 +94,10 @@ TEST(Pace, OfABusyAndAnIdleInstanceAreTheSame) {
         busy.done(40);   // sqrt(16) times as much
     }
     EXPECT_DOUBLE_EQ(busy.of_one(), idle.of_one());
-    busy.busy(0, 1000);
+    busy.busy(0, 10);
     EXPECT_DOUBLE_EQ(busy.of_one(), idle.of_one()) << "idle time is no work";
+    busy.busy(0, 1000);
+    EXPECT_EQ(busy.of_one(), 0) << "and is forgotten in time";
 }
 
 TEST(Pace, SecondsToDrain) {
