@@ -159,7 +159,8 @@ Status make_parts(Parts& parts) {
         return gateway.error();
     }
     parts.gateway = std::move(*gateway);
-    auto model_files = open_model_folder(options.data_dir, options.offline);
+    const std::string near_socket = options.data_dir + "/near.sock";   // no longer than the admin socket
+    auto model_files = open_model_folder(options.data_dir, options.offline, near_socket);
     if (!model_files) {
         return model_files.error();
     }
@@ -176,6 +177,7 @@ Status make_parts(Parts& parts) {
     control_options.activity = &parts.gateway->activity();
     control_options.chat = parts.gateway->chat();
     control_options.model_files = parts.model_files.get();
+    control_options.near_socket = near_socket;
     control_options.public_url = options.public_url;
     control_options.oidc = options.oidc;
     control_options.url_hint = url_for_others(options);

@@ -54,6 +54,10 @@ int print_csv(const ApiClient& client, std::string target) {
 
 Table::Cell number(const json::object& object, const char* key) { return {std::to_string(number_at(object, key)), Colour::kNone, true}; }
 
+Table::Cell audio(const json::object& item) {
+    return {fmt::format("{:.1f} s", static_cast<double>(number_at(item, "audio_ms")) / 1000), Colour::kNone, true};
+}
+
 // A name, or the id of what is gone; "-" for what there never was.
 std::string name_or_id(const json::object& item, const std::string& what) {
     const std::string name = text_at(item, what + "_name");
@@ -76,7 +80,7 @@ Table summary_table(const json::array& items, const Options& options) {
     for (const std::string& group : options.by) {
         headers.push_back(upper(group));
     }
-    for (const char* header : {"REQUESTS", "FAILED", "ABORTED", "PROMPT", "CACHED", "COMPLETION", "REASONING", "TTFT"}) {
+    for (const char* header : {"REQUESTS", "FAILED", "ABORTED", "PROMPT", "CACHED", "COMPLETION", "REASONING", "AUDIO", "IMAGES", "TTFT"}) {
         headers.emplace_back(header);
     }
     Table table(headers);
@@ -93,6 +97,8 @@ Table summary_table(const json::array& items, const Options& options) {
         for (const char* key : {"requests", "failed", "aborted", "prompt_tokens", "cached_tokens", "completion_tokens", "reasoning_tokens"}) {
             row.push_back(number(item, key));
         }
+        row.push_back(audio(item));
+        row.push_back(number(item, "images"));
         const int64_t count = number_at(item, "ttft_count");
         row.emplace_back(count > 0 ? fmt::format("{} ms", number_at(item, "ttft_ms_sum") / count) : "", Colour::kNone, true);
         table.add(std::move(row));
@@ -101,13 +107,15 @@ Table summary_table(const json::array& items, const Options& options) {
 }
 
 Table records_table(const json::array& items) {
-    Table table({"TIME", "USER", "KEY", "MODEL", "OPERATION", "STATUS", "PROMPT", "CACHED", "COMPLETION", "TTFT", "DURATION"});
+    Table table({"TIME", "USER", "KEY", "MODEL", "OPERATION", "STATUS", "PROMPT", "CACHED", "COMPLETION", "AUDIO", "IMAGES", "TTFT",
+                 "DURATION"});
     for (const json::value& value : items) {
         const json::object& item = value.get_object();
         const std::string status = flag_at(item, "aborted") ? "aborted" : std::to_string(number_at(item, "status"));
         table.add({text_at(item, "at"), name_or_id(item, "user"), name_or_id(item, "key"), text_at(item, "model"),
                    text_at(item, "operation"), status, number(item, "prompt_tokens"), number(item, "cached_tokens"),
-                   number(item, "completion_tokens"), {fmt::format("{} ms", number_at(item, "ttft_ms")), Colour::kNone, true},
+                   number(item, "completion_tokens"), audio(item), number(item, "images"),
+                   {fmt::format("{} ms", number_at(item, "ttft_ms")), Colour::kNone, true},
                    {fmt::format("{} ms", number_at(item, "duration_ms")), Colour::kNone, true}});
     }
     return table;
@@ -199,7 +207,7 @@ void add_time_options(CLI::App& verb, Context& context, Options& options) {
 }  // namespace
 
 void add_usage(CLI::App& app, Context& context) {
-    CLI::App* verb = app.add_subcommand("usage", "show what was used: requests and tokens");
+    CLI::App* verb = app.add_subcommand("usage", "show what was used: requests, tokens, recordings, images");
     Options& options = context.own<Options>();
     verb->add_option("--by", options.by, "user, key, model, instance, operation; several with commas; default: model")
         ->delimiter(',')

@@ -91,7 +91,7 @@ public:
         api_.authority = &cluster_->authority;
         api_.far = &cluster_->far;
         api_.engines = &cluster_->engines;
-        return Ok{};
+        return api_.options.near_socket.empty() ? Status(Ok{}) : cluster_->files.listen(api_.options.near_socket);
     }
 
     void attach_far(const WorkerId& id) {

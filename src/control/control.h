@@ -33,6 +33,7 @@ struct ControlOptions {
     gateway::LiveRequests* live = nullptr;          // the gateway's, for /api/v1/requests; outlives the control plane
     gateway::Activity* activity = nullptr;          // the same, to put deployments to sleep by; null: none is
     http::Handler chat{};                           // the gateway's, for the panels of /api/v1/compare
+    std::string near_socket{};                      // where model_files asks before a hub (sources/near.h); empty: nowhere
     std::string admin_endpoint{};                   // the admin socket, "unix:/path": where benchmarks send their requests
 };
 

@@ -12,9 +12,9 @@ namespace gantry {
 
 // One set of files that serves the model.
 struct CatalogueVariant {
-    std::string format{};                   // "gguf", "safetensors"
+    std::string format{};                   // "gguf", "safetensors", "ggml" (whisper.cpp)
     std::string quantization{};             // "Q4_K_M", "fp8"; of weights that aren't quantized their type, "bfloat16"
-    std::vector<std::string> sources{};     // by hub: "hf:ORG/NAME:Q4_K_M", "modelscope:..."
+    std::vector<std::string> sources{};     // by hub: "hf:ORG/NAME:Q4_K_M", "hf:ORG/NAME/FILE", "modelscope:..."
     BackendKind backend = BackendKind::kEngine;   // what it is best served by
     BackendOptions options{};               // and how
     ModelMeta meta{};                       // what its files will say; of bytes that nobody published 0

@@ -25,6 +25,8 @@ struct UsageRecord {
     uint32_t cached_tokens = 0;
     uint32_t completion_tokens = 0;
     uint32_t reasoning_tokens = 0;
+    uint32_t audio_ms = 0;          // of recordings that were heard
+    uint32_t images = 0;            // that were made
     uint32_t ttft_ms = 0;
     uint32_t duration_ms = 0;
 };
@@ -45,6 +47,8 @@ struct UsageTotals {
     int64_t cached_tokens = 0;
     int64_t completion_tokens = 0;
     int64_t reasoning_tokens = 0;
+    int64_t audio_ms = 0;
+    int64_t images = 0;
     int64_t ttft_ms_sum = 0;        // over the ttft_count requests that had a first token
     int64_t ttft_count = 0;
     int64_t duration_ms_sum = 0;
@@ -58,6 +62,8 @@ struct UsageTotals {
         cached_tokens += record.cached_tokens;
         completion_tokens += record.completion_tokens;
         reasoning_tokens += record.reasoning_tokens;
+        audio_ms += record.audio_ms;
+        images += record.images;
         ttft_ms_sum += record.ttft_ms;
         ttft_count += record.ttft_ms > 0 ? 1 : 0;
         duration_ms_sum += record.duration_ms;

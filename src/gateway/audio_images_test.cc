@@ -71,6 +71,8 @@ TEST_F(AudioImagesTest, AFormIsWrittenAnewWithWhatMayGoOn) {
     const UsageRecord& record = records(1)[0];
     EXPECT_EQ(record.operation, "transcription");
     EXPECT_FALSE(record.estimated);
+    EXPECT_EQ(record.audio_ms, 11'000u);
+    EXPECT_EQ(record.images, 0u);
     EXPECT_THAT(metrics::text(), HasSubstr("gantry_gateway_audio_seconds_total{model=\"tiny\"} 11"));
 }
 
@@ -223,6 +225,8 @@ TEST_F(AudioImagesTest, ImagesAreCounted) {
     EXPECT_EQ(answer.status, 200) << answer.body;
     EXPECT_FALSE(parse_json(engine.seen()[0].body)->as_object().contains("steps"));
     EXPECT_EQ(records(1)[0].operation, "image");
+    EXPECT_EQ(records(1)[0].images, 2u);
+    EXPECT_EQ(records(1)[0].audio_ms, 0u);
     EXPECT_THAT(metrics::text(), HasSubstr("gantry_gateway_images_total{model=\"tiny\"} 2"));
     const std::string edit = field("model", "tiny") + field("prompt", "a dog") + file("image[]", "a.png") + file("image[]", "b.png") +
                              file("mask", "m.png") + kEnd;
@@ -233,6 +237,37 @@ TEST_F(AudioImagesTest, ImagesAreCounted) {
     error_code(send(call("POST", "/v1/images/edits", url + R"(http://169.254.169.254/"}]})")), 400);
     error_code(send(call("POST", "/v1/images/generations", R"({"model":"tiny","prompt":"a","n":11})")), 400);
     error_code(send(call("POST", "/v1/images/generations", R"({"model":"tiny","prompt":""})")), 400);
+}
+
+TEST_F(AudioImagesTest, ATextsRecordingIsCountedByItsHead) {
+    serve([](Exchange& exchange, ScriptedEngine&) -> Task<void> {
+        http::Response response;
+        response.headers.set("content-type", "text/plain");
+        response.headers.set("x-audio-seconds", "2.5");
+        response.body = "hi";
+        co_await exchange.respond(std::move(response));
+    }, BackendKind::kVllm);
+    EXPECT_EQ(transcribe(field("response_format", "text")).status, 200);
+    EXPECT_EQ(records(1)[0].audio_ms, 2'500u);
+}
+
+// What an engine says of an answer goes into sums that people pay by.
+TEST(MediaUsageTest, WhatNobodyCanHaveHeardOrDrawnIsNotBelieved) {
+    const auto usage = [](const std::string& text) { return media_usage(parse_json(text)->as_object()); };
+    EXPECT_EQ(usage(R"({"usage":{"seconds":86400}})").audio_seconds, 86'400);
+    EXPECT_EQ(usage(R"({"duration":1.5})").audio_seconds, 1.5);
+    for (const char* hostile : {"86401", "1e308", "-1", "\"9\"", "null", "[]", "{}", "true"}) {
+        EXPECT_EQ(usage(std::string(R"({"usage":{"seconds":)") + hostile + "}}").audio_seconds, 0) << hostile;
+        EXPECT_EQ(usage(std::string(R"({"duration":)") + hostile + "}").audio_seconds, 0) << hostile;
+        EXPECT_EQ(usage(std::string(R"({"data":)") + hostile + "}").images, 0u) << hostile;
+    }
+    std::string many = R"({"data":[0)";
+    for (int i = 0; i < 100'000; ++i) many += ",0";
+    EXPECT_EQ(usage(many + "]}").images, 10u) << "no request may ask for more";
+    MediaEvents events("m");
+    std::string out;
+    for (int i = 0; i < 50; ++i) ASSERT_TRUE(events.take({"", R"({"type":"image_generation.completed","b64_json":"aGk="})"}, out).ok());
+    EXPECT_EQ(events.usage().images, 10u);
 }
 
 TEST(MediaEventsTest, WhatIsNoEventBreaksTheStream) {

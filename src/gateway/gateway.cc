@@ -163,6 +163,7 @@ openai::ModelEntry shown(const ModelEntry& entry) {
     model.id = entry.name;
     model.created = to_unix_ms(entry.created_at) / 1000;
     if (entry.context_length > 0) model.meta["context_length"] = entry.context_length;
+    if (!entry.modality.empty()) model.meta["modality"] = entry.modality;
     if (!entry.pooling.empty()) model.meta["pooling"] = entry.pooling;
     if (entry.outside) model.meta["provider"] = entry.outside->provider;
     model.meta["ready_instances"] = entry.targets.size();

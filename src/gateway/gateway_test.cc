@@ -17,6 +17,7 @@ TEST_F(GatewayTest, ListsReadyModelsOrAll) {
     model("org/big:q4", {target_of("ins_0", "unix:/none")}).context_length = 8192;
     model("loading", {}).not_ready_reason = "loading (42 %)";
     model("also", {target_of("ins_1", "unix:/none")}).pooling = "mean";
+    routes_.models["also"].modality = "embedding";
     ModelEntry& stopped = model("stopped", {target_of("ins_2", "unix:/none")});
     stopped.stopped = true;
     start();
@@ -28,7 +29,9 @@ TEST_F(GatewayTest, ListsReadyModelsOrAll) {
         EXPECT_EQ(models[0].at("id").as_string(), "also");
         EXPECT_EQ(models[1].at("id").as_string(), "org/big:q4");
         EXPECT_EQ(models[0].at("meta").at("pooling").as_string(), "mean");
-        EXPECT_FALSE(models[1].at("meta").as_object().contains("pooling"));
+        EXPECT_EQ(models[0].at("meta").at("modality").as_string(), "embedding");
+        for (const char* unsaid : {"pooling", "modality"}) EXPECT_FALSE(models[1].at("meta").as_object().contains(unsaid));
+        EXPECT_EQ(parse_json(get(std::string(root) + "/models/also").body)->at("meta").at("modality").as_string(), "embedding");
         EXPECT_EQ(models[1].at("owned_by").as_string(), "gantry");
         EXPECT_EQ(models[1].at("created").to_number<int64_t>(), 1'700'000'000);
         const auto all = parse_json(get(std::string(root) + "/models?all=true").body);

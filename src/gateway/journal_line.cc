@@ -66,6 +66,8 @@ std::string to_journal_line(const UsageRecord& record) {
     number("cached", record.cached_tokens);
     number("completion", record.completion_tokens);
     number("reasoning", record.reasoning_tokens);
+    if (record.audio_ms > 0) number("audio_ms", record.audio_ms);
+    if (record.images > 0) number("images", record.images);
     number("ttft_ms", record.ttft_ms);
     number("duration_ms", record.duration_ms);
     return line += "}\n";
@@ -92,6 +94,8 @@ std::optional<UsageRecord> from_journal_line(std::string_view line) {
     record.cached_tokens = count_at(fields, "cached");
     record.completion_tokens = count_at(fields, "completion");
     record.reasoning_tokens = count_at(fields, "reasoning");
+    record.audio_ms = count_at(fields, "audio_ms");
+    record.images = count_at(fields, "images");
     record.ttft_ms = count_at(fields, "ttft_ms");
     record.duration_ms = count_at(fields, "duration_ms");
     return record;

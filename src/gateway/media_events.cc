@@ -5,6 +5,7 @@
 
 #include "protocol/openai/errors.h"
 #include "protocol/openai/fields.h"
+#include "protocol/openai/images.h"
 
 namespace gantry::gateway {
 namespace {
@@ -12,7 +13,6 @@ namespace {
 namespace openai = protocol::openai;
 
 constexpr size_t kNameMax = 64;
-constexpr double kSecondsMax = 1e7;
 
 Error nonsense() {
     return Error{ErrorCode::kUnavailable, "The engine sent something that is no part of an answer; the answer ends here. Try again.", {},
@@ -35,7 +35,7 @@ std::optional<uint32_t> count_at(const json::object& object, const char* key) {
 double seconds_at(const json::object& object, const char* key) {
     const json::value* value = openai::find(object, key);
     if (value == nullptr) return 0;
-    const Result<double> seconds = openai::as_number(*value, key, 0, kSecondsMax);
+    const Result<double> seconds = openai::as_number(*value, key, 0, kAudioSecondsMax);
     return seconds ? *seconds : 0;
 }
 
@@ -51,7 +51,9 @@ MediaUsage media_usage(const json::object& answer) {
         out.audio_seconds = seconds_at(*usage, "seconds");
     }
     if (out.audio_seconds == 0) out.audio_seconds = seconds_at(answer, "duration");   // of verbose_json
-    if (const json::array* images = openai::array_at(answer, "data")) out.images = static_cast<uint32_t>(images->size());
+    if (const json::array* images = openai::array_at(answer, "data")) {
+        out.images = static_cast<uint32_t>(std::min<uint64_t>(images->size(), openai::kImagesMax));
+    }
     return out;
 }
 
@@ -77,7 +79,7 @@ Status MediaEvents::take(const http::SseEvent& event, std::string& out) {
         if (more.input_tokens) usage_.input_tokens = more.input_tokens;
         if (more.output_tokens) usage_.output_tokens = more.output_tokens;
         usage_.audio_seconds = std::max(usage_.audio_seconds, more.audio_seconds);
-        usage_.images += last && fields.contains("b64_json") ? 1 : 0;
+        if (last && fields.contains("b64_json") && usage_.images < openai::kImagesMax) ++usage_.images;
     }
     out += kept_;
     kept_.clear();

@@ -12,7 +12,9 @@
 
 namespace gantry::gateway {
 
-// What an answer says of itself; nullopt and 0: nothing.
+// What an answer says of itself; nullopt and 0: nothing. Bounded, since an engine may say anything: a longer recording than a day is not
+// believed (an upload of 26 MB is shorter in any format), and there are no more images than a request may ask for.
+inline constexpr double kAudioSecondsMax = 86'400;
 struct MediaUsage {
     std::optional<uint32_t> input_tokens{}, output_tokens{};
     double audio_seconds = 0;

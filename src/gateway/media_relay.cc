@@ -1,6 +1,7 @@
 // The relay's answers of audio and images: texts in one piece, sound as it comes, events.
 
 #include <charconv>
+#include <cmath>
 
 #include "base/ascii.h"
 #include "base/json.h"
@@ -40,7 +41,7 @@ double audio_seconds(const http::Headers& headers) {
     double seconds = 0;
     const auto [end, failure] = std::from_chars(text.data(), text.data() + text.size(), seconds);
     const bool number = failure == std::errc() && end == text.data() + text.size();
-    return number && seconds > 0 && seconds < 1e7 ? seconds : 0;
+    return number && seconds > 0 && seconds <= kAudioSecondsMax ? seconds : 0;
 }
 
 }  // namespace
@@ -193,6 +194,8 @@ Error Relay::ended(const Job& job, const Exchange& exchange, const Error& why, E
 void Relay::note_media(Job& job, const MediaUsage& usage) {
     if (usage.input_tokens) job.record.prompt_tokens = *usage.input_tokens;
     if (usage.output_tokens) job.record.completion_tokens = *usage.output_tokens;
+    job.record.audio_ms = static_cast<uint32_t>(std::lround(usage.audio_seconds * 1000));
+    job.record.images = usage.images;
     metrics_.media(job.record.model, usage.audio_seconds, usage.images);
 }
 

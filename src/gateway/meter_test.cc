@@ -74,6 +74,15 @@ TEST_F(MeterTest, ALineGoesBothWays) {
     EXPECT_TRUE(back->estimated);
     EXPECT_FALSE(back->aborted);
     for (const char* bad : {"", "{", "{}", "[]", "null", R"({"id":5})", "\x01\x02"}) EXPECT_FALSE(from_journal_line(bad)) << bad;
+    UsageRecord heard = r;
+    heard.audio_ms = 86'400'000;
+    heard.images = 10;
+    EXPECT_EQ(line.find("audio_ms"), std::string::npos) << "of most requests there is nothing to write";
+    const auto also = from_journal_line(to_journal_line(heard));
+    ASSERT_TRUE(also);
+    EXPECT_EQ(also->audio_ms, 86'400'000u);
+    EXPECT_EQ(also->images, 10u);
+    EXPECT_EQ(from_journal_line(R"({"id":"x","audio_ms":-5,"images":99999999999})")->images, 0u);
     EXPECT_EQ(from_journal_line(R"({"id":"x","prompt":-1,"completion":99999999999999,"status":"y"})")->prompt_tokens, 0u);
 }
 

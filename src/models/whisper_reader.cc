@@ -8,6 +8,7 @@
 
 #include "models/gguf_types.h"
 #include "models/limits.h"
+#include "models/whisper_shape.h"
 
 namespace gantry::models {
 namespace {
@@ -102,24 +103,19 @@ std::string walk_tensor(Walk& walk, Tensors& out) {
     return {};
 }
 
-}  // namespace
-
-bool is_whisper(const ByteSource& source) {
-    uint32_t magic = 0;
-    std::array<char, sizeof magic> bytes{};
-    if (source.size < bytes.size() || !source.read(0, bytes.data(), bytes.size())) return false;
-    std::memcpy(&magic, bytes.data(), sizeof magic);
-    return magic == kMagic;
-}
-
-Result<ModelMeta> read_whisper(const ByteSource& source) {
-    Walk walk(source);
+// The head and the vocabulary; `walk` then stands before the first tensor.
+struct Beginning {
+    WhisperShape shape{};
+    int32_t type = 0;
+};
+Result<Beginning> read_beginning(Walk& walk) {
     walk.skip(sizeof kMagic);
     std::array<uint64_t, kHeads> head{};
     constexpr std::array<uint64_t, kHeads - 1> kMost = {kVocabularyMax, kContextMax >> 10, kWidthMax >> 6, 1024, 256,
                                                        kContextMax >> 10, kWidthMax >> 6, 1024, 256, 1024};
     for (size_t i = 0; i < kMost.size(); ++i) head[i] = walk.count(kMost[i]);
-    const int32_t type = walk.number();
+    Beginning out;
+    out.type = walk.number();
     const uint64_t mels = walk.count(1024), bins = walk.count(kFiltersMax / 1024);
     if (walk.failed()) return invalid_model("it is none of whisper.cpp's: a number in its head is out of range");
     if (mels != head[kMels] || head[kAudioWidth] % head[kAudioHeads] != 0 || head[kTextWidth] % head[kTextHeads] != 0) {
@@ -133,30 +129,74 @@ Result<ModelMeta> read_whisper(const ByteSource& source) {
         walk.skip(static_cast<uint64_t>(length));
     }
     if (walk.failed() || words > head[kVocabulary]) return invalid_model("its vocabulary is damaged");
+    out.shape = {.vocabulary = head[kVocabulary], .mels = mels, .audio_context = head[kAudioContext], .audio_width = head[kAudioWidth],
+                 .audio_layers = head[kAudioLayers], .text_context = head[kTextContext], .text_width = head[kTextWidth],
+                 .text_heads = head[kTextHeads], .text_layers = head[kTextLayers]};
+    return out;
+}
+
+// ggml_ftype, as whisper.cpp's quantizer takes it, as the type of its matrices.
+std::string type_of_file(int32_t type) {
+    constexpr std::array<uint32_t, 10> kIds = {0, 1, 2, 3, 1, 1, 1, 8, 6, 7};
+    type %= kFactor;
+    return tensor_type(type >= 0 && type < static_cast<int32_t>(kIds.size()) ? kIds[static_cast<size_t>(type)] : 1).name;
+}
+
+}  // namespace
+
+bool is_whisper_name(const std::string& path) {
+    const std::string name = path.substr(path.rfind('/') + 1);
+    return name.starts_with("ggml-") && name.ends_with(".bin");
+}
+
+bool is_whisper(const ByteSource& source) {
+    uint32_t magic = 0;
+    std::array<char, sizeof magic> bytes{};
+    if (source.size < bytes.size() || !source.read(0, bytes.data(), bytes.size())) return false;
+    std::memcpy(&magic, bytes.data(), sizeof magic);
+    return magic == kMagic;
+}
+
+Status check_whisper(const std::string& name, const ByteSource& source) {
+    if (is_whisper(source)) return Ok{};
+    return invalid_argument(fmt::format("{} does not begin as whisper.cpp's files do: it may be pickled, and hold code that runs when it is "
+                                        "loaded, so it is not taken; take GGUF or safetensors",
+                                        shown(name)),
+                            "source", "unsafe_file");
+}
+
+Result<ModelMeta> read_whisper(const ByteSource& source) {
+    Walk walk(source);
+    const auto beginning = read_beginning(walk);
+    if (!beginning) return beginning.error();
     Tensors tensors;
     while (!walk.at_end()) {
         if (++tensors.count > kTensorsMax) return invalid_model("it has more tensors than any");
         if (const std::string wrong = walk_tensor(walk, tensors); !wrong.empty()) return invalid_model(wrong);
     }
     if (tensors.count == 0) return invalid_model("it holds no weights");
-    ModelMeta meta;
-    meta.format = "ggml";
-    meta.architecture = "whisper";
-    meta.modality = "transcription";
+    auto meta = whisper_meta(beginning->shape, "F16");
+    if (!meta) return meta;
     const auto most = std::max_element(tensors.bytes_of_type.begin(), tensors.bytes_of_type.end(),
                                        [](const auto& a, const auto& b) { return a.second < b.second; });
-    meta.quantization = quantization_name(most->first, static_cast<uint64_t>(std::max(type % kFactor, 0)));
-    meta.parameter_count = tensors.parameters;
-    meta.file_bytes = source.size;
-    meta.layers = static_cast<uint32_t>(head[kTextLayers]);
-    meta.context_length = static_cast<uint32_t>(head[kTextContext]);
-    meta.embedding_length = static_cast<uint32_t>(head[kTextWidth]);
-    meta.feed_forward_length = 4 * meta.embedding_length;
-    meta.heads = meta.heads_kv = static_cast<uint32_t>(head[kTextHeads]);
-    meta.vocabulary = static_cast<uint32_t>(head[kVocabulary]);
-    meta.weights.layers.assign(meta.layers, 0);
-    meta.weights.other = tensors.bytes;
-    meta.bytes_of_type = std::move(tensors.bytes_of_type);
+    meta->quantization = quantization_name(most->first, static_cast<uint64_t>(std::max(beginning->type % kFactor, 0)));
+    meta->parameter_count = tensors.parameters;
+    meta->file_bytes = source.size;
+    meta->weights = {};
+    meta->weights.layers.assign(meta->layers, 0);
+    meta->weights.other = tensors.bytes;
+    meta->bytes_of_type = std::move(tensors.bytes_of_type);
+    return meta;
+}
+
+Result<ModelMeta> read_whisper_head(const ByteSource& source) {
+    Walk walk(source);
+    const auto beginning = read_beginning(walk);
+    if (!beginning) return beginning.error();
+    auto meta = whisper_meta(beginning->shape, type_of_file(beginning->type));
+    if (!meta) return invalid_model("its weights' type does not fit their width");
+    if (meta->weights.total() > source.size) return invalid_model("it is smaller than the weights that its head promises");
+    meta->file_bytes = source.size;
     return meta;
 }
 

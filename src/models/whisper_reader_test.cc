@@ -74,6 +74,52 @@ TEST(WhisperReaderTest, EveryCutAndEveryNumberIsSurvived) {
     EXPECT_THAT(why("GGUF"), HasSubstr("another file"));
 }
 
+// Of a file that is read by ranges: what its shape says, if the file is as large as that.
+TEST(WhisperReaderTest, TheHeadAloneIsEnoughForAnEstimate) {
+    const std::string whole = file();
+    const auto head = [](const std::string& bytes, uint64_t size) {
+        ByteSource source;
+        source.size = size;
+        source.read = [&bytes](uint64_t offset, char* out, size_t length) {
+            std::string behind = offset < bytes.size() ? bytes.substr(offset, length) : std::string();
+            behind.resize(length);
+            behind.copy(out, length);
+            return true;
+        };
+        return read_whisper_head(source);
+    };
+    const auto meta = head(whole, 10 << 20);
+    ASSERT_TRUE(meta.ok()) << meta.error().message;
+    EXPECT_EQ(meta->quantization, "F16");
+    EXPECT_EQ(meta->layers, 1u);
+    EXPECT_EQ(meta->file_bytes, 10u << 20);
+    EXPECT_GT(meta->parameter_count, 28u * 64 * 64) << "a layer of each";
+    EXPECT_THAT(head(whole, whole.size()).error().message, HasSubstr("smaller than the weights"));
+    for (int at = 0; at < 13; ++at) {
+        for (const int32_t value : {0, -1, 1 << 30, INT32_MIN, INT32_MAX}) {
+            const auto odd = head(file(at, value), 10 << 20);
+            EXPECT_EQ(odd.ok(), at == 10) << at << " " << value;   // a type is not believed anyway
+        }
+    }
+    EXPECT_EQ(head(file(10, 2009), 10 << 20)->quantization, "Q5_1") << "with how it was quantized";
+}
+
+TEST(WhisperReaderTest, ANameIsNoMagic) {
+    EXPECT_TRUE(is_whisper_name("a/b/ggml-base.en-q5_1.bin"));
+    for (const char* name : {"ggml-base.gguf", "pytorch_model.bin", "ggml-x/model.bin", "ggml-.BIN"}) EXPECT_FALSE(is_whisper_name(name)) << name;
+    const std::string whole = file(), pickled = "PK\x03\x04 archive/data.pkl";
+    const auto source = [](const std::string& bytes) {
+        return ByteSource{bytes.size(), [&bytes](uint64_t offset, char* out, size_t length) { return bytes.copy(out, length, offset) == length; }};
+    };
+    EXPECT_TRUE(check_whisper("ggml-a.bin", source(whole)).ok());
+    for (const std::string& bytes : {pickled, std::string(), std::string("lmg"), std::string("ggml")}) {
+        const Status refused = check_whisper("ggml-\x01.bin", source(bytes));
+        ASSERT_FALSE(refused.ok());
+        EXPECT_EQ(refused.error().reason, "unsafe_file");
+        EXPECT_THAT(refused.error().message, testing::AllOf(HasSubstr("does not begin as whisper.cpp's"), testing::Not(HasSubstr("\x01"))));
+    }
+}
+
 TEST(WhisperReaderTest, ReadsARealModel) {
     const char* cache = std::getenv("GANTRY_MODEL_CACHE");
     const std::string folder = cache != nullptr ? std::string(cache) : std::string(std::getenv("HOME")) + "/.cache/gantry/models";
@@ -85,7 +131,13 @@ TEST(WhisperReaderTest, ReadsARealModel) {
     EXPECT_EQ(meta->layers, 4u);
     EXPECT_EQ(meta->embedding_length, 384u);
     EXPECT_EQ(meta->vocabulary, 51'864u);
-    EXPECT_NEAR(static_cast<double>(meta->parameter_count), 37.8e6, 1e6);
+    EXPECT_EQ(meta->parameter_count, 37'760'256u);
+    const auto source = open_model_file(path);
+    const auto head = read_whisper_head(*source);
+    ASSERT_TRUE(head.ok()) << head.error().message;
+    EXPECT_EQ(head->parameter_count, meta->parameter_count) << "the shape says as much as the tensors";
+    EXPECT_EQ(head->bytes_of_type, meta->bytes_of_type);
+    EXPECT_EQ(head->quantization, meta->quantization);
 }
 
 }  // namespace

@@ -324,6 +324,50 @@ TEST(estimate_llama_cpp, what_does_not_go_to_devices_stays_in_memory) {
     EXPECT_LT(part.rank_bytes[0], all.rank_bytes[0]);
 }
 
+// --- whisper.cpp ------------------------------------------------------------------------------------------------------------
+
+ModelMeta whisper(uint32_t layers, uint32_t width, uint64_t file_bytes, uint32_t words = 51'864) {
+    ModelMeta meta;
+    meta.format = "ggml";
+    meta.architecture = "whisper";
+    meta.layers = layers;
+    meta.embedding_length = width;
+    meta.file_bytes = file_bytes;
+    meta.vocabulary = words;
+    return meta;
+}
+
+// What was resident at most (VmHWM, MiB; gantry engine with 2 threads on a CPU, 27 November 2026). Of tiny.en's shape everything at once,
+// in a file of zeros, so that all decoders try again: a prompt of half the context, an hour's recording, two more of 43 MiB that wait. Of
+// tiny.en a prompt and an hour, of files of zeros in the others' shapes an hour alone: there the estimate holds what did not come.
+TEST(estimate_whisper, holds_what_was_measured) {
+    struct Case {
+        const char* name;
+        ModelMeta meta;
+        double measured, most;
+    };
+    for (const Case& c : {Case{"all of tiny", whisper(4, 384, 77'704'715), 962.3, 1.1}, Case{"tiny.en", whisper(4, 384, 77'704'715), 834.4, 1.35},
+                          Case{"base", whisper(6, 512, 147'964'211), 828.4, 1.35}, Case{"small", whisper(12, 768, 487'614'201), 1'227.8, 1.35}}) {
+        const double total = static_cast<double>(estimate(c.meta, shape(BackendKind::kEngine, "cpu", 0, 1)).total()) / (1 << 20);
+        EXPECT_GE(total, c.measured) << c.name;
+        EXPECT_LE(total, c.most * c.measured) << c.name;
+    }
+}
+
+TEST(estimate_whisper, by_its_terms) {
+    const Estimate e = estimate(whisper(4, 384, 77'704'715), shape(BackendKind::kEngine, "cpu", 0, 1));
+    EXPECT_THAT(e.unknown, IsEmpty());
+    EXPECT_EQ(bytes_of(e, "weights", Where::kMemory), 77'704'715u);
+    EXPECT_EQ(bytes_of(e, "kv_cache", Where::kMemory), 4u * 384 * (4 * (7 * 512 + 1536) + 1536)) << "5 decoders make it 7 times 512 cells";
+    EXPECT_EQ(bytes_of(e, "recording", Where::kMemory), 3600u * (2 * 64'000 + 100 * 80 * 4));
+    EXPECT_EQ(bytes_of(estimate(whisper(4, 1280, 1, 51'866), shape(BackendKind::kEngine, "cpu", 0, 1)), "recording", Where::kMemory),
+              3600u * (2 * 64'000 + 100 * 128 * 4)) << "large-v3 hears 128 mels";
+    EXPECT_THAT(estimate(whisper(4, 384, 0), shape(BackendKind::kEngine, "cpu", 0, 1)).unknown, testing::Not(IsEmpty()));
+    const Estimate card = estimate(whisper(4, 384, 77'704'715), shape(BackendKind::kEngine, "nvidia", 0, 1, 1, 4));
+    EXPECT_EQ(bytes_of(card, "weights", Where::kDevice), 77'704'715u);
+    EXPECT_EQ(bytes_of(card, "recording", Where::kMemory), bytes_of(e, "recording", Where::kMemory)) << "decoded on the machine itself";
+}
+
 // --- vLLM and MindIE --------------------------------------------------------------------------------------------------------
 
 constexpr uint64_t kCard = 65'452'113'920;   // what vLLM sees of a 910B of 64 GB (github.com/vllm-project/vllm-ascend/issues/4404)

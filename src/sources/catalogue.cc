@@ -5,11 +5,14 @@
 #include <algorithm>
 #include <set>
 
+#include "base/ascii.h"
 #include "base/json.h"
 #include "base/platform/files.h"
 #include "models/config_reader.h"
 #include "models/gguf_of_config.h"
 #include "models/model_file.h"
+#include "models/whisper_reader.h"
+#include "models/whisper_shape.h"
 
 namespace gantry::sources {
 namespace {
@@ -109,6 +112,7 @@ Result<BackendOptions> read_options(const json::object& object, const std::strin
 // What the files will say. What can't be computed of them (a tower for pictures) has `bytes`, as published.
 Result<ModelMeta> meta_of(const json::object& config, const CatalogueVariant& variant, uint64_t bytes) {
     if (variant.format == "gguf") return models::gguf_of_config(config, variant.quantization);
+    if (variant.format == "ggml") return models::whisper_of_config(config, variant.quantization);
     auto read = models::read_config(config);
     if (!read) return read.error();
     ModelMeta meta = std::move(read->meta);
@@ -128,7 +132,13 @@ public:
     Result<std::vector<CatalogueVariant>> read() {
         CatalogueVariant common;
         common.format = fields_.text("format");
-        if (common.format != "gguf" && common.format != "safetensors") fields_.fail("\"format\" must be \"gguf\" or \"safetensors\"");
+        static const std::set<std::string> kFormats = {"gguf", "safetensors", "ggml"};
+        if (!kFormats.contains(common.format)) fields_.fail("\"format\" must be \"gguf\", \"safetensors\" or \"ggml\"");
+        file_ = fields_.text("file", common.format == "ggml");
+        const bool named = models::is_whisper_name(file_ + ".bin") && models::plain_name(file_ + ".bin");
+        if (!file_.empty() && (common.format != "ggml" || !named)) {
+            fields_.fail("\"file\" must be what the files of whisper.cpp have in common, as \"ggml-base\"");
+        }
         const std::string backend = fields_.text("backend");
         if (const auto kind = backend_kind_from(backend); kind && *kind != BackendKind::kCustom) common.backend = *kind;
         else fields_.fail(fmt::format("there is no backend \"{}\" that knows what a model takes", models::shown(backend, 60)));
@@ -144,8 +154,9 @@ public:
         if (const json::object* const more = fields_.object("config", false)) {
             for (const auto& field : *more) config[field.key()] = field.value();
         }
-        if (common.format == "gguf" && quantizations.empty()) fields_.fail("\"quantizations\" must name some, as the files are called");
-        if (common.format != "gguf" && quantizations.size() > 1) fields_.fail("safetensors have one quantization, or none");
+        const bool files = common.format != "safetensors";
+        if (files && quantizations.empty()) fields_.fail("\"quantizations\" must name some, as the files are called");
+        if (!files && quantizations.size() > 1) fields_.fail("safetensors have one quantization, or none");
         GANTRY_TRY(fields_.done());
         return with_each(common, repositories, quantizations, config, bytes);
     }
@@ -167,14 +178,15 @@ private:
 
     Result<std::vector<CatalogueVariant>> with_each(const CatalogueVariant& common, const std::vector<std::string>& repositories,
                                                     std::vector<std::string> quantizations, json::object config, uint64_t bytes) const {
-        const bool gguf = common.format == "gguf";
         if (quantizations.empty()) quantizations.emplace_back();
         std::vector<CatalogueVariant> out;
         for (const std::string& quantization : quantizations) {
             CatalogueVariant variant = common;
             variant.quantization = quantization;
-            if (!gguf && !quantization.empty()) config["quantization_config"] = json::object{{"quant_method", quantization}};
-            for (const std::string& repository : repositories) variant.sources.push_back(gguf ? repository + ":" + quantization : repository);
+            if (common.format == "safetensors" && !quantization.empty()) {
+                config["quantization_config"] = json::object{{"quant_method", quantization}};
+            }
+            for (const std::string& repository : repositories) variant.sources.push_back(repository + selector(common.format, quantization));
             auto meta = meta_of(config, variant, bytes);
             if (!meta) return invalid_argument(where_ + ": " + meta.error().message, "catalogue", "invalid_catalogue");
             variant.meta = *std::move(meta);
@@ -184,9 +196,18 @@ private:
         return out;
     }
 
+    // What follows a repository's name.
+    std::string selector(const std::string& format, const std::string& quantization) const {
+        if (format == "gguf") return ":" + quantization;
+        if (format != "ggml") return {};
+        const std::string ending = quantization == "F16" ? "" : "-" + lowered(quantization);   // whisper.cpp's own names
+        return "/" + file_ + ending + ".bin";
+    }
+
     Reading fields_;
     const json::object& config_;
     const std::string where_;
+    std::string file_;   // of "ggml"
 };
 
 Result<CatalogueEntry> read_entry(const json::object& object, size_t number) {

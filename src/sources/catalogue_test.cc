@@ -66,7 +66,7 @@ TEST(Catalogue, WhatIsBuiltInIsWhole) {
             }
         }
     }
-    for (const char* family : {"Qwen3", "Qwen2.5", "DeepSeek-R1-Distill", "Llama", "Gemma", "SmolLM2", "GLM", "BGE"}) {
+    for (const char* family : {"Qwen3", "Qwen2.5", "DeepSeek-R1-Distill", "Llama", "Gemma", "SmolLM2", "GLM", "BGE", "Whisper"}) {
         EXPECT_TRUE(families.contains(family)) << family;
     }
 }
@@ -90,6 +90,8 @@ TEST(Catalogue, KnowsWhatItsFilesTake) {
     EXPECT_NEAR(bytes("hf:bartowski/SmolLM2-360M-Instruct-GGUF:Q4_K_M"), 270'590'880, 2.7e6);
     EXPECT_NEAR(bytes("hf:Qwen/Qwen2.5-VL-7B-Instruct"), 16'584'333'312, 1);
     EXPECT_NEAR(bytes("hf:meta-llama/Meta-Llama-3.1-8B-Instruct"), 2.0 * 8'030'261'248, 1);
+    EXPECT_NEAR(bytes("hf:ggerganov/whisper.cpp/ggml-large-v3-turbo-q5_0.bin"), 574'041'195, 1e6);
+    EXPECT_NEAR(bytes("hf:ggerganov/whisper.cpp/ggml-tiny.bin"), 77'691'713, 1e5);
 }
 
 TEST(Catalogue, ReadsAFile) {
@@ -122,6 +124,10 @@ TEST(Catalogue, SaysWhatIsWrongAndWhere) {
     EXPECT_THAT(refused(with("\"hf\":\"o/M\"", "\"alone\":true")), HasSubstr("must name a repository"));
     EXPECT_THAT(refused(with("\"Q8_0\"", "\"Q9_Z\"")), HasSubstr("m, variant 1: what a GGUF file of"));
     EXPECT_THAT(refused(with("[\"--x\"]", "7")), HasSubstr("variant 2, options: \"extra_args\" must be a list"));
+    EXPECT_THAT(refused(with("\"quantizations\"", "\"file\":\"ggml-x\",\"quantizations\"")), HasSubstr("m, variant 1: \"file\" must be what"));
+    EXPECT_THAT(refused(with("\"format\":\"gguf\"", "\"format\":\"ggml\"")), HasSubstr("m, variant 1: \"file\" is missing"));
+    EXPECT_THAT(refused(with("\"format\":\"gguf\"", "\"format\":\"ggml\",\"file\":\"ggml-a/../b\"")), HasSubstr("m, variant 1: "));
+    EXPECT_THAT(refused(with("\"format\":\"gguf\"", "\"format\":\"ggml\",\"file\":\"ggml-a\"")), HasSubstr("of no Whisper model"));
     EXPECT_THAT(refused(with("\"hidden_size\":576", "\"hidden_size\":-1")), HasSubstr("m, variant 1: "));
     EXPECT_THAT(refused(std::string(kOne) + "," + kOne), HasSubstr("m: there are two of this id"));
     EXPECT_THAT(refused("7"), HasSubstr("model 1: it must be an object"));

@@ -12,6 +12,7 @@
 
 #include "models/gguf_names.h"
 #include "models/model_file.h"
+#include "models/whisper_reader.h"
 
 namespace gantry::sources {
 namespace {
@@ -26,24 +27,24 @@ std::string upper(std::string text) {
 
 std::string base_name(const std::string& path) { return path.substr(path.rfind('/') + 1); }
 
-// One GGUF model of a repository: a file, or the parts of one.
-struct Gguf {
+// One model of a repository in files of its own: a GGUF file, the parts of one, or a file of whisper.cpp.
+struct Single {
     std::string name;                     // of the file, or what its parts' names have in common
     std::vector<const HubFile*> files;    // the first part first
     unsigned parts = 1;
 };
 
-std::vector<Gguf> ggufs_of(const std::vector<const HubFile*>& files) {
-    std::map<std::string, Gguf> models;
+std::vector<Single> ggufs_of(const std::vector<const HubFile*>& files) {
+    std::map<std::string, Single> models;
     for (const HubFile* const file : files) {
         if (!models::is_gguf(file->path) || models::is_tower(file->path) || models::is_statistics(file->path)) continue;
         const auto part = models::part_of(file->path);
-        Gguf& model = models[part ? fmt::format("{} of {}", part->stem, part->count) : file->path];
+        Single& model = models[part ? fmt::format("{} of {}", part->stem, part->count) : file->path];
         model.name = part ? part->stem : file->path;
         model.parts = part ? part->count : 1;
         model.files.push_back(file);
     }
-    std::vector<Gguf> out;
+    std::vector<Single> out;
     for (auto& [key, model] : models) {
         std::sort(model.files.begin(), model.files.end(), [](const HubFile* a, const HubFile* b) { return a->path < b->path; });
         out.push_back(std::move(model));
@@ -51,7 +52,22 @@ std::vector<Gguf> ggufs_of(const std::vector<const HubFile*>& files) {
     return out;
 }
 
-Result<Chosen> take(const Gguf& model) {
+// By their names; what is in them fetch_job.cc looks at before it takes them.
+std::vector<Single> whispers_of(const std::vector<const HubFile*>& files) {
+    std::vector<Single> out;
+    for (const HubFile* const file : files) {
+        if (models::is_whisper_name(file->path)) out.push_back({file->path, {file}, 1});
+    }
+    return out;
+}
+
+// GGUF files, or where there are none those of whisper.cpp.
+std::vector<Single> singles_of(const std::vector<const HubFile*>& files) {
+    std::vector<Single> ggufs = ggufs_of(files);
+    return ggufs.empty() ? whispers_of(files) : ggufs;
+}
+
+Result<Chosen> take(const Single& model) {
     const bool whole = model.files.size() == model.parts;
     if (!whole) {
         return invalid_argument(fmt::format("{} is in {} parts, of which the repository holds {}", models::shown(model.name), model.parts,
@@ -64,24 +80,27 @@ Result<Chosen> take(const Gguf& model) {
     return chosen;
 }
 
-std::string listed(const std::vector<Gguf>& models) {
+std::string listed(const std::vector<Single>& models) {
+    std::map<std::string, unsigned> of_quantization;
+    for (const Single& model : models) ++of_quantization[models::quantization_of(model.name)];
     std::vector<std::string> names;
     for (size_t i = 0; i < std::min(models.size(), kNamed); ++i) {
         const std::string quantization = models::quantization_of(models[i].name);
-        names.push_back(quantization.empty() ? models::shown(models[i].name) : ":" + quantization);
+        const bool says_which = !quantization.empty() && of_quantization[quantization] == 1;
+        names.push_back(says_which ? ":" + quantization : models::shown(models[i].name));
     }
     const std::string text = fmt::format("{}", fmt::join(names, ", "));
     return models.size() > kNamed ? fmt::format("{} and {} more", text, models.size() - kNamed) : text;
 }
 
-Result<Chosen> take_quantized(const std::vector<Gguf>& models, const std::string& wanted) {
-    std::vector<Gguf> fitting;
+Result<Chosen> take_quantized(const std::vector<Single>& models, const std::string& wanted) {
+    std::vector<Single> fitting;
     std::copy_if(models.begin(), models.end(), std::back_inserter(fitting),
-                 [&](const Gguf& m) { return models::quantization_of(m.name) == upper(wanted); });
+                 [&](const Single& m) { return models::quantization_of(m.name) == upper(wanted); });
     if (fitting.size() == 1) return take(fitting[0]);
     if (fitting.empty()) {
         return Error{ErrorCode::kNotFound,
-                     models.empty() ? "the repository holds no GGUF file, so no quantization of one"
+                     models.empty() ? "the repository holds no GGUF file and none of whisper.cpp, so no quantization of one"
                                     : fmt::format("the repository holds no {}; there are {}", upper(wanted), listed(models)),
                      "source", "file_not_found"};
     }
@@ -120,20 +139,22 @@ Result<Chosen> take_safetensors(const std::vector<const HubFile*>& files, const 
     return chosen;
 }
 
-// Weights that are a program: whoever unpickles them runs what stands in them.
-bool is_pickled(const std::string& path) {
+// Weights that may be a program: whoever unpickles them runs what stands in them.
+bool may_be_pickled(const std::string& path) {
+    if (models::is_whisper_name(path)) return false;
     constexpr std::array<std::string_view, 6> kEndings = {".BIN", ".PT", ".PTH", ".PKL", ".CKPT", ".PY"};
     const std::string name = upper(path);
     return std::any_of(kEndings.begin(), kEndings.end(), [&](std::string_view ending) { return name.ends_with(ending); });
 }
 
-Result<Chosen> take_named(const std::vector<Gguf>& models, const HubFile& file) {
-    if (is_pickled(file.path)) {
-        return invalid_argument(fmt::format("{} may hold code that runs when it is loaded, so it is not fetched; take GGUF or safetensors",
+Result<Chosen> take_named(const std::vector<Single>& models, const HubFile& file) {
+    if (may_be_pickled(file.path)) {
+        return invalid_argument(fmt::format("{} may hold code that runs when it is loaded, so it is not fetched; take GGUF, safetensors or "
+                                            "whisper.cpp's ggml-*.bin",
                                             models::shown(file.path)),
                                 "source", "unsafe_file");
     }
-    for (const Gguf& model : models) {
+    for (const Single& model : models) {
         if (model.parts > 1 && std::any_of(model.files.begin(), model.files.end(),
                                            [&](const HubFile* f) { return f->path == file.path; })) return take(model);
     }
@@ -156,7 +177,7 @@ Result<Chosen> choose_model(const Listing& listing, const Source& source) {
     const std::string root = root_of(source);
     const std::vector<const HubFile*> files = files_within(listing, root);
     if (!source.file.empty()) {
-        const std::vector<Gguf> all = ggufs_of(files_within(listing, ""));
+        const std::vector<Single> all = singles_of(files_within(listing, ""));
         for (const HubFile& file : listing.files) {
             if (file.path == source.file) return take_named(all, file);
         }
@@ -167,10 +188,13 @@ Result<Chosen> choose_model(const Listing& listing, const Source& source) {
                          "source", "file_not_found"};
         }
     }
-    const std::vector<Gguf> models = ggufs_of(files);
+    const std::vector<Single> models = singles_of(files);
     if (!source.quantization.empty()) return take_quantized(models, source.quantization);
+    if (models.empty() || !models::is_gguf(models[0].files[0]->path)) {   // what every engine serves comes before what whisper.cpp does
+        const auto folder = take_safetensors(files, root);
+        if (folder || models.empty()) return folder;
+    }
     if (models.size() == 1) return take(models[0]);
-    if (models.empty()) return take_safetensors(files, root);
     const auto usual = take_quantized(models, kUsual);
     if (usual) return usual;
     return invalid_argument(fmt::format("the repository holds {} models; choose one by its quantization or its file: {}", models.size(),
@@ -201,7 +225,7 @@ std::vector<Offer> offers(const Listing& listing, const Source& source) {
     if (!source.quantization.empty()) return {};
     std::vector<Offer> out;
     std::set<std::string> names, quantizations;
-    for (const Gguf& model : ggufs_of(files_within(listing, root_of(source)))) {
+    for (const Single& model : ggufs_of(files_within(listing, root_of(source)))) {
         if (model.files.size() != model.parts) continue;
         const std::string quantization = models::quantization_of(model.name);
         names.insert(models::core_of(model.name));

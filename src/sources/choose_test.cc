@@ -42,6 +42,24 @@ TEST(choose, a_tower_of_a_folder_or_the_top) {
     EXPECT_EQ(chosen(listing({"m.gguf", "m-imatrix.gguf"}), "hf:a/b"), "m.gguf <- m.gguf");
 }
 
+TEST(choose, a_whisper) {
+    const Listing hub = listing({"README.md", "ggml-base.bin", "ggml-base-q5_1.bin", "ggml-base.en-q5_1.bin", "ggml-tiny-q8_0.bin", "coreml.zip"});
+    EXPECT_EQ(chosen(hub, "hf:a/b/ggml-base.en-q5_1.bin"), "ggml-base.en-q5_1.bin <- ggml-base.en-q5_1.bin");
+    EXPECT_EQ(chosen(hub, "modelscope:a/b/ggml-base.bin"), "ggml-base.bin <- ggml-base.bin");
+    EXPECT_EQ(chosen(hub, "hf:a/b:Q8_0"), "ggml-tiny-q8_0.bin <- ggml-tiny-q8_0.bin") << "the only one of it";
+    EXPECT_THAT(chosen(hub, "hf:a/b:q5_1"), HasSubstr("several models there are Q5_1: name the file, as ggml-base-q5_1.bin"));
+    EXPECT_THAT(chosen(hub, "hf:a/b:Q2_K"), HasSubstr("no Q2_K; there are ggml-base.bin, ggml-base-q5_1.bin, ggml-base.en-q5_1.bin, :Q8_0"));
+    EXPECT_THAT(chosen(hub, "hf:a/b"), HasSubstr("holds 4 models; choose one"));
+    EXPECT_EQ(chosen(listing({"x/ggml-model.bin"}), "hf:a/b"), "ggml-model.bin <- x/ggml-model.bin=ggml-model.bin");
+    EXPECT_EQ(chosen(listing({"ggml-model.bin", "config.json", "model.safetensors"}), "hf:a/b"), " <- config.json model.safetensors");
+    EXPECT_EQ(chosen(listing({"ggml-model.bin", "m.gguf"}), "hf:a/b"), "m.gguf <- m.gguf");
+    for (const char* pickled : {"pytorch_model.bin", "ggml.bin", "ggml-base.pt", "ggml-base/model.bin", "x-ggml-base.bin"}) {
+        const Listing other = listing({pickled});
+        EXPECT_THAT(chosen(other, std::string("hf:a/b/") + pickled), HasSubstr("may hold code that runs")) << pickled;
+        EXPECT_THAT(chosen(other, "hf:a/b"), HasSubstr("neither a GGUF file")) << pickled;
+    }
+}
+
 std::string offered(const Listing& listing, const std::string& source) {
     std::string out;
     for (const Offer& offer : offers(listing, parse_source(source).value())) out += offer.source + "=" + std::to_string(offer.bytes) + " ";

@@ -3,8 +3,10 @@
 #include <fmt/format.h>
 
 #include <chrono>
+#include <filesystem>
 
 #include "base/log.h"
+#include "models/whisper_reader.h"
 
 namespace gantry::sources {
 namespace {
@@ -217,12 +219,34 @@ Result<Located> FetchJob::locate_file(const Manifest& plan, const ChosenFile& fi
     return locate(fetcher_, *hub_, source_, hub_->file_url(source_, *listing_, file.file.path));
 }
 
+// What a name promises is looked at before gigabytes of something else are fetched.
+Status FetchJob::check_beginning(const Manifest& plan, const ChosenFile& file) {
+    constexpr uint64_t kBytes = 64;
+    auto located = locate_file(plan, file);
+    if (!located) return located.error();
+    Fetcher::Wanted wanted;
+    wanted.url = located->url;
+    wanted.token = located->token;
+    wanted.unix_socket = located->unix_socket;
+    wanted.nearest = located->nearest;
+    wanted.range = fmt::format("0-{}", kBytes - 1);
+    wanted.body_max = kBytes;
+    const auto answer = fetcher_.get(wanted);
+    if (!answer || answer->head.status != 206) return Ok{};   // whoever downloads says what is wrong; what came is looked at again
+    const std::string& body = answer->body;
+    return models::check_whisper(file.local, {body.size(), [&body](uint64_t offset, char* out, size_t length) {
+                                     return offset <= body.size() && body.copy(out, length, offset) == length;
+                                 }});
+}
+
 Status FetchJob::fetch_file(const Manifest& plan, const ChosenFile& file) {
     const auto held = busy_.hold(file.file.digest.hex, state_.cancelled);
     if (held == nullptr || state_.cancelled) return Error{ErrorCode::kCancelled, "the download was cancelled", {}, {}};
     if (cache_.has(file.file)) return Ok{};
     near_tries_ = 0;
     from_near_ = false;
+    const bool whisper = models::is_whisper_name(file.local);
+    if (whisper) GANTRY_TRY(check_beginning(plan, file));
     DownloadTask task;
     task.file = file.file;
     task.path = cache_.partial_path(file.file.digest);
@@ -238,6 +262,15 @@ Status FetchJob::fetch_file(const Manifest& plan, const ChosenFile& file) {
         Error error = std::move(done).error();
         if (error.code != ErrorCode::kCancelled) error.message = file.local + ": " + error.message;
         return error;
+    }
+    if (whisper) {   // who sends may have sent another beginning then
+        const auto fetched = models::open_model_file(task.path);
+        const Status good = fetched ? models::check_whisper(file.local, *fetched) : Status(fetched.error());
+        if (!good) {
+            std::error_code ignored;
+            std::filesystem::remove(task.path, ignored);
+            return good;
+        }
     }
     return cache_.keep(file.file);
 }

@@ -76,6 +76,7 @@ private:
     Result<Manifest> plan();
     Status fetch_file(const Manifest& plan, const ChosenFile& file);
     Result<Located> locate_file(const Manifest& plan, const ChosenFile& file);
+    Status check_beginning(const Manifest& plan, const ChosenFile& file);
     void tell(const std::function<void(Progress&)>& change);
     void ticked();
 

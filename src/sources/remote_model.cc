@@ -9,7 +9,9 @@
 
 #include "base/platform/files.h"
 #include "models/gguf_reader.h"
+#include "models/gguf_names.h"
 #include "models/model_reader.h"
+#include "models/whisper_reader.h"
 #include "sources/choose.h"
 #include "sources/content_range.h"
 #include "sources/fetch_job.h"
@@ -86,40 +88,53 @@ public:
         listing_ = *std::move(listing);
         const auto chosen = choose_files(listing_, source_);
         if (!chosen) return chosen.error();
-        return chosen->serve.empty() || !chosen->serve.ends_with(".gguf") ? read_folder(*chosen) : read_gguf(*chosen);
+        if (models::is_whisper_name(chosen->serve)) return read_whisper(*chosen);
+        return models::is_gguf(chosen->serve) ? read_gguf(*chosen) : read_folder(*chosen);
     }
 
 private:
     Result<Located> locate_file(const ChosenFile& file) { return locate(fetcher_, *hub_, source_,
                                                                         hub_->file_url(source_, listing_, file.file.path)); }
 
+    // A reader of it keeps the first trouble of the network, which is no fault of the file, in `cause`, which outlives it.
+    Result<models::ByteSource> open(const ChosenFile& file, std::optional<Error>& cause) {
+        auto located = locate_file(file);
+        if (!located) return located.error();
+        // Shared because a ByteSource is copied with its function.
+        const auto remote = std::make_shared<RemoteFile>(fetcher_, *std::move(located), file.file.bytes);
+        return models::ByteSource{file.file.bytes, [remote, &cause](uint64_t offset, char* out, size_t length) {
+                                      const bool good = remote->read(offset, out, length);
+                                      if (!good && !cause) cause = remote->error();
+                                      return good;
+                                  }};
+    }
+
+    Result<ModelMeta> read_whisper(const Chosen& chosen) {
+        std::optional<Error> cause;
+        const auto source = open(chosen.files.front(), cause);
+        if (!source) return source.error();
+        const Status good = models::check_whisper(chosen.serve, *source);
+        auto meta = good ? models::read_whisper_head(*source) : Result<ModelMeta>(good.error());
+        if (!meta && cause) return *cause;
+        return meta;
+    }
+
     Result<ModelMeta> read_gguf(const Chosen& chosen) {
         std::optional<Error> cause;
-        const auto open = [&](const ChosenFile& file) -> Result<models::ByteSource> {
-            auto located = locate_file(file);
-            if (!located) return located.error();
-            // Shared because a ByteSource is copied with its function.
-            const auto remote = std::make_shared<RemoteFile>(fetcher_, *std::move(located), file.file.bytes);
-            return models::ByteSource{file.file.bytes, [remote, &cause](uint64_t offset, char* out, size_t length) {
-                                          const bool good = remote->read(offset, out, length);
-                                          if (!good && !cause) cause = remote->error();
-                                          return good;
-                                      }};
-        };
-        const auto first = open(chosen.files.front());
+        const auto first = open(chosen.files.front(), cause);
         if (!first) return first.error();
         const size_t parts = chosen.files.size() - (chosen.tower.empty() ? 0 : 1);
         auto meta = models::read_gguf(*first, [&](uint32_t number, uint32_t count) -> Result<models::ByteSource> {
             if (count != parts || number == 0 || number > count) return models::invalid_model("its parts are not those that the repository holds");
-            return open(chosen.files[number - 1]);
+            return open(chosen.files[number - 1], cause);
         });
         if (meta && !chosen.tower.empty()) {
-            const auto source = open(chosen.files.back());
+            const auto source = open(chosen.files.back(), cause);
             const auto tower = source ? models::read_gguf(*source) : Result<ModelMeta>(source.error());
             if (tower) models::add_tower(*tower, *meta);
             else meta = models::in_file(chosen.tower, tower.error());
         }
-        if (!meta && cause) return *cause;   // the network's trouble is no fault of the file
+        if (!meta && cause) return *cause;
         return meta;
     }
 

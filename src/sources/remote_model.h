@@ -1,6 +1,6 @@
 #pragma once
-// What a model's files say of it, read where they are: a GGUF header by ranges, or config.json and the index of safetensors, without
-// the weights. Blocking, seconds. Threads: any.
+// What a model's files say of it, read where they are: a header of GGUF or whisper.cpp by ranges, or config.json and the index of
+// safetensors, without the weights. Blocking, seconds. Threads: any.
 
 #include "domain/model.h"
 #include "domain/source.h"

@@ -680,6 +680,8 @@ TEST_F(Tables, UsageIsCountedOnceARequest) {
     u.cached_tokens = 2;
     u.completion_tokens = 3;
     u.reasoning_tokens = 4;
+    u.audio_ms = 4'000'000'001;
+    u.images = 7;
     u.ttft_ms = 5;
     u.duration_ms = 6;
     EXPECT_OK(store_->add_usage({u, u, a_usage("2", 1)}));
@@ -702,6 +704,8 @@ TEST_F(Tables, UsageIsCountedOnceARequest) {
     EXPECT_EQ(got.cached_tokens, 2u);
     EXPECT_EQ(got.completion_tokens, 3u);
     EXPECT_EQ(got.reasoning_tokens, 4u);
+    EXPECT_EQ(got.audio_ms, 4'000'000'001u);
+    EXPECT_EQ(got.images, 7u);
     EXPECT_EQ(got.ttft_ms, 5u);
     EXPECT_EQ(got.duration_ms, 6u);
     EXPECT_EQ(store_->usage({}, {.user = UserId("usr_bob")})->items.size(), 1u);

@@ -13,21 +13,21 @@ constexpr int64_t kDeletedAtOnce = 2000;
 
 constexpr char kSelect[] =
     "SELECT request_id, at, user_id, key_id, model, instance_id, operation, status, aborted, estimated, prompt_tokens, "
-    "cached_tokens, completion_tokens, reasoning_tokens, ttft_ms, duration_ms FROM usage_records";
+    "cached_tokens, completion_tokens, reasoning_tokens, ttft_ms, duration_ms, audio_ms, images FROM usage_records";
 constexpr ListSource kList{"usage record", kSelect, "at", "request_id", "instr(lower(model), lower(?3)) > 0"};
 
 void read(Columns& columns, UsageRecord& u) {
     columns >> u.request_id >> u.at >> u.user_id >> u.key_id >> u.model >> u.instance_id >> u.operation >> u.status >>
         u.aborted >> u.estimated >> u.prompt_tokens >> u.cached_tokens >> u.completion_tokens >> u.reasoning_tokens >>
-        u.ttft_ms >> u.duration_ms;
+        u.ttft_ms >> u.duration_ms >> u.audio_ms >> u.images;
 }
 
 // True: it is a new one.
 Result<bool> insert(Connection& db, const UsageRecord& u) {
     auto added = db.run(
-        "INSERT INTO usage_records VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (at, request_id) DO NOTHING",
+        "INSERT INTO usage_records VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (at, request_id) DO NOTHING",
         u.request_id, u.at, u.user_id, u.key_id, u.model, u.instance_id, u.operation, u.status, u.aborted, u.estimated,
-        u.prompt_tokens, u.cached_tokens, u.completion_tokens, u.reasoning_tokens, u.ttft_ms, u.duration_ms);
+        u.prompt_tokens, u.cached_tokens, u.completion_tokens, u.reasoning_tokens, u.ttft_ms, u.duration_ms, u.audio_ms, u.images);
     if (!added) return std::move(added).error();
     return *added == 1;
 }

@@ -18,13 +18,13 @@ constexpr int64_t kDayMs = 24 * kHourMs;
 
 constexpr char kSums[] =
     "sum(requests), sum(failed), sum(aborted), sum(estimated), sum(prompt_tokens), sum(cached_tokens), sum(completion_tokens), "
-    "sum(reasoning_tokens), sum(ttft_ms_sum), sum(ttft_count), sum(duration_ms_sum)";
+    "sum(reasoning_tokens), sum(ttft_ms_sum), sum(ttft_count), sum(duration_ms_sum), sum(audio_ms), sum(images)";
 
 void read(Columns& columns, UsageSummary& s) {
     UsageTotals& t = s.totals;
     columns >> s.user_id >> s.key_id >> s.model >> s.instance_id >> s.operation >> t.requests >> t.failed >> t.aborted >>
         t.estimated >> t.prompt_tokens >> t.cached_tokens >> t.completion_tokens >> t.reasoning_tokens >> t.ttft_ms_sum >>
-        t.ttft_count >> t.duration_ms_sum;
+        t.ttft_count >> t.duration_ms_sum >> t.audio_ms >> t.images;
 }
 
 // What a line is of, in the order of a page. As a cursor: "3:abc" each, one behind the other.
@@ -147,16 +147,17 @@ Status UsageHours::write(Connection& db) const {
     for (const auto& [key, t] : totals_) {
         const auto& [hour, user, api_key, model, instance, operation] = key;
         auto done = db.run(
-            "INSERT INTO usage_hours VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) "
+            "INSERT INTO usage_hours VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) "
             "ON CONFLICT (hour, user_id, key_id, model, instance_id, operation) DO UPDATE SET "
             "requests = requests + excluded.requests, failed = failed + excluded.failed, aborted = aborted + excluded.aborted, "
             "estimated = estimated + excluded.estimated, prompt_tokens = prompt_tokens + excluded.prompt_tokens, "
             "cached_tokens = cached_tokens + excluded.cached_tokens, "
             "completion_tokens = completion_tokens + excluded.completion_tokens, "
             "reasoning_tokens = reasoning_tokens + excluded.reasoning_tokens, ttft_ms_sum = ttft_ms_sum + excluded.ttft_ms_sum, "
-            "ttft_count = ttft_count + excluded.ttft_count, duration_ms_sum = duration_ms_sum + excluded.duration_ms_sum",
+            "ttft_count = ttft_count + excluded.ttft_count, duration_ms_sum = duration_ms_sum + excluded.duration_ms_sum, "
+            "audio_ms = audio_ms + excluded.audio_ms, images = images + excluded.images",
             hour, user, api_key, model, instance, operation, t.requests, t.failed, t.aborted, t.estimated, t.prompt_tokens,
-            t.cached_tokens, t.completion_tokens, t.reasoning_tokens, t.ttft_ms_sum, t.ttft_count, t.duration_ms_sum);
+            t.cached_tokens, t.completion_tokens, t.reasoning_tokens, t.ttft_ms_sum, t.ttft_count, t.duration_ms_sum, t.audio_ms, t.images);
         if (!done) return std::move(done).error();
     }
     return Ok{};

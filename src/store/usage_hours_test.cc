@@ -31,6 +31,8 @@ UsageRecord random_usage(std::mt19937& random, int number) {
     u.cached_tokens = static_cast<uint32_t>(random() % 100);
     u.completion_tokens = static_cast<uint32_t>(random() % 1000);
     u.reasoning_tokens = static_cast<uint32_t>(random() % 10);
+    u.audio_ms = random() % 4 == 0 ? static_cast<uint32_t>(random()) : 0;
+    u.images = random() % 4 == 0 ? static_cast<uint32_t>(random() % 10) : 0;
     u.ttft_ms = static_cast<uint32_t>(random() % 3);
     u.duration_ms = static_cast<uint32_t>(random() % 10'000);
     return u;
@@ -227,6 +229,7 @@ TEST(UsageHoursMigration, FillsTheHoursFromTheRecords) {
     std::vector<UsageRecord> records;
     for (int i = 0; i < 500; ++i) records.push_back(random_usage(random, i));
     records[0].at = from_unix_ms(-1);
+    for (UsageRecord& record : records) record.audio_ms = record.images = 0;   // version 1 had no place for them
     TempDir dir;
     const UsageSummaryRequest all{.limit = 500, .bucket = UsageBucket::kDay, .by = {true, true, true, false, true}};
     {
@@ -234,7 +237,8 @@ TEST(UsageHoursMigration, FillsTheHoursFromTheRecords) {
         EXPECT_OK(store->add_usage(records));
         EXPECT_OK(store->close());
     }
-    EXPECT_OK((*Connection::open(dir.file("usage.db"), {}))->script("DROP TABLE usage_hours; PRAGMA user_version = 1"));
+    EXPECT_OK((*Connection::open(dir.file("usage.db"), {}))->script("DROP TABLE usage_hours; "
+        "ALTER TABLE usage_records DROP COLUMN audio_ms; ALTER TABLE usage_records DROP COLUMN images; PRAGMA user_version = 1"));
     auto store = open_store(dir.path());
     ASSERT_NE(store, nullptr);
     const auto got = store->usage_summary(all);

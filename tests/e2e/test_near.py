@@ -110,6 +110,28 @@ def test_a_worker_without_a_network_takes_what_its_server_has(cluster, hub):
     assert sorted(s["worker_name"] for s in server.items("/api/v1/model-files")) == ["alpha", "server"]
 
 
+def test_the_servers_own_worker_takes_it_from_one_elsewhere(tmp_path, hub):
+    server = Server(tmp_path / "data").start()
+    alpha = RemoteWorker(server, tmp_path, "alpha")
+    try:
+        join(server, alpha)
+        own = next(w for w in server.items("/api/v1/workers") if w["name"] != "alpha")
+        def cordon(yes):
+            assert server.api("PATCH", f"/api/v1/workers/{own['id']}", json={"cordoned": yes}).status_code == 200
+        cordon(True)
+        server.deploy("m", source=SOURCE)
+        assert [i["worker_name"] for i in server.running("m")] == ["alpha"]
+        cordon(False)
+        hub.requests.clear()
+        server.cli("scale", "m", "2", "--wait")
+        assert sorted(i["worker_name"] for i in server.running("m", 2)) == sorted(["alpha", own["name"]])
+        assert not fetched(hub), fetched(hub)
+        assert blob(server, hub).read_bytes() == SMOLLM2.read_bytes()
+    finally:
+        alpha.stop()
+        server.stop()
+
+
 def test_one_that_has_gone_is_not_waited_for(cluster, hub):
     server, workers = cluster
     join(server, workers["alpha"])

@@ -160,7 +160,17 @@ def test_a_client_that_leaves_frees_the_engine():
 
 def test_it_is_metered(client, hearing):
     transcribe(client)
-    until(lambda: any(record["operation"] == "transcription" and record["status"] == 200 for record in hearing.items("/api/v1/usage")), "the record is there")
+    def heard():
+        return [r for r in hearing.items("/api/v1/usage?limit=500") if r["operation"] == "transcription" and r["status"] == 200 and r["model"] == "ears"]
+    until(lambda: any(record["audio_ms"] == pytest.approx(11_000, abs=100) for record in heard()), "the record is there, with its 11 s")
+    def same():   # records and sums may be folded between two questions
+        total = hearing.api("GET", "/api/v1/usage/summary?bucket=total&group_by=model,operation&model=ears").json()["items"]
+        sums = [one["audio_ms"] for one in total if one["operation"] == "transcription"]
+        return sums == [sum(r["audio_ms"] for r in hearing.items("/api/v1/usage?limit=500") if r["operation"] == "transcription" and r["model"] == "ears")]
+    until(same, "the sums are those of the records")
+    table = hearing.cli("usage", "--by", "operation", "--model", "ears").stdout.splitlines()
+    assert "AUDIO" in table[0].split() and any(re.search(r"transcription .* [1-9]\d*\.\d s", line) for line in table[1:]), table
+    assert {m["id"]: m["meta"].get("modality") for m in hearing.api("GET", "/v1/models").json()["data"]}["ears"] == "transcription"
     assert 'gantry_gateway_audio_seconds_total{model="ears"}' in hearing.api("GET", "/metrics").text
 
 
@@ -186,6 +196,8 @@ def test_audio_and_images_of_others(media):
     assert client.audio.transcriptions.create(model="fake", file=("../x y.wav", b"RIFF\r\n--"), language="en").text.split() == [
         "language=en", "file=x_y.wav", "model=fake"]
     drawn = client.images.generate(model="fake", prompt="a cat", n=2, size="512x512", extra_body={"lora": "x"})
+    until(lambda: [r["images"] for r in media.items("/api/v1/usage?limit=500") if r["operation"] == "image" and r["model"] == "fake"] == [2], "both are counted")
+    assert "images" in media.api("GET", "/api/v1/usage/summary?format=csv").text.splitlines()[0].split(",")
     assert [json.loads(base64.b64decode(image.b64_json)) for image in drawn.data] == [{"model": "fake", "prompt": "a cat", "n": 2, "size": "512x512"}] * 2
     edited = client.images.edit(model="fake", prompt="a dog", image=[b"\x89PNG", b"\x89PNG2"], mask=b"m")
     assert sorted(json.loads(base64.b64decode(edited.data[0].b64_json))) == sorted(

@@ -65,6 +65,7 @@ class Misdeed:
     body: bytes = b""
     drop_after: int = -1   # bytes of the body, then the connection is cut
     corrupt: bool = False  # the last byte of the body is another one, if it is no header's (over 4 MiB)
+    begins: bytes = b""    # what ranges of so many bytes from the front, or fewer, hold instead
     rate: int = 0          # bytes a second
     hang: bool = False     # after the head nothing comes
     whole: bool = False    # no ranges: 200 and all of it
@@ -191,6 +192,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
             piece = file.read(begin, min(begin + SLICE, end, cut))
             if bad.corrupt and begin + len(piece) == end and end - first > 4 << 20:
                 piece = piece[:-1] + bytes([piece[-1] ^ 0xFF])
+            if first == 0 and end <= len(bad.begins):
+                piece = bad.begins[:end]
             self.wfile.write(piece)
             begin += len(piece)
             if bad.rate and self.hub.stopped.wait(max(0, (begin - first) / bad.rate - (time.monotonic() - started))):

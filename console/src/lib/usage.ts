@@ -7,6 +7,10 @@ export interface Used {
   promptTokens: number;
   completionTokens: number;
   cachedTokens: number;
+  /** Of recordings that were heard. */
+  audioMs: number;
+  /** That were made. */
+  images: number;
   /** Mean over the requests that have one; NaN: none has. */
   ttftMs: number;
 }
@@ -19,6 +23,8 @@ export function sumOf(rows: UsageSummary[]): Used {
     promptTokens: sum((row) => row.prompt_tokens),
     completionTokens: sum((row) => row.completion_tokens),
     cachedTokens: sum((row) => row.cached_tokens),
+    audioMs: sum((row) => row.audio_ms),
+    images: sum((row) => row.images),
     ttftMs: sum((row) => row.ttft_ms_sum) / sum((row) => row.ttft_count),
   };
 }

@@ -5,7 +5,7 @@ import { list } from "../api/client.ts";
 import type { UsageSummary } from "../api/types.ts";
 import { languageNow, t } from "../i18n/index.ts";
 import { useFetched } from "../lib/fetched.ts";
-import { duration, percent, short, whole } from "../lib/format.ts";
+import { duration, percent, short, span, whole } from "../lib/format.ts";
 import { isAdmin, useMe } from "../lib/session.ts";
 import { useUrl } from "../lib/url.ts";
 import { grouped, steps, sumOf, type Used } from "../lib/usage.ts";
@@ -74,6 +74,8 @@ function Figures({ used }: { used: Used }) {
     [t("usage.prompt"), short(used.promptTokens), t("usage.cached", { share: percent(used.promptTokens > 0 ? used.cachedTokens / used.promptTokens : 0) })],
     [t("usage.completion"), short(used.completionTokens), ""],
     [t("overview.ttft"), Number.isFinite(used.ttftMs) ? duration(used.ttftMs) : "–", ""],
+    ...(used.audioMs > 0 ? [[t("usage.audio"), span(used.audioMs / 1000), ""] as [string, string, string]] : []),
+    ...(used.images > 0 ? [[t("usage.images"), short(used.images), ""] as [string, string, string]] : []),
   ];
   return (
     <div className="grid narrow">
@@ -124,6 +126,8 @@ function Groups({ lines, title, tools }: { lines: Line[]; title: React.ReactNode
     { key: "failed", title: t("usage.failed"), right: true, by: (line) => line.used.failed, cell: (line) => whole(line.used.failed, language) },
     { key: "prompt", title: t("usage.prompt"), right: true, by: (line) => line.used.promptTokens, cell: (line) => whole(line.used.promptTokens, language) },
     { key: "completion", title: t("usage.completion"), right: true, by: (line) => line.used.completionTokens, cell: (line) => whole(line.used.completionTokens, language) },
+    ...(lines.some((line) => line.used.audioMs > 0) ? [{ key: "audio", title: t("usage.audio"), right: true, by: (line: Line) => line.used.audioMs, cell: (line: Line) => span(line.used.audioMs / 1000) }] : []),
+    ...(lines.some((line) => line.used.images > 0) ? [{ key: "images", title: t("usage.images"), right: true, by: (line: Line) => line.used.images, cell: (line: Line) => whole(line.used.images, language) }] : []),
     { key: "ttft", title: t("overview.ttft"), right: true, by: (line) => line.used.ttftMs || 0, cell: (line) => duration(line.used.ttftMs) },
   ];
   return <Table label={t("usage")} rows={lines} id={(line) => line.name} columns={columns} sort="-completion" text={(line) => line.name} tools={tools} empty={null} />;

@@ -88,4 +88,11 @@ void ClusterFiles::add_routes(http::Router& router) {
                 [this](http::Exchange& exchange) { return for_member(exchange, &ClusterFiles::blob); }});
 }
 
+Status ClusterFiles::listen(const std::string& socket) {
+    own_router_.add({"GET", "/manifest", "own", [this](http::Exchange& exchange) { return manifest(exchange); }});
+    own_router_.add({"GET", "/blobs/{digest}", "own", [this](http::Exchange& exchange) { return blob(exchange); }});
+    own_server_ = std::make_unique<http::Server>(api_.io, own_router_, http::ServerOptions{});
+    return own_server_->listen_unix(socket, "near");
+}
+
 }  // namespace gantry::control

@@ -1,6 +1,10 @@
 #pragma once
 // Model files for workers elsewhere, before they ask a hub: what this server has, and what other workers have of the same source
-// (ADR 11, docs/models.md). GET /cluster/v1/manifest?source=S, GET /cluster/v1/blobs/<digest>?source=S. Threads: the io thread; the disk on the pool.
+// (ADR 11, docs/models.md). GET /cluster/v1/manifest?source=S, GET /cluster/v1/blobs/<digest>?source=S. The same for this machine's own
+// downloads, as sources/near.h asks. Threads: the io thread; the disk on the pool.
+
+#include <memory>
+#include <string>
 
 #include "control/api/api.h"
 #include "control/cluster/sessions.h"
@@ -14,6 +18,8 @@ public:
     // `api.far` is set by the time a request comes.
     ClusterFiles(ApiContext& api, Sessions& sessions) : api_(api), sessions_(sessions) {}
     void add_routes(http::Router& router);
+    // For downloads of this process alone, on a Unix socket that others can't open.
+    Status listen(const std::string& socket);
 
 private:
     http::Task<void> for_member(http::Exchange& exchange, http::Task<void> (ClusterFiles::*answer)(http::Exchange&));
@@ -24,6 +30,8 @@ private:
 
     ApiContext& api_;
     Sessions& sessions_;
+    http::Router own_router_;
+    std::unique_ptr<http::Server> own_server_;
 };
 
 }  // namespace gantry::control

@@ -26,6 +26,8 @@ json::object to_json(const UsageRecord& r, const UsageNames& names) {
             {"cached_tokens", r.cached_tokens},
             {"completion_tokens", r.completion_tokens},
             {"reasoning_tokens", r.reasoning_tokens},
+            {"audio_ms", r.audio_ms},
+            {"images", r.images},
             {"ttft_ms", r.ttft_ms},
             {"duration_ms", r.duration_ms}};
 }
@@ -48,6 +50,8 @@ json::object to_json(const UsageSummary& s, const UsageGroups& by, const UsageNa
             {"cached_tokens", t.cached_tokens},
             {"completion_tokens", t.completion_tokens},
             {"reasoning_tokens", t.reasoning_tokens},
+            {"audio_ms", t.audio_ms},
+            {"images", t.images},
             {"ttft_ms_sum", t.ttft_ms_sum},
             {"ttft_count", t.ttft_count},
             {"duration_ms_sum", t.duration_ms_sum}};
@@ -55,15 +59,16 @@ json::object to_json(const UsageSummary& s, const UsageGroups& by, const UsageNa
 
 void usage_csv_header(std::string& out) {
     csv_header(out, {"request_id", "at", "user_id", "user_name", "key_id", "key_name", "model", "instance_id", "operation", "status",
-                     "aborted", "estimated", "prompt_tokens", "cached_tokens", "completion_tokens", "reasoning_tokens", "ttft_ms",
-                     "duration_ms"});
+                     "aborted", "estimated", "prompt_tokens", "cached_tokens", "completion_tokens", "reasoning_tokens", "audio_ms",
+                     "images", "ttft_ms", "duration_ms"});
 }
 
 void add_csv(std::string& out, const UsageRecord& r, const UsageNames& names) {
     CsvRow row(out);
     row.add(r.request_id).add(to_rfc3339(r.at)).add(r.user_id.text).add(names.user).add(r.key_id.text).add(names.key).add(r.model);
     row.add(r.instance_id.text).add(r.operation).add(int64_t{r.status}).add(r.aborted).add(r.estimated);
-    for (const uint32_t number : {r.prompt_tokens, r.cached_tokens, r.completion_tokens, r.reasoning_tokens, r.ttft_ms, r.duration_ms}) {
+    for (const uint32_t number : {r.prompt_tokens, r.cached_tokens, r.completion_tokens, r.reasoning_tokens, r.audio_ms, r.images, r.ttft_ms,
+                                  r.duration_ms}) {
         row.add(int64_t{number});
     }
     row.end();
@@ -71,8 +76,8 @@ void add_csv(std::string& out, const UsageRecord& r, const UsageNames& names) {
 
 void usage_summary_csv_header(std::string& out) {
     csv_header(out, {"bucket", "user_id", "user_name", "key_id", "key_name", "model", "instance_id", "operation", "requests", "failed",
-                     "aborted", "estimated", "prompt_tokens", "cached_tokens", "completion_tokens", "reasoning_tokens", "ttft_ms_sum",
-                     "ttft_count", "duration_ms_sum"});
+                     "aborted", "estimated", "prompt_tokens", "cached_tokens", "completion_tokens", "reasoning_tokens", "audio_ms", "images",
+                     "ttft_ms_sum", "ttft_count", "duration_ms_sum"});
 }
 
 void add_csv(std::string& out, const UsageSummary& s, const UsageNames& names) {
@@ -81,7 +86,7 @@ void add_csv(std::string& out, const UsageSummary& s, const UsageNames& names) {
     row.add(s.bucket ? to_rfc3339(*s.bucket) : std::string()).add(s.user_id.text).add(names.user).add(s.key_id.text).add(names.key);
     row.add(s.model).add(s.instance_id.text).add(s.operation);
     for (const int64_t number : {t.requests, t.failed, t.aborted, t.estimated, t.prompt_tokens, t.cached_tokens, t.completion_tokens,
-                                 t.reasoning_tokens, t.ttft_ms_sum, t.ttft_count, t.duration_ms_sum}) {
+                                 t.reasoning_tokens, t.audio_ms, t.images, t.ttft_ms_sum, t.ttft_count, t.duration_ms_sum}) {
         row.add(number);
     }
     row.end();
