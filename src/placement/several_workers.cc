@@ -304,8 +304,8 @@ Reason cannot_take_part(const Worker& worker, const Asked& asked) {
     if (!asked.deployment.placement.across_workers) return "the deployment keeps an instance on one worker (across_workers is off)";
     if (!asked.backend.spanning()) return fmt::format("{} runs an instance on one worker alone", gantry::to_string(asked.deployment.backend));
     if (worker.data_address.empty()) {
-        return "it knows no address at which other workers reach it, behind a NAT for one: start its gantry with --data-address to let it take part "
-               "in instances of several workers";
+        return "it knows no address at which other workers reach it, behind a NAT or a tunnel for one: start its gantry with "
+               "--data-address to let it take part in instances of several workers";
     }
     return std::nullopt;
 }
