@@ -60,16 +60,20 @@ struct LaunchInput {
     std::vector<Device> devices{};  // of this worker: names and chips of what `placement` claims
 };
 
-// Instead of a path, for processes that speak no HTTP.
-inline constexpr char kHealthyWhenListening[] = "listening";   // ready once a connection to `endpoint` comes about; not asked again
-inline constexpr char kHealthyWhenAlive[] = "alive";           // ready as long as it lives
+// How it is seen that a process is ready, and well.
+enum class HealthCheck {
+    kAnswers,   // it answers 200 at a path, again and again
+    kListens,   // a connection to its endpoint comes about; not asked again
+    kLives,     // it has no endpoint: as long as it lives
+};
 
 struct LaunchPlan {
     std::vector<std::string> argv;              // argv[0] an absolute path or a name looked up in PATH; no shell, ever
     std::map<std::string, std::string> env;     // added to PATH, HOME, LANG, TMPDIR
     std::string endpoint;                       // "unix:..." or "tcp:127.0.0.1:PORT"
     std::string api_key;                        // what the gateway must send; empty: none
-    std::string health_path;                    // or one of the two above
+    HealthCheck health = HealthCheck::kAnswers;
+    std::string health_path;                    // of kAnswers
     bool writes_exit_file = false;
     uint16_t peer_port = 0;                     // where the other parts reach it: told to them once it is ready, or, of a leading part, at once
     std::map<std::string, std::string> files{};   // by name: written into the work folder, mode 0600, before the start

@@ -49,7 +49,7 @@ Result<LaunchPlan> rpc_follower(const LaunchInput& input, const std::string& lla
     plan.env = input.options.env;
     plan.env.merge(visible_devices(input.placement, input.devices));
     plan.endpoint = "tcp:" + own.address + ":" + std::to_string(own.port);
-    plan.health_path = kHealthyWhenListening;
+    plan.health = HealthCheck::kListens;
     plan.peer_port = own.port;
     return plan;
 }

@@ -203,7 +203,7 @@ Status join_nodes(const LaunchInput& input, MindieConfig& config, LaunchPlan& pl
     plan.env.erase("ASCEND_RT_VISIBLE_DEVICES");          // the table names them as the machine does
     config.address = span.own().address;
     config.nodes_port = span.leader().port;
-    if (span.part > 0) plan.health_path = kHealthyWhenAlive;
+    if (span.part > 0) plan.health = HealthCheck::kLives;
     else plan.peer_port = span.leader().port;
     return Ok{};
 }
@@ -302,7 +302,7 @@ public:
         if (input.span) GANTRY_TRY(join_nodes(input, config, plan));
         plan.files[kConfigFile] = mindie_config_json(config);
         plan.endpoint = "tcp:" + config.address + ":" + std::to_string(input.port);
-        if (plan.health_path.empty()) plan.health_path = "/v1/models";
+        if (plan.health == HealthCheck::kAnswers) plan.health_path = "/v1/models";
         return plan;
     }
 };

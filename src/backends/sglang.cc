@@ -200,7 +200,8 @@ public:
         for (const auto& [name, value] : visible_devices(input.placement, input.devices)) plan.env[name] = value;
         plan.endpoint = "tcp:127.0.0.1:" + port;
         plan.api_key = follows ? std::string() : input.api_key;
-        plan.health_path = follows ? kHealthyWhenAlive : "/health";
+        plan.health = follows ? HealthCheck::kLives : HealthCheck::kAnswers;
+        if (!follows) plan.health_path = "/health";
         return plan;
     }
 

@@ -65,7 +65,7 @@ TEST(Spanning, GgmlsRpcServerFollows) {
     const auto plan = backend(BackendKind::kLlamaServer).launch(input);
     ASSERT_TRUE(plan.ok()) << plan.error().message;
     EXPECT_THAT(plan->argv, ElementsAre(folder.path("bin/ggml-rpc-server"), "-H", "10.0.0.2", "-p", "4001", "-t", "6"));
-    EXPECT_EQ(plan->health_path, kHealthyWhenListening);
+    EXPECT_EQ(plan->health, HealthCheck::kListens);
     EXPECT_EQ(plan->endpoint, "tcp:10.0.0.2:4001");
     EXPECT_EQ(plan->peer_port, 4001);
     EXPECT_EQ(plan->env.at("CUDA_VISIBLE_DEVICES"), "0,1");
@@ -100,7 +100,7 @@ TEST(Spanning, Vllm) {
     EXPECT_THAT(follows->argv, Not(Contains("--port")));
     EXPECT_EQ(value_after(follows->argv, "--node-rank"), "1");
     EXPECT_EQ(value_after(follows->argv, "--master-addr"), "10.0.0.1");
-    EXPECT_EQ(follows->health_path, kHealthyWhenAlive);
+    EXPECT_EQ(follows->health, HealthCheck::kLives);
     EXPECT_EQ(follows->endpoint, "");
     EXPECT_EQ(follows->env.at("VLLM_HOST_IP"), "10.0.0.2");
 }
@@ -118,7 +118,7 @@ TEST(Spanning, Sglang) {
     EXPECT_EQ(value_after(leads->argv, "--node-rank"), "0");
     EXPECT_EQ(value_after(follows->argv, "--node-rank"), "1");
     EXPECT_EQ(leads->peer_port, 4000);
-    EXPECT_EQ(follows->health_path, kHealthyWhenAlive);
+    EXPECT_EQ(follows->health, HealthCheck::kLives);
     EXPECT_TRUE(follows->files.empty()) << "no key: it serves nobody";
 }
 
@@ -142,7 +142,7 @@ TEST(Spanning, Mindie) {
     EXPECT_TRUE(config->at_pointer("/BackendConfig/multiNodesInferEnabled").as_bool());
     EXPECT_EQ(config->at_pointer("/BackendConfig/multiNodesInferPort").to_number<int>(), 4000);
     EXPECT_EQ(config->at_pointer("/ServerConfig/ipAddress").as_string(), "10.0.0.2");
-    EXPECT_EQ(plan->health_path, kHealthyWhenAlive);
+    EXPECT_EQ(plan->health, HealthCheck::kLives);
     input.span->peers[0].device_addresses = {"172.16.0.1", ""};
     const auto refused = backend(BackendKind::kMindie).launch(input);
     ASSERT_FALSE(refused.ok());

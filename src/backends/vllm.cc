@@ -310,7 +310,7 @@ public:
         append_flags(flags, plan.argv);
         plan.env = environment(input, path, claims);
         if (follows) {
-            plan.health_path = kHealthyWhenAlive;
+            plan.health = HealthCheck::kLives;
             return plan;
         }
         plan.endpoint = "tcp:127.0.0.1:" + port;

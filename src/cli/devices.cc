@@ -1,8 +1,9 @@
-// `gantry devices`: what the workers compute on, what holds it, and why a vendor's devices were not found.
+// `gantry devices`: what the workers compute on, what holds it, the nodes of machines with several, and why a vendor's devices were not found.
 
 #include <fmt/format.h>
 
 #include <CLI/CLI.hpp>
+#include <utility>
 
 #include "cli/client.h"
 #include "cli/output.h"
@@ -11,6 +12,23 @@
 
 namespace gantry::cli {
 namespace {
+
+// "node 0: cores 0-51,104-155, 251.4 GiB, 50.6 GiB free, distances 10 21"
+std::string node_text(const json::object& node) {
+    const std::string cores = text_at(node, "cores");
+    std::string text = fmt::format("node {}:", number_at(node, "node"));
+    std::string between = " ";
+    const auto add = [&](const std::string& part) { text += std::exchange(between, ", ") + part; };
+    const auto known = [&](const char* key) { return node.if_contains(key) != nullptr && !node.at(key).is_null(); };
+    const auto bytes = [&](const char* key) { return human_bytes(static_cast<uint64_t>(number_at(node, key))); };
+    if (known("core_count")) add(cores.empty() ? std::string("no cores") : "cores " + cores);
+    if (known("memory_total_bytes")) add(bytes("memory_total_bytes"));
+    if (known("memory_free_bytes")) add(bytes("memory_free_bytes") + " free");
+    std::string distances;
+    for (const json::value& distance : array_at(node, "distances")) distances += fmt::format(" {}", distance.to_number<int64_t>());
+    if (!distances.empty()) add("distances" + distances);
+    return text;
+}
 
 // "2 cores, sm_80, driver 550.54, CUDA 12.4, vllm (pid 4242) holds 30.1 GiB"
 std::string details_of(const json::object& device) {
@@ -31,6 +49,7 @@ std::string details_of(const json::object& device) {
                         human_bytes(static_cast<uint64_t>(number_at(process, "memory_bytes")))));
     }
     add(text_at(device, "details"));
+    for (const json::value& node : array_at(device, "numa_nodes")) text += "; " + node_text(node.get_object());
     return text;
 }
 

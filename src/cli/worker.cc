@@ -21,6 +21,7 @@
 #include "cli/deployment_flags.h"
 #include "cli/model_folder.h"
 #include "cli/output.h"
+#include "worker/remote/data_address.h"
 #include "worker/remote/remote_link.h"
 
 namespace gantry::cli {
@@ -129,7 +130,9 @@ int serve(const Options& options, const std::string& server, const worker::Ident
     own.data_address = options.data_address;
     own.data_address_given = !options.data_address.empty();
     if (!own.data_address_given) {
-        own.data_address = platform::outward_address(parse_origin(options.server)->host);
+        worker::DataAddress found = worker::data_address_towards(parse_origin(options.server)->host);
+        own.data_address = std::move(found.address);
+        if (own.data_address.empty()) log::warn("{}", found.why);
     }
     const auto model_files = open_model_folder(options.data_dir, options.offline, (*link)->near_socket());
     if (!model_files) {

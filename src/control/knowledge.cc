@@ -6,12 +6,21 @@
 #include "base/log.h"
 #include "base/platform/files.h"
 #include "domain/source.h"
+#include "models/gguf_names.h"
 
 namespace gantry::control {
 namespace {
 
 constexpr size_t kReadMax = 10'000;   // models remembered; beyond that all are read again
 constexpr char kAtHub[] = "hub";      // instead of a file's identity: what a hub's files say is asked once
+
+// Changes with whatever the reader looks at: the model's files, and the tower for pictures beside them.
+std::string identity_of(const std::string& path) {
+    std::string identity = platform::file_identity(path);
+    const auto files = models::gguf_files_at(path);
+    if (files && !files->tower.empty()) identity += "+ " + platform::file_identity(files->tower);
+    return identity;
+}
 
 }  // namespace
 
@@ -30,7 +39,7 @@ Result<KnowledgeSource::File> KnowledgeSource::file_of(const std::string& source
     const auto parsed = parse_source(source);
     if (!parsed) return parsed.error();
     if (parsed->from_hub()) return File{source, {}, kAtHub};
-    return File{source, parsed->path, platform::file_identity(parsed->path)};
+    return File{source, parsed->path, identity_of(parsed->path)};
 }
 
 std::optional<Result<ModelMeta>> KnowledgeSource::known(const File& file, const Snapshot& view) {
@@ -66,11 +75,12 @@ void KnowledgeSource::remember(const File& file, const Result<ModelMeta>& meta) 
 Result<ModelMeta> KnowledgeSource::look(const std::string& source) {
     const Result<File> file = file_of(source);
     if (!file) return file.error();
-    if (!file->path.empty()) return options_.reader(file->path, {});
     {
         const std::lock_guard lock(mutex_);
-        if (const auto found = read_.find(source); found != read_.end()) return found->second.meta;
+        const auto found = read_.find(source);
+        if (found != read_.end() && found->second.identity == file->identity && found->second.meta) return found->second.meta;
     }
+    if (!file->path.empty()) return read_now(*file, {});
     if (options_.files == nullptr) return unavailable("this server fetches no models: its folder of models cannot be used");
     const Result<Source> parsed = parse_source(source);
     if (!parsed) return parsed.error();

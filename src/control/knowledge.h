@@ -45,7 +45,7 @@ public:
     // Of all whose instances wait for a place; what is still being read is named as such.
     placement::Knowledge of_waiting(const Snapshot& view);
     // What a model's files say, asked of its hub where they are not here. May take many seconds: for whoever wants this one. What it
-    // learns, of() knows then, and it is not asked again.
+    // learns, of() knows then, and it is neither asked nor read again, until the files change.
     Result<ModelMeta> look(const std::string& source);
 
 private:

@@ -93,6 +93,34 @@ TEST_F(Knowing, AFileThatChangedIsReadAnew) {
     EXPECT_EQ(readings, 2) << "both know the same";
 }
 
+TEST_F(Knowing, WhoeverLooksAtAModelReadsItsFileOnce) {
+    may_read = true;
+    KnowledgeSource knowledge(*rows, slow(20s));
+    EXPECT_EQ(knowledge.look(source)->layers, 7u);
+    EXPECT_EQ(knowledge.look(source)->layers, 7u);
+    EXPECT_EQ(knowledge.of({source}, view).metas.at(source).layers, 7u);
+    EXPECT_EQ(readings, 1);
+    std::ofstream(path) << "another model";
+    EXPECT_TRUE(knowledge.look(source).ok());
+    EXPECT_EQ(readings, 2);
+    std::ofstream(dir.path() + "/mmproj-m.gguf") << "a tower";   // the model's own file stays as it was
+    EXPECT_TRUE(knowledge.look(source).ok());
+    EXPECT_EQ(readings, 3);
+    std::ofstream(dir.path() + "/mmproj-m.gguf") << "another tower";
+    EXPECT_EQ(knowledge.of({source}, view).metas.size(), 1u);
+    EXPECT_EQ(readings, 4);
+}
+
+TEST_F(Knowing, WhatCouldNotBeReadIsTriedAgainByWhoLooks) {
+    KnowledgeSource::Options options = slow(20s);
+    options.longest = 0s;
+    KnowledgeSource knowledge(*rows, options);
+    EXPECT_FALSE(knowledge.look(source).ok());
+    may_read = true;
+    EXPECT_EQ(knowledge.look(source)->layers, 7u);
+    EXPECT_EQ(readings, 2);
+}
+
 TEST_F(Knowing, AStopGivesUpWhatIsBeingRead) {
     KnowledgeSource knowledge(*rows, slow(0ms));
     (void)knowledge.of_waiting(view);

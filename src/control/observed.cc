@@ -70,6 +70,11 @@ std::vector<Device> bounded(const std::vector<Device>& devices) {
         for (DeviceLink& link : device.links) cut_to_fit(link.kind);
         if (device.processes.size() > kDevicesMax) device.processes.resize(kDevicesMax);
         for (DeviceProcess& process : device.processes) cut_to_fit(process.name);
+        if (device.numa_nodes.size() > kDevicesMax) device.numa_nodes.resize(kDevicesMax);
+        for (NumaNode& node : device.numa_nodes) {
+            cut_to_fit(node.cores);
+            if (node.distances.size() > kDevicesMax) node.distances.resize(kDevicesMax);
+        }
         if (device.temperature_celsius && !std::isfinite(*device.temperature_celsius)) device.temperature_celsius.reset();
         device.utilization = fraction(device.utilization);
     }

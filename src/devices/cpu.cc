@@ -1,10 +1,8 @@
 #include "devices/cpu.h"
 
-#include <fmt/format.h>
-
 #include <algorithm>
 #include <filesystem>
-#include <map>
+#include <optional>
 #include <sstream>
 #include <vector>
 
@@ -67,28 +65,56 @@ std::string instruction_sets(const CpuInfo& info) {
     return out;
 }
 
-// "NUMA node 0: cores 0-31, 125.7 GiB; node 1: …": of the whole machine, whatever a control group leaves of it. Empty where there is one.
-std::string numa_nodes(const std::string& root) {
+constexpr uint32_t kNodesMax = 1024, kCoresMax = 1u << 20;   // more than Linux is built for
+
+// "0-31,64-95": 64. A part that is no range counts as nothing.
+uint32_t count_of(std::string_view list) {
+    uint64_t count = 0;
+    while (!list.empty()) {
+        const size_t comma = std::min(list.find(','), list.size());
+        const std::string_view range = list.substr(0, comma);
+        const size_t dash = range.find('-');
+        const auto first = whole_number(range.substr(0, dash));
+        const auto last = dash == std::string_view::npos ? first : whole_number(range.substr(dash + 1));
+        if (first && last && *first <= *last && *last < kCoresMax) count += *last - *first + 1;
+        list.remove_prefix(std::min(comma + 1, list.size()));
+    }
+    return static_cast<uint32_t>(std::min<uint64_t>(count, kCoresMax));
+}
+
+// "Node 0 MemTotal:       131811028 kB"
+std::optional<uint64_t> kib_after(const Result<std::string>& meminfo, const char* label) {
+    const auto kib = meminfo ? whole_number(word_after(*meminfo, label)) : std::nullopt;
+    return kib ? std::optional(*kib * 1024) : std::nullopt;
+}
+
+// Of the whole machine, whatever a control group leaves of it. None where there is one node, or none that can be read.
+std::vector<NumaNode> numa_nodes(const std::string& root) {
     const std::string folder = root + "/sys/devices/system/node";
-    std::map<uint64_t, std::string> nodes;
+    std::vector<NumaNode> nodes;
     std::error_code failed;
     for (std::filesystem::directory_iterator entry(folder, failed), end; !failed && entry != end; entry.increment(failed)) {
         const std::string name = entry->path().filename().string();
         const auto number = name.starts_with("node") ? whole_number(std::string_view(name).substr(4)) : std::nullopt;
-        if (!number) continue;
-        const auto cores = platform::read_file(entry->path() / "cpulist", 64u << 10);
-        const auto memory = platform::read_file(entry->path() / "meminfo", 64u << 10);   // "Node 0 MemTotal:  131811028 kB"
-        const auto kib = memory ? whole_number(word_after(*memory, "MemTotal:")) : std::nullopt;
-        const std::string_view list = cores ? trimmed(*cores) : std::string_view();
-        nodes[*number] = fmt::format("{}, {}", list.empty() ? "no cores" : "cores " + readable(list, 100),
-                                     !kib ? "memory unknown" : *kib == 0 ? "no memory" : size_text(*kib * 1024));
+        if (!number || *number >= kNodesMax) continue;
+        const auto read = [&](const char* file) { return platform::read_file(entry->path() / file, 64u << 10); };
+        const auto cores = read("cpulist"), memory = read("meminfo"), distances = read("distance");
+        NumaNode& node = nodes.emplace_back(NumaNode{.node = static_cast<uint32_t>(*number)});
+        node.cores = cores ? readable(trimmed(*cores)) : std::string();
+        if (cores) node.core_count = count_of(trimmed(*cores));
+        node.memory_total_bytes = kib_after(memory, "MemTotal:");
+        node.memory_free_bytes = kib_after(memory, "MemFree:");
+        const std::string text = distances ? *distances : std::string();
+        for (const std::string_view word : words(text)) {
+            node.distances.push_back(static_cast<uint32_t>(std::min<uint64_t>(whole_number(word).value_or(0), 255)));
+        }
     }
-    std::string out;
-    if (nodes.size() < 2) return out;
-    for (const auto& [number, text] : nodes) {
-        out += fmt::format("{} {}: {}", out.empty() ? "NUMA node" : "; node", number, text);
+    std::sort(nodes.begin(), nodes.end(), [](const NumaNode& a, const NumaNode& b) { return a.node < b.node; });
+    if (nodes.size() < 2) return {};
+    for (NumaNode& node : nodes) {
+        if (node.distances.size() != nodes.size()) node.distances.clear();   // not of these nodes
     }
-    return readable(out, 1'000);
+    return nodes;
 }
 
 }  // namespace
@@ -99,8 +125,6 @@ Device CpuProber::probe() {
         const CpuInfo info = read_cpuinfo(root_);
         name_ = info.name.empty() ? "CPU" : info.name;
         details_ = instruction_sets(info);
-        const std::string nodes = numa_nodes(root_);
-        if (!nodes.empty()) details_ += (details_.empty() ? "" : "; ") + nodes;
     }
     const platform::MemoryFigures memory = platform::memory_figures(root_);
     Device device;
@@ -111,6 +135,7 @@ Device CpuProber::probe() {
     device.cores = affinity_cores_ == 0 ? platform::usable_cores() : platform::cores_within_quota(affinity_cores_, root_);
     device.utilization = utilization();
     device.details = details_;
+    device.numa_nodes = numa_nodes(root_);
     if (memory.total_bytes == 0) {
         device.problem = "this machine does not say how much memory it has";
     }

@@ -54,19 +54,58 @@ TEST(CpuProber, ReadsARecordedMachine) {
     EXPECT_EQ(device.problem, "");
 }
 
-TEST(CpuProber, NamesTheNodesOfAMachineOfSeveral) {
+TEST(CpuProber, ReadsTheNodesOfRecordedMachines) {
+    const Device cores = CpuProber(Machine("xeon-8470q-nodes").root(), 208).probe();
+    ASSERT_EQ(cores.numa_nodes.size(), 2u);
+    EXPECT_EQ(cores.numa_nodes[1],
+              (NumaNode{.node = 1, .cores = "52-103,156-207", .core_count = 104, .memory_total_bytes = std::nullopt,
+                        .memory_free_bytes = std::nullopt, .distances = {21, 10}}))
+        << "its memory was not recorded: unknown, not none";
+    const Device memory = CpuProber(Machine("two-nodes-memory").root(), 2).probe();
+    ASSERT_EQ(memory.numa_nodes.size(), 2u);
+    EXPECT_EQ(memory.numa_nodes[0].memory_total_bytes, 134182340 * kKiB);
+    EXPECT_EQ(memory.numa_nodes[0].memory_free_bytes, 53030372 * kKiB);
+    EXPECT_EQ(memory.numa_nodes[1].memory_total_bytes, 134217728 * kKiB);
+    EXPECT_EQ(memory.numa_nodes[1].memory_free_bytes, 39634788 * kKiB);
+    EXPECT_TRUE(memory.numa_nodes[1].distances.empty());
+    EXPECT_EQ(memory.numa_nodes[1].core_count, std::nullopt);
+}
+
+TEST(CpuProber, NodesAreInTheOrderOfTheirNumbersAndNonsenseIsUnknown) {
     Machine machine("xeon-2-cores");
     const std::string node = "/sys/devices/system/node/node";
     machine.write(node + "0/cpulist", "0-31,64-95\n");
     machine.write(node + "0/meminfo", "Node 0 MemTotal:       131811028 kB\nNode 0 MemFree:        3868928 kB\n");
-    EXPECT_THAT(CpuProber(machine.root(), 2).probe().details, testing::Not(HasSubstr("NUMA"))) << "one node is nothing to say";
+    machine.write(node + "0/distance", "10 12 32\n");
+    EXPECT_TRUE(CpuProber(machine.root(), 2).probe().numa_nodes.empty()) << "one node is nothing to say";
     machine.write(node + "10/cpulist", "\n");   // memory alone, as CXL's is
-    machine.write(node + "10/meminfo", "Node 10 MemTotal:       67108864 kB\n");
-    machine.write(node + "2/cpulist", "32-63,96-127\n");
+    machine.write(node + "10/meminfo", "Node 10 MemTotal:       67108864 kB\nNode 10 MemFree: 67108864 kB\n");
+    machine.write(node + "10/distance", "32 30\n");   // of other nodes
+    machine.write(node + "2/cpulist", "32-,x,9-3,7,99999999999\n");
     machine.write(node + "2/meminfo", "nonsense");
-    EXPECT_THAT(CpuProber(machine.root(), 2).probe().details,
-                testing::EndsWith("AMX-BF16; NUMA node 0: cores 0-31,64-95, 125.7 GiB; node 2: cores 32-63,96-127, memory unknown; "
-                                  "node 10: no cores, 64.0 GiB"));
+    machine.write(node + "2/distance", "99999999999 -1 10\n");
+    machine.write(node + "s/cpulist", "1\n");
+    const Device device = CpuProber(machine.root(), 2).probe();
+    ASSERT_EQ(device.numa_nodes.size(), 3u);
+    EXPECT_EQ(device.numa_nodes[0].core_count, 64u);
+    EXPECT_EQ(device.numa_nodes[0].distances, (std::vector<uint32_t>{10, 12, 32}));
+    EXPECT_EQ(device.numa_nodes[1].node, 2u);
+    EXPECT_EQ(device.numa_nodes[1].core_count, 1u);
+    EXPECT_EQ(device.numa_nodes[1].memory_total_bytes, std::nullopt);
+    EXPECT_EQ(device.numa_nodes[1].distances, (std::vector<uint32_t>{255, 0, 10}));
+    EXPECT_EQ(device.numa_nodes[2].node, 10u);
+    EXPECT_EQ(device.numa_nodes[2].core_count, 0u);
+    EXPECT_EQ(device.numa_nodes[2].memory_free_bytes, 67108864 * kKiB);
+    EXPECT_TRUE(device.numa_nodes[2].distances.empty());
+    EXPECT_THAT(device.details, testing::Not(HasSubstr("NUMA")));
+}
+
+TEST(CpuProber, FreeMemoryOfANodeIsReadEachTime) {
+    Machine machine("two-nodes-memory");
+    CpuProber prober(machine.root(), 2);
+    EXPECT_EQ(prober.probe().numa_nodes[1].memory_free_bytes, 39634788 * kKiB);
+    machine.write("/sys/devices/system/node/node1/meminfo", "Node 1 MemTotal: 134217728 kB\nNode 1 MemFree: 1024 kB\n");
+    EXPECT_EQ(prober.probe().numa_nodes[1].memory_free_bytes, 1024 * kKiB);
 }
 
 TEST(CpuProber, UtilizationIsSinceTheLastCall) {

@@ -1,8 +1,8 @@
 // NVIDIA GPUs. Index: NVML's, which is by PCI address, as CUDA_VISIBLE_DEVICES counts with CUDA_DEVICE_ORDER=PCI_BUS_ID. Where a GPU is cut
 // into MIG devices each of those is a device, its index 1,000 x (that of its GPU + 1) + its own: CUDA takes them by uuid alone.
 //
-// NVML: functions and structures as in NVIDIA's "NVML API Reference" (docs.nvidia.com/deploy/nvml-api), versions since driver 450.
-// nvidia-smi: `--query-gpu` of drivers since 450; fields that a card does not have read "[N/A]" or "[Not Supported]".
+// NVML: functions and structures as in NVIDIA's "NVML API Reference" (docs.nvidia.com/deploy/nvml-api), versions since driver 450. Where
+// it can't be loaded nvidia-smi is asked: nvidia_smi.cc.
 
 #include "devices/nvidia.h"
 
@@ -11,7 +11,6 @@
 
 #include <algorithm>
 #include <array>
-#include <map>
 #include <vector>
 
 #include "devices/text.h"
@@ -21,7 +20,6 @@ namespace {
 
 constexpr char kLibrary[] = "libnvidia-ml.so.1";
 constexpr unsigned kDevicesMax = 256;
-constexpr unsigned kPartsFrom = 1000;   // indices of the parts of GPU 0; the next GPU's begin so much later
 constexpr unsigned kProcessesMax = 256;
 constexpr unsigned kLinksMax = 18;
 
@@ -328,96 +326,6 @@ Finding read_all(const Nvml& nvml, Tools& tools) {
     return finding;
 }
 
-// ---- nvidia-smi ----------------------------------------------------------------------------------------------------------
-constexpr char kQuery[] =
-    "--query-gpu=index,name,uuid,memory.total,memory.used,memory.free,utilization.gpu,temperature.gpu,driver_version,compute_cap,"
-    "pci.bus_id,ecc.errors.uncorrected.volatile.total,mig.mode.current";
-
-std::vector<std::string_view> values_of(std::string_view line) {
-    std::vector<std::string_view> out;
-    while (true) {
-        const size_t comma = line.find(',');
-        out.push_back(trimmed(line.substr(0, comma)));
-        if (comma == std::string_view::npos) return out;
-        line.remove_prefix(comma + 1);
-    }
-}
-
-bool is_value(std::string_view text) { return !text.empty() && !text.starts_with('[') && text != "N/A" && text != "ERR!"; }
-
-// A line's values by the names that the first line gives them; units ("memory.total [MiB]") belong to the values.
-using Row = std::map<std::string_view, std::string_view, std::less<>>;
-
-std::vector<Row> rows_of(std::string_view text) {
-    std::vector<Row> rows;
-    std::vector<std::string_view> names;
-    for (const std::string_view line : lines(text)) {
-        const auto values = values_of(line);
-        if (names.empty()) {
-            const bool header = std::any_of(values.begin(), values.end(), [](std::string_view name) { return name == "name"; });
-            if (header) names = values;
-            continue;
-        }
-        if (values.size() != names.size()) continue;
-        Row row;
-        for (size_t i = 0; i < names.size(); ++i) row[trimmed(names[i].substr(0, names[i].find('[')))] = values[i];
-        rows.push_back(std::move(row));
-    }
-    return rows;
-}
-
-Device device_of(const Row& row, Tools& tools) {
-    const auto at = [&row](std::string_view name) {
-        const auto found = row.find(name);
-        return found != row.end() && is_value(found->second) ? found->second : std::string_view();
-    };
-    Device device;
-    device.vendor = "nvidia";
-    device.index = static_cast<uint32_t>(whole_number(at("index")).value_or(0));
-    device.name = readable(at("name"));
-    device.uuid = readable(at("uuid"));
-    const auto total = byte_size(at("memory.total")), used = byte_size(at("memory.used")), free = byte_size(at("memory.free"));
-    if (total && (free || used)) {
-        device.memory_total_bytes = *total;
-        device.memory_free_bytes = std::min(free ? *free : *total - std::min(*used, *total), *total);
-    } else {
-        device.problem = "nvidia-smi does not tell its memory: reset it, or restart the machine";
-    }
-    device.utilization = share(leading_number(at("utilization.gpu")));
-    device.temperature_celsius = leading_number(at("temperature.gpu"));
-    device.driver_version = readable(at("driver_version"));
-    for (const char c : at("compute_cap")) {
-        if (c != '.') device.chip += c;
-    }
-    if (!device.chip.empty()) device.chip = readable("sm_" + device.chip);
-    device.bus_address = bus_address(at("pci.bus_id"));
-    device.numa_node = numa_node(tools, device.bus_address);
-    if (const auto errors = whole_number(at("ecc.errors.uncorrected.volatile.total")); errors && *errors > 0) {
-        device.problem = fmt::format("{} uncorrected memory errors since the machine's start: reset the GPU, and replace it if they come back",
-                                     *errors);
-    }
-    if (at("mig.mode.current") == "Enabled") {
-        device.problem = "it is in MIG mode, and its parts are told by NVIDIA's library alone: libnvidia-ml.so.1 can't be loaded here, install it";
-    }
-    return device;
-}
-
-void add_processes(Tools& tools, std::vector<Device>& devices) {
-    const auto output = tools.run({"nvidia-smi", "--query-compute-apps=gpu_uuid,pid,process_name,used_memory", "--format=csv,noheader,nounits"});
-    if (!output || output->status != 0) return;
-    for (const std::string_view line : lines(output->text)) {
-        const auto values = values_of(line);
-        if (values.size() != 4) continue;
-        for (Device& device : devices) {
-            if (device.uuid != values[0]) continue;
-            device.processes.push_back({.pid = static_cast<int64_t>(whole_number(values[1]).value_or(0)),
-                                        .name = readable(values[2]),
-                                        .memory_bytes = byte_size(values[3]).value_or(0),
-                                        .instance_id = {}});
-        }
-    }
-}
-
 bool present(Tools& tools) {
     return has_device_file(tools, "nvidiactl") || has_device_file(tools, "nvidia") || tools.has_program("nvidia-smi");
 }
@@ -437,21 +345,6 @@ std::optional<Finding> probe_nvml(const std::string& library, Tools& tools) {
     }
     Finding finding = read_all(nvml, tools);
     if (nvml.shutdown != nullptr) nvml.shutdown();
-    return finding;
-}
-
-Finding probe_nvidia_smi(Tools& tools) {
-    Finding finding;
-    const auto output = tools.run({"nvidia-smi", kQuery, "--format=csv"});
-    if (output) {
-        for (const Row& row : rows_of(output->text)) {
-            Device device = device_of(row, tools);
-            if (!row.contains("index")) device.index = static_cast<uint32_t>(finding.devices.size());
-            finding.devices.push_back(std::move(device));
-        }
-    }
-    if (finding.devices.empty()) finding.note = said("nvidia-smi", output);
-    add_processes(tools, finding.devices);
     return finding;
 }
 

@@ -115,12 +115,65 @@ TEST(NvidiaSmi, SaysWhatTheToolSaid) {
     }
 }
 
-TEST(NvidiaSmi, ACardThatIsCutUpTakesNothingAndTheOneBesideItDoes) {
-    const Finding finding = smi("synthetic-mig");
-    ASSERT_EQ(finding.devices.size(), 2u) << "the parts are not told by the query";
-    EXPECT_THAT(finding.devices[0].problem, HasSubstr("MIG mode"));
-    EXPECT_EQ(finding.devices[1].problem, "");
-    EXPECT_TRUE(smi("a100-mig-seven").devices.empty()) << "nothing reads nvidia-smi -L";
+TEST(NvidiaSmi, PartsWithTheirMemoryAndProcesses) {
+    const Finding finding = smi("synthetic-gh200-mig");
+    ASSERT_EQ(finding.devices.size(), 3u) << "the whole is its parts: its memory is not counted again";
+    const Device& first = finding.devices[0];
+    EXPECT_EQ(first.index, 1000u) << "as NVML's parts are counted";
+    EXPECT_EQ(finding.devices[2].index, 1002u);
+    EXPECT_EQ(first.name, "NVIDIA GH200 480GB MIG 3g.48gb");
+    EXPECT_EQ(first.uuid, "MIG-51fa7c7a-4c41-59bf-b08a-9cb4b47525a7");
+    EXPECT_EQ(first.partition, "GPU-5f3c0000-0000-0000-0000-00000000200a 3g.48gb");
+    EXPECT_EQ(first.memory_total_bytes, 47616 * kMebibyte);
+    EXPECT_EQ(first.memory_free_bytes, (47616 - 29421) * kMebibyte);
+    EXPECT_EQ(finding.devices[1].memory_free_bytes, (23552 - 30) * kMebibyte);
+    EXPECT_EQ(first.chip, "sm_90");
+    EXPECT_EQ(first.driver_version, "570.133.20");
+    EXPECT_EQ(first.bus_address, "0009:01:00.0");
+    EXPECT_EQ(first.problem, "");
+    ASSERT_EQ(first.processes.size(), 3u);
+    EXPECT_EQ(first.processes[0].pid, 3808491);
+    EXPECT_EQ(first.processes[0].name, "/opt/nim/llm/.venv/bin/python3");
+    EXPECT_EQ(first.processes[0].memory_bytes, 24402 * kMebibyte);
+    EXPECT_TRUE(finding.devices[1].processes.empty());
+}
+
+TEST(NvidiaSmi, PartsWhoseMemoryIsNotToldTakeNothingAndTheCardBesideThemDoes) {
+    const Finding finding = smi("synthetic-mig");   // without the tables of nvidia-smi
+    ASSERT_EQ(finding.devices.size(), 5u);
+    EXPECT_EQ(finding.devices[0].index, 1u);
+    EXPECT_EQ(finding.devices[0].problem, "");
+    EXPECT_EQ(finding.devices[4].uuid, "MIG-930574a9-d43a-5d2b-95da-3e68384c8d6b");
+    EXPECT_THAT(finding.devices[4].problem, HasSubstr("how much memory"));
+    // Nor is the query answered: ids and profiles are known all the same.
+    const Finding listed = smi("a100-mig-seven");
+    ASSERT_EQ(listed.devices.size(), 7u);
+    EXPECT_EQ(listed.devices[6].index, 1006u);
+    EXPECT_EQ(listed.devices[6].name, "NVIDIA A100-SXM4-80GB MIG 1g.10gb");
+    EXPECT_THAT(listed.devices[6].problem, HasSubstr("how much memory"));
+}
+
+TEST(NvidiaSmi, ACardInMigModeWithoutPartsSaysSo) {
+    RecordedCase tools("nvidia/synthetic-mig");
+    for (const char* list : {"", "GPU 0: NVIDIA A100-SXM4-80GB (UUID: GPU-513536b6-7d19-9063-b049-1e69664bb298)\n",
+                             "  MIG 1g.20gb     Device  0: (UUID: MIG-ce861fb0-a248-58ce-a9a8-f9adbc22a66a)\n"}) {
+        tools.outputs()["nvidia-smi_-L"].text = list;
+        const Finding finding = probe_nvidia_smi(tools);
+        ASSERT_EQ(finding.devices.size(), 2u) << list;
+        EXPECT_THAT(finding.devices[0].problem, testing::AllOf(HasSubstr("MIG mode"), HasSubstr("mig -cgi"))) << list;
+        EXPECT_EQ(finding.devices[1].problem, "") << list;
+    }
+}
+
+TEST(NvidiaSmi, WhatThePartsGpuSaysOfItselfCountsForThem) {
+    RecordedCase tools("nvidia/synthetic-gh200-mig");
+    for (auto& [name, output] : tools.outputs()) {
+        const size_t errors = output.text.find("9.0, 00000009:01:00.0, 0,");
+        if (errors != std::string::npos) output.text.replace(errors, 25, "9.0, 00000009:01:00.0, 4,");
+    }
+    const Finding finding = probe_nvidia_smi(tools);
+    ASSERT_EQ(finding.devices.size(), 3u);
+    for (const Device& part : finding.devices) EXPECT_THAT(part.problem, HasSubstr("4 uncorrected memory errors"));
 }
 
 TEST(NvidiaSmi, ACardWithoutMigAndWhoseUseIsNotTold) {

@@ -29,6 +29,18 @@ struct DeviceLink {
     bool operator==(const DeviceLink&) const = default;
 };
 
+// Of the CPU: cores with memory of their own. Of the whole machine, whatever a control group leaves of it.
+struct NumaNode {
+    uint32_t node = 0;                  // the system's number, which Device::numa_node of an accelerator names
+    std::string cores{};                // "0-31,64-95"
+    std::optional<uint32_t> core_count{};          // 0: memory alone, as CXL's is
+    std::optional<uint64_t> memory_total_bytes{};
+    std::optional<uint64_t> memory_free_bytes{};   // that nobody uses, files' pages neither
+    std::vector<uint32_t> distances{};  // to each node of the list, in its order, as the firmware says: 10 to itself; empty: it does not
+
+    bool operator==(const NumaNode&) const = default;
+};
+
 struct Device {
     std::string vendor{};                 // "cpu", "nvidia", "amd", "apple", "ascend", "hygon", "mthreads", "iluvatar", "cambricon", "metax"
     uint32_t index = 0;                 // among the worker's devices of this vendor: what the vendor's *_VISIBLE_DEVICES takes
@@ -45,11 +57,12 @@ struct Device {
     std::string runtime_version{};        // "CUDA 12.4", "CANN 8.0.RC2", "ROCm 6.2"
     std::string bus_address{};            // PCI: "0000:c1:00.0"
     std::optional<uint32_t> numa_node{};
+    std::vector<NumaNode> numa_nodes{};   // the CPU's, by their numbers; empty: one, or the system does not say
     std::string network_address{};        // of its own network port (Ascend's RoCE); empty: it has none, or nobody says
     std::string partition{};              // of a shared-out device: what it is a part of and which: "GPU-5f3c… 1g.10gb"
     std::vector<DeviceLink> links{};
     std::vector<DeviceProcess> processes{};
-    std::string details{};                // instruction sets, NUMA nodes; for a person
+    std::string details{};                // instruction sets; for a person
     std::string problem{};                // empty: healthy; else nothing new is placed on it
 
     bool operator==(const Device&) const = default;

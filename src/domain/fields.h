@@ -81,6 +81,16 @@ void fields(T& p, Visit&& visit) {
     visit("instance_id", p.instance_id.text);
 }
 
+template <Is<NumaNode> T, class Visit>
+void fields(T& n, Visit&& visit) {
+    visit("node", n.node);
+    visit("cores", n.cores);
+    visit("core_count", n.core_count);
+    visit("memory_total_bytes", n.memory_total_bytes);
+    visit("memory_free_bytes", n.memory_free_bytes);
+    visit("distances", n.distances);
+}
+
 template <Is<Device> T, class Visit>
 void fields(T& d, Visit&& visit) {
     visit("vendor", d.vendor);
@@ -98,6 +108,7 @@ void fields(T& d, Visit&& visit) {
     visit("runtime_version", d.runtime_version);
     visit("bus_address", d.bus_address);
     visit("numa_node", d.numa_node);
+    visit("numa_nodes", d.numa_nodes);
     visit("network_address", d.network_address);
     visit("partition", d.partition);
     visit("links", d.links);

@@ -17,6 +17,10 @@ constexpr uint32_t kSequencesMax = 256;      // LLAMA_MAX_SEQ, compiled into lla
 constexpr uint32_t kBatchRowsDefault = 512;
 constexpr uint32_t kContextMin = 256;        // llama.cpp pads contexts to this
 constexpr uint64_t kReserveBytes = 256ull << 20;   // for compute buffers and the rest of the process
+// Of attention's scores without flash attention; what is more would be read from memory again, not from a cache. Steps of fewer rows than
+// these are too dear, whatever the scores take.
+constexpr uint64_t kScoreBytes = 32ull << 20;
+constexpr uint32_t kScoreRowsMin = 32;
 // Rows with logits beyond one a running sequence: several samples of one prompt, and drafts.
 constexpr uint32_t kExtraLogitRows = 64;
 constexpr uint64_t kExtraLogitBytes = 64ull << 20;
@@ -44,8 +48,16 @@ uint64_t cell_bytes(const HeadSizes& sizes, ggml_type type) {
     return values * ggml_type_size(type) / static_cast<uint64_t>(ggml_blck_size(type));
 }
 
+// Without flash attention a step holds a score for each of its rows, heads and cells in use, at 4 bytes: as many rows as kScoreBytes have
+// room for when all cells are in use. So what a step takes does not depend on how many rows this machine computes in the time of a step,
+// and placement can know it (placement/estimates/llama_cpp.cc).
+uint32_t rows_with_scores(uint32_t rows, uint64_t heads, uint64_t cells, uint32_t running) {
+    const uint64_t within = kScoreBytes / (4 * heads * cells);
+    return static_cast<uint32_t>(std::min<uint64_t>(rows, std::max<uint64_t>({within, kScoreRowsMin, running})));
+}
+
 // The context by default. With M the memory available once the weights are loaded, R a reserve for compute buffers and B the
-// bytes of a cell, which are its key and value and, without flash attention, its column in the scores of a batch of `rows`: 4
+// bytes of a cell, which are its key and value and, without flash attention, its column in the scores of the fewest rows: 4
 // bytes a row and head: n = min(trained, (M - R) / (2 B)). So the cells of two full sequences would fit; half of that is taken, and
 // the other half stays for the rest of the machine. All sequences share the n cells, and one may use all of them.
 Result<uint32_t> choose_context(uint64_t trained, uint32_t wanted, uint64_t bytes) {
@@ -88,19 +100,20 @@ Result<ContextPlan> plan_context(const llama_model* model, const LlamaOptions& o
     const bool has_state = llama_model_is_recurrent(model) || llama_model_is_hybrid(model);
     const uint32_t running = std::min(options.max_sequences ? options.max_sequences : kSequencesDefault, kSequencesMax);
     const uint32_t slots = has_state ? running : kSequencesMax;
-    const uint32_t rows = std::max(options.batch_rows ? options.batch_rows : kBatchRowsDefault, running);
+    const uint32_t most_rows = std::max(options.batch_rows ? options.batch_rows : kBatchRowsDefault, running);
     const auto vocabulary = static_cast<uint32_t>(llama_vocab_n_tokens(llama_model_get_vocab(model)));
     const auto extra = static_cast<uint32_t>(std::min<uint64_t>(kExtraLogitRows, kExtraLogitBytes / (uint64_t{vocabulary} * 4)));
-    const uint32_t logit_rows = std::min(rows, running + extra);
 
     const HeadSizes sizes = head_sizes(model);
     const ggml_type type = ggml_type_of(options.kv_type);
-    const uint64_t score_bytes = *flash ? 0 : rows * sizes.heads * 4;
+    const uint64_t score_bytes = *flash ? 0 : std::min(most_rows, std::max(kScoreRowsMin, running)) * sizes.heads * 4;
     const auto trained = static_cast<uint64_t>(std::max<int32_t>(llama_model_n_ctx_train(model), kContextMin));
     const Result<uint32_t> cells = choose_context(trained, options.context_tokens, cell_bytes(sizes, type) + score_bytes);
     if (!cells) {
         return cells.error();
     }
+    const uint32_t rows = *flash ? most_rows : rows_with_scores(most_rows, sizes.heads, *cells, running);
+    const uint32_t logit_rows = std::min(rows, running + extra);
 
     ContextPlan plan{.params = llama_context_default_params(), .capacity = {}};
     plan.params.n_ctx = *cells;

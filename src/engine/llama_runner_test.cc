@@ -325,6 +325,20 @@ TEST_F(LlamaRunnerTest, CellsOfEightBitsAnswerAlmostTheSame) {
     EXPECT_NE(refused.error().message.find("flash attention"), std::string::npos) << refused.error().message;
 }
 
+TEST_F(LlamaRunnerTest, WithoutFlashAttentionAStepsScoresAreBounded) {
+    const auto rows = [&](uint32_t cells, FlashAttention attention) {
+        LlamaOptions some = options(cells);
+        some.batch_rows = 512;
+        some.flash_attention = attention;
+        const auto runner = load(some);
+        return runner ? runner->capacity().batch_rows : 0;
+    };
+    EXPECT_EQ(rows(1024, FlashAttention::kOff), 512u);
+    EXPECT_EQ(rows(8192, FlashAttention::kOff), (32u << 20) / (8192 * 9 * 4)) << "9 heads, 4 bytes a score";
+    EXPECT_EQ(rows(65'536, FlashAttention::kOff), 32u) << "no fewer, whatever they take";
+    EXPECT_EQ(rows(8192, FlashAttention::kOn), 512u);
+}
+
 uint64_t resident_bytes() {
     std::ifstream file("/proc/self/statm");
     uint64_t total = 0, resident = 0;

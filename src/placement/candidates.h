@@ -53,11 +53,10 @@ std::vector<Candidate> candidates_of_several(const std::vector<const View*>& vie
 Reason cannot_take_part(const Worker& worker, const Asked& asked);
 // Devices of more than one worker were chosen by hand: exactly those are to be used.
 bool names_several_workers(const std::vector<const View*>& views, const Asked& asked);
-// Of a candidate on several workers that is split by layers: what a slot takes; what one of its workers has in memory beside its slots; and
-// what a leading one's memory takes that would keep so many layers.
-uint64_t bytes_on(const Candidate& made, size_t slot, Needs& needs, Length length);
+// Of a candidate on several workers that is split by layers: what a slot takes that gets so many of them, all others being elsewhere; and what
+// one of its workers has in memory beside its slots.
+uint64_t bytes_on(const Candidate& made, size_t slot, uint32_t layers, Needs& needs, Length length);
 uint64_t memory_beside(const Candidate& made, const View& view, Needs& needs, Length length);
-uint64_t memory_of_leader(const Candidate& made, uint32_t layers, Needs& needs);
 
 // How many devices to try on a worker, the fewest first: those that were forced, or all numbers that the model can be split over.
 std::vector<uint32_t> counts(size_t available, const View& view, const Asked& asked, const Needs& needs);

@@ -293,7 +293,22 @@ TEST(estimate_llama_cpp, scores_without_flash_attention) {
     Shape s = shape(BackendKind::kEngine, "cpu", 4096, 1);
     const uint64_t flash = bytes_of(estimate(small(), s), "compute", Where::kMemory);
     s.options.extra_args = {"--flash-attention", "off"};
-    EXPECT_GT(bytes_of(estimate(small(), s), "compute", Where::kMemory), flash + 14ull * 4096 * 512 * 4 / 2);
+    const auto scores = [&](uint32_t context, uint32_t sequences) {
+        s.context_tokens = context;
+        s.sequences = sequences;
+        const Estimate without = estimate(small(), s);
+        return bytes_of(without, "compute", Where::kMemory);
+    };
+    // 14 heads x 4 B a row and cell: 149 rows in 32 MiB, and their mask of 4 B; their activations are few beside it.
+    EXPECT_GT(scores(4096, 1), 149ull * 4096 * (14 + 1) * 4);
+    EXPECT_LT(scores(4096, 1), (32ull << 20) + 149ull * 4096 * 4 + flash);
+    // So the context hardly matters, until a step of 32 rows, or of one a sequence, takes more.
+    EXPECT_LT(scores(16'384, 1), scores(4096, 1) + (1u << 20));
+    EXPECT_GT(scores(131'072, 1), 32ull * 131'072 * (14 + 1) * 4);
+    EXPECT_GT(scores(131'072, 48), 48ull * 131'072 * (14 + 1) * 4);
+    // llama-server makes steps of 512 rows, whatever they take.
+    s.backend = BackendKind::kLlamaServer;
+    EXPECT_GT(scores(4096, 1), 512ull * 4096 * (14 + 1) * 4);
 }
 
 TEST(estimate_llama_cpp, windows_are_whole_in_our_engine_and_short_in_llama_server) {

@@ -113,7 +113,7 @@ private:
             const Slot& slot = candidate_.slots[i];
             placement.claims.push_back({.worker_id = slot.worker->id,
                                         .device = slot.name(),
-                                        .bytes = bounded(bytes_on(candidate_, i, needs_, length), slot.room),
+                                        .bytes = bounded(bytes_on(candidate_, i, candidate_.layers[i], needs_, length), slot.room),
                                         .layers = candidate_.layers[i]});
         }
         for (const View* view : candidate_.views) {

@@ -140,9 +140,7 @@ private:
         uint32_t low = 0, high = leads ? needs_.layers() - 1 : needs_.layers();   // one layer elsewhere at least
         while (low < high) {
             const uint32_t middle = (low + high + 1) / 2;
-            const uint64_t bytes = leads ? memory_of_leader(made, middle, needs_)
-                                         : bytes_of_layers(vendor_of(slot), needs_, middle, made.tried, false);
-            if (bytes <= slot.room) low = middle;
+            if (bytes_on(made, i, middle, needs_, made.tried) <= slot.room) low = middle;
             else high = middle - 1;
         }
         return low;
@@ -271,10 +269,6 @@ std::vector<std::vector<Team>> teams_by_chip(const std::vector<Team>& teams) {
 
 }  // namespace
 
-uint64_t memory_of_leader(const Candidate& made, uint32_t layers, Needs& needs) {
-    return needs.of(vendor_of(made.slots.back()), 1, needs.layers() - std::min(layers, needs.layers()), made.tried).memory_bytes;
-}
-
 uint64_t memory_beside(const Candidate& made, const View& view, Needs& needs, Length length) {
     const Slot& first = made.slots.front();
     if (view.worker == first.worker) {
@@ -285,9 +279,11 @@ uint64_t memory_beside(const Candidate& made, const View& view, Needs& needs, Le
     return in_memory(*own) ? 0 : device_overhead(kMemoryElsewhere).context_bytes + device_overhead(own->device->vendor).host_bytes;
 }
 
-uint64_t bytes_on(const Candidate& made, size_t slot, Needs& needs, Length length) {
-    if (slot == 0 && made.leads_in_memory()) return needs.of(vendor_of(made.slots.back()), 1, made.layers_on_devices(), length).memory_bytes;
-    return bytes_of_layers(vendor_of(made.slots[slot]), needs, made.layers[slot], length, false);
+uint64_t bytes_on(const Candidate& made, size_t slot, uint32_t layers, Needs& needs, Length length) {
+    const Slot& on = made.slots[slot];
+    const bool leads = slot == 0 && in_memory(on);
+    if (!leads) return bytes_of_layers(vendor_of(on), needs, layers, length, false);
+    return needs.of(vendor_of(made.slots.back()), 1, needs.layers() - std::min(layers, needs.layers()), length).memory_bytes;
 }
 
 bool names_several_workers(const std::vector<const View*>& views, const Asked& asked) {
@@ -304,8 +300,8 @@ Reason cannot_take_part(const Worker& worker, const Asked& asked) {
     if (!asked.deployment.placement.across_workers) return "the deployment keeps an instance on one worker (across_workers is off)";
     if (!asked.backend.spanning()) return fmt::format("{} runs an instance on one worker alone", gantry::to_string(asked.deployment.backend));
     if (worker.data_address.empty()) {
-        return "it knows no address at which other workers reach it, behind a NAT for one: start its gantry with --data-address to let it take part "
-               "in instances of several workers";
+        return "it knows no address at which other workers reach it, behind a NAT or a tunnel for one: start its gantry with "
+               "--data-address to let it take part in instances of several workers";
     }
     return std::nullopt;
 }

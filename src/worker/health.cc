@@ -6,7 +6,6 @@
 
 #include <algorithm>
 
-#include "backends/backends.h"
 #include "base/json.h"
 #include "base/platform/process.h"
 #include "http/http.h"
@@ -115,7 +114,7 @@ HealthProber::HealthProber(boost::asio::io_context& io, std::chrono::millisecond
 HealthProber::~HealthProber() = default;
 
 void HealthProber::probe(const std::string& endpoint, const std::string& path, Done done) {
-    if (path == backends::kHealthyWhenListening) {
+    if (path.empty()) {
         boost::asio::co_spawn(state_->io, run_connect(state_->io, endpoint, state_->timeout, std::move(done)), boost::asio::detached);
         return;
     }

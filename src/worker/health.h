@@ -34,7 +34,7 @@ class HealthProber {
 public:
     HealthProber(boost::asio::io_context& io, std::chrono::milliseconds timeout);
     ~HealthProber();
-    // `path`: asked for by HTTP; backends::kHealthyWhenListening: it is ready if a connection comes about.
+    // `path`: asked for by HTTP; empty: it is ready if a connection comes about.
     // Calls `done` once, on the io_context, within the timeout and a little.
     void probe(const std::string& endpoint, const std::string& path, std::function<void(HealthAnswer)> done);
 

@@ -41,6 +41,22 @@ bool regular_file(const std::string& path) {
     return ::lstat(path.c_str(), &info) == 0 && S_ISREG(info.st_mode);
 }
 
+using backends::HealthCheck;
+constexpr std::pair<HealthCheck, const char*> kHealthNames[] = {
+    {HealthCheck::kAnswers, "answers"}, {HealthCheck::kListens, "listens"}, {HealthCheck::kLives, "lives"}};
+
+std::string name_of(HealthCheck health) {
+    return std::find_if(std::begin(kHealthNames), std::end(kHealthNames), [&](const auto& one) { return one.first == health; })->second;
+}
+
+// Records of before 27 Nov 2026 have words in the place of the path.
+HealthCheck health_of(const std::string& name, const std::string& path) {
+    for (const auto& [health, known] : kHealthNames) {
+        if (name == known) return health;
+    }
+    return path == "listening" ? HealthCheck::kListens : path == "alive" ? HealthCheck::kLives : HealthCheck::kAnswers;
+}
+
 }  // namespace
 
 std::string hash_words(const std::vector<std::string>& words) {
@@ -111,6 +127,7 @@ Status InstanceFolder::write_record(const InstanceRecord& record) const {
         {"boot_id", record.process.boot_id},
         {"endpoint", record.endpoint},
         {"api_key", record.api_key},
+        {"health", name_of(record.health)},
         {"health_path", record.health_path},
         {"writes_exit_file", record.writes_exit_file},
         {"ready", record.ready},
@@ -147,6 +164,7 @@ Result<InstanceRecord> InstanceFolder::read_record() const {
     record.endpoint = text_at(object, "endpoint");
     record.api_key = text_at(object, "api_key");
     record.health_path = text_at(object, "health_path");
+    record.health = health_of(text_at(object, "health"), record.health_path);
     record.writes_exit_file = flag_at(object, "writes_exit_file");
     record.ready = flag_at(object, "ready");
     record.restarts = static_cast<uint32_t>(std::max<int64_t>(0, number_at(object, "restarts")));

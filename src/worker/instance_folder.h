@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "backends/backends.h"
 #include "base/ids.h"
 #include "base/platform/process.h"
 #include "base/result.h"
@@ -28,6 +29,7 @@ struct InstanceRecord {
     platform::ProcessId process;       // pid 0: the spawn had not been seen when this was written
     std::string endpoint;
     std::string api_key;               // the file is for this user only
+    backends::HealthCheck health = backends::HealthCheck::kAnswers;
     std::string health_path;
     bool writes_exit_file = false;
     bool ready = false;                // it has answered: silence from now on is a fault

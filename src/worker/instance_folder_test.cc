@@ -45,6 +45,26 @@ TEST(InstanceFolder, ARecordComesBackAsItWas) {
     EXPECT_EQ(info.st_mode & 0777, 0600u) << "it holds the engine's key";
 }
 
+TEST(InstanceFolder, HowItIsWellIsKeptAndOldRecordsAreUnderstood) {
+    using backends::HealthCheck;
+    TempFolder folder;
+    const InstanceFolder instance(folder.path(), InstanceId("ins_a"));
+    ASSERT_TRUE(instance.create().ok());
+    for (const HealthCheck health : {HealthCheck::kAnswers, HealthCheck::kListens, HealthCheck::kLives}) {
+        InstanceRecord record;
+        record.health = health;
+        ASSERT_TRUE(instance.write_record(record).ok());
+        EXPECT_EQ(instance.read_record()->health, health);
+    }
+    for (const auto& [text, health] : {std::pair(R"({"health_path":"/health"})", HealthCheck::kAnswers),
+                                       std::pair(R"({"health_path":"listening"})", HealthCheck::kListens),
+                                       std::pair(R"({"health_path":"alive"})", HealthCheck::kLives), std::pair("{}", HealthCheck::kAnswers),
+                                       std::pair(R"({"health":7,"health_path":7})", HealthCheck::kAnswers)}) {
+        write_text(instance.path() + "/record.json", text);
+        EXPECT_EQ(instance.read_record()->health, health) << text;
+    }
+}
+
 TEST(InstanceFolder, ExitReasonsAreBoundedAndEscaped) {
     TempFolder folder;
     const InstanceFolder instance(folder.path(), InstanceId("ins_a"));

@@ -133,6 +133,7 @@ Result<Launched> launch_engine(const LaunchContext& context, const protocol::Ins
     record.argv_hash = hash_words(plan->argv);
     record.endpoint = plan->endpoint;
     record.api_key = plan->api_key;
+    record.health = plan->health;
     record.health_path = plan->health_path;
     record.writes_exit_file = plan->writes_exit_file;
     record.restarts = restarts;

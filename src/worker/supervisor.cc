@@ -201,7 +201,7 @@ void Supervisor::on_time() {
     if (!probing_ && now >= next_probe_) {
         probing_ = true;
         next_probe_ = now + policy_.liveness_interval;
-        context_.host.probe(id_, record_.endpoint, record_.health_path, run_);
+        context_.host.probe(id_, record_.endpoint, record_.health == backends::HealthCheck::kAnswers ? record_.health_path : std::string(), run_);
     }
 }
 
@@ -349,8 +349,8 @@ void Supervisor::begin_run(InstanceRecord record, platform::UniqueFd watch, bool
         fail("its process cannot be watched: this machine is out of handles or memory", false);
         return;
     }
-    const bool found_listening = record_.ready && record_.health_path == backends::kHealthyWhenListening;
-    if (record_.health_path == backends::kHealthyWhenAlive || found_listening) {
+    const bool found_listening = record_.ready && record_.health == backends::HealthCheck::kListens;
+    if (record_.health == backends::HealthCheck::kLives || found_listening) {
         became_ready();
     }
 }
@@ -470,7 +470,7 @@ void Supervisor::became_ready() {
     log::info("instance {} ({}): ready after {} ms", id_.text, record_.deployment_name,
               std::chrono::duration_cast<milliseconds>(now - started_at_).count());
     progress_ = 1;
-    const bool asked = record_.health_path.starts_with('/');   // else it lives, or has ended
+    const bool asked = record_.health == backends::HealthCheck::kAnswers;   // else it lives, or has ended
     next_probe_ = asked ? now + policy_.liveness_interval : SteadyTime::max();
     next_log_check_ = now + kLogCheckInterval;
     restarts_policy_.on_ready(now);

@@ -97,6 +97,7 @@ std::string host_name();
 // The address (IPv4) by which this machine speaks to another, by default to anyone outside; "": it has no such way, or the name can't be
 // resolved. Nothing is sent but what resolving a name takes.
 std::string outward_address(const std::string& towards = {});
+bool is_loopback(const std::string& address);   // "127.0.0.1", "::1": no other machine comes by it. 0.0.0.0 counts, too
 // This process can open nothing more (ulimit -n): what fails now says nothing about others.
 bool handles_exhausted();
 // So many more can be opened now. To refuse work at once, rather than in the middle of it.

@@ -510,6 +510,20 @@ std::string outward_address(const std::string& towards) {
     return text;
 }
 
+bool is_loopback(const std::string& address) {
+    in_addr four{};
+    if (::inet_pton(AF_INET, address.c_str(), &four) == 1) {
+        const uint32_t number = ntohl(four.s_addr);
+        return number >> 24 == 127 || number == INADDR_ANY;
+    }
+    in6_addr six{};
+    if (::inet_pton(AF_INET6, address.c_str(), &six) != 1) {
+        return false;
+    }
+    const bool mapped = IN6_IS_ADDR_V4MAPPED(&six) && six.s6_addr[12] == 127;
+    return IN6_IS_ADDR_LOOPBACK(&six) || IN6_IS_ADDR_UNSPECIFIED(&six) || mapped;
+}
+
 bool handles_exhausted() {
     const UniqueFd fd(::open("/dev/null", O_RDONLY | O_CLOEXEC));
     return !fd.valid() && (errno == EMFILE || errno == ENFILE);

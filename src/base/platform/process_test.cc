@@ -230,6 +230,11 @@ TEST_F(ProcessTest, FindsPrograms) {
     EXPECT_EQ(outward_address("127.0.0.1"), "127.0.0.1");
     EXPECT_EQ(outward_address("localhost"), "127.0.0.1");
     EXPECT_EQ(outward_address("no host has this name"), "");
+    for (const char* mine : {"127.0.0.1", "127.8.9.10", "0.0.0.0", "::1", "::", "::ffff:127.0.0.1"}) EXPECT_TRUE(is_loopback(mine)) << mine;
+    for (const char* others :
+         {"10.0.0.1", "128.0.0.1", "fe80::1", "::ffff:10.0.0.1", "unix", "127.0.0", ""}) {
+        EXPECT_FALSE(is_loopback(others)) << others;
+    }
     EXPECT_FALSE(host_name().empty());
     in_addr address{};   // or none, on a machine without a way outside
     EXPECT_TRUE(outward_address().empty() || ::inet_pton(AF_INET, outward_address().c_str(), &address) == 1) << outward_address();

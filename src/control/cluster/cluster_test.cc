@@ -4,6 +4,7 @@
 
 #include <fstream>
 
+#include "base/platform/process.h"
 #include "control/cluster/joining.h"
 #include "control/cluster/sessions.h"
 #include "control/control_test_support.h"
@@ -240,6 +241,31 @@ TEST_F(ClusterTest, where_it_runs_is_kept_and_a_move_is_told) {
     ASSERT_TRUE(report(w, "i").ok());
     EXPECT_EQ(publisher_.rows()->memberships.at(0).machine_id, "machine2");
     EXPECT_THAT(alarms(), testing::Contains("move"));
+}
+
+TEST_F(ClusterTest, an_address_that_a_worker_found_by_itself_is_one_that_others_reach) {
+    const WorkerId id = joined("box");
+    int reports = 0;
+    const auto kept = [&](const std::string& peer, const std::string& address, bool given = false) {
+        protocol::ExchangeRequest request{.incarnation = "i1", .machine_id = machine_, .held = "", .hash = std::to_string(++reports)};
+        request.report.worker_id = id;
+        request.report.data_address = address;
+        request.report.data_address_given = given;
+        EXPECT_TRUE(sessions_.exchange({id, peer}, request).ok());
+        Worker worker = store_->worker(id).value();
+        observed_.overlay(worker);
+        return worker.data_address;
+    };
+    EXPECT_EQ(kept("10.0.0.7", "10.0.0.7"), "10.0.0.7");
+    EXPECT_EQ(kept("10.0.0.1", "10.0.0.7"), "") << "a NAT is between";
+    for (const char* none : {"127.0.0.1", "127.0.0.5", "0.0.0.0", "", "nonsense"}) {
+        EXPECT_EQ(kept("127.0.0.1", none), "") << none << ": others would reach themselves";
+    }
+    EXPECT_EQ(kept("127.0.0.1", "192.0.2.77"), "") << "of a machine at the other end of a tunnel";
+    EXPECT_EQ(kept("10.0.0.7", "127.0.0.1", true), "127.0.0.1") << "a person knows";
+    if (const std::string own = platform::outward_address(); !own.empty()) {
+        EXPECT_EQ(kept("127.0.0.1", own), own) << "it runs beside the server";
+    }
 }
 
 TEST_F(ClusterTest, a_lost_worker_loses_its_lease_and_what_it_ran) {

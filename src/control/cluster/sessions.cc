@@ -5,12 +5,21 @@
 #include <algorithm>
 
 #include "base/log.h"
+#include "base/platform/process.h"
 
 namespace gantry::control {
 
 namespace {
 
 Error refused(ErrorCode code, std::string message, std::string reason) { return Error{code, std::move(message), {}, std::move(reason)}; }
+
+// Whether other machines reach a worker at the address that it found by itself. Where it seems to come from elsewhere a NAT is between. One
+// that comes by loopback runs beside the server, and offers another address of this machine; or a tunnel ends here, and its address is none
+// of this machine.
+bool others_reach(const std::string& address, const std::string& peer) {
+    if (platform::is_loopback(address)) return false;
+    return platform::is_loopback(peer) ? platform::free_port(address).ok() : address == peer;
+}
 
 }  // namespace
 
@@ -121,8 +130,7 @@ Result<protocol::ExchangeAnswer> Sessions::exchange(const Caller& caller, protoc
     }
     protocol::WorkerReport report = std::move(request.report);
     report.address = caller.peer;
-    // Where it seems to come from elsewhere, a NAT is between: nobody reaches it there.
-    if (!report.data_address_given && report.data_address != caller.peer) report.data_address.clear();
+    if (!report.data_address_given && !others_reach(report.data_address, caller.peer)) report.data_address.clear();
     // "": as from the embedded worker, whose report follows its assignment. This one has to say what it acted on.
     if (report.applied.empty()) report.applied = "none";
     for (protocol::InstanceReport& one : report.instances) {

@@ -8,7 +8,8 @@
 //   counts as well; that is the peak of a short context.
 // - KV: llama-kv-cache.cpp; cells are shared by all sequences (kv_unified), padded to 256. The embedded engine keeps windows whole
 //   (swa_full), llama-server keeps window x sequences + a batch.
-// - Compute: ggml-alloc reuses what is no longer read, so the largest phase of a layer counts, and the mask beside it.
+// - Compute: ggml-alloc reuses what is no longer read, so the largest phase of a layer counts, and the mask beside it. Without flash
+//   attention the scores of a step's rows, of which the embedded engine takes as many as have room in kScoreBytes.
 // - Logits: one row of 4 bytes x vocabulary a running sequence, in the graph and copied out of it. Rows that are reserved beyond (256
 //   sequences' in the embedded engine) are never touched.
 // - llama-server's --cache-ram: ended prompts in memory beside the cells, as many MiB as it is told; backends/llama_server.cc tells it
@@ -36,6 +37,7 @@ namespace {
 constexpr uint64_t kCellsPadding = 256;
 constexpr uint64_t kEngineSequences = 64, kEngineSlots = 256;   // engine/llama_context_plan.cc
 constexpr uint64_t kBatchRows = 512;                            // the embedded engine's, and llama-server's -ub
+constexpr uint64_t kScoreBytes = 32ull << 20, kScoreRowsMin = 32;   // the embedded engine's: engine/llama_context_plan.cc
 constexpr uint64_t kPipelineCopies = 4;                         // of a graph's inputs, with several devices (ggml-backend.cpp)
 // Measured, docs/perf/placement.md: the program and its threads; what a token of the vocabulary takes in the tokenizer's tables;
 // what a cell takes beside its keys and values (llama-kv-cells.h: 40 bytes and a node of the positions' map; the engine's own books).
@@ -50,6 +52,7 @@ struct Plan {
     uint64_t cells = 0, sequences = 0, rows = 0;
     uint64_t window_cells = 0, states = 0;
     bool flash = true;
+    bool bounded = false;   // rows are fewer the more cells there are, for the scores
     std::string kv_type;
 };
 
@@ -60,13 +63,18 @@ Plan plan_of(const ModelMeta& meta, const Shape& shape) {
     const uint64_t rows = is_engine(shape) ? std::max(kBatchRows, plan.sequences)
                                            : backends::flag_number(shape.options, {"-ub", "--ubatch-size"}, kBatchRows, kBatchRows);
     plan.rows = std::min(rows, std::max<uint64_t>(plan.cells, 1));
+    plan.flash = backends::flag_text(shape.options, {"--flash-attention", "-fa", "--flash-attn"}).value_or("auto") != "off";
+    if (is_engine(shape) && !plan.flash) {
+        const uint64_t within = kScoreBytes / std::max<uint64_t>(product({4, meta.heads, plan.cells}), 1);
+        plan.bounded = within < plan.rows && within > std::max(kScoreRowsMin, plan.sequences);
+        plan.rows = std::min(plan.rows, std::max({within, kScoreRowsMin, plan.sequences}));
+    }
     plan.window_cells = plan.cells;
     if (!is_engine(shape) && meta.sliding_window > 0) {
         const uint64_t least = (meta.sliding_window * plan.sequences + plan.rows + kCellsPadding - 1) / kCellsPadding * kCellsPadding;
         plan.window_cells = std::min(plan.cells, least);
     }
     plan.states = is_engine(shape) && !is_state_model(meta) ? kEngineSlots : plan.sequences;
-    plan.flash = backends::flag_text(shape.options, {"--flash-attention", "-fa", "--flash-attn"}).value_or("auto") != "off";
     plan.kv_type = shape.options.kv_type;
     if (plan.kv_type.empty()) plan.kv_type = backends::flag_text(shape.options, {"--kv-type", "--cache-type-k", "-ctk"}).value_or("f16");
     return plan;
@@ -316,7 +324,8 @@ Estimate estimate_llama_cpp(const ModelMeta& meta, const Shape& shape) {
         sum.unknown(what);
     }
     devices ? on_devices(meta, shape, plan, kv, sum) : in_memory(meta, shape, plan, kv, sum);
-    return sum.done(kv_token_bytes(meta, plan.kv_type) + plan.rows * (plan.flash ? 2 : 4 + 4 * uint64_t{meta.heads}) + kCellBookBytes);
+    const uint64_t row = plan.flash ? 2 : plan.bounded ? 0 : 4 + 4 * uint64_t{meta.heads};
+    return sum.done(kv_token_bytes(meta, plan.kv_type) + plan.rows * row + kCellBookBytes);
 }
 
 }  // namespace gantry::placement

@@ -29,6 +29,16 @@ json::object device_fields(const Device& d) {
                                             {"memory_bytes", process.memory_bytes},
                                             {"instance_id", process.instance_id.text}});
     }
+    json::array nodes;
+    for (const NumaNode& node : d.numa_nodes) {
+        const auto known = [](const auto& number) { return number ? json::value(*number) : json::value(); };
+        nodes.emplace_back(json::object{{"node", node.node},
+                                        {"cores", node.cores},
+                                        {"core_count", known(node.core_count)},
+                                        {"memory_total_bytes", known(node.memory_total_bytes)},
+                                        {"memory_free_bytes", known(node.memory_free_bytes)},
+                                        {"distances", json::value_from(node.distances)}});
+    }
     return {{"vendor", d.vendor},
             {"index", d.index},
             {"name", d.name},
@@ -40,6 +50,7 @@ json::object device_fields(const Device& d) {
             {"runtime_version", d.runtime_version},
             {"bus_address", d.bus_address},
             {"numa_node", d.numa_node ? json::value(*d.numa_node) : json::value()},
+            {"numa_nodes", std::move(nodes)},
             {"partition", d.partition},
             {"links", std::move(links)},
             {"processes", std::move(processes)},

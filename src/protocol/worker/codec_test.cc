@@ -48,6 +48,14 @@ public:
         d.utilization = share();
         if (chance()) d.temperature_celsius = share() * 100;
         if (chance()) d.numa_node = static_cast<uint32_t>(number(8));
+        for (size_t i = number(3); i > 0; --i) {
+            NumaNode& node = d.numa_nodes.emplace_back(NumaNode{.node = static_cast<uint32_t>(i)});
+            node.cores = text(wild);
+            if (chance()) node.core_count = static_cast<uint32_t>(number(512));
+            if (chance()) node.memory_total_bytes = number(kReportedBytesMax);
+            if (chance()) node.memory_free_bytes = number(kReportedBytesMax);
+            for (size_t k = number(3); k > 0; --k) node.distances.push_back(static_cast<uint32_t>(number(255)));
+        }
         for (size_t i = number(4); i > 0; --i) d.links.push_back({static_cast<uint32_t>(i), text(wild)});
         for (size_t i = number(4); i > 0; --i) {
             d.processes.push_back({static_cast<int64_t>(number(99999)), text(wild), number(1u << 30), InstanceId("ins_" + word())});

@@ -12,6 +12,7 @@ import { Confirm, Dialog, say } from "../../ui/overlays.tsx";
 import { TransferLine } from "../../ui/transfer.tsx";
 import { Judgement } from "./evaluation.tsx";
 import { Logs } from "./logs.tsx";
+import { Parts, placeOf } from "./parts.tsx";
 import { Timeline } from "./timeline.tsx";
 
 export function Instances({ instances, admin }: { instances: Instance[]; admin: boolean }) {
@@ -33,9 +34,10 @@ export function Instances({ instances, admin }: { instances: Instance[]; admin: 
             <li key={one.id}>
               <div className="instance-what">
                 <div className="row wrap"><State of={one.stopping ? "stopping" : one.state} /><span className="mono small muted">{one.id}</span></div>
-                <span className="small muted break">{one.worker_name ? placeOf(one) : t("instances.no_place")}{one.memory_bytes > 0 && ` · ${t("instances.resident", { bytes: bytes(one.memory_bytes) })}`}{one.restarts > 0 && ` · ${t("instances.restarts", { n: one.restarts })}`} · <Time at={one.state_since} /></span>
+                <span className="small muted break">{placeOf(one)}{one.memory_bytes > 0 && ` · ${t("instances.resident", { bytes: bytes(one.memory_bytes) })}`}{one.restarts > 0 && ` · ${t("instances.restarts", { n: one.restarts })}`} · <Time at={one.state_since} /></span>
                 {transfer && <TransferLine of={transfer} label={t("instances.progress")} />}
                 {!transfer && one.progress > 0 && one.progress < 1 && !one.stopping && <div className="progress" role="progressbar" aria-label={t("instances.progress")} aria-valuenow={Math.round(one.progress * 100)}><span style={{ width: percent(one.progress).replace(" ", "") }} /></div>}
+                <Parts of={one} />
                 {!transfer && one.reason && <span className="small break">{told(one.reason)}</span>}
               </div>
               <div className="row wrap end">
@@ -69,11 +71,6 @@ export function Instances({ instances, admin }: { instances: Instance[]; admin: 
       )}
     </>
   );
-}
-
-function placeOf({ worker_name, placement }: Instance): string {
-  const devices = placement.claims.map((claim) => `${claim.device} ${bytes(claim.bytes)}`).join(", ");
-  return devices ? `${worker_name}: ${devices}` : worker_name;
 }
 
 function Why({ of, onClose }: { of: Instance; onClose: () => void }) {

@@ -129,7 +129,18 @@ function Topology({ of }: { of: Device }) {
     of.bus_address,
     ...kinds.map((kind) => t("devices.links", { kind, to: of.links.filter((link) => link.kind === kind).map((link) => `${of.vendor}/${link.to}`).join(", ") })),
   ].filter(Boolean);
-  return facts.length > 0 ? <p className="small muted break num">{facts.join(" · ")}</p> : null;
+  const nodes = of.numa_nodes.map((node) => [
+    node.core_count === null ? "" : node.core_count > 0 ? t("devices.node.cores", { list: node.cores }) : t("devices.node.no_cores"),
+    node.memory_total_bytes === null ? "" : bytes(node.memory_total_bytes),
+    node.memory_free_bytes === null ? "" : t("devices.node.free", { bytes: bytes(node.memory_free_bytes) }),
+    node.distances.length > 0 ? t("devices.node.distances", { list: node.distances.join(" ") }) : "",
+  ].filter(Boolean).join(", "));
+  return (
+    <>
+      {facts.length > 0 && <p className="small muted break num">{facts.join(" · ")}</p>}
+      {nodes.map((text, i) => <p key={of.numa_nodes[i]!.node} className="small muted break num">NUMA {of.numa_nodes[i]!.node}: {text}</p>)}
+    </>
+  );
 }
 
 function WorkerMenu({ worker, running }: { worker: Worker; running: number }) {
