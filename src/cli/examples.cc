@@ -42,6 +42,7 @@ constexpr const char* kExamples[] = {
     "gantry requests cancel t5ktt49qgq3trap4txjmks51",
     "gantry start smollm2 --wait",
     "gantry stop smollm2 rival",
+    "gantry sleep smollm2",
     "gantry scale smollm2 3 --wait",
     "gantry rollout status smollm2 --wait",
     "gantry rollout history smollm2",
