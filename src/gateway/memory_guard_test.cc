@@ -123,7 +123,9 @@ TEST_F(MemoryGuardTest, requests_to_models_are_refused_and_nothing_else) {
         EXPECT_EQ(refused->status, 503);
         EXPECT_EQ(refused->headers.get("retry-after"), "5");
         EXPECT_THAT(refused->body, HasSubstr("10 MiB of 1000 MiB are left"));
-        if (std::string_view(path) != "/v1/messages") EXPECT_THAT(refused->body, HasSubstr("\"server_memory_short\""));
+        if (std::string_view(path) != "/v1/messages") {   // of another shape, without a code
+            EXPECT_THAT(refused->body, HasSubstr("\"server_memory_short\""));
+        }
     }
     EXPECT_FALSE(asked("GET", "/v1/models"));
     EXPECT_FALSE(asked("POST", "/api/v1/deployments/m/sleep"));
