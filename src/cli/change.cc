@@ -21,8 +21,9 @@ int change_deployments(const Context& context, const std::vector<std::string>& n
             status = fail(found.error());
             continue;
         }
-        const Result<json::value> changed =
-            client->call("PATCH", "/api/v1/deployments/" + encode_segment(text_at(*found, "id")), change.body);
+        const std::string path = "/api/v1/deployments/" + encode_segment(text_at(*found, "id"));
+        const Result<json::value> changed = change.act.empty() ? client->call("PATCH", path, change.body)
+                                                               : client->call("POST", path + "/" + change.act, change.body);
         if (!changed) {
             status = fail(changed.error());
             continue;

@@ -1,5 +1,5 @@
 #pragma once
-// Verbs that change deployments that exist: start, stop, scale.
+// Verbs that change deployments that exist: start, stop, sleep, scale.
 
 #include <string>
 #include <vector>
@@ -11,6 +11,7 @@ namespace gantry::cli {
 
 struct Change {
     json::object body;              // of the PATCH
+    std::string act{};              // instead of it a POST to this, below the deployment: "sleep"
     std::string done;               // "{name} {done}" when it went well: "is stopping"
     bool wait = false;              // until it runs
 };

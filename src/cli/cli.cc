@@ -23,8 +23,8 @@ namespace {
 using AddVerb = void (*)(CLI::App&, Context&);
 constexpr AddVerb kVerbs[] = {
     add_serve, add_worker, add_engine,                                        // roles
-    add_run, add_evaluate, add_deploy, add_ps, add_ls, add_logs, add_requests,   // everyday
-    add_start, add_stop, add_scale, add_rollout, add_rm,                      //
+    add_run, add_evaluate, add_deploy, add_ps, add_ls, add_instances, add_logs, add_requests,   // everyday
+    add_start, add_stop, add_sleep, add_scale, add_rollout, add_rm,                      //
     add_catalogue, add_search, add_pull, add_verify, add_inspect, add_bundle,              // models of hubs
     add_apply, add_diff, add_export,                                          //
     add_compare, add_bench, add_benchmarks,                                   // measuring

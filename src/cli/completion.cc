@@ -37,8 +37,9 @@ struct Names {
     const char* command;   // prints a name a line
 };
 constexpr Names kNames[] = {
-    {"run", "gantry ps -q"},          {"start", "gantry ps -q"},         {"stop", "gantry ps -q"},
+    {"run", "gantry ps -q"},          {"start", "gantry ps -q"},         {"stop", "gantry ps -q"},          {"sleep", "gantry ps -q"},
     {"scale", "gantry ps -q"},        {"rm", "gantry ps -q"},            {"logs", "gantry ps -q"},
+    {"instances events", "gantry ps -q"}, {"instances metrics", "gantry ps -q"},
     {"rollout status", "gantry ps -q"},  {"rollout history", "gantry ps -q"}, {"rollout undo", "gantry ps -q"},
     {"compare", "gantry ps -q"},      {"bench", "gantry ps -q"},         {"requests cancel", "gantry requests -q"},
     {"keys edit", "gantry keys list -q"},    {"keys rm", "gantry keys list -q"},       {"users edit", "gantry users list -q"},

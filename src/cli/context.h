@@ -69,6 +69,8 @@ void add_ps(CLI::App& app, Context& context);
 void add_deploy(CLI::App& app, Context& context);
 void add_start(CLI::App& app, Context& context);
 void add_stop(CLI::App& app, Context& context);
+void add_sleep(CLI::App& app, Context& context);
+void add_instances(CLI::App& app, Context& context);
 void add_scale(CLI::App& app, Context& context);
 void add_rollout(CLI::App& app, Context& context);
 void add_apply(CLI::App& app, Context& context);

@@ -63,7 +63,7 @@ TEST_F(CommandLine, VersionAndHelpAreData) {
     EXPECT_THAT(gantry({"--version"}).out, HasSubstr(commit()));
     const Outcome help = gantry({"--help"});
     EXPECT_EQ(help.status, 0);
-    for (const char* verb : {"serve", "worker", "engine", "run", "ls", "ps", "deploy", "start", "stop", "scale", "rm", "logs",
+    for (const char* verb : {"serve", "worker", "engine", "run", "ls", "ps", "deploy", "start", "stop", "sleep", "scale", "rm", "logs",
                              "devices", "workers", "requests", "compare", "bench", "benchmarks", "keys", "users", "routes", "providers", "usage",
                              "audit", "reset-password", "completion"}) {
         EXPECT_THAT(help.out, HasSubstr(verb));
@@ -151,7 +151,8 @@ TEST_F(CommandLine, WithoutAServerEveryVerbSaysWhatToDo) {
         {"ps"}, {"ls"}, {"requests"}, {"requests", "--watch"}, {"requests", "cancel", "x"},
         {"devices"}, {"workers"}, {"keys", "list"}, {"routes", "list"}, {"routes", "edit", "r", "--fallback", "none"},
         {"providers", "list"}, {"providers", "create", "p", "--base-url", "http://x", "--model", "m"}, {"providers", "edit", "p", "--no-api-key"},
-        {"users", "list"}, {"usage"}, {"audit"}, {"logs", "a"}, {"stop", "a"},
+        {"users", "list"}, {"usage"}, {"audit"}, {"logs", "a"}, {"stop", "a"}, {"sleep", "a"},
+        {"instances", "events", "a"}, {"instances", "metrics", "a", "--follow"}, {"instances", "restart", "ins_a"}, {"instances", "why", "ins_a"},
         {"start", "a"}, {"scale", "a", "2"}, {"rm", "a", "--yes"}, {"run", "a", "hi"}, {"deploy", "a", "--source", "x"},
         {"compare", "a"}, {"bench", "a"}, {"benchmarks", "list"}, {"benchmarks", "start", "a"}, {"benchmarks", "show", "b"},
         {"benchmarks", "compare", "b", "c"}, {"benchmarks", "cancel", "b"}, {"benchmarks", "rm", "b"}, {"keys", "create", "k", "--rpm", "1"},

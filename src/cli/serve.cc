@@ -24,6 +24,7 @@ struct Options {
     std::string config;
     uint32_t drain_seconds = 30;
     uint32_t hold_seconds = 60;
+    std::optional<uint64_t> memory_reserve_mib;
 };
 
 int serve(CLI::App& verb, Options& options) {
@@ -49,6 +50,9 @@ int serve(CLI::App& verb, Options& options) {
     options.server.data_dir = absolute_folder(options.server.data_dir);
     options.server.drain = std::chrono::seconds(options.drain_seconds);
     options.server.hold_timeout = std::chrono::seconds(options.hold_seconds);
+    if (options.memory_reserve_mib) {
+        options.server.memory_reserve_bytes = *options.memory_reserve_mib << 20;
+    }
     if (!options.bootstrap_password_file.empty()) {
         Result<std::string> password = read_password(options.bootstrap_password_file);
         if (!password) {
@@ -108,6 +112,12 @@ void add_serve(CLI::App& app, Context& context) {
         ->check(CLI::Range(1, 1'000'000))
         ->type_name("N")
         ->capture_default_str();
+    verb->add_option("--memory-reserve", options.memory_reserve_mib,
+                     "MiB of memory that stay free: with less, requests to models get a 503; 0: never. Default: a 32nd of what there is, "
+                     "32 at least and 512 at most")
+        ->envname("GANTRY_MEMORY_RESERVE")
+        ->check(CLI::Range(0, 1 << 20))
+        ->type_name("MIB");
     verb->add_flag("--verbose", options.server.verbose, "log details")->envname("GANTRY_VERBOSE");
     verb->add_option("--config", options.config, "settings as key = value, named as the flags")
         ->envname("GANTRY_CONFIG")

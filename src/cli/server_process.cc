@@ -29,6 +29,7 @@
 #include "control/control.h"
 #include "gateway/draining.h"
 #include "gateway/gateway.h"
+#include "gateway/memory_guard.h"
 #include "http/http.h"
 #include "http/middleware/access_log.h"
 #include "http/middleware/exception_guard.h"
@@ -74,13 +75,14 @@ Status prepare_data_dir(const std::string& data_dir) {
 
 // The parts, in the order they are made; they go in the opposite one.
 struct Parts {
-    explicit Parts(const ServerOptions& given) : options(given) {}
+    explicit Parts(const ServerOptions& given) : options(given), memory(system_clock(), given.memory_reserve_bytes) {}
 
     const ServerOptions& options;
     std::unique_ptr<store::Store> store;
     http::asio::io_context io{1};
     http::BlockingPool pool{kBlockingThreads};
     gateway::Tables tables;
+    gateway::MemoryGuard memory;
     http::Router router;
     std::unique_ptr<gateway::Gateway> gateway;
     std::unique_ptr<sources::ModelFiles> model_files;
@@ -175,6 +177,7 @@ Status make_parts(Parts& parts) {
     control_options.bootstrap_password = options.bootstrap_password;
     control_options.live = &parts.gateway->live();
     control_options.activity = &parts.gateway->activity();
+    control_options.shortage = [&parts] { return parts.memory.shortage(); };
     control_options.chat = parts.gateway->chat();
     control_options.model_files = parts.model_files.get();
     control_options.near_socket = near_socket;
@@ -225,7 +228,7 @@ Status listen(Parts& parts) {
     parts.server->use(gateway::host_check(parts.options.allowed_hosts));
     gateway::Authentication authentication = gateway::make_authentication(parts.tables, parts.router, system_clock());
     parts.server->use(std::move(authentication.middleware));
-    parts.server->on_head(gateway::refuse_while(parts.stopping, std::move(authentication.head_check)));
+    parts.server->on_head(gateway::refuse_while(parts.stopping, gateway::refuse_while_short(parts.memory, std::move(authentication.head_check))));
     const auto link = parts.control->link_tls();
     if (!link) {
         return link.error();

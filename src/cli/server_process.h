@@ -3,6 +3,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -30,6 +31,7 @@ struct ServerOptions {
     std::chrono::seconds drain{30};           // SIGTERM: how long requests in flight may go on
     uint32_t usage_days = 90;                 // how long usage records are kept; their sums by the hour for ever. 0: records, too
     uint32_t queue_limit = 2'048;             // requests an instance may have at once; more of a model's than that are refused
+    std::optional<uint64_t> memory_reserve_bytes;   // less left: requests to models are refused; 0: never; nullopt: gateway/memory_guard.h says
     std::chrono::seconds hold_timeout{60};    // how long a request waits for a model that is asleep
     bool verbose = false;
 };

@@ -83,7 +83,7 @@ Result<worker::Identity> identity_of(const Options& options, const std::string& 
     return joined;
 }
 
-// Waits for a signal, or for the server's word that this worker is removed.
+// Waits for a signal, or for the link to find that the server is not this worker's.
 class Waiting {
 public:
     Waiting() : signals_(io_, SIGINT, SIGTERM) {
@@ -94,14 +94,15 @@ public:
             io_.stop();
         });
     }
-    void end(std::string why) {   // from any thread
-        boost::asio::post(io_, [this, why = std::move(why)] {
+    void end(std::string why, bool stops_engines) {   // from any thread
+        boost::asio::post(io_, [this, why = std::move(why), stops_engines] {
             why_ = why;
+            stops_engines_ = stops_engines;
             io_.stop();
         });
     }
     void wait() { io_.run(); }
-    bool stops_engines() const { return signal_ == SIGINT || !why_.empty(); }
+    bool stops_engines() const { return signal_ == SIGINT || stops_engines_; }
     const std::string& why() const { return why_; }
 
 private:
@@ -109,6 +110,7 @@ private:
     boost::asio::signal_set signals_;
     int signal_ = 0;
     std::string why_;
+    bool stops_engines_ = false;
 };
 
 int serve(const Options& options, const std::string& server, const worker::Identity& identity) {
@@ -117,7 +119,8 @@ int serve(const Options& options, const std::string& server, const worker::Ident
     remote.server = server;
     remote.data_dir = options.data_dir;
     remote.identity = identity;
-    remote.removed = [&waiting](std::string why) { waiting.end(std::move(why)); };
+    remote.removed = [&waiting](std::string why) { waiting.end(std::move(why), true); };
+    remote.outgrown = [&waiting](std::string why) { waiting.end(std::move(why), false); };
     auto link = worker::RemoteLink::make(std::move(remote), system_clock(), system_random());
     if (!link) {
         return fail(link.error());

@@ -32,6 +32,7 @@ struct ControlOptions {
     sources::Catalogue catalogue{};                 // for /api/v1/catalogue
     gateway::LiveRequests* live = nullptr;          // the gateway's, for /api/v1/requests; outlives the control plane
     gateway::Activity* activity = nullptr;          // the same, to put deployments to sleep by; null: none is
+    std::function<std::string()> shortage{};        // why load is shed now (gateway/memory_guard.h), empty: it is not; null: it never is
     http::Handler chat{};                           // the gateway's, for the panels of /api/v1/compare
     std::string near_socket{};                      // where model_files asks before a hub (sources/near.h); empty: nowhere
     std::string admin_endpoint{};                   // the admin socket, "unix:/path": where benchmarks send their requests

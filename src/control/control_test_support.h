@@ -7,6 +7,7 @@
 
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/executor_work_guard.hpp>
+#include <boost/asio/post.hpp>
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
@@ -222,6 +223,17 @@ public:
     FakeChat& chat() { return chat_; }
     gateway::LiveRequests& live() { return live_; }   // while no request of the test's is under way
     store::Store& store() { return *store_; }
+    gateway::Activity& activity() { return activity_; }   // within on_io()
+    // On the io thread, where what the gateway keeps lives; what it gave.
+    template <class Work>
+    auto on_io(const Work& work) -> decltype(work()) {
+        std::promise<decltype(work())> given;
+        http::asio::post(io_, [&] { given.set_value(work()); });
+        return given.get_future().get();
+    }
+    bool closed(const DeploymentId& deployment) {
+        return on_io([&] { return activity_.closed(deployment); });
+    }
     const gateway::Tables& tables() const { return tables_; }
     const WorkerId& worker() const { return worker_; }
     const std::vector<protocol::InstanceSpec>& runs() const { return runs_; }

@@ -122,7 +122,7 @@ BackendKind backend_of(const Snapshot& view, const Instance& i, const Deployment
 
 }  // namespace
 
-gateway::RouteTable make_routes(const Snapshot& view, Secrets& secrets) {
+gateway::RouteTable make_routes(const Snapshot& view, Secrets& secrets, const std::set<DeploymentId>& woken) {
     const auto instances = by_deployment(view);
     std::unordered_map<std::string, const Model*> models;
     for (const Model& m : view.models) models[m.source] = &m;
@@ -159,7 +159,8 @@ gateway::RouteTable make_routes(const Snapshot& view, Secrets& secrets) {
         }
         if (entry.targets.empty()) {
             entry.not_ready_reason = not_ready_reason(deployment_status(d, own));
-            entry.holds = !entry.stopped && (d.asleep_since || (d.idle_timeout_seconds > 0 && is_on_its_way(own, room_to_come)));
+            const bool held = d.idle_timeout_seconds > 0 || woken.contains(d.id);
+            entry.holds = !entry.stopped && (d.asleep_since || (held && is_on_its_way(own, room_to_come)));
         }
         routes.models[d.name] = std::move(entry);
     }
@@ -195,6 +196,11 @@ Status Publisher::refresh() {
     return Ok{};
 }
 
+void Publisher::hold_until_up(const DeploymentId& deployment) {
+    std::lock_guard lock(mutex_);
+    woken_.insert(deployment);
+}
+
 void Publisher::refresh_observed() {
     const uint64_t mine = ++asked_;
     std::lock_guard lock(mutex_);
@@ -228,7 +234,12 @@ void Publisher::publish_locked() {
     answered_ = asked_;
     auto view = std::make_shared<Snapshot>(*rows_.load());
     if (observed_ != nullptr) observed_->overlay(*view);
-    tables_.set(make_routes(*view, secrets_));
+    gateway::RouteTable routes = make_routes(*view, secrets_, woken_);
+    std::erase_if(woken_, [&routes](const DeploymentId& id) {
+        return std::none_of(routes.models.begin(), routes.models.end(),
+                            [&id](const auto& model) { return model.second.deployment_id == id && model.second.holds; });
+    });
+    tables_.set(std::move(routes));
     view_.store(view);
     if (hub_.size() == 0) {
         published_.clear();

@@ -32,6 +32,8 @@ public:
     Status refresh();
     // Only what was observed changed: no database. Of many at once, one publication does for all.
     void refresh_observed();
+    // It is being woken: requests to it are held, idle timeout or not, until it serves or fails to. From the next publication on.
+    void hold_until_up(const DeploymentId& deployment);
     // Users, keys or sessions changed.
     Status refresh_auth();
     // Brings the gauges up to date, for who reads the metrics.
@@ -64,9 +66,10 @@ private:
     const Observed* observed_ = nullptr;
 
     std::atomic<uint64_t> asked_{0};   // calls of refresh_observed()
-    std::mutex mutex_;        // one publication at a time; protects the two below, and published_ and benchmarks_
+    std::mutex mutex_;        // one publication at a time; protects the two below, and woken_, published_ and benchmarks_
     uint64_t answered_ = 0;   // so many of those the last publication has seen
     std::mutex auth_mutex_;   // the same for the AuthTable
+    std::set<DeploymentId> woken_;   // what hold_until_up() named and does not serve yet
     Objects published_;       // what those who watch know; empty while nobody does
     std::map<std::string, std::shared_ptr<const WatchedObject>> benchmarks_;   // the same of these, kept while nobody watches, too
     ControlMetrics metrics_;
@@ -77,8 +80,8 @@ private:
     std::atomic<bool> auth_stale_{true};
 };
 
-// What the gateway routes by. `secrets` opens the keys of providers.
-gateway::RouteTable make_routes(const Snapshot& view, Secrets& secrets);
+// What the gateway routes by. `secrets` opens the keys of providers. `woken`: as of Publisher::hold_until_up().
+gateway::RouteTable make_routes(const Snapshot& view, Secrets& secrets, const std::set<DeploymentId>& woken = {});
 gateway::AuthTable make_auth(store::Store::AuthRows rows);
 
 }  // namespace gantry::control

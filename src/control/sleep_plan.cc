@@ -53,6 +53,6 @@ std::vector<gateway::IdleCandidate> sleep_candidates(const Snapshot& view, WallT
     return candidates;
 }
 
-bool sleeps_in_vain(const Deployment& d) { return d.asleep_since && (d.stopped || d.idle_timeout_seconds == 0); }
+bool sleeps_in_vain(const Deployment& d) { return d.asleep_since && d.stopped; }
 
 }  // namespace gantry::control

@@ -15,7 +15,7 @@ namespace gantry::control {
 // error, stays: the former was asked for, the latter has to be seen.
 std::vector<gateway::IdleCandidate> sleep_candidates(const Snapshot& view, WallTime now);
 
-// Asleep, though its deployment was stopped since, or is to sleep no more.
+// Asleep, though its deployment was stopped since.
 bool sleeps_in_vain(const Deployment& deployment);
 
 }  // namespace gantry::control

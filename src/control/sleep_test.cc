@@ -55,7 +55,7 @@ TEST_F(SleepTest, idle_it_ends_and_a_request_brings_it_back) {
     put_to_sleep();
     const Reply asleep = plane_->get("/api/v1/deployments/m");
     EXPECT_EQ(asleep.number("/version"), version) << "it was no edit";
-    EXPECT_EQ(asleep.string("/status/reason"), "without a request for 10 s; the next one wakes it");
+    EXPECT_EQ(asleep.string("/status/reason"), "asleep until a request comes");
     EXPECT_EQ(asleep.string("/status/rollout/state"), "asleep");
     EXPECT_EQ(asleep.string("/asleep_since"), to_rfc3339(plane_->clock().wall()));
     EXPECT_TRUE(plane_->runs().empty());
@@ -127,6 +127,67 @@ TEST_F(SleepTest, what_fails_to_wake_says_why_and_stays_to_be_seen) {
     ASSERT_TRUE(plane_->work_until([&] { return plane_->deployment_state("m") == "error"; }, InstanceState::kError));
     ASSERT_EQ(edit("m", R"({"stopped":false})").status, 200);   // a round of the reconciler's
     EXPECT_EQ(plane_->deployment_state("m"), "error");
+}
+
+TEST_F(SleepTest, by_hand_it_sleeps_now_and_a_request_that_comes_is_held) {
+    deploy("m", "");   // no idle timeout
+    const int64_t version = plane_->get("/api/v1/deployments/m").number("/version");
+    const Reply slept = plane_->ask("POST", "/api/v1/deployments/m/sleep");
+    ASSERT_EQ(slept.status, 200) << slept.text;
+    EXPECT_EQ(slept.string("/status/state"), "asleep");
+    EXPECT_EQ(slept.string("/status/reason"), "asleep until a request comes");
+    EXPECT_EQ(slept.number("/version"), version) << "it was no edit";
+    EXPECT_TRUE(plane_->tables().routes()->models.at("m").holds) << "published before it was answered";
+    EXPECT_EQ(newest("sleep").at("actor_name").as_string(), "admin");
+    EXPECT_THAT(json::serialize(newest("sleep").at("changes")), HasSubstr("asleep_since"));
+    ASSERT_TRUE(plane_->work_until([&] { return instances() == 0; }));
+    ASSERT_TRUE(plane_->work_until([&] { return !plane_->closed(DeploymentId(id_of("m"))); })) << "the gateway lets requests to it go on";
+
+    const Reply again = plane_->ask("POST", "/api/v1/deployments/m/sleep");
+    EXPECT_EQ(again.status, 200);
+    EXPECT_EQ(again.string("/asleep_since"), slept.string("/asleep_since"));
+
+    asked_by_ann();
+    ASSERT_TRUE(eventually([&] { return instances() == 1; }));
+    EXPECT_TRUE(plane_->tables().routes()->models.at("m").holds) << "on its way, and who asks is held";
+    ASSERT_TRUE(becomes("m", "running"));
+    plane_->clock().advance(24h);
+    deploy("other", "");   // the reconciler has been round
+    EXPECT_EQ(plane_->deployment_state("m"), "running") << "nothing puts it to sleep again";
+}
+
+TEST_F(SleepTest, by_hand_outlasts_edits_and_a_restart_and_start_wakes_it) {
+    deploy("m", "");
+    ASSERT_EQ(plane_->ask("POST", "/api/v1/deployments/m/sleep").status, 200);
+    EXPECT_EQ(edit("m", R"({"replicas":1,"options":{"threads":3}})").string("/status/state"), "asleep");
+    plane_.reset();
+    plane_.emplace(dir_.path());
+    deploy("other", "");
+    EXPECT_EQ(plane_->deployment_state("m"), "asleep");
+    EXPECT_NE(edit("m", R"({"stopped":false})").string("/status/state"), "asleep");
+    ASSERT_TRUE(becomes("m", "running"));
+    ASSERT_EQ(plane_->ask("POST", "/api/v1/deployments/m/sleep").status, 200);
+    EXPECT_NE(edit("m", R"({"idle_timeout_seconds":0})").string("/status/state"), "asleep") << "it never is to sleep";
+}
+
+TEST_F(SleepTest, by_hand_nothing_in_use_or_stopped_is_put_to_sleep) {
+    deploy("m", "");
+    const DeploymentId id(id_of("m"));
+    gateway::Activity::Use request = plane_->on_io([&] { return plane_->activity().use(id); });
+    const Reply refused = plane_->ask("POST", "/api/v1/deployments/m/sleep");
+    EXPECT_EQ(refused.status, 409);
+    EXPECT_EQ(refused.code(), "deployment_in_use");
+    EXPECT_THAT(refused.text, HasSubstr("gantry requests"));
+    EXPECT_FALSE(plane_->closed(id));
+    plane_->on_io([&] { return (request = {}, true); });
+    EXPECT_EQ(plane_->ask("POST", "/api/v1/deployments/m/sleep", "", plane_->key_of("ann", "user")).status, 403);
+    EXPECT_EQ(plane_->ask("POST", "/api/v1/deployments/gone/sleep").status, 404);
+    EXPECT_EQ(plane_->deployment_state("m"), "running");
+    ASSERT_EQ(edit("m", R"({"stopped":true})").status, 200);
+    const Reply stopped = plane_->ask("POST", "/api/v1/deployments/m/sleep");
+    EXPECT_EQ(stopped.status, 409);
+    EXPECT_THAT(stopped.text, HasSubstr("stopped"));
+    EXPECT_TRUE(newest("sleep").empty());
 }
 
 TEST_F(SleepTest, asking_for_what_is_awake_or_gone_does_nothing) {

@@ -103,7 +103,7 @@ DeploymentStatus deployment_status(const Deployment& d, const std::vector<const 
     }
     if (d.asleep_since) {
         status.state = "asleep";
-        status.reason = fmt::format("without a request for {} s; the next one wakes it", d.idle_timeout_seconds);
+        status.reason = "asleep until a request comes";
         return status;
     }
     status.progress = std::min(1.0, c.progress / d.replicas);

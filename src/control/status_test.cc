@@ -76,7 +76,7 @@ TEST(status, asleep) {
     const Instance leaving = instance(S::kStopping, "", 0, true);
     const auto status = deployment_status(d, {&leaving});
     EXPECT_EQ(status.state, "asleep");
-    EXPECT_EQ(status.reason, "without a request for 90 s; the next one wakes it");
+    EXPECT_EQ(status.reason, "asleep until a request comes");
     EXPECT_EQ(status.rollout.state, "asleep");
     EXPECT_EQ(not_ready_reason(status), "asleep, a request wakes it");
     d.stopped = true;
@@ -119,6 +119,7 @@ TEST(routes, requests_wait_for_what_sleeps_when_idle) {
     waiting.deployment_id = d.id;
     const auto holds = [&] { return make_routes(view, secrets).models.at("m").holds; };
     EXPECT_FALSE(holds()) << "it is on its way, but never sleeps";
+    EXPECT_TRUE(make_routes(view, secrets, {d.id}).models.at("m").holds) << "it was put to sleep by hand, and is being woken";
     view.deployments[0].idle_timeout_seconds = 60;
     EXPECT_TRUE(holds());
     view.instances = {waiting};

@@ -85,5 +85,46 @@ TEST(Audit, IsFilteredAndPaged) {
     EXPECT_EQ(names({}, {.actor = "x' OR 1=1 --"}), "");
 }
 
+std::vector<std::string> pages(Store& store, PageRequest page) {
+    std::vector<std::string> names;
+    do {
+        const auto rows = store.audit(page, {});
+        EXPECT_OK(rows);
+        if (!rows) break;
+        for (const AuditEvent& e : rows->items) names.push_back(e.object_name);
+        page.cursor = rows->next_cursor;
+    } while (!page.cursor.empty());
+    return names;
+}
+
+// Their ids say nothing of when they came: here those fall as the events come.
+TEST(Audit, OfOneMillisecondIsListedAsItWasWritten) {
+    TempDir dir;
+    auto store = open_store(dir.path());
+    std::vector<std::string> written;
+    for (int i = 0; i < 40; ++i) {
+        AuditEvent e = an_event("e" + std::to_string(i), i < 2 ? 0 : i < 37 ? 1 : 2);
+        e.id = AuditEventId("aud_" + std::to_string(99 - i));
+        EXPECT_OK(store->add_audit(e));
+        written.push_back(e.object_name);
+    }
+    const std::vector<std::string> newest_first(written.rbegin(), written.rend());
+    const std::vector<std::string> of_the_moment(written.begin() + 2, written.begin() + 37);
+    for (const uint32_t limit : {1u, 3u, 40u}) {
+        EXPECT_EQ(pages(*store, {.limit = limit}), written) << limit;
+        EXPECT_EQ(pages(*store, {.limit = limit, .descending = true}), newest_first) << limit;
+        EXPECT_EQ(pages(*store, {.limit = limit, .from = at(1), .to = at(2)}), of_the_moment) << limit;
+    }
+    // One written while somebody reads is not shown twice, and moves no other.
+    PageRequest page{.limit = 30, .descending = true};
+    const auto first = store->audit(page, {});
+    ASSERT_TRUE(first.ok());
+    AuditEvent late = an_event("late", 1);
+    late.id = AuditEventId("aud_00");
+    EXPECT_OK(store->add_audit(late));
+    page.cursor = first->next_cursor;
+    EXPECT_EQ(pages(*store, page), std::vector<std::string>(newest_first.begin() + 30, newest_first.end()));
+}
+
 }  // namespace
 }  // namespace gantry::store

@@ -13,6 +13,7 @@ namespace {
 constexpr char kSelect[] =
     "SELECT id, name, source, backend, options, replicas, stopped, version, generation, created_at, updated_at, "
     "placement, rollout, newest_generation, notice, idle_timeout_seconds, asleep_since FROM deployments";
+constexpr char kVersionOf[] = "SELECT version FROM deployments WHERE id = ?";
 constexpr ListSource kList{"deployment", kSelect, "created_at", "id", "instr(lower(name), lower(?3)) > 0"};
 
 void read(Columns& columns, Deployment& d) {
@@ -70,15 +71,16 @@ Status SqliteStore::update_deployment(const Deployment& deployment, int64_t expe
             texts->placement, texts->rollout, d.newest_generation, d.notice, d.idle_timeout_seconds, d.id, expected_version);
         if (!changed) return explain_name(std::move(changed).error(), d);
         if (*changed == 1) return keep_revision(db, d);
-        return missing_or_stale(db, "SELECT version FROM deployments WHERE id = ?", "deployment", d.id.text,
-                                expected_version);
+        return missing_or_stale(db, kVersionOf, "deployment", d.id.text, expected_version);
     });
 }
 
-Status SqliteStore::set_asleep(const DeploymentId& id, std::optional<WallTime> since) {
+Status SqliteStore::set_asleep(const DeploymentId& id, std::optional<WallTime> since, int64_t version) {
     return change([&](Connection& db) -> Status {
-        auto changed = db.run("UPDATE deployments SET asleep_since = ? WHERE id = ?", since, id);
-        return one_row(changed, "deployment", id.text);
+        auto changed = db.run("UPDATE deployments SET asleep_since = ? WHERE id = ? AND version = ?", since, id, version);
+        if (!changed) return std::move(changed).error();
+        if (*changed == 1) return Ok{};
+        return missing_or_stale(db, kVersionOf, "deployment", id.text, version);
     });
 }
 

@@ -86,6 +86,31 @@ TEST(Migrations, KeysAndUsersOfVersionOneStayAndMayDoAll) {
     EXPECT_OK(store->create_key(a_key("new", *user)));
 }
 
+TEST(Migrations, AuditEventsOfVersionThirteenKeepTheirOrder) {
+    TempDir dir;
+    {
+        auto db = raw(dir.file("gantry.db"));
+        const std::vector<Migration>& all = control_migrations();
+        EXPECT_OK(migrate(*db, {all.begin(), all.begin() + 13}));
+        for (const std::string id : {"aud_c", "aud_a", "aud_b"}) {
+            EXPECT_OK(db->run("INSERT INTO audit_log VALUES (?, 7000, 'usr_a', 'ann', '', '::1', 'POST', 'create', 'key', 'k', 'k', '[]', 'r', 201)",
+                              id));
+        }
+    }
+    auto store = open_store(dir.path());
+    AuditEvent e;
+    e.id = AuditEventId("aud_0");
+    e.at = from_unix_ms(7000);
+    EXPECT_OK(store->add_audit(e));
+    std::string order;
+    const auto rows = store->audit({}, {});
+    ASSERT_TRUE(rows.ok());
+    for (const AuditEvent& row : rows->items) order += row.id.text + " ";
+    EXPECT_EQ(order, "aud_c aud_a aud_b aud_0 ");
+    EXPECT_EQ(rows->items[0].actor_name, "ann");
+    EXPECT_EQ(rows->items[0].status, 201);
+}
+
 TEST(Migrations, AFailingOneLeavesTheVersionBefore) {
     TempDir dir;
     auto db = raw(dir.file("x.db"));

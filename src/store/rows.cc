@@ -77,10 +77,10 @@ std::string list_sql(const ListSource& source, bool descending, const ListFilter
     const char* order = descending ? "DESC" : "ASC";
     std::string conditions;
     for (const auto& [condition, value] : filters) conditions += condition;
-    return fmt::format("{0} WHERE ({1}, {2}) {3} (?1, ?2) AND (?3 = '' OR {4}){5} AND {1} >= ?{6} AND {1} < ?{7} "
+    return fmt::format("{0} WHERE ({1}, {2}) {3} (?1, {9}) AND (?3 = '' OR {4}){5} AND {1} >= ?{6} AND {1} < ?{7} "
                        "ORDER BY {1} {8}, {2} {8} LIMIT ?4",
                        source.select, source.time_column, source.id_column, descending ? "<" : ">", source.name_filter,
-                       conditions, filters.size() + 5, filters.size() + 6, order);
+                       conditions, filters.size() + 5, filters.size() + 6, order, source.last_id);
 }
 
 Error explain(Error error, std::initializer_list<Explanation> words) {

@@ -56,6 +56,7 @@ struct ListSource {
     const char* id_column;
     const char* name_filter;        // true where the row's name holds ?3
     const char* owner_filter = "";  // " AND user_id = ?5", used where an owner is given
+    const char* last_id = "?2";     // what the cursor says of id_column; "CAST(?2 AS INTEGER)" where that is a number from 1 on
 };
 
 // A column's condition with its value: " AND (?6 = '' OR model = ?6)". In the order of the parameters, from ?5 on.

@@ -26,7 +26,7 @@ public:
 
     Status create_deployment(const Deployment& deployment) override;
     Status update_deployment(const Deployment& deployment, int64_t expected_version) override;
-    Status set_asleep(const DeploymentId& id, std::optional<WallTime> since) override;
+    Status set_asleep(const DeploymentId& id, std::optional<WallTime> since, int64_t version) override;
     Status delete_deployment(const DeploymentId& id) override;
     Status finish_rollout(const DeploymentId& id, int64_t generation, WallTime now) override;
     Result<std::vector<Revision>> revisions(const DeploymentId& of) override;

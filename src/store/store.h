@@ -118,8 +118,9 @@ public:
     // caller raised). kConflict otherwise. Both keep the generation's revision if there is none yet, in the same transaction. The
     // reconciler calls it too, to take a failed update back; the version keeps it and the API apart.
     virtual Status update_deployment(const Deployment& deployment, int64_t expected_version) = 0;
-    // When it was put to sleep; nullopt: it is awake. No edit: neither update_deployment nor the version knows of it. (control/sleep.h.)
-    virtual Status set_asleep(const DeploymentId& id, std::optional<WallTime> since) = 0;
+    // When it was put to sleep; nullopt: it is awake. kConflict where it has another version by now. No edit: neither update_deployment
+    // nor the version knows of it. (control/sleep.h.)
+    virtual Status set_asleep(const DeploymentId& id, std::optional<WallTime> since, int64_t version) = 0;
     // Deletes the row and marks its instances stopping in the same transaction. They stay, with the id of the deployment that
     // is gone, until delete_instance: in snapshot() and in instances(of).
     virtual Status delete_deployment(const DeploymentId& id) = 0;

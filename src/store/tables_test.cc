@@ -53,16 +53,18 @@ TEST_F(Tables, DeploymentKeepsEveryField) {
 TEST_F(Tables, SleepIsNoEditAndOutlastsEdits) {
     Deployment d = a_deployment("a");
     EXPECT_OK(store_->create_deployment(d));
-    EXPECT_OK(store_->set_asleep(d.id, at(7)));
+    EXPECT_OK(store_->set_asleep(d.id, at(7), 1));
     EXPECT_EQ(store_->deployment(d.id)->asleep_since, at(7));
+    EXPECT_EQ(store_->deployment(d.id)->version, 1);
     d.idle_timeout_seconds = 30;
     d.version = 2;
     EXPECT_OK(store_->update_deployment(d, 1));   // of a version that knew nothing of the sleep
     EXPECT_EQ(store_->snapshot()->deployments.at(0).asleep_since, at(7));
     EXPECT_EQ(store_->snapshot()->deployments.at(0).idle_timeout_seconds, 30u);
-    EXPECT_OK(store_->set_asleep(d.id, std::nullopt));
+    EXPECT_CODE(store_->set_asleep(d.id, std::nullopt, 1), ErrorCode::kConflict);   // it was edited since
+    EXPECT_OK(store_->set_asleep(d.id, std::nullopt, 2));
     EXPECT_FALSE(store_->deployment(d.id)->asleep_since);
-    EXPECT_CODE(store_->set_asleep(DeploymentId("gone"), at(7)), ErrorCode::kNotFound);
+    EXPECT_CODE(store_->set_asleep(DeploymentId("gone"), at(7), 1), ErrorCode::kNotFound);
 }
 
 TEST_F(Tables, TextThatIsNoUtf8IsRefusedAndNotStored) {

@@ -93,6 +93,7 @@ class Server:
         self.host = "127.0.0.1"
         self.address = "127.0.0.1"   # where its users find it
         self.prefix = ()             # words before the command: where it runs
+        self.program = GANTRY
         self.port = free_port()
         self.process = None
         self.key = None
@@ -101,7 +102,7 @@ class Server:
     def start(self, wait=True):
         self.output = open(self.data_dir.parent / f"{self.data_dir.name}.out", "ab")
         self.process = subprocess.Popen(
-            [*self.prefix, GANTRY, "serve", "--port", str(self.port), "--host", self.host, "--data-dir", str(self.data_dir), *self.flags],
+            [*self.prefix, self.program, "serve", "--port", str(self.port), "--host", self.host, "--data-dir", str(self.data_dir), *self.flags],
             stdout=self.output, stderr=self.output, env=self.environment())
         if wait:
             until(self.ready, "the server is ready", timeout=60)
@@ -129,7 +130,7 @@ class Server:
         return f"http://{self.address}:{self.port}"
 
     def cli(self, *words, check=True, stdin=None, timeout=120):
-        done = subprocess.run([GANTRY, *words], capture_output=True, text=True, timeout=timeout, input=stdin,
+        done = subprocess.run([self.program, *words], capture_output=True, text=True, timeout=timeout, input=stdin,
                               env=self.environment())
         if check and done.returncode != 0:
             raise AssertionError(f"gantry {' '.join(words)} ended with {done.returncode}:\n{done.stdout}\n{done.stderr}")

@@ -13,6 +13,7 @@ class RemoteWorker:
     def __init__(self, server, folder, name, url=None, prefix=()):
         self.server = server
         self.prefix = prefix    # words before the command: where it runs
+        self.program = GANTRY
         self.url = url or server.url
         self.name = name
         self.data_dir = pathlib.Path(folder) / name
@@ -29,7 +30,7 @@ class RemoteWorker:
         kept = {k: v for k, v in os.environ.items() if not k.startswith("GANTRY_")}
         with open(self.output, "ab") as output:
             self.process = subprocess.Popen(
-                [*self.prefix, GANTRY, "worker", "--server", self.url, "--token-file", str(self.token_file), "--data-dir", str(self.data_dir),
+                [*self.prefix, self.program, "worker", "--server", self.url, "--token-file", str(self.token_file), "--data-dir", str(self.data_dir),
                  "--name", self.name, *flags], stdout=output, stderr=output, env={**kept, "NO_COLOR": "1"})
         return self
 

@@ -73,6 +73,41 @@ def test_life_of_a_deployment(server):
     assert "life" not in server.cli("ps").stdout
 
 
+def test_what_instances_went_through_and_do(server):
+    server.deploy("seen", "--ctx", "1024")
+    [instance] = server.running("seen")
+    events = server.cli_json("instances", "events", "seen")["items"]
+    assert [e["state"] for e in events][-1] == "running" and "starting" in [e["state"] for e in events]
+    assert {e["instance_id"] for e in events} == {instance["id"]} and events == sorted(events, key=lambda e: e["at"])
+    assert server.items(f"/api/v1/instances/{instance['id']}/events") == [{k: v for k, v in e.items() if k != "instance_id"} for e in events]
+    table = server.cli("instances", "events", instance["id"]).stdout
+    assert table.splitlines()[0].split() == ["TIME", "INSTANCE", "STATE", "RESTARTS", "REASON"] and "running" in table.splitlines()[-1]
+
+    why = server.cli("instances", "why", instance["id"]).stdout
+    assert "verdict  fits" in why and "chosen" in why and instance["worker_name"] in why
+    assert server.cli_json("instances", "why", instance["id"])["verdict"] == "fits"
+
+    assert server.api("POST", "/v1/chat/completions", json={"model": "seen", "messages": [{"role": "user", "content": "Hi"}], "max_tokens": 5}).status_code == 200
+    [figures] = server.cli_json("instances", "metrics", "seen")["items"]
+    assert figures["instance_id"] == instance["id"] and figures["generated_tokens_total"] >= 1 and figures["first_token_count"] == 1
+    shown = server.cli("instances", "metrics", "seen").stdout
+    assert instance["id"] in shown and "MEAN TTFT" in shown and " s" in shown.splitlines()[1]
+    follower = subprocess.Popen([GANTRY, "instances", "metrics", "seen", "--follow", "--json"], stdout=subprocess.PIPE, text=True, env=server.environment())
+    try:
+        looks = [json.loads(follower.stdout.readline()) for _ in range(2)]
+        assert looks[0]["at"] < looks[1]["at"] and looks[1]["items"][0]["instance_id"] == instance["id"]
+
+        server.cli("instances", "restart", instance["id"])
+        [other] = until(lambda: [i for i in server.running("seen") if i["id"] != instance["id"]], "another takes its place")
+        assert server.cli("instances", "events", instance["id"], check=False).returncode == 1
+        assert other["id"] in server.cli("instances", "events", "seen").stdout
+        server.cli("rm", "seen", "--yes")
+        assert follower.wait(30) == 0, "it ends with the deployment"
+    finally:
+        follower.kill()
+    assert server.cli("instances", "metrics", "sean", check=False).returncode == 1
+
+
 def test_logs_follow(server):
     follower = subprocess.Popen([GANTRY, "logs", "-f", "smollm2"], stdout=subprocess.PIPE, text=True, env=server.environment())
     try:

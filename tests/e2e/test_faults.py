@@ -1,6 +1,6 @@
 """Faults by the numbers of docs/reliability.md: processes that are killed in each of their states, and what is deleted or edited in
-use. Of the machine: test_faults_machine.py; of the network between machines: test_faults_link.py. Engines are fakes that do as they are
-told; all else is real."""
+use. Of the machine: test_faults_machine.py; of its memory: test_faults_memory.py; of the network between machines: test_faults_link.py.
+Engines are fakes that do as they are told; all else is real."""
 import contextlib
 import os
 import signal
@@ -180,44 +180,6 @@ def test_f3_f18_the_new_engine_of_an_update_is_killed_while_it_loads(server, tmp
     assert engines.ask().status_code == 200
     assert server.api("GET", "/api/v1/deployments/updated").json()["status"]["rollout"]["state"] == "complete"
     server.cli("rm", "updated", "--yes")
-
-
-def memory_group(name):
-    """A group of processes whose memory can be limited: (its folder, the file of the limit), or skips."""
-    for root, limit in (("/sys/fs/cgroup/memory", "memory.limit_in_bytes"), ("/sys/fs/cgroup", "memory.max")):
-        folder = f"{root}/{name}"
-        with contextlib.suppress(OSError):
-            os.mkdir(folder)
-            if os.path.exists(f"{folder}/{limit}"):
-                return folder, f"{folder}/{limit}"
-            os.rmdir(folder)
-    pytest.skip("no memory group can be made here")
-
-
-def test_f4_an_engine_out_of_memory_is_named_so(server, tmp_path):
-    folder, limit = memory_group(f"gantry-test-{os.getpid()}")
-    engines = FakeEngines(server, tmp_path, "hungry").deploy()
-    [before] = engines.running()
-    try:
-        with open(f"{folder}/cgroup.procs", "w") as members:
-            members.write(str(before["pid"]))
-        with open(limit, "w") as file:
-            file.write(str(64 << 20))
-        engines.behave(eat=True)
-        reasons = set()
-
-        def ended():
-            reasons.update(i["reason"] for i in engines.instances())
-            return not alive(before["pid"])
-        threading.Thread(target=engines.ask, daemon=True).start()
-        until(ended, "the kernel ends it")
-        until(lambda: reasons.update(i["reason"] for i in engines.instances()) or any("memory" in r for r in reasons), f"why is said: {reasons}")
-        engines.behave()
-        until(lambda: [i for i in engines.instances() if i["state"] == "running" and i["pid"] != before["pid"]], "it is started again")
-    finally:
-        until(lambda: not open(f"{folder}/cgroup.procs").read(), "the group is empty")
-        os.rmdir(folder)
-        server.cli("rm", "hungry", "--yes")
 
 
 # ---- F19

@@ -53,7 +53,7 @@ def test_idle_it_ends_and_is_still_there(server):
     until(lambda: not alive(before["pid"]), "the engine ended")
     assert [m.id for m in server.openai().models.list()] == ["m"]
     listed = server.cli("ps").stdout
-    assert "asleep" in listed and "the next one wakes it" in listed
+    assert "asleep" in listed and "until a request comes" in listed
     assert metric(server, "gantry_deployments_asleep ") == 1
     slept = [e for e in server.items("/api/v1/audit?limit=500&order=desc") if e["action"] == "sleep"][0]
     assert slept["actor_name"] == "gantry" and {"field": "reason", "from": None, "to": f"no request for {IDLE} s"} in slept["changes"]
@@ -138,6 +138,42 @@ def test_started_by_hand_it_comes_up(server):
     idle_timeout(server, 0)
     server.running("m")
     idle_timeout(server, IDLE)
+
+
+def test_by_hand_it_sleeps_now_and_a_request_or_start_wakes_it(server):
+    server.deploy("n", "--ctx", "1024")   # without an idle timeout
+    [before] = server.running("n")
+    said = server.cli("sleep", "n")
+    assert "n sleeps; the next request wakes it" in said.stderr and said.stdout == ""
+    asleep(server, "n")
+    until(lambda: not alive(before["pid"]), "the engine ended")
+    assert "until a request comes" in server.cli("ps").stdout
+    [slept] = [e for e in server.items("/api/v1/audit?limit=500&order=desc") if e["action"] == "sleep" and e["object_name"] == "n"]
+    assert slept["actor_name"] == "admin" and slept["method"] == "POST"
+    with concurrent.futures.ThreadPoolExecutor(8) as pool:   # held, all of them, though it has no timeout
+        answers = list(pool.map(lambda _: chat(server, model="n"), range(8)))
+    assert [a.status_code for a in answers] == [200] * 8
+    assert len(server.instances("n")) == 1
+    server.cli("sleep", "n")
+    asleep(server, "n")
+    server.cli("start", "n", "--wait")
+    server.running("n")
+
+
+def test_by_hand_what_answers_is_left_alone(server):
+    with httpx.stream("POST", f"{server.url}/v1/chat/completions", headers={"Authorization": f"Bearer {server.key}"},
+                      json={**CHAT, "model": "n", "max_tokens": 900, "ignore_eos": True, "stream": True}, timeout=120) as answer:
+        lines = answer.iter_lines()
+        next(lines)
+        refused = server.cli("sleep", "n", check=False)
+        rest = [line for line in lines if line]
+    assert refused.returncode == 1 and "requests to it are answered" in refused.stderr, refused.stderr
+    assert rest[-1] == "data: [DONE]"
+    assert server.cli("sleep", "nosuch", check=False).returncode == 1
+    server.cli("stop", "n")
+    stopped = server.cli("sleep", "n", check=False)
+    assert stopped.returncode == 1 and "stopped" in stopped.stderr
+    server.cli("rm", "n", "--yes")
 
 
 def test_embeddings_wake_theirs(server):

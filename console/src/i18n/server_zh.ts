@@ -63,7 +63,8 @@ export const PARTS: Part[] = [
   // States: src/control/status.cc, src/worker, src/sources.
   [/(\d+) instance(?:s are| is) still stopping/g, "还有 $1 个实例正在停止"],
   [/0 replicas are wanted/g, "副本数为 0"],
-  [/without a request for (\d+) s; the next one wakes it/g, "已 $1 秒没有请求，下一个请求会唤醒它"],
+  [/"([^"]+)" is not put to sleep, because requests to it are answered or held right now: try again when they ended \(`gantry requests` lists them\), or stop it, which ends them/g, "“$1”未休眠：它的请求正在处理或等待，请稍后再试，或停止它（停止会终止这些请求）"],
+  [/asleep until a request comes/g, "休眠中，有请求时唤醒"],
   [/(\d+) of (\d+) replicas are running/g, "$2 个副本中有 $1 个在运行"],
   [/waits until its former instance has stopped/g, "等待之前的实例停止"],
   [/waits for its download/g, "等待下载"],

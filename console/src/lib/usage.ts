@@ -13,10 +13,13 @@ export interface Used {
   images: number;
   /** Mean over the requests that have one; NaN: none has. */
   ttftMs: number;
+  /** Completion tokens a second of answering, waiting included; NaN: nothing was written. */
+  tokensPerSecond: number;
 }
 
 export function sumOf(rows: UsageSummary[]): Used {
   const sum = (of: (row: UsageSummary) => number) => rows.reduce((all, row) => all + of(row), 0);
+  const writing = rows.filter((row) => row.completion_tokens > 0);   // not what makes vectors
   return {
     requests: sum((row) => row.requests),
     failed: sum((row) => row.failed),
@@ -26,6 +29,7 @@ export function sumOf(rows: UsageSummary[]): Used {
     audioMs: sum((row) => row.audio_ms),
     images: sum((row) => row.images),
     ttftMs: sum((row) => row.ttft_ms_sum) / sum((row) => row.ttft_count),
+    tokensPerSecond: (sum((row) => row.completion_tokens) * 1000) / writing.reduce((all, row) => all + row.duration_ms_sum, 0),
   };
 }
 

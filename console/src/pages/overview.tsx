@@ -6,7 +6,7 @@ import { list } from "../api/client.ts";
 import type { Deployment, Device, Instance, UsageSummary } from "../api/types.ts";
 import { languageNow, t, told, word } from "../i18n/index.ts";
 import { useFetched } from "../lib/fetched.ts";
-import { bytes, duration, percent, short, whole } from "../lib/format.ts";
+import { bytes, duration, percent, rate, short, whole } from "../lib/format.ts";
 import { memoryOf } from "../lib/memory.ts";
 import { type Concern, concernsOf } from "../lib/outlook.ts";
 import { byText } from "../lib/order.ts";
@@ -158,7 +158,7 @@ function Running({ deployments }: { deployments: Deployment[] }) {
   );
 }
 
-const OVER_TIME = ["tokens", "requests", "ttft"] as const;
+const OVER_TIME = ["tokens", "requests", "ttft", "throughput"] as const;
 type Over = (typeof OVER_TIME)[number];
 
 function Day({ rows, over }: { rows: UsageSummary[]; over: Over }) {
@@ -177,6 +177,7 @@ function Day({ rows, over }: { rows: UsageSummary[]; over: Over }) {
         { name: t("usage.failed"), values: used.map((one) => one.failed), show: count },
       ],
       ttft: [{ name: t("overview.ttft"), values: used.map((one) => (Number.isFinite(one.ttftMs) ? one.ttftMs : 0)), show: duration }],
+      throughput: [{ name: t("overview.throughput"), values: used.map((one) => (Number.isFinite(one.tokensPerSecond) ? one.tokensPerSecond : 0)), show: rate }],
     };
     return { at, series: series[over] };
   }, [rows, over, language]);
@@ -198,7 +199,7 @@ function DeviceMemory({ device, instances }: { device: Device; instances: Instan
     <div className="stack tight">
       <div className="row spread">
         <span className="clip"><strong>{name}</strong> <span className="muted small">{device.worker_name} · {device.vendor}/{device.index}</span></span>
-        <span className="small num nowrap muted">{bytes(memory.total)}</span>
+        <span className="small num nowrap muted">{bytes(memory.total)} · {t("devices.load", { load: percent(device.utilization) })}</span>
       </div>
       <MemoryBar label={name} total={memory.total} parts={parts} />
       <MemoryLegend parts={parts} total={memory.total} />

@@ -11,6 +11,7 @@ namespace gantry::platform {
 struct MemoryFigures {
     uint64_t total_bytes = 0;       // the machine's, or the tightest limit around this process
     uint64_t available_bytes = 0;   // what a new engine may take now without swapping; caches that can go count as available
+    uint64_t headroom_bytes = 0;    // at least that; beyond it the kernel ends a process: all that files hold of memory is given up first
 };
 MemoryFigures memory_figures(const std::string& root = "");
 

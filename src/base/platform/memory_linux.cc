@@ -86,6 +86,7 @@ struct GroupFiles {
     const char* limit;
     const char* usage;
     const char* reclaimable;  // in memory.stat
+    const char* in_use;       // there, too: of files that are read again and again, such as a model's that is mapped
 };
 // From how many bytes a block is mapped for itself (to map one costs less than to write it), and how many free ones may stay at the
 // top of the heap.
@@ -93,8 +94,8 @@ constexpr int kOwnMappingBytes = 4 << 20;
 constexpr int kKeptFreeBytes = 8 << 20;
 
 constexpr GroupFiles kMemoryFiles[] = {
-    {"", "/memory.max", "/memory.current", "inactive_file"},
-    {"memory", "/memory.limit_in_bytes", "/memory.usage_in_bytes", "total_inactive_file"},
+    {"", "/memory.max", "/memory.current", "inactive_file", "active_file"},
+    {"memory", "/memory.limit_in_bytes", "/memory.usage_in_bytes", "total_inactive_file", "total_active_file"},
 };
 
 // Quota in cores of one group, or nothing when it has none.
@@ -125,6 +126,7 @@ MemoryFigures memory_figures(const std::string& root) {
     MemoryFigures figures;
     figures.total_bytes = field(info, "MemTotal").value_or(0) * 1024;
     figures.available_bytes = field(info, "MemAvailable").value_or(0) * 1024;
+    figures.headroom_bytes = figures.available_bytes;   // the kernel counts files in use as available
     for (const GroupFiles& files : kMemoryFiles) {
         for (const std::string& folder : groups(root, files.controller)) {
             const std::optional<uint64_t> limit = number_at(text_of(folder + files.limit));
@@ -132,10 +134,13 @@ MemoryFigures memory_figures(const std::string& root) {
                 continue;  // "max", or no such file
             }
             const uint64_t usage = number_at(text_of(folder + files.usage)).value_or(0);
-            const uint64_t cache = field(text_of(folder + "/memory.stat"), files.reclaimable).value_or(0);
-            const uint64_t held = usage - std::min(usage, cache);
+            const std::string stat = text_of(folder + "/memory.stat");
+            const uint64_t cache = field(stat, files.reclaimable).value_or(0);
+            const uint64_t in_use = field(stat, files.in_use).value_or(0);
+            const auto left = [&](uint64_t gives) { return *limit - std::min(*limit, usage - std::min(usage, gives)); };
             figures.total_bytes = std::min(figures.total_bytes, *limit);
-            figures.available_bytes = std::min(figures.available_bytes, *limit - std::min(*limit, held));
+            figures.available_bytes = std::min(figures.available_bytes, left(cache));
+            figures.headroom_bytes = std::min(figures.headroom_bytes, left(cache + in_use));
         }
     }
     return figures;

@@ -103,6 +103,7 @@ AuditRecorder::AuditRecorder(ApiContext& api, const ApiRoute& route, const Call&
     event_.action = action_of(event_.object_kind, route.method);
     if (pattern.ends_with("/rollback") || pattern.ends_with("/verify")) event_.action = "update";
     if (pattern.ends_with("/cancel")) event_.action = "cancel";
+    if (pattern.ends_with("/sleep")) event_.action = "sleep";
     if (pattern == "/api/v1/auth/login" || pattern == "/api/v1/auth/logout") {
         event_.object_kind = "session";
         event_.action = pattern.substr(pattern.rfind('/') + 1);

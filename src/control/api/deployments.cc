@@ -112,7 +112,8 @@ Result<Answer> patch(ApiContext& api, const Call& call) {
     if (!edited) return edited.error();
     if (model) carry_out(api, *std::move(model));
     const bool started = input->stopped && !*input->stopped;
-    if (edited->asleep_since && (started || sleeps_in_vain(*edited))) {
+    const bool never = input->idle_timeout_seconds && *input->idle_timeout_seconds == 0;
+    if (edited->asleep_since && (started || never || sleeps_in_vain(*edited))) {
         GANTRY_TRY(api.sleep.wake(edited->id, "an edit by " + call.who->user_name));
         edited->asleep_since.reset();
     }
@@ -166,6 +167,24 @@ Result<Answer> rollback(ApiContext& api, const Call& call) {
     return json_answer(200, shown(api, *edited, true));
 }
 
+Result<Answer> sleep(ApiContext& api, const Call& call) {
+    auto d = find_deployment(api.store, call.param("id"));
+    if (!d) return d.error();
+    if (!d->asleep_since) {
+        const auto closed = api.sleep.put_to_sleep(*d, call.who->user_name);
+        if (!closed) return closed.error();
+        api.changed();
+        GANTRY_TRY(api.once_stored([&api, door = *closed]() -> Status {
+            door->stored();
+            api.reconciler.notify();   // again: the round that the change began may be over, and only the next one opens it
+            return Ok{};
+        }));
+        d = find_deployment(api.store, call.param("id"));
+        if (!d) return d.error();
+    }
+    return json_answer(200, shown(api, *std::move(d), true));
+}
+
 Result<Answer> remove(ApiContext& api, const Call& call) {
     const auto d = find_deployment(api.store, call.param("id"));
     if (!d) return d.error();
@@ -186,7 +205,8 @@ void add_deployment_routes(http::Router& router, ApiContext& api) {
                 {"PATCH", "/api/v1/deployments/{id...}", gateway::kAdmin, patch},
                 {"DELETE", "/api/v1/deployments/{id...}", gateway::kAdmin, remove},
                 {"GET", "/api/v1/deployments/{id}/revisions", gateway::kUser, revisions},
-                {"POST", "/api/v1/deployments/{id}/rollback", gateway::kAdmin, rollback}});
+                {"POST", "/api/v1/deployments/{id}/rollback", gateway::kAdmin, rollback},
+                {"POST", "/api/v1/deployments/{id}/sleep", gateway::kAdmin, sleep}});
 }
 
 }  // namespace gantry::control

@@ -22,6 +22,9 @@ std::vector<std::string> find_reasons(ApiContext& api) {
     }
     if (!api.reconciler.alive()) reasons.emplace_back("the reconciler is not running");
     if (api.publisher.stale()) reasons.emplace_back("a change in the database is not in force yet");
+    if (api.options.shortage) {
+        if (std::string shortage = api.options.shortage(); !shortage.empty()) reasons.push_back(std::move(shortage));
+    }
     if (api.stopping) reasons.emplace_back("the server is stopping");
     return reasons;
 }

@@ -21,7 +21,7 @@ public:
     Alarms(store::Store& store, const Clock& clock, RandomSource& random) : store_(store), clock_(clock), random_(random) {}
 
     struct Alarm {
-        std::string action;         // "refuse_clone", "refuse_report", "refuse_join", "move"
+        std::string action;         // "refuse_clone", "refuse_report", "refuse_version", "refuse_join", "move"
         WorkerId worker{};          // empty: nobody known
         std::string name{};         // of the worker, or that it gave
         std::string peer{};

@@ -4,6 +4,8 @@
 
 #include "base/log.h"
 #include "gateway/api_key.h"
+#include "protocol/openai/errors.h"
+#include "protocol/worker/versions.h"
 
 namespace gantry::control {
 
@@ -31,10 +33,11 @@ Result<protocol::JoinAnswer> Joining::answer(const WorkerId& worker, const std::
 
 Result<protocol::JoinAnswer> Joining::join(const protocol::JoinRequest& request, const std::string& peer) {
     const auto refuse = [&](const Error& error) {
-        alarms_.raise({"refuse_join", {}, request.name, peer, error.message, error.code == ErrorCode::kUnauthenticated ? 401 : 403});
+        alarms_.raise({"refuse_join", {}, request.name, peer, error.message, protocol::openai::http_status(error.code)});
         return error;
     };
     if (Status token = check_join_token(store_, request.token_id, request.token_secret); !token) return refuse(token.error());
+    if (Status fits = protocol::check_link_versions(request.link_version, protocol::kLinkVersion); !fits) return refuse(fits.error());
     const auto key = http::key_digest_of_request(request.certificate_request);
     if (!key) return key.error();
     Worker worker;

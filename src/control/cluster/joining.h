@@ -14,8 +14,8 @@ public:
     Joining(store::Store& store, Publisher& publisher, const Authority& authority, Alarms& alarms, const Clock& clock, RandomSource& random)
         : store_(store), publisher_(publisher), authority_(authority), alarms_(alarms), clock_(clock), random_(random) {}
 
-    // kUnauthenticated: no token of ours; kPermissionDenied: used up, expired, revoked; kConflict: the name is taken;
-    // kInvalidArgument: the certificate request. Repeated with the same token and key it gives the same worker.
+    // kUnauthenticated: no token of ours; kPermissionDenied: used up, expired, revoked; kConflict: the name is taken, or its gantry too
+    // old or too new; kInvalidArgument: the certificate request. Repeated with the same token and key it gives the same worker.
     Result<protocol::JoinAnswer> join(const protocol::JoinRequest& request, const std::string& peer);
     // For a member (sessions.h): of whatever key the request has.
     Result<protocol::JoinAnswer> renew(const WorkerId& worker, const protocol::RenewRequest& request);

@@ -131,7 +131,7 @@ Task<void> Link::events(Exchange& exchange) {
     if (!began) co_return;
     log::info("worker {} is connected, from {}", caller.worker.text, caller.peer);
     connected.Increment();
-    while (!exchange.client_gone() && !stopping_ && parts_.sessions.is_member(caller.worker)) {
+    while (!exchange.client_gone() && !stopping_ && parts_.sessions.may_link(caller.worker)) {
         std::string text;
         if (std::exchange(mine.poke, false)) text += http::sse_event("1", "poke");
         if (const size_t wanted = std::exchange(mine.connect, 0); wanted > 0) text += http::sse_event(std::to_string(wanted), "connect");
@@ -148,8 +148,8 @@ Task<void> Link::events(Exchange& exchange) {
 
 Task<void> Link::data(Exchange& exchange) {
     const WorkerId worker = caller_of(exchange).worker;
-    if (stopping_ || !parts_.sessions.is_member(worker)) {
-        co_await refuse(exchange, Error{ErrorCode::kPermissionDenied, "this worker was removed", {}, "worker_removed"});
+    if (stopping_ || !parts_.sessions.may_link(worker)) {
+        co_await refuse(exchange, Error{ErrorCode::kPermissionDenied, "this worker was removed, or is refused", {}, "worker_refused"});
         co_return;
     }
     auto stream = co_await exchange.take_over(kDataProtocol);

@@ -3,8 +3,12 @@
 
 #include <gmock/gmock.h>
 
+#include <fstream>
+#include <sstream>
+
 #include "control/control_test_support.h"
 #include "protocol/worker/join.h"
+#include "protocol/worker/versions.h"
 
 namespace gantry::control {
 namespace {
@@ -74,6 +78,55 @@ TEST_F(LinkTest, a_worker_joins_and_exchanges) {
     EXPECT_EQ(refused.status, 403);
     EXPECT_EQ(refused.code(), "worker_removed");
     EXPECT_EQ(ask("POST", "/cluster/v1/renew", protocol::encode(protocol::RenewRequest{renewed}), own).status, 403);
+}
+
+TEST_F(LinkTest, a_worker_one_version_apart_works_and_one_further_is_told_what_to_do) {
+    std::string id;
+    const http::CertifiedKey own = join("box", &id);
+    const auto exchange = [&](int64_t version) {
+        json::value report = parse_json(report_of(id)).value();
+        report.as_object()["link_version"] = version;
+        report.as_object()["of_next_year"] = json::array{1};
+        return ask("POST", "/cluster/v1/exchange", json::serialize(report), own);
+    };
+    for (const int64_t version : {protocol::kLinkVersion - 1, protocol::kLinkVersion, protocol::kLinkVersion + 1}) {
+        const Reply answer = exchange(version);
+        ASSERT_EQ(answer.status, 200) << version << ": " << answer.text;
+        EXPECT_EQ(answer.number("/link_version"), protocol::kLinkVersion) << "so that the worker can tell, too";
+    }
+    EXPECT_EQ(plane_.get("/api/v1/workers/box").string("/state"), "ready");
+    const Reply refused = exchange(protocol::kLinkVersion + 2);
+    EXPECT_EQ(refused.status, 409);
+    EXPECT_EQ(refused.code(), "worker_too_new");
+    EXPECT_THAT(refused.text, HasSubstr("upgrade the server's first"));
+    EXPECT_THAT(plane_.get("/api/v1/audit?kind=worker").text, HasSubstr("refuse_version"));
+    EXPECT_EQ(ask("GET", "/cluster/v1/events?incarnation=i1", "", own).status, 409) << "it is not taken for alive by another way";
+    EXPECT_EQ(exchange(protocol::kLinkVersion).status, 200) << "once it was put right";
+
+    http::CertifiedKey other;
+    other.key = http::make_private_key().value();
+    const protocol::JoinRequest request{token_.id, token_.secret, "far", http::make_certificate_request(other.key, "x").value(), "m2", {},
+                                        protocol::kLinkVersion + 2};
+    const Reply stranger = ask("POST", "/cluster/v1/join", protocol::encode(request));
+    EXPECT_EQ(stranger.status, 409);
+    EXPECT_EQ(stranger.code(), "worker_too_new");
+    EXPECT_EQ(plane_.get("/api/v1/workers/far").status, 404);
+}
+
+// As a gantry from before versions were said speaks (tests/data/worker_link/).
+TEST_F(LinkTest, a_worker_of_version_one_is_served) {
+    std::string id;
+    const http::CertifiedKey own = join("box", &id);
+    std::ifstream file(std::string(GANTRY_SOURCE_DIR) + "/tests/data/worker_link/v1/report.json");
+    std::ostringstream text;
+    text << file.rdbuf();
+    json::value report = parse_json(text.str()).value();
+    report.at("report").as_object()["worker_id"] = id;
+    const Reply answer = ask("POST", "/cluster/v1/exchange", json::serialize(report), own);
+    ASSERT_EQ(answer.status, 200) << answer.text;
+    const Reply worker = plane_.get("/api/v1/workers/box");
+    EXPECT_EQ(worker.string("/state"), "ready");
+    EXPECT_EQ(worker.body.at("devices").as_array().size(), 2u);
 }
 
 TEST_F(LinkTest, without_a_certificate_one_may_join_and_nothing_else) {

@@ -6,6 +6,7 @@
 
 #include "base/log.h"
 #include "base/platform/process.h"
+#include "protocol/worker/versions.h"
 
 namespace gantry::control {
 
@@ -66,6 +67,17 @@ Status Sessions::take_over(const Caller& caller, const std::string& incarnation)
     return refused(ErrorCode::kConflict, why, "worker_cloned");
 }
 
+Status Sessions::check_version(const Caller& caller, int64_t link_version) {
+    const Status fits = protocol::check_link_versions(link_version, protocol::kLinkVersion);
+    {
+        const std::lock_guard lock(mutex_);
+        if (fits) refused_.erase(caller.worker);
+        else refused_.insert(caller.worker);
+    }
+    if (!fits) alarms_.raise({"refuse_version", caller.worker, name_of(caller.worker), caller.peer, fits.error().message, 409});
+    return fits;
+}
+
 // No honest worker was ever told of another's instances: an instance stays where it was placed.
 Status Sessions::check_report(const Caller& caller, const protocol::WorkerReport& report) {
     if (report.worker_id != caller.worker) {
@@ -99,8 +111,9 @@ Status Sessions::note_place(const Caller& caller, const Membership& membership, 
 Result<protocol::ExchangeAnswer> Sessions::exchange(const Caller& caller, protocol::ExchangeRequest request) {
     const auto membership = check_member(caller);
     if (!membership) return membership.error();
+    GANTRY_TRY(check_version(caller, request.link_version));
     GANTRY_TRY(take_over(caller, request.incarnation));
-    protocol::ExchangeAnswer answer{.epoch = membership->epoch};
+    protocol::ExchangeAnswer answer{.link_version = protocol::kLinkVersion, .epoch = membership->epoch};
     answer.report_every_ms = std::max<int64_t>(1'000, static_cast<int64_t>(publisher_.rows()->memberships.size()) * 1'000 / kReportsPerSecond);
     if (request.same) {
         const std::lock_guard lock(mutex_);
@@ -141,9 +154,18 @@ Result<protocol::ExchangeAnswer> Sessions::exchange(const Caller& caller, protoc
     return answer;
 }
 
+bool Sessions::may_link(const WorkerId& worker) {
+    if (!is_member(worker)) return false;
+    const std::lock_guard lock(mutex_);
+    return !refused_.contains(worker);
+}
+
 Status Sessions::opened(const Caller& caller, const std::string& incarnation) {
     const auto membership = check_member(caller);
     if (!membership) return membership.error();
+    if (!may_link(caller.worker)) {
+        return refused(ErrorCode::kConflict, "this worker's version is not one that this server works with", "worker_refused");
+    }
     GANTRY_TRY(take_over(caller, incarnation));
     const std::lock_guard lock(mutex_);
     ++sessions_[caller.worker].streams;

@@ -7,6 +7,7 @@
 
 #include <map>
 #include <mutex>
+#include <set>
 #include <string>
 
 #include "control/cluster/alarms.h"
@@ -30,7 +31,7 @@ public:
     };
     // Takes the report and gives what the worker should run. kPermissionDenied, reason "worker_removed": it has no membership;
     // reason "foreign_instance": it reports another worker's. kConflict, reason "worker_cloned": another process speaks for it.
-    // kInvalidArgument: the report is another worker's.
+    // kInvalidArgument: the report is another worker's. kConflict, reasons "worker_too_old" and "worker_too_new": protocol/worker/versions.h.
     Result<protocol::ExchangeAnswer> exchange(const Caller& caller, protocol::ExchangeRequest request);
 
     // A stream of events of this incarnation opened or ended; the errors of exchange(). In pairs, the second only after an ok.
@@ -38,6 +39,8 @@ public:
     void closed(const WorkerId& worker, const std::string& incarnation);
 
     bool is_member(const WorkerId& worker) const { return member(worker).has_value(); }
+    // Its events and connections of data are taken, too: it is a member, and its version was not refused last.
+    bool may_link(const WorkerId& worker);
 
 private:
     struct Session {
@@ -50,6 +53,7 @@ private:
     };
     std::optional<Membership> member(const WorkerId& worker) const;
     Result<Membership> check_member(const Caller& caller) const;
+    Status check_version(const Caller& caller, int64_t link_version);
     // The caller speaks for the worker from here on; kConflict where another does.
     Status take_over(const Caller& caller, const std::string& incarnation);
     Status check_report(const Caller& caller, const protocol::WorkerReport& report);
@@ -61,8 +65,9 @@ private:
     Heartbeat& heartbeat_;
     Alarms& alarms_;
     const Clock& clock_;
-    std::mutex mutex_;                  // protects sessions_
+    std::mutex mutex_;                  // protects what follows
     std::map<WorkerId, Session> sessions_;
+    std::set<WorkerId> refused_;        // members whose version does not go with ours, by their last report
 };
 
 // How an instance of a worker elsewhere is reached: "worker:<worker id>/<instance id>"; what the worker's report says of that is

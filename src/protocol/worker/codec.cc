@@ -15,6 +15,7 @@ namespace gantry::protocol {
 
 template <Is<ExchangeRequest> T, class Visit>
 void fields(T& r, Visit&& visit) {
+    visit("link_version", r.link_version);
     visit("incarnation", r.incarnation);
     visit("machine_id", r.machine_id);
     visit("epoch", r.epoch);
@@ -28,6 +29,7 @@ void fields(T& r, Visit&& visit) {
 
 template <Is<ExchangeAnswer> T, class Visit>
 void fields(T& a, Visit&& visit) {
+    visit("link_version", a.link_version);
     visit("epoch", a.epoch);
     visit("resend", a.resend);
     visit("unchanged", a.unchanged);

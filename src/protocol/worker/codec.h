@@ -19,6 +19,7 @@ inline constexpr size_t kReportedTextBytesMax = 4'096;    // reasons, details, p
 inline constexpr uint64_t kReportedBytesMax = 1ull << 50; // of any memory
 
 struct ExchangeRequest {
+    int64_t link_version = 0;          // kLinkVersion of the worker (versions.h); 0: it says none
     std::string incarnation{};         // random, of this process: two at once are a clone
     std::string machine_id{};          // of the machine's installation
     int64_t epoch = 0;                // of the lease, as last heard; 0: not yet
@@ -29,6 +30,7 @@ struct ExchangeRequest {
     WorkerReport report{};
 };
 struct ExchangeAnswer {
+    int64_t link_version = 0;         // of the server, as above
     int64_t epoch = 0;
     bool resend = false;              // `same`, and no report of that hash is known here: send it whole
     bool unchanged = false;           // `held` is still right

@@ -1,6 +1,6 @@
 #pragma once
 // The fields of what passes between a server and its workers (base/json_fields.h). A worker may be one version older or newer
-// than its server: fields may come, and what the other side does not know it passes over.
+// than its server: what may change here, and how, is said in versions.h.
 
 #include <algorithm>
 

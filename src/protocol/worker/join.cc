@@ -14,6 +14,7 @@ void fields(T& r, Visit&& visit) {
     visit("certificate_request", r.certificate_request);
     visit("machine_id", r.machine_id);
     visit("labels", r.labels);
+    visit("link_version", r.link_version);
 }
 
 template <Is<JoinAnswer> T, class Visit>

@@ -30,6 +30,7 @@ struct JoinRequest {
     std::string certificate_request;               // PEM
     std::string machine_id;
     std::map<std::string, std::string> labels{};   // at most 64
+    int64_t link_version = 0;                      // of the machine's gantry (versions.h); 0: it says none
 };
 struct JoinAnswer {
     std::string worker_id;

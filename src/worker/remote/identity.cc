@@ -11,6 +11,7 @@
 #include "http/http.h"
 #include "protocol/openai/errors.h"
 #include "protocol/worker/join.h"
+#include "protocol/worker/versions.h"
 
 namespace gantry::worker {
 namespace {
@@ -98,7 +99,8 @@ Result<Identity> join(const std::string& data_dir, const JoinOptions& options) {
     client.header_timeout = std::chrono::seconds(30);
     http::Client::Call call{.method = "POST", .target = "/cluster/v1/join"};
     call.headers.set("content-type", "application/json");
-    call.body = protocol::encode(protocol::JoinRequest{token->id, token->secret, options.name, *request, machine_id(), options.labels});
+    call.body = protocol::encode(protocol::JoinRequest{token->id, token->secret, options.name, *request, machine_id(), options.labels,
+                                                             protocol::kLinkVersion});
     const auto answer = http::fetch(options.server, call, client);
     if (!answer) {
         Error why = answer.error();

@@ -15,6 +15,7 @@
 #include "base/log.h"
 #include "protocol/openai/errors.h"
 #include "protocol/worker/join.h"
+#include "protocol/worker/versions.h"
 #include "worker/remote/near_http.h"
 #include "worker/remote/own_http.h"
 #include "worker/remote/report_box.h"
@@ -39,10 +40,11 @@ constexpr size_t kIdleKept = 4;                   // connections of data that wa
 constexpr size_t kDataMax = 2'048;                // of them and those in use
 constexpr size_t kLineBytesMax = 128;
 
-std::string reason_in(int status, const std::string& body) {
+// What the server said of why it refuses; of no reason where it said nothing.
+Error error_in(int status, const std::string& body) {
     const auto value = parse_json(body);
     const auto error = value ? protocol::openai::error_of(status, *value) : std::nullopt;
-    return error ? error->reason : std::string();
+    return error.value_or(Error{ErrorCode::kInternal, {}, {}, {}});
 }
 
 class RemoteLinkImpl final : public RemoteLink {
@@ -142,14 +144,19 @@ private:
         const auto answer = co_await ask("/cluster/v1/exchange", std::move(body));
         if (!answer) co_return answer.error().message;
         if (answer->status != 200) {
-            const std::string reason = reason_in(answer->status, answer->body);
-            if (reason == "worker_removed") removed();
-            co_return reason == "worker_cloned"
-                ? std::string("another process speaks for this worker, with a copy of its data folder")
-                : fmt::format("it answers {} {}", answer->status, reason);
+            const Error why = error_in(answer->status, answer->body);
+            if (why.reason == "worker_removed") removed();
+            if (why.reason == "worker_cloned") co_return std::string("another process speaks for this worker, with a copy of its data folder");
+            if (why.reason == "worker_too_old" || why.reason == "worker_too_new") co_return why.message;
+            co_return fmt::format("it answers {} {}", answer->status, why.reason);
         }
         auto read = protocol::decode_exchange_answer(answer->body);
         if (!read) co_return read.error().message;
+        const Status fits = protocol::check_link_versions(protocol::kLinkVersion, read->link_version);   // an older server can't tell
+        if (!fits) {
+            outgrown(fits.error().message);
+            co_return fits.error().message;
+        }
         if (box_.take(*std::move(read))) worker_->poke();
         co_return std::string();
     }
@@ -185,6 +192,13 @@ private:
         if (options_.removed) options_.removed("the server removed this worker");
     }
 
+    // It takes our reports for those of its own kind and would go on placing instances here: nothing is to be said to it any more.
+    void outgrown(const std::string& why) {
+        if (std::exchange(removed_, true)) return;
+        log::error("link: {}", why);
+        if (options_.outgrown) options_.outgrown(why);
+    }
+
     Task<void> event_loop() {
         unsigned failures = 0;
         while (!stopping_ && !removed_) {
@@ -202,7 +216,7 @@ private:
         if (!answer) co_return;   // the reports tell why
         if ((*answer)->status() != 200) {
             const auto body = co_await (*answer)->read_all();
-            if (body && reason_in((*answer)->status(), *body) == "worker_removed") removed();
+            if (body && error_in((*answer)->status(), *body).reason == "worker_removed") removed();
             co_return;
         }
         listening_ = true;
@@ -315,7 +329,7 @@ private:
     size_t idle_ = 0;              // connections of data that nobody uses, those being made included
     size_t data_ = 0;              // all of them
     bool listening_ = false;
-    bool removed_ = false;
+    bool removed_ = false;         // the server is not ours (any more), and nothing more is said
     bool reached_ = false;
     std::string why_ = "not tried yet";
     Worker* worker_ = nullptr;

@@ -18,7 +18,9 @@ struct RemoteOptions {
     std::string server;                          // endpoint: "tls:HOST:PORT"
     std::string data_dir;                        // where identity.json is; renewed certificates go there
     Identity identity;
-    std::function<void(std::string why)> removed;   // the server says that this worker is none of its; once, on the io thread
+    // Both once, on the io thread: the server says that this worker is none of its; the server is too old for this worker (versions.h).
+    std::function<void(std::string why)> removed;
+    std::function<void(std::string why)> outgrown;
 };
 
 class RemoteLink {

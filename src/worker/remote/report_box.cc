@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "protocol/worker/versions.h"
+
 namespace gantry::worker {
 namespace {
 
@@ -49,6 +51,7 @@ std::optional<protocol::ExchangeRequest> ReportBox::next() {
         return std::nullopt;
     }
     protocol::ExchangeRequest request;
+    request.link_version = protocol::kLinkVersion;
     request.incarnation = incarnation_;
     request.machine_id = machine_id_;
     request.epoch = epoch_;

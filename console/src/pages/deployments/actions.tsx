@@ -1,5 +1,5 @@
 // What can be done to a deployment, wherever it is shown.
-import { CirclePlay, CircleStop, Ellipsis, Pencil, Scaling, Trash2 } from "lucide-react";
+import { CirclePlay, CircleStop, Ellipsis, Moon, Pencil, Scaling, Sun, Trash2 } from "lucide-react";
 import { useState } from "react";
 import { useLocation } from "wouter";
 import { api } from "../../api/client.ts";
@@ -36,6 +36,9 @@ export function DeploymentMenu({ of, leave, brief }: { of: Deployment; leave?: b
           of.stopped
             ? { text: t("start"), icon: <CirclePlay size={16} aria-hidden />, run: () => attempt(edit(of, { stopped: false }), t("started", { name: of.name })) }
             : { text: t("stop"), icon: <CircleStop size={16} aria-hidden />, run: () => attempt(edit(of, { stopped: true }), t("stopped", { name: of.name })) },
+          ...(of.stopped || of.replicas === 0 ? [] : [of.asleep_since
+            ? { text: t("wake"), icon: <Sun size={16} aria-hidden />, run: () => attempt(edit(of, { stopped: false }), t("woken", { name: of.name })) }
+            : { text: t("sleep"), icon: <Moon size={16} aria-hidden />, run: () => attempt(api("POST", `${pathOf(of)}/sleep`), t("slept", { name: of.name })) }]),
           { text: t("edit"), icon: <Pencil size={16} aria-hidden />, run: () => go(`/${encodeURIComponent(of.id)}/edit`) },
           { text: t("scale"), icon: <Scaling size={16} aria-hidden />, run: () => setAsked("scale") },
           null,
