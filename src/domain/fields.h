@@ -125,6 +125,19 @@ void fields(T& w, Visit&& visit) {
     visit("other", w.other);
 }
 
+template <Is<VisionTower> T, class Visit>
+void fields(T& v, Visit&& visit) {
+    visit("projector", v.projector);
+    visit("embedding_length", v.embedding_length);
+    visit("feed_forward_length", v.feed_forward_length);
+    visit("projection_length", v.projection_length);
+    visit("image_side", v.image_side);
+    visit("patch_side", v.patch_side);
+    visit("merged_side", v.merged_side);
+    visit("image_pixels_max", v.image_pixels_max);
+    visit("gated", v.gated);
+}
+
 template <Is<ModelMeta> T, class Visit>
 void fields(T& m, Visit&& visit) {
     visit("format", m.format);
@@ -151,6 +164,7 @@ void fields(T& m, Visit&& visit) {
     visit("rope_head_length", m.rope_head_length);
     visit("state_bytes", m.state_bytes);
     visit("vision_heads", m.vision_heads);
+    visit("tower", m.tower);
     visit("layer_memory", m.layer_memory);
     visit("layer_heads_kv", m.layer_heads_kv);
     visit("weights", m.weights);

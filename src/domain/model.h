@@ -33,6 +33,22 @@ enum class LayerMemory : char {
     kNone = '-',        // nothing of its own: shares another layer's, or is no attention
 };
 
+// The tower for pictures of a GGUF model, as its own file's header says: what a picture takes while it is encoded goes by it. 0 or empty:
+// it does not say.
+struct VisionTower {
+    std::string projector{};            // llama.cpp's word for how pictures become tokens: "mlp", "qwen2.5vl_merger"; empty: no tower
+    uint32_t embedding_length = 0;
+    uint32_t feed_forward_length = 0;
+    uint32_t projection_length = 0;     // of a token that it gives to the model
+    uint32_t image_side = 0;            // pixels
+    uint32_t patch_side = 0;            // pixels
+    uint32_t merged_side = 0;           // patches that become one token, of a side
+    uint64_t image_pixels_max = 0;      // of the largest picture that is not made smaller
+    bool gated = false;                 // its feed-forward has a gate beside
+
+    bool operator==(const VisionTower&) const = default;
+};
+
 // Read from the files' headers by our own bounded readers (models/gguf_reader.h, models/safetensors_reader.h). 0 or empty: the
 // files do not say.
 struct ModelMeta {
@@ -60,6 +76,7 @@ struct ModelMeta {
     uint32_t rope_head_length = 0;  // MLA: values of the shared rotary key
     uint64_t state_bytes = 0;       // of one layer of kState, a sequence, in 32-bit values as llama.cpp keeps them
     uint32_t vision_heads = 0;
+    VisionTower tower{};
     std::string layer_memory{};       // a LayerMemory each layer; empty: kFull throughout
     std::vector<uint32_t> layer_heads_kv{};   // where layers differ; empty: heads_kv throughout
     WeightBytes weights{};

@@ -97,7 +97,7 @@ bool read_meta(Cursor& cursor, const Values& values, ModelMeta& meta) {
     std::string name;
     if (text_of(values, "general.name", name)) meta.name = shown(name);
     Hyperparameters numbers(values, meta.architecture, cursor);
-    if (!read_shape(numbers, values, meta) || !read_layer_memory(numbers, meta)) return false;
+    if (!read_shape(numbers, values, meta) || !read_layer_memory(numbers, meta) || !read_tower(numbers, values, meta)) return false;
     std::string chat_template;
     meta.has_chat_template = text_of(values, "tokenizer.chat_template", chat_template) && !chat_template.empty();
     meta.pooling = pooling_of(values, meta.architecture);
@@ -177,6 +177,7 @@ Result<ModelMeta> read_gguf(const ByteSource& source, const OpenPart& open_part)
         }
     }
     sum_up(values, tensors.tally, meta);
+    meta.tower.gated = tensors.names.contains("v.blk.0.ffn_gate.weight");
     return meta;
 }
 

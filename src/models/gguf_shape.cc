@@ -52,4 +52,25 @@ bool read_shape(Hyperparameters& numbers, const Values& values, ModelMeta& meta)
     return true;
 }
 
+bool read_tower(Hyperparameters& numbers, const Values& values, ModelMeta& meta) {
+    if (meta.architecture != "clip") return true;
+    // By the keys of llama.cpp's tools/mtmd/clip-impl.h; a file with sound beside names each one's projector.
+    VisionTower& tower = meta.tower;
+    std::string projector;
+    if (text_of(values, "clip.vision.projector_type", projector) || text_of(values, "clip.projector_type", projector)) {
+        tower.projector = shown(projector);
+    }
+    uint32_t pixels = 0;
+    const bool taken = numbers.take("vision.embedding_length", kWidthMax, true, tower.embedding_length) &&
+                       numbers.take("vision.feed_forward_length", kWidthMax, true, tower.feed_forward_length) &&
+                       numbers.take("vision.projection_dim", kWidthMax, true, tower.projection_length) &&
+                       numbers.take("vision.image_size", kPictureSideMax, true, tower.image_side) &&
+                       numbers.take("vision.patch_size", kPictureSideMax, true, tower.patch_side) &&
+                       numbers.take("vision.projector.scale_factor", kPictureSideMax, true, tower.merged_side) &&
+                       numbers.take("vision.spatial_merge_size", kPictureSideMax, true, tower.merged_side) &&
+                       numbers.take("vision.image_max_pixels", kPicturePixelsMax, true, pixels);
+    tower.image_pixels_max = pixels;
+    return taken;
+}
+
 }  // namespace gantry::models

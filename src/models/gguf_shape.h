@@ -14,4 +14,7 @@ bool read_shape(Hyperparameters& numbers, const Values& values, ModelMeta& meta)
 // n_embd_r and n_embd_s.
 bool read_layer_memory(Hyperparameters& numbers, ModelMeta& meta);
 
+// Of a tower's own file (mmproj): what decides how much memory a picture takes. Of others nothing.
+bool read_tower(Hyperparameters& numbers, const Values& values, ModelMeta& meta);
+
 }  // namespace gantry::models

@@ -10,6 +10,7 @@ inline constexpr uint32_t kLayersMax = 4096;
 inline constexpr uint64_t kHeadsMax = 64 * 1024;
 inline constexpr uint64_t kExpertsMax = 64 * 1024;
 inline constexpr uint64_t kWidthMax = 4ull << 20;       // embedding, feed-forward, a head's keys and values, states
+inline constexpr uint64_t kPictureSideMax = 64 * 1024, kPicturePixelsMax = 1ull << 31;
 inline constexpr uint64_t kKernelMax = 4096;            // of a convolution over tokens
 inline constexpr uint64_t kContextMax = 1ull << 30;
 inline constexpr uint64_t kVocabularyMax = 16ull << 20;

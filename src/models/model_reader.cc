@@ -285,6 +285,7 @@ Result<ModelMeta> read_any(Reading& reading, const std::string& path) {
 void add_tower(const ModelMeta& tower, ModelMeta& meta) {
     meta.modality = "vision";
     meta.vision_heads = tower.vision_heads;
+    meta.tower = tower.tower;
     meta.file_bytes += tower.file_bytes;
     meta.parameter_count += tower.parameter_count;
     meta.weights.other += tower.weights.total();

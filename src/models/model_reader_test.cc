@@ -139,11 +139,19 @@ TEST_F(ReadModel, TakesTheOneGgufOfAFolder) {
     EXPECT_EQ(meta().architecture, "llama");
     const uint64_t alone = meta().file_bytes;
     Model tower;
-    tower.only(2, [](Writer& w) { w.string("general.architecture", "clip").u32("clip.vision.attention.head_count", 16); });
+    tower.only(10, [](Writer& w) {
+        w.string("general.architecture", "clip").u32("clip.vision.attention.head_count", 16).string("clip.projector_type", "qwen2vl_merger");
+        w.u32("clip.vision.embedding_length", 1280).u32("clip.vision.feed_forward_length", 5120).u32("clip.vision.projection_dim", 1536);
+        w.u32("clip.vision.image_size", 560).u32("clip.vision.patch_size", 14).u32("clip.vision.spatial_merge_size", 2);
+        w.u32("clip.vision.image_max_pixels", 1'000'000);
+    });
     write("mmproj-m.gguf", tower.bytes());
     const ModelMeta both = meta();
     EXPECT_EQ(both.modality, "vision");
     EXPECT_EQ(both.vision_heads, 16u);
+    EXPECT_EQ(both.tower, (VisionTower{.projector = "qwen2vl_merger", .embedding_length = 1280, .feed_forward_length = 5120,
+                                       .projection_length = 1536, .image_side = 560, .patch_side = 14, .merged_side = 2,
+                                       .image_pixels_max = 1'000'000, .gated = false}));
     EXPECT_EQ(both.file_bytes, alone + tower.bytes().size());
     write("another.gguf", Model().bytes());
     EXPECT_THAT(problem(), HasSubstr("several models: another.gguf, m.gguf"));

@@ -1,5 +1,6 @@
 """A tower for pictures (mmproj) of random numbers that fits SmolLM2-135M: no small real one is packaged. Two layers of LLaVA's kind "mlp", so
-that tests can see pictures go in; what the model says of them means nothing. The same seed gives the same file. usage: synthetic_tower.py TARGET
+that tests can see pictures go in; what the model says of them means nothing. The same seed gives the same file. Of other sizes for
+bench/pictures.py. usage: synthetic_tower.py TARGET [WIDTH FORWARD HEADS PATCH SIDE]
 """
 import sys
 
@@ -7,8 +8,8 @@ import gguf
 import numpy as np
 
 SEED = 7
-WIDTH, FORWARD, LAYERS, HEADS, PATCH, SIDE = 64, 128, 2, 4, 16, 64
-SCALE, MODEL_WIDTH = 2, 576   # SmolLM2-135M's
+WIDTH, FORWARD, HEADS, PATCH, SIDE = [int(word) for word in sys.argv[2:]] or (64, 128, 4, 16, 64)
+LAYERS, SCALE, MODEL_WIDTH = 2, 2, 576   # SmolLM2-135M's
 
 
 def add_keys(writer):

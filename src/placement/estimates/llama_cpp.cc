@@ -14,8 +14,8 @@
 //   sequences' in the embedded engine) are never touched.
 // - llama-server's --cache-ram: ended prompts in memory beside the cells, as many MiB as it is told; backends/llama_server.cc tells it
 //   none unless the deployment does (its own default is 8 GiB).
-// - A tower for pictures (mmproj) is read into memory, not mapped, by llama-server alone; what a picture takes while it is encoded is
-//   not counted: it depends on the picture.
+// - A tower for pictures (mmproj) is read into memory, not mapped, by llama-server alone; what a picture takes while it is encoded:
+//   estimates/vision.cc.
 // On devices: -ngl counts the output matrix as the last layer: with all layers it is there too, with fewer it takes the place of one. They
 // are spread evenly over ranks (llama-model.cpp, i_gpu_start); each layer's KV beside it; a compute buffer each; the table of embeddings
 // stays in memory.
@@ -141,6 +141,15 @@ uint64_t tower_taken(const ModelMeta& meta, const Shape& shape) {
 }
 constexpr char kTowerFormula[] = "the tower for pictures, read whole";
 
+// What a picture takes; of a tower that does not say enough it is unknown.
+PictureBytes picture_taken(const ModelMeta& meta, const Shape& shape, Sum& sum) {
+    if (tower_taken(meta, shape) == 0) return {};
+    std::optional<PictureBytes> bytes = picture_bytes(meta.tower, shape.options);
+    if (!bytes) sum.unknown("what a picture takes while it is encoded");
+    return bytes ? *std::move(bytes) : PictureBytes{};
+}
+constexpr char kPictureBeside[] = "a picture before it is encoded, and its tokens after";
+
 // --- compute ------------------------------------------------------------------------------------------------------------
 
 struct Compute {
@@ -189,6 +198,8 @@ void in_memory(const ModelMeta& meta, const Shape& shape, const Plan& plan, cons
     sum.memory("weights", file - gone,
                gone > 0 ? fmt::format("the file, {}, without the output matrix, {}", mib(file), mib(gone)) : "the file, mapped");
     sum.memory("vision", tower_taken(meta, shape), kTowerFormula);
+    const PictureBytes picture = picture_taken(meta, shape, sum);
+    sum.memory("picture", total_of({picture.compute, picture.memory}), picture.formula);
     sum.memory("weights_packed", packed, "quantised matrices once more, in the order in which the kernels read them");
     sum.memory("kv_cache", kv.total(), kv.formula);
     const Compute compute = compute_of(meta, plan, plan.sequences, true);
@@ -251,6 +262,10 @@ void on_devices(const ModelMeta& meta, const Shape& shape, const Plan& plan, con
         std::vector<uint64_t> by_rank(ranks);
         by_rank.front() = tower;
         sum.devices("vision", by_rank, kTowerFormula);
+        const PictureBytes picture = picture_taken(meta, shape, sum);
+        by_rank.front() = picture.compute;
+        sum.devices("picture", by_rank, picture.formula);
+        sum.memory("picture", picture.memory, kPictureBeside);
     }
     sum.devices("kv_cache", split.kv, kv.formula + fmt::format(", of {} of {} layers", split.layers, meta.layers));
     const bool pipeline = shape.pipelined || (ranks > 1 && shape.layers_on_devices >= meta.layers);

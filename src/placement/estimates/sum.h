@@ -63,6 +63,14 @@ std::string mib(uint64_t bytes);            // "1,234.5 MiB"
 
 void note_unknown(const ModelMeta& meta, Sum& sum);   // of what every family needs
 
+// Of one picture, the largest that is not made smaller, or of as many as are encoded at once. Nothing: the tower's file does not say.
+struct PictureBytes {
+    uint64_t compute = 0;    // where the tower computes
+    uint64_t memory = 0;     // beside that, in the machine's
+    std::string formula;
+};
+std::optional<PictureBytes> picture_bytes(const VisionTower& tower, const BackendOptions& options);   // llama-server's
+
 // A file each.
 Estimate estimate_llama_cpp(const ModelMeta& meta, const Shape& shape);   // the embedded engine and llama-server
 Estimate estimate_whisper(const ModelMeta& meta, const Shape& shape);     // the embedded engine's whisper.cpp
