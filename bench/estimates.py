@@ -214,4 +214,5 @@ def main():
     print(summary([by_key[name] for name in order if name in by_key]))
 
 
-main()
+if __name__ == "__main__":
+    main()

@@ -23,6 +23,10 @@ ROWS = {"plan/vllm_one_device": ("plan one instance over 1,000 devices: vLLM, on
         "evaluate/vllm_8_cards_each": ("evaluate one model on 200 workers of 8 cards each, all explained", 10),
         "evaluate/llama_server_2_cards_each": ("evaluate one model on 200 workers of 2 cards each, all explained", 10),
         "evaluate/vllm_nowhere": ("the same on 200 workers of 8 cards where nothing fits, with what would help", 10),
+        "evaluate_unequal/one_worker_each": ("evaluate one model on 8 workers of 256 unequal cards each", 100),
+        "evaluate_unequal/across_workers": ("the same, and one instance may use several workers", 100),
+        "evaluate_unequal/nowhere_at_all": ("the same of a model that all of them together do not hold", 100),
+        "evaluate_unequal/vllm_across_workers": ("the same with vLLM", 100),
         "evaluate/engine_no_cards": ("evaluate one model on 200 workers without cards, all explained", 10)}
 
 

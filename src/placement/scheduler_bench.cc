@@ -75,17 +75,23 @@ void evaluate(benchmark::State& state, BackendKind backend, size_t cards, double
 BENCHMARK_CAPTURE(evaluate, vllm_8_cards_each, BackendKind::kVllm, 8, 7.6)->Unit(benchmark::kMillisecond);
 BENCHMARK_CAPTURE(evaluate, llama_server_2_cards_each, BackendKind::kLlamaServer, 2, 7.6)->Unit(benchmark::kMillisecond);
 BENCHMARK_CAPTURE(evaluate, engine_no_cards, BackendKind::kEngine, 0, 7.6)->Unit(benchmark::kMillisecond);
-// No two cards alike, and all layers on none of them.
-void evaluate_unequal(benchmark::State& state) {
-    World world = fleet(BackendKind::kLlamaServer, 8, 256, 700);
+// No two cards alike; `billions`: of 700 all layers are on no worker's cards, of 5,000 on those of all.
+void evaluate_unequal(benchmark::State& state, BackendKind backend, double billions, bool across_workers) {
+    World world = fleet(backend, 8, 256, billions);
     for (Worker& w : world.snapshot.workers) {
         for (Device& d : w.devices) d.name += " " + std::to_string(d.index);
     }
-    for (auto _ : state) benchmark::DoNotOptimize(world.decide());
+    world.deployment.placement.across_workers = across_workers;
+    Decision decision;
+    for (auto _ : state) benchmark::DoNotOptimize(decision = world.decide());
+    state.SetLabel(decision.reason.substr(0, 120));
     state.counters["workers"] = 8;
     state.counters["devices"] = 2048;
 }
-BENCHMARK(evaluate_unequal)->Unit(benchmark::kMillisecond);
+BENCHMARK_CAPTURE(evaluate_unequal, one_worker_each, BackendKind::kLlamaServer, 700, false)->Unit(benchmark::kMillisecond);
+BENCHMARK_CAPTURE(evaluate_unequal, across_workers, BackendKind::kLlamaServer, 700, true)->Unit(benchmark::kMillisecond);
+BENCHMARK_CAPTURE(evaluate_unequal, nowhere_at_all, BackendKind::kLlamaServer, 500'000, true)->Unit(benchmark::kMillisecond);
+BENCHMARK_CAPTURE(evaluate_unequal, vllm_across_workers, BackendKind::kVllm, 700, true)->Unit(benchmark::kMillisecond);
 
 // Nothing does, and what would help is tried.
 BENCHMARK_CAPTURE(evaluate, vllm_nowhere, BackendKind::kVllm, 8, 700)->Unit(benchmark::kMillisecond);
