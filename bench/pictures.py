@@ -6,7 +6,9 @@ import base64
 import json
 import os
 import pathlib
+import random
 import re
+import shutil
 import struct
 import subprocess
 import tempfile
@@ -15,7 +17,7 @@ import venv
 import zlib
 
 from common import LLAMA_SERVER, MODELS, ROOT, SMOLLM2, environment, free_port
-from estimates import Engine, MIB, PAGE, TOOL, between
+from estimates import Engine, MIB, PAGE, TOOL, between, fill
 
 RAW = ROOT / "docs/perf/placement-pictures.json"
 BEGIN, END = "<!-- pictures: written by ./dev bench pictures -->\n", "<!-- /pictures -->\n"
@@ -49,16 +51,15 @@ def ask(server, side):
 def measure(name, shape):
     with tempfile.TemporaryDirectory(prefix="gantry-bench-") as folder:
         model, tower = pathlib.Path(folder) / "m.gguf", pathlib.Path(folder) / "mmproj-f32.gguf"
-        model.symlink_to(SMOLLM2)
+        shutil.copyfile(SMOLLM2, model)
         tower_file(tower, shape)
-        context = 8192
-        with Engine("llama-server", model, context, 1, "f16", ["--mmproj", tower, "--no-mmproj-offload"]) as server:
-            words = "harbour boat morning market " * 1200
-            server.post("/v1/completions", {"prompt": words, "max_tokens": 8})   # all that a text takes
+        context = 2048
+        with Engine("llama-server", model, context, 1, "f16", ["--mmproj", tower, "--no-mmproj-offload", "-lv", "4"]) as server:
+            fill(server, context, 1, random.Random(7))   # all that texts take: cells that nobody used yet would count as the picture's
             before = server.memory()
             tokens = ask(server, shape[4])
             after = server.memory()
-            said = re.search(r"clip.*?compute buffer size = +([0-9.]+) MiB", pathlib.Path(server.log.name).read_text())
+            said = re.search(r"reserve_compute_meta: +\S+ compute buffer size = +([0-9.]+) MiB", pathlib.Path(server.log.name).read_text())
         estimate = json.loads(subprocess.run([TOOL, str(model), "--backend", "llama-server", "--ctx", str(context), "--sequences", "1", "--kv-type", "f16"],
                                              check=True, capture_output=True, text=True).stdout)
     return {"tower": name, "shape": shape, "prompt_tokens": tokens, "before": before, "after": after,

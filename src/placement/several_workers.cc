@@ -193,10 +193,13 @@ public:
     std::optional<Candidate> best(const std::vector<Team>& teams, bool exactly_these) {
         const size_t forced = asked_.deployment.placement.device_count;
         std::optional<Candidate> fallback;
+        std::map<size_t, std::vector<Team>> able_by_devices;
         for (size_t workers = exactly_these ? teams.size() : 2; workers <= std::min(teams.size(), kWorkersTried); ++workers) {
             for (size_t each = 1; workers * each <= kDevicesTried; ++each) {
                 if (forced != 0 && workers * each != forced) continue;
-                const std::vector<Team> able = with_devices(teams, each, exactly_these);
+                const auto [at, is_new] = able_by_devices.try_emplace(each);
+                std::vector<Team>& able = at->second;
+                if (is_new) able = with_devices(teams, each, exactly_these);
                 if (able.size() < workers) break;
                 if (refuse(workers, each)) continue;
                 if (auto found = of(able, workers, each, needs_.good())) return found;
@@ -223,15 +226,17 @@ private:
         Candidate made{.kind = Kind::kSeveralWorkers, .good = length == needs_.good(), .tried = length};
         made.stages = stages_ ? static_cast<uint32_t>(workers) : 1;
         const auto ranks = static_cast<uint32_t>(workers * each);
+        const std::string& vendor = teams.front().slots.front().device->vendor;   // all are of one chip
+        const Need& need = needs_.of(vendor, ranks, needs_.layers(), length, false, made.stages);
         for (const Team& team : teams) {
             if (made.views.size() == workers) break;
-            const Need& need = needs_.of(team.slots.front().device->vendor, ranks, needs_.layers(), length, false, made.stages);
-            Slots own(team.slots.begin(), team.slots.begin() + static_cast<std::ptrdiff_t>(each));
-            const bool usable = std::all_of(own.begin(), own.end(), [&](const Slot& slot) {
+            const auto end = team.slots.begin() + static_cast<std::ptrdiff_t>(each);
+            const bool usable = std::all_of(team.slots.begin(), end, [&](const Slot& slot) {
                 const bool part_of_several = each > 1 && !slot.device->partition.empty();   // CUDA shows a process one MIG part only
                 return !part_of_several && share_bytes(needs_, need.rank_bytes, *slot.device) <= slot.room;
             });
             if (!usable || need.memory_bytes / ranks * each > team.view->memory_room) continue;
+            Slots own(team.slots.begin(), end);
             std::sort(own.begin(), own.end(), [](const Slot& a, const Slot& b) { return a.name() < b.name(); });
             made.slots.insert(made.slots.end(), own.begin(), own.end());
             made.views.push_back(team.view);

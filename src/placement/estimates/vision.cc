@@ -7,8 +7,8 @@
 //   once, of 1,024 tokens together (support_batch; --mtmd-batch-max-tokens).
 // - The graph (clip.cpp, build_vit; models/*.cpp), in F32, with flash attention: the picture itself to its end; then whichever phase is
 //   largest, of the patches cut out, of attention (what goes by it, its input, queries, keys, values: 5 widths a patch), of the
-//   feed-forward (2 widths and what is between, twice with a gate) and of the projector. Windows of Qwen2.5-VL: a mask of all patches with
-//   all, in F32 and F16 (models/qwen2vl.cpp).
+//   feed-forward (3 widths, as ggml-alloc packs them, and what is between, twice with a gate) and of the projector. Windows of
+//   Qwen2.5-VL: a mask of all patches with all, in F32 and F16 (models/qwen2vl.cpp).
 // - In memory beside: the picture in 8 bits and in F32 before it goes in, and the tokens that come out, which llama-server keeps.
 // Not counted: the picture as it was sent, in its own size; that depends on who sends it.
 
@@ -80,13 +80,13 @@ std::optional<PictureBytes> picture_bytes(const VisionTower& tower, const Backen
     const uint64_t wide = std::max<uint64_t>(tower.projection_length, product({width, side, side}));
     const uint64_t cut_out = product({4, patches, total_of({product({3, patch, patch}), width})});
     const uint64_t attention = product({4, patches, 5 * width});
-    const uint64_t between = product({4, patches, total_of({2 * width, forward})});
+    const uint64_t between = product({4, patches, total_of({3 * width, forward})});
     const uint64_t projector = total_of({product({4, patches, width}), product({8, tokens, wide})});
     const uint64_t mask = kind.masked ? product({6, patches, patches}) : 0;
     PictureBytes bytes;
     bytes.compute = total_of({product({12, all_pixels}), mask, std::max({cut_out, attention, between, projector})});
     bytes.memory = total_of({product({15, all_pixels}), product({4, tokens, tower.projection_length})});
-    bytes.formula = fmt::format("{}{} pixels in {} patches: {} x (5 x {} or 2 x {} + {}) x 4 B, the picture {}",
+    bytes.formula = fmt::format("{}{} pixels in {} patches: {} x (5 x {} or 3 x {} + {}) x 4 B, the picture {}",
                                 pictures > 1 ? fmt::format("{} pictures of ", grouped(pictures)) : "", grouped(pixels), grouped(patches),
                                 grouped(patches), grouped(width), grouped(width), grouped(forward), mib(product({12, all_pixels})));
     if (mask > 0) bytes.formula += ", masks of windows " + mib(mask);

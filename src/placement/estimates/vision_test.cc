@@ -37,14 +37,28 @@ TEST(PictureBytes, AreThoseOfThePatchesOfAPictureAsLargeAsTheFileSays) {
     VisionTower wide = synthetic();
     wide.embedding_length = 1024;
     wide.feed_forward_length = 4096;
-    EXPECT_EQ(compute(wide), 12u * 64 * 64 + 4u * 16 * (2 * 1024 + 4096));
+    EXPECT_EQ(compute(wide), 12u * 64 * 64 + 4u * 16 * (3 * 1024 + 4096));
     wide.gated = true;
-    EXPECT_EQ(compute(wide), 12u * 64 * 64 + 4u * 16 * (2 * 1024 + 2 * 4096));
+    EXPECT_EQ(compute(wide), 12u * 64 * 64 + 4u * 16 * (3 * 1024 + 2 * 4096));
+}
+
+// What llama-server of the pinned tree logs for towers of random weights of these sizes (reserve_compute_meta, in MiB).
+TEST(PictureBytes, AreWhatLlamaServerSaysToAPercent) {
+    VisionTower tower = synthetic();
+    tower.embedding_length = 1024;   // as CLIP's ViT-L/14 at 336
+    tower.feed_forward_length = 4096;
+    tower.image_side = 336;
+    tower.patch_side = 14;
+    EXPECT_NEAR(static_cast<double>(compute(tower)) / (1 << 20), 17.05, 0.17);
+    tower.embedding_length = 1152;   // as SigLIP at 896
+    tower.feed_forward_length = 4304;
+    tower.image_side = 896;
+    EXPECT_NEAR(static_cast<double>(compute(tower)) / (1 << 20), 130.47, 1.3);
 }
 
 TEST(PictureBytes, OfAnySizeGrowToTheTokensThatTheProjectorTakes) {
     const uint64_t pixels = 4096ull * 28 * 28, patches = 4096 * 4;
-    EXPECT_EQ(compute(qwen("qwen2vl_merger")), 12 * pixels + 4 * patches * (2 * 1280 + 2 * 3420));
+    EXPECT_EQ(compute(qwen("qwen2vl_merger")), 12 * pixels + 4 * patches * (3 * 1280 + 2 * 3420));
     EXPECT_EQ(compute(qwen("qwen2.5vl_merger")), compute(qwen("qwen2vl_merger")) + 6 * patches * patches) << "a mask of windows";
     EXPECT_EQ(compute(qwen("qwen2vl_merger"), {"--image-max-tokens", "1024"}), compute(qwen("qwen2vl_merger")) / 4);
     EXPECT_EQ(compute(synthetic(), {"--image-max-tokens", "1024"}), compute(synthetic())) << "its pictures have one size";

@@ -17,7 +17,9 @@ TEST(DataAddress, IsNeverOneOfLoopback) {
         EXPECT_EQ(found.address, outside) << host;
         EXPECT_FALSE(platform::is_loopback(found.address)) << found.address;
         EXPECT_EQ(found.why.empty(), !outside.empty()) << host;
-        if (outside.empty()) EXPECT_THAT(found.why, testing::AllOf(HasSubstr("127."), HasSubstr("--data-address")));
+        if (outside.empty()) {
+            EXPECT_THAT(found.why, testing::AllOf(HasSubstr("127."), HasSubstr("--data-address")));
+        }
     }
 }
 
