@@ -3,6 +3,7 @@
 
 #include <cmath>
 #include <cstring>
+#include <limits>
 #include <utility>
 
 #include "engine/kernels/matmul_tile.h"
@@ -12,6 +13,7 @@ namespace {
 
 constexpr size_t kChains = 4;      // of sums at a time
 constexpr size_t kAhead = 3072;    // bytes: what memory needs to answer, and a page that the processor would not fetch ahead by itself
+constexpr float kLeast = 1e-36F;   // whose 127th part still has an inverse
 constexpr uint32_t kSteps = kBlockValues / 4;   // of a block: a register of 16 outputs by four values each
 
 inline __attribute__((always_inline)) __m512 load_halfs(const char* from) {
@@ -175,13 +177,17 @@ void quantise_avx512(const float* from, int32_t offset, ActivationBlock& out) {
     const __m512 first = _mm512_loadu_ps(from);
     const __m512 second = _mm512_loadu_ps(from + 16);
     const float largest = _mm512_reduce_max_ps(_mm512_max_ps(_mm512_abs_ps(first), _mm512_abs_ps(second)));
-    const __m512 by = _mm512_set1_ps(largest > 0 ? 127 / largest : 0);
-    const __m512i a = _mm512_cvtps_epi32(_mm512_mul_ps(first, by));
-    const __m512i b = _mm512_cvtps_epi32(_mm512_mul_ps(second, by));
+    // What is too small to have an inverse is nothing. A maximum forgets what is not a number, so that is looked for by itself.
+    const float inverse = largest > kLeast ? 127 / largest : 0;
+    const bool numbers = _mm512_cmp_ps_mask(first, second, _CMP_UNORD_Q) == 0;
+    const __m512 by = _mm512_set1_ps(inverse);
+    const __m512i lowest = _mm512_set1_epi32(-127);   // what is not a number becomes the lowest of integers
+    const __m512i a = _mm512_max_epi32(_mm512_cvtps_epi32(_mm512_mul_ps(first, by)), lowest);
+    const __m512i b = _mm512_max_epi32(_mm512_cvtps_epi32(_mm512_mul_ps(second, by)), lowest);
     _mm_storeu_si128(reinterpret_cast<__m128i*>(out.quants), _mm512_cvtsepi32_epi8(a));
     _mm_storeu_si128(reinterpret_cast<__m128i*>(out.quants + 16), _mm512_cvtsepi32_epi8(b));
     const int32_t sum = _mm512_reduce_add_epi32(_mm512_add_epi32(a, b));
-    out.scale = largest / 127;
+    out.scale = !numbers ? std::numeric_limits<float>::quiet_NaN() : largest > kLeast ? largest / 127 : 0;
     out.correction = -offset * sum;
     out.sum = out.scale * static_cast<float>(sum);
 }

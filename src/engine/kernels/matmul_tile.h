@@ -43,7 +43,8 @@ struct alignas(64) UnpackedTile {
     float minimums[kTileBlocks][kGroupRows];
 };
 
-// Quantises 32 numbers; where the largest is 0 or not finite they become zeros or not a number.
+// Quantises 32 numbers. Where the largest is below 1e-36 they become zeros, where one is infinite or not a number, so does each product
+// of the block.
 void quantise_avx512(const float* from, int32_t offset, ActivationBlock& out);
 
 // The first `count` blocks of packed weights.
