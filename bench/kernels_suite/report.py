@@ -7,7 +7,7 @@ from suite.report import Page, noise, plt, save, table
 PAGE = Page("kernels")
 # Bits a value in a file, and the peak that its products are held against.
 TYPES = {"q4_0": (4.5, "vnni"), "q4_1": (5, "vnni"), "q5_0": (5.5, "vnni"), "q5_1": (6, "vnni"), "q8_0": (8.5, "vnni"), "q4_K": (4.5, "vnni"),
-         "q5_K": (5.5, "vnni"), "q6_K": (6.5625, "vnni"), "iq4_nl": (4.5, "vnni"), "bf16": (16, "bf16"), "f16": (16, "fma")}
+         "q5_K": (5.5, "vnni"), "q6_K": (6.5625, "vnni"), "iq4_nl": (4.5, "vnni"), "iq4_xs": (4.25, "vnni"), "bf16": (16, "bf16"), "f16": (16, "fma")}
 PEAKS = {"vnni": "8-bit products (VNNI)", "bf16": "BF16 products", "fma": "products of 32-bit floats"}
 # Figures of quality begin with one of these words.
 FIGURES = {"tokens", "perplexity", "answers", "answer", "gantry", "ggml"}
@@ -95,13 +95,16 @@ def quality(raw):
     def parted(r, whose):
         count, beyond, highest = (r[f"{whose}_{key}"] for key in ("parted", "beyond_ties", "highest_lead"))
         return f"{count:.0f} ({count / r['answers']:.1%}), {beyond:.0f} beyond 0.05, at most {highest:.2f}"
-    cells = [(r["model"], f"{r['perplexity_ggml']:.4f}", f"{r['perplexity_gantry']:.4f}", f"{r['perplexity_gantry'] / r['perplexity_ggml'] - 1:+.3%}",
+    def change(r, whose):
+        found = r.get(f"perplexity_{whose}")
+        return f"{found / r['perplexity_ggml'] - 1:+.2%}" if found else "–"
+    cells = [(r["model"], f"{r['perplexity_ggml']:.4f}", f"{r['perplexity_gantry']:.4f}", change(r, "gantry"), change(r, "ggml_otherwise"),
               parted(r, "gantry"), parted(r, "ggml"), parted(r, "gantry_alone")) for r in raw["records"]]
     first = raw["records"][0]
-    head = ["model", "ggml", "ours", "change (goal ≤ 0.1 %)", "answers that part (goal ≤ 5 %, all within 0.05)", "ggml's from its own", "ours from its own"]
+    head = ["model", "ggml", "ours", "change (goal ≤ 0.1 %)", "ggml's own", "answers that part (goal ≤ 5 %, all within 0.05)", "ggml's from its own", "ours from its own"]
     return (f"\n## Quality{noise(raw)}\n\nPerplexity of {first['tokens']:,.0f} tokens of `docs/*.md` in windows of 512, and {first['answers']:.0f} greedy\n"
             f"answers of at most {first['answer_tokens']:.0f} tokens, 16 at a time: how many part from those of ggml's kernels (`--kernels off`), and\n"
-            "by how much ggml's choice led where they did, as logits. Beside it ggml against itself, and ours against itself, with 5 at a time.\n\n"
+            "by how much ggml's choice led where they did, as logits. Beside it ggml against itself, and ours, with 5 rows or answers at a time.\n\n"
             + table(head, cells))
 
 
