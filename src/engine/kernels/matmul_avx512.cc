@@ -20,8 +20,14 @@ inline __attribute__((always_inline)) __m512 load_halfs(const char* from) {
     return _mm512_cvtph_ps(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(from)));
 }
 
+// The curve's numbers, all positive: what its offset takes away again.
+inline __attribute__((always_inline)) __m512i curve() {
+    const __m128i numbers = _mm_loadu_si128(reinterpret_cast<const __m128i*>(kCurve));
+    return _mm512_broadcast_i32x4(_mm_xor_si128(numbers, _mm_set1_epi8(-128)));
+}
+
 // Blocks as they are kept in memory.
-template <uint32_t Bits, bool Minimum>
+template <uint32_t Bits, bool Minimum, bool Curve = false>
 struct Packed {
     static constexpr bool kMinimum = Minimum;
     static constexpr uint32_t kQuantBytes = kGroupRows * kBlockValues * Bits / 8;
@@ -52,6 +58,13 @@ struct Packed {
             const __m512i both = _mm512_loadu_si512(at + i * 64);
             out[i] = _mm512_and_si512(both, low);
             out[i + kSteps / 2] = _mm512_and_si512(_mm512_srli_epi16(both, 4), low);
+        }
+        if constexpr (Curve) {
+            const __m512i numbers = curve();
+#pragma GCC unroll 8
+            for (uint32_t i = 0; i < kSteps; ++i) {
+                out[i] = _mm512_shuffle_epi8(numbers, out[i]);
+            }
         }
         if constexpr (Bits == 5) {
             const __m512i sixteen = _mm512_set1_epi8(16);
@@ -162,6 +175,10 @@ void multiply(Source from, const PanelProduct& product) {
 // Calls do(Packed) with the blocks at `from` as what they are.
 template <class Do>
 void as_packed(const Packing& packing, const char* from, Do with) {
+    if (packing.has_curve) {
+        with(Packed<4, false, true>{from});
+        return;
+    }
     switch (packing.bits * 2 + packing.has_minimum) {
         case 8: with(Packed<4, false>{from}); break;
         case 9: with(Packed<4, true>{from}); break;

@@ -289,7 +289,7 @@ const bool registered = [] {
     // Of Qwen2.5 0.5B: attention's output, the gate, the way back, and a part of the head.
     const std::pair<int64_t, int64_t> shapes[] = {{896, 896}, {4864, 896}, {896, 4864}, {32768, 896}, {8960, 1536}};
     for (const ggml_type type : {GGML_TYPE_Q4_0, GGML_TYPE_Q4_1, GGML_TYPE_Q5_0, GGML_TYPE_Q5_1, GGML_TYPE_Q8_0, GGML_TYPE_Q4_K, GGML_TYPE_Q5_K,
-                                 GGML_TYPE_Q6_K, GGML_TYPE_IQ4_NL, GGML_TYPE_BF16, GGML_TYPE_F16}) {
+                                 GGML_TYPE_Q6_K, GGML_TYPE_IQ4_NL, GGML_TYPE_IQ4_XS, GGML_TYPE_BF16, GGML_TYPE_F16}) {
         for (const auto& [outputs, values] : shapes) {
             if (values % ggml_blck_size(type) != 0) {
                 continue;

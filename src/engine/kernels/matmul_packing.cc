@@ -95,6 +95,12 @@ Block read_q6_k(const block_q6_K& super, uint32_t part) {
     return block;
 }
 
+Block read_iq4_xs(const block_iq4_xs& super, uint32_t part) {
+    const uint32_t low = (super.scales_l[part / 2] >> (part % 2 * 4)) & 15;
+    const uint32_t high = (super.scales_h >> (part * 2)) & 3;
+    return {nibbles(super.qs + part * 16), half(super.d) * static_cast<float>(static_cast<int32_t>(low | high << 4) - 32), 0};
+}
+
 // The types of 32 values a block and four or five bits each; some have a minimum.
 template <class Plain>
 Block read_plain(const Plain& from) {
@@ -136,6 +142,8 @@ Block read_block(ggml_type type, const char* row, size_t index) {
             block.quants = with_fifth(block.quants, _mm256_test_epi8_mask(fifth, _mm256_set1_epi8(static_cast<char>(1 << part))));
             return block;
         }
+        case GGML_TYPE_IQ4_NL: return read_plain(stored<block_iq4_nl>(row, index));
+        case GGML_TYPE_IQ4_XS: return read_iq4_xs(stored<block_iq4_xs>(row, super), part);
         case GGML_TYPE_Q6_K: return read_q6_k(stored<block_q6_K>(row, super), part);
         default: GANTRY_ASSERT(false, "a type that is not packed"); return {};
     }
@@ -172,14 +180,16 @@ void write_halfs(const float* from, char* out) {
 
 Packing packing_of(ggml_type type) {
     switch (type) {
-        case GGML_TYPE_Q4_0: return {.bits = 4, .offset = 8, .has_minimum = false};
+        case GGML_TYPE_Q4_0: return {.bits = 4, .offset = 8};
         case GGML_TYPE_Q4_1:
-        case GGML_TYPE_Q4_K: return {.bits = 4, .offset = 0, .has_minimum = true};
-        case GGML_TYPE_Q5_0: return {.bits = 5, .offset = 16, .has_minimum = false};
+        case GGML_TYPE_Q4_K: return {.bits = 4, .has_minimum = true};
+        case GGML_TYPE_Q5_0: return {.bits = 5, .offset = 16};
         case GGML_TYPE_Q5_1:
-        case GGML_TYPE_Q5_K: return {.bits = 5, .offset = 0, .has_minimum = true};
+        case GGML_TYPE_Q5_K: return {.bits = 5, .has_minimum = true};
         case GGML_TYPE_Q8_0:
-        case GGML_TYPE_Q6_K: return {.bits = 8, .offset = 128, .has_minimum = false};
+        case GGML_TYPE_Q6_K: return {.bits = 8, .offset = 128};
+        case GGML_TYPE_IQ4_NL:
+        case GGML_TYPE_IQ4_XS: return {.bits = 4, .offset = 128, .has_curve = true};
         default: return {};
     }
 }

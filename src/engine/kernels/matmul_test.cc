@@ -14,7 +14,7 @@ namespace gantry::engine::kernels {
 namespace {
 
 constexpr ggml_type kTypes[] = {GGML_TYPE_Q4_0, GGML_TYPE_Q4_1, GGML_TYPE_Q5_0, GGML_TYPE_Q5_1,
-                                GGML_TYPE_Q8_0, GGML_TYPE_Q4_K, GGML_TYPE_Q5_K, GGML_TYPE_Q6_K};
+                                GGML_TYPE_Q8_0, GGML_TYPE_Q4_K, GGML_TYPE_Q5_K, GGML_TYPE_Q6_K, GGML_TYPE_IQ4_NL, GGML_TYPE_IQ4_XS};
 
 // What packed memory says, by the layout that matmul_packing.h describes.
 float packed_value(const Packing& packing, const char* group, uint32_t row, size_t value) {
@@ -28,7 +28,7 @@ float packed_value(const Packing& packing, const char* group, uint32_t row, size
     const auto* scales = reinterpret_cast<const ggml_fp16_t*>(quants + packing.quant_bytes());
     const float scale = ggml_fp16_to_fp32(scales[row]);
     const float minimum = packing.has_minimum ? ggml_fp16_to_fp32(scales[kGroupRows + row]) : 0;
-    return scale * static_cast<float>(q - packing.offset) + minimum;
+    return scale * static_cast<float>(packing.has_curve ? kCurve[q] : q - packing.offset) + minimum;
 }
 
 class MatmulTest : public testing::Test {
