@@ -262,7 +262,7 @@ TEST(estimate_llama_cpp, tied_embeddings_stay_mapped_and_are_packed) {
 
 TEST(estimate_llama_cpp, full_precision_is_not_packed) {
     ModelMeta meta = small();
-    meta.bytes_of_type = {{"F16", meta.file_bytes}};
+    meta.bytes_of_type = {{"F32", meta.file_bytes}};
     const Estimate e = estimate(meta, shape(BackendKind::kEngine, "cpu", 512, 1));
     EXPECT_EQ(bytes_of(e, "weights", Where::kMemory), meta.file_bytes);
     EXPECT_EQ(bytes_of(e, "weights_packed", Where::kMemory), 0u);

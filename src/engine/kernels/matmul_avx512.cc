@@ -138,7 +138,7 @@ void multiply_rows(Source from, const PanelProduct& product) {
     for (size_t r = 0; r < Rows; ++r) {
         sums[r] = product.add ? _mm512_maskz_loadu_ps(mask, product.out + r * product.stride) : _mm512_setzero_ps();
     }
-    const ActivationBlock* by = product.activations;
+    const auto* by = reinterpret_cast<const ActivationBlock*>(product.activations);
     for (size_t block = 0; block < product.blocks; ++block, by += Rows, from.next()) {
         __m512i quants[kSteps];
         from.quants(quants);

@@ -6,6 +6,7 @@
 #define GGML_COMMON_DECL_C
 #include <ggml-common.h>
 
+#include <algorithm>
 #include <cstring>
 
 #include "base/assert.h"
@@ -176,6 +177,22 @@ void write_halfs(const float* from, char* out) {
     _mm256_storeu_si256(reinterpret_cast<__m256i*>(out), _mm512_cvtps_ph(_mm512_load_ps(from), _MM_FROUND_TO_NEAREST_INT));
 }
 
+// A group's rows are read by pairs of values, which BF16 keeps together and F16 one after the other.
+void pack_halfs(const char* data, size_t row_bytes, size_t rows, size_t values, bool as_pairs, char* out) {
+    const __m512i row = _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
+    const __m512i at = _mm512_mullo_epi32(row, _mm512_set1_epi32(static_cast<int>(row_bytes)));
+    const auto there = static_cast<__mmask16>((1u << std::min<size_t>(rows, kGroupRows)) - 1);
+    for (size_t value = 0; value < values; value += 2, out += 64) {
+        const __m512i pairs = _mm512_mask_i32gather_epi32(_mm512_setzero_si512(), there, at, data + value * 2, 1);
+        if (as_pairs) {
+            _mm512_storeu_si512(out, pairs);
+        } else {
+            _mm256_storeu_si256(reinterpret_cast<__m256i*>(out), _mm512_cvtepi32_epi16(pairs));
+            _mm256_storeu_si256(reinterpret_cast<__m256i*>(out + 32), _mm512_cvtepi32_epi16(_mm512_srli_epi32(pairs, 16)));
+        }
+    }
+}
+
 }  // namespace
 
 Packing packing_of(ggml_type type) {
@@ -190,6 +207,8 @@ Packing packing_of(ggml_type type) {
         case GGML_TYPE_Q6_K: return {.bits = 8, .offset = 128};
         case GGML_TYPE_IQ4_NL:
         case GGML_TYPE_IQ4_XS: return {.bits = 4, .offset = 128, .has_curve = true};
+        case GGML_TYPE_F16: return {.bits = 16, .by = ActivationKind::kFloats};
+        case GGML_TYPE_BF16: return {.bits = 16, .by = ActivationKind::kBf16};
         default: return {};
     }
 }
@@ -201,6 +220,11 @@ size_t packed_bytes(const Packing& packing, size_t rows, size_t values) {
 void pack_group(ggml_type type, const char* data, size_t row_bytes, size_t rows, size_t values, size_t group, char* out) {
     const Packing packing = packing_of(type);
     const size_t blocks = values / kBlockValues;
+    if (packing.bits == 16) {
+        const size_t first = group * kGroupRows;
+        pack_halfs(data + first * row_bytes, row_bytes, rows - first, values, packing.by == ActivationKind::kBf16, out);
+        return;
+    }
     for (size_t block = 0; block < blocks; ++block, out += packing.block_bytes()) {
         alignas(64) uint8_t quants[kGroupRows][kBlockValues];
         alignas(64) float scales[kGroupRows], minimums[kGroupRows];

@@ -14,13 +14,19 @@ namespace gantry::engine::kernels {
 namespace {
 
 constexpr ggml_type kTypes[] = {GGML_TYPE_Q4_0, GGML_TYPE_Q4_1, GGML_TYPE_Q5_0, GGML_TYPE_Q5_1,
-                                GGML_TYPE_Q8_0, GGML_TYPE_Q4_K, GGML_TYPE_Q5_K, GGML_TYPE_Q6_K, GGML_TYPE_IQ4_NL, GGML_TYPE_IQ4_XS};
+                                GGML_TYPE_Q8_0, GGML_TYPE_Q4_K, GGML_TYPE_Q5_K, GGML_TYPE_Q6_K, GGML_TYPE_IQ4_NL, GGML_TYPE_IQ4_XS,
+                                GGML_TYPE_F16, GGML_TYPE_BF16};
 
 // What packed memory says, by the layout that matmul_packing.h describes.
 float packed_value(const Packing& packing, const char* group, uint32_t row, size_t value) {
     const size_t block = value / kBlockValues, within = value % kBlockValues;
     const size_t at = within / 4 * 64 + row * 4 + within % 4;
     const auto* quants = reinterpret_cast<const uint8_t*>(group + block * packing.block_bytes());
+    if (packing.bits == 16) {
+        const auto* halfs = reinterpret_cast<const uint16_t*>(quants);
+        return packing.by == ActivationKind::kFloats ? ggml_fp16_to_fp32(halfs[within * kGroupRows + row])
+                                                     : ggml_bf16_to_fp32({halfs[within / 2 * 32 + row * 2 + within % 2]});
+    }
     int32_t q = packing.bits == 8 ? quants[at] : at < 256 ? quants[at] & 15 : quants[at - 256] >> 4;
     if (packing.bits == 5) {
         q += ((quants[256 + at / 8] >> (at % 8)) & 1) << 4;

@@ -77,14 +77,14 @@ Plan plan_of(const ModelMeta& meta, const Shape& shape) {
 // --- weights ------------------------------------------------------------------------------------------------------------
 
 // Bytes of a packed matrix over those in the file, as bits of 256 values; 0: not packed. The engine: 4, 5 or 8 bits and a scale (and a
-// minimum) of 16 bits for 32 values. ggml's repack for x86: the same size.
+// minimum) of 16 bits for 32 values, or the 16 bits that there are. ggml's repack for x86: the same size.
 struct Packed {
     double stored = 0, packed = 0;
 };
 std::optional<Packed> packing(const std::string& type, bool own_kernels) {
     static const std::map<std::string, Packed> ours = {{"Q4_0", {4.5, 4.5}}, {"Q4_1", {5, 5}},     {"Q5_0", {5.5, 5.5}},   {"Q5_1", {6, 6}},
                                                        {"Q8_0", {8.5, 8.5}}, {"Q4_K", {4.5, 5}},   {"Q5_K", {5.5, 6}},     {"Q6_K", {6.5625, 8.5}},
-                                                       {"IQ4_NL", {4.5, 4.5}}, {"IQ4_XS", {4.25, 4.5}}};
+                                                       {"IQ4_NL", {4.5, 4.5}}, {"IQ4_XS", {4.25, 4.5}}, {"F16", {1, 1}},        {"BF16", {1, 1}}};
     static const std::map<std::string, Packed> ggml = {
         {"Q4_0", {1, 1}}, {"Q4_K", {1, 1}}, {"Q2_K", {1, 1}}, {"IQ4_NL", {1, 1}}, {"MXFP4", {1, 1}}};
     const auto& table = own_kernels ? ours : ggml;
