@@ -7,6 +7,7 @@ constexpr AllowedFlag kAllowed[] = {
     {"--chat-template", FlagValue::kJinjaFile},
     {"--draft-model", FlagValue::kGgufFile},
     {"--flash-attention", FlagValue::kWord},
+    {"--kernels", FlagValue::kWord},
     {"--kv-type", FlagValue::kWord},
     {"--no-speculation", FlagValue::kNone},
     {"--pooling", FlagValue::kWord},

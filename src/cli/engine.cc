@@ -28,6 +28,9 @@ void add_engine(CLI::App& app, Context& context) {
     verb->add_option("--flash-attention", options.flash_attention, "auto, on, off; q8_0 needs it on")
         ->check(CLI::IsMember({"auto", "on", "off"}))
         ->capture_default_str();
+    verb->add_option("--kernels", options.kernels, "products and attention by Gantry's kernels (on) or by ggml's (off)")
+        ->check(CLI::IsMember({"on", "off"}))
+        ->capture_default_str();
     verb->add_option("--sleep-after", options.sleep_after_s,
                      "give the KV cache back after so long without a request; 0: never")
         ->type_name("SECONDS")

@@ -7,12 +7,12 @@
 
 #include <algorithm>
 #include <cstdlib>
-#include <mutex>
 
 #include "base/guarded.h"
 #include "base/log.h"
 #include "base/platform/memory.h"
 #include "engine/kernels/attention.h"
+#include "engine/kernels/matmul.h"
 
 namespace gantry::engine {
 namespace {
@@ -59,13 +59,14 @@ void on_llama_log(ggml_log_level level, const char* text, void*) {
     }
 }
 
-void init_backend_once() {
-    static std::once_flag once;
-    std::call_once(once, [] {
+// The best kernel of attention that this CPU has.
+kernels::AttentionKernel init_backend_once() {
+    static const kernels::AttentionKernel best = [] {
         llama_log_set(on_llama_log, nullptr);
         llama_backend_init();
-        kernels::install_attention();   // and the products: before any weights find their place
-    });
+        return kernels::install_attention();   // and the products: before any weights find their place
+    }();
+    return best;
 }
 
 }  // namespace
@@ -73,6 +74,12 @@ void init_backend_once() {
 void FreeLlama::operator()(llama_model* model) const { llama_model_free(model); }
 void FreeLlama::operator()(llama_context* context) const { llama_free(context); }
 void FreeLlama::operator()(ggml_threadpool* pool) const { ggml_threadpool_free(pool); }
+
+void use_own_kernels(bool own) {
+    const kernels::AttentionKernel best = init_backend_once();
+    kernels::use_attention(own ? best : kernels::AttentionKernel::kNone);
+    kernels::use_matmul(own);
+}
 
 void mute_llama_log_when(const std::atomic<bool>* cut) { cut_forward = cut; }
 

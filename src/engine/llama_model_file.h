@@ -26,6 +26,10 @@ using LlamaModelPtr = std::unique_ptr<llama_model, FreeLlama>;
 using LlamaContextPtr = std::unique_ptr<llama_context, FreeLlama>;   // to be destroyed before the two others
 using LlamaThreadsPtr = std::unique_ptr<ggml_threadpool, FreeLlama>;
 
+// Whether models loaded from now on, and contexts made, compute by kernels/ where it has something (the default) or by ggml's own code
+// alone. One choice a process: REQUIRES that no model is in use that was loaded under the other.
+void use_own_kernels(bool own);
+
 // kInvalidArgument "invalid model file: ..." for what can't be loaded; kUnavailable when memory does not suffice. `on_progress` may
 // be empty; it is called with 0..1.
 Result<LlamaModelPtr> load_llama_model(const std::string& path, const std::function<void(float)>& on_progress);

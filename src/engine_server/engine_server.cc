@@ -201,6 +201,7 @@ Result<std::unique_ptr<LoadedModel>> load_model(const EngineServerOptions& optio
     llama.threads = options.threads;
     llama.kv_type = options.kv_type == "q8_0" ? engine::KvType::kQ8 : engine::KvType::kF16;
     llama.flash_attention = flash_attention_of(options.flash_attention);
+    engine::use_own_kernels(options.kernels != "off");
     Result<engine::LlamaModelPtr> file = engine::load_llama_model(
         options.model_path, [&frontend](float progress) { frontend.set_progress(progress); });
     if (!file) {

@@ -26,6 +26,7 @@ struct EngineServerOptions {
     uint32_t threads = 0;
     std::string kv_type = "f16";           // or "q8_0"
     std::string flash_attention = "auto";  // or "on", "off"
+    std::string kernels = "on";            // or "off": ggml's own code computes everything
     double sleep_after_s = 0;              // idle for so long: the KV cache is given back; 0: never
     std::string chat_template_path;  // a Jinja file instead of the model's own template
     std::string draft_model_path;   // a smaller model of the same vocabulary that guesses ahead

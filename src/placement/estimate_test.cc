@@ -241,6 +241,16 @@ TEST(estimate_llama_cpp, counts_packed_weights_beside_the_mapped_file) {
     EXPECT_EQ(bytes_of(e, "kv_cache", Where::kMemory), kv_bytes(small(), 4096, 1, "f16").total) << "all sequences share the cells";
 }
 
+TEST(estimate_llama_cpp, without_our_kernels_ggmls_are_packed) {
+    Shape s = shape(BackendKind::kEngine, "cpu", 4096, 4);
+    s.options.extra_args = {"--kernels=off"};
+    const Estimate e = estimate(small(), s);
+    EXPECT_EQ(bytes_of(e, "weights_packed", Where::kMemory),
+              bytes_of(estimate(small(), shape(BackendKind::kLlamaServer, "cpu", 4096, 4)), "weights_packed", Where::kMemory));
+    EXPECT_LT(bytes_of(e, "weights_packed", Where::kMemory),
+              bytes_of(estimate(small(), shape(BackendKind::kEngine, "cpu", 4096, 4)), "weights_packed", Where::kMemory));
+}
+
 TEST(estimate_llama_cpp, tied_embeddings_stay_mapped_and_are_packed) {
     ModelMeta meta = small();
     meta.weights.output = 3584;
@@ -252,7 +262,7 @@ TEST(estimate_llama_cpp, tied_embeddings_stay_mapped_and_are_packed) {
 
 TEST(estimate_llama_cpp, full_precision_is_not_packed) {
     ModelMeta meta = small();
-    meta.bytes_of_type = {{"F16", meta.file_bytes}};
+    meta.bytes_of_type = {{"F32", meta.file_bytes}};
     const Estimate e = estimate(meta, shape(BackendKind::kEngine, "cpu", 512, 1));
     EXPECT_EQ(bytes_of(e, "weights", Where::kMemory), meta.file_bytes);
     EXPECT_EQ(bytes_of(e, "weights_packed", Where::kMemory), 0u);

@@ -59,3 +59,33 @@ def test_an_engine_that_sleeps_answers_as_before():
         assert engine.metric("gantry_engine_kv_cached_ratio") > 0
         until(lambda: engine.metric("gantry_engine_kv_cached_ratio") == 0, "the engine sleeps, and holds nothing of the last answer")
         assert answer(engine) == before
+
+
+def first_logprobs(post, **more):
+    body = {"messages": QUESTION, "max_tokens": 4, "temperature": 0, "logprobs": True, **more}
+    return [(token["token"], token["logprob"]) for token in post(body)["choices"][0]["logprobs"]["content"]]
+
+
+def test_without_our_kernels_the_answer_is_ggmls():
+    def of(*flags):
+        with with_engine(*flags) as engine:
+            return first_logprobs(lambda body: engine.post("/v1/chat/completions", **body))
+
+    ours, ggml, again = of(), of("--kernels", "off"), of("--kernels=off")
+    assert ggml == again
+    assert ggml != ours, "the kernels round differently, so they were on both times"
+    assert ggml[0][0] == ours[0][0] and abs(ggml[0][1] - ours[0][1]) < 0.3
+
+
+def test_a_deployment_without_our_kernels(server):
+    server.deploy("ggml", "--arg=--kernels=off")
+    try:
+        ggml, ours = (first_logprobs(lambda body: server.api("POST", "/v1/chat/completions", json=body).json(), model=name) for name in ("ggml", "smollm2"))
+    finally:
+        server.cli("rm", "ggml", "--yes")
+    assert ggml != ours and ggml[0][0] == ours[0][0]
+
+
+def test_kernels_are_on_or_off():
+    ended = subprocess.run([GANTRY, "engine", "--model", str(SMOLLM2), "--port", "0", "--kernels", "fast"], capture_output=True, text=True, timeout=60)
+    assert ended.returncode != 0 and "--kernels" in ended.stderr

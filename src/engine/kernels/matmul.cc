@@ -8,6 +8,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <cstring>
 #include <thread>
 #include <vector>
 
@@ -30,7 +31,7 @@ struct Shape {
     explicit Shape(const ggml_tensor& op)
         : weights(*op.src[0]), input(*op.src[1]), packing(packing_of(weights.type)), values(static_cast<size_t>(weights.ne[0])),
           outputs(static_cast<size_t>(weights.ne[1])), rows(static_cast<size_t>(ggml_nrows(&input))), blocks(values / kBlockValues),
-          groups((outputs + kGroupRows - 1) / kGroupRows), activation_bytes(aligned(rows * blocks * sizeof(ActivationBlock))) {}
+          groups((outputs + kGroupRows - 1) / kGroupRows), activation_bytes(aligned(rows * blocks * activation_block_bytes(packing.by))) {}
     const ggml_tensor &weights, &input;
     Packing packing;
     size_t values, outputs, rows, blocks, groups, activation_bytes;
@@ -58,9 +59,9 @@ public:
         const Shape shape(*op);
         const auto thread = static_cast<size_t>(params->ith), threads = static_cast<size_t>(params->nth);
         char* work = reinterpret_cast<char*>(aligned(reinterpret_cast<size_t>(params->wdata)));
-        const Activations activations(reinterpret_cast<ActivationBlock*>(work), shape.rows, shape.blocks);
+        const Activations activations(work, shape.packing.by, shape.rows, shape.blocks);
         auto& tile = reinterpret_cast<UnpackedTile*>(work + shape.activation_bytes)[thread];
-        quantise(shape, activations, shape.blocks * thread / threads, shape.blocks * (thread + 1) / threads);
+        arrange(shape, activations, shape.blocks * thread / threads, shape.blocks * (thread + 1) / threads);
         if (thread == 0) {
             ggml_threadpool_chunk_set(params->threadpool, static_cast<int>(threads));
         }
@@ -77,12 +78,19 @@ public:
 
 private:
     // Blocks `first` to `end` of all rows.
-    static void quantise(const Shape& shape, const Activations& activations, size_t first, size_t end) {
+    static void arrange(const Shape& shape, const Activations& activations, size_t first, size_t end) {
         for (size_t row = 0; row < shape.rows; ++row) {
             const size_t panel = row / activations.panel * activations.panel;
             const float* from = shape.input_row(row);
             for (size_t block = first; block < end; ++block) {
-                quantise_avx512(from + block * kBlockValues, shape.packing.offset, activations.at(panel, block)[row - panel]);
+                char* to = activations.at(panel, block) + (row - panel) * activations.block_bytes;
+                switch (shape.packing.by) {
+                    case ActivationKind::kQuants:
+                        quantise_avx512(from + block * kBlockValues, shape.packing.offset, *reinterpret_cast<ActivationBlock*>(to));
+                        break;
+                    case ActivationKind::kFloats: std::memcpy(to, from + block * kBlockValues, activations.block_bytes); break;
+                    case ActivationKind::kBf16: round_to_bf16_avx512(from + block * kBlockValues, to); break;
+                }
             }
         }
     }
@@ -93,6 +101,13 @@ private:
             return PanelProduct{.blocks = blocks, .activations = activations.at(row, block), .rows = activations.panel_rows(row),
                                 .out = out + row * shape.outputs, .stride = shape.outputs, .outputs = outputs, .add = block > 0};
         };
+        if (shape.packing.bits == 16) {
+            const auto multiply_halfs = shape.packing.by == ActivationKind::kBf16 ? multiply_bf16_avx512 : multiply_f16_avx512;
+            for (size_t row = 0; row < shape.rows; row += activations.panel) {
+                multiply_halfs(shape.block(group, 0), product(row, 0, shape.blocks));
+            }
+            return;
+        }
         if (activations.panel == shape.rows) {
             multiply_packed_avx512(shape.packing, shape.block(group, 0), product(0, 0, shape.blocks));
             return;
@@ -114,8 +129,9 @@ MatmulTraits traits;
 ggml_backend_buffer_type_t buffer_type();
 
 bool takes(const ggml_tensor& weights) {
-    return used.load(std::memory_order_relaxed) && ggml_n_dims(&weights) == 2 && packing_of(weights.type).bits != 0 &&
-           weights.ne[0] % kBlockValues == 0;
+    const Packing packing = packing_of(weights.type);
+    return used.load(std::memory_order_relaxed) && ggml_n_dims(&weights) == 2 && packing.bits != 0 && weights.ne[0] % kBlockValues == 0 &&
+           (packing.by != ActivationKind::kBf16 || __builtin_cpu_supports("avx512bf16"));
 }
 
 class MatmulType final : public ggml::cpu::extra_buffer_type {

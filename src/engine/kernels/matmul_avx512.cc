@@ -3,6 +3,7 @@
 
 #include <cmath>
 #include <cstring>
+#include <limits>
 #include <utility>
 
 #include "engine/kernels/matmul_tile.h"
@@ -12,14 +13,21 @@ namespace {
 
 constexpr size_t kChains = 4;      // of sums at a time
 constexpr size_t kAhead = 3072;    // bytes: what memory needs to answer, and a page that the processor would not fetch ahead by itself
+constexpr float kLeast = 1e-36F;   // whose 127th part still has an inverse
 constexpr uint32_t kSteps = kBlockValues / 4;   // of a block: a register of 16 outputs by four values each
 
 inline __attribute__((always_inline)) __m512 load_halfs(const char* from) {
     return _mm512_cvtph_ps(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(from)));
 }
 
+// The curve's numbers, all positive: what its offset takes away again.
+inline __attribute__((always_inline)) __m512i curve() {
+    const __m128i numbers = _mm_loadu_si128(reinterpret_cast<const __m128i*>(kCurve));
+    return _mm512_broadcast_i32x4(_mm_xor_si128(numbers, _mm_set1_epi8(-128)));
+}
+
 // Blocks as they are kept in memory.
-template <uint32_t Bits, bool Minimum>
+template <uint32_t Bits, bool Minimum, bool Curve = false>
 struct Packed {
     static constexpr bool kMinimum = Minimum;
     static constexpr uint32_t kQuantBytes = kGroupRows * kBlockValues * Bits / 8;
@@ -50,6 +58,13 @@ struct Packed {
             const __m512i both = _mm512_loadu_si512(at + i * 64);
             out[i] = _mm512_and_si512(both, low);
             out[i + kSteps / 2] = _mm512_and_si512(_mm512_srli_epi16(both, 4), low);
+        }
+        if constexpr (Curve) {
+            const __m512i numbers = curve();
+#pragma GCC unroll 8
+            for (uint32_t i = 0; i < kSteps; ++i) {
+                out[i] = _mm512_shuffle_epi8(numbers, out[i]);
+            }
         }
         if constexpr (Bits == 5) {
             const __m512i sixteen = _mm512_set1_epi8(16);
@@ -123,7 +138,7 @@ void multiply_rows(Source from, const PanelProduct& product) {
     for (size_t r = 0; r < Rows; ++r) {
         sums[r] = product.add ? _mm512_maskz_loadu_ps(mask, product.out + r * product.stride) : _mm512_setzero_ps();
     }
-    const ActivationBlock* by = product.activations;
+    const auto* by = reinterpret_cast<const ActivationBlock*>(product.activations);
     for (size_t block = 0; block < product.blocks; ++block, by += Rows, from.next()) {
         __m512i quants[kSteps];
         from.quants(quants);
@@ -160,6 +175,10 @@ void multiply(Source from, const PanelProduct& product) {
 // Calls do(Packed) with the blocks at `from` as what they are.
 template <class Do>
 void as_packed(const Packing& packing, const char* from, Do with) {
+    if (packing.has_curve) {
+        with(Packed<4, false, true>{from});
+        return;
+    }
     switch (packing.bits * 2 + packing.has_minimum) {
         case 8: with(Packed<4, false>{from}); break;
         case 9: with(Packed<4, true>{from}); break;
@@ -175,13 +194,17 @@ void quantise_avx512(const float* from, int32_t offset, ActivationBlock& out) {
     const __m512 first = _mm512_loadu_ps(from);
     const __m512 second = _mm512_loadu_ps(from + 16);
     const float largest = _mm512_reduce_max_ps(_mm512_max_ps(_mm512_abs_ps(first), _mm512_abs_ps(second)));
-    const __m512 by = _mm512_set1_ps(largest > 0 ? 127 / largest : 0);
-    const __m512i a = _mm512_cvtps_epi32(_mm512_mul_ps(first, by));
-    const __m512i b = _mm512_cvtps_epi32(_mm512_mul_ps(second, by));
+    // What is too small to have an inverse is nothing. A maximum forgets what is not a number, so that is looked for by itself.
+    const float inverse = largest > kLeast ? 127 / largest : 0;
+    const bool numbers = _mm512_cmp_ps_mask(first, second, _CMP_UNORD_Q) == 0;
+    const __m512 by = _mm512_set1_ps(inverse);
+    const __m512i lowest = _mm512_set1_epi32(-127);   // what is not a number becomes the lowest of integers
+    const __m512i a = _mm512_max_epi32(_mm512_cvtps_epi32(_mm512_mul_ps(first, by)), lowest);
+    const __m512i b = _mm512_max_epi32(_mm512_cvtps_epi32(_mm512_mul_ps(second, by)), lowest);
     _mm_storeu_si128(reinterpret_cast<__m128i*>(out.quants), _mm512_cvtsepi32_epi8(a));
     _mm_storeu_si128(reinterpret_cast<__m128i*>(out.quants + 16), _mm512_cvtsepi32_epi8(b));
     const int32_t sum = _mm512_reduce_add_epi32(_mm512_add_epi32(a, b));
-    out.scale = largest / 127;
+    out.scale = !numbers ? std::numeric_limits<float>::quiet_NaN() : largest > kLeast ? largest / 127 : 0;
     out.correction = -offset * sum;
     out.sum = out.scale * static_cast<float>(sum);
 }

@@ -1,5 +1,5 @@
 // Products of one matrix of weights, as steps of decoding and prompts have them: ours and ggml's best, beside what this CPU can do at
-// most. Weights are taken in turn from enough copies that they come from memory, as a model's do.
+// most. Weights are taken in turn from enough copies that they come from memory, as a model's do. bench/kernels.py makes a report of it.
 // GANTRY_BENCH_THREADS: how many threads (default: the cores).
 #include <benchmark/benchmark.h>
 #include <ggml-backend.h>
@@ -24,6 +24,7 @@ namespace gantry::engine::kernels {
 namespace {
 
 constexpr size_t kCopiedBytes = 128u << 20;   // more than any cache here
+constexpr double kOperationsMax = 20e9;       // of one pass: where multiplying takes longest, fewer copies are as good
 
 int thread_count() {
     const char* given = std::getenv("GANTRY_BENCH_THREADS");
@@ -53,6 +54,49 @@ int64_t vnni_products(int64_t rounds) {
     return _mm512_reduce_add_epi32(all);
 }
 
+// What products of 32-bit floats can do, which 16-bit weights without dot products of their own come to.
+float fused_products(int64_t rounds) {
+    __m512 sums[12];
+    for (auto& sum : sums) {
+        sum = _mm512_setzero_ps();
+    }
+    const __m512 a = _mm512_set1_ps(0.5F);
+    __m512 b = _mm512_set1_ps(1.5F);
+    for (int64_t round = 0; round < rounds; ++round) {
+        asm volatile("" : "+v"(b));
+#pragma GCC unroll 12
+        for (auto& sum : sums) {
+            sum = _mm512_fmadd_ps(a, b, sum);
+        }
+    }
+    __m512 all = sums[0];
+    for (auto& sum : sums) {
+        all = _mm512_add_ps(all, sum);
+    }
+    return _mm512_reduce_add_ps(all);
+}
+
+__attribute__((target("avx512bf16"))) float bf16_products(int64_t rounds) {
+    __m512 sums[12];
+    for (auto& sum : sums) {
+        sum = _mm512_setzero_ps();
+    }
+    const __m512bh a = _mm512_cvtne2ps_pbh(_mm512_set1_ps(0.5F), _mm512_set1_ps(1.5F));
+    __m512bh b = a;
+    for (int64_t round = 0; round < rounds; ++round) {
+        asm volatile("" : "+v"(b));
+#pragma GCC unroll 12
+        for (auto& sum : sums) {
+            sum = _mm512_dpbf16_ps(sum, a, b);
+        }
+    }
+    __m512 all = sums[0];
+    for (auto& sum : sums) {
+        all = _mm512_add_ps(all, sum);
+    }
+    return _mm512_reduce_add_ps(all);
+}
+
 int64_t read_all(const char* data, size_t bytes) {
     __m512i sums[4] = {};
     for (size_t at = 0; at < bytes; at += 256) {
@@ -72,12 +116,26 @@ void on_all_threads(Do part) {
     benchmark::DoNotOptimize(part(0));
 }
 
-void peak_vnni(benchmark::State& state) {
+// `products`: twelve of `values` each a round.
+template <class Multiply>
+void peak(benchmark::State& state, double values, Multiply multiply) {
     constexpr int64_t kRounds = 4'000'000;
     for (auto _ : state) {
-        on_all_threads([](int) { return vnni_products(kRounds); });
+        on_all_threads([multiply](int) { return multiply(kRounds); });
     }
-    state.counters["GOP/s"] = benchmark::Counter(2.0 * 64 * 12 * kRounds * thread_count() / 1e9, benchmark::Counter::kIsIterationInvariantRate);
+    state.counters["GOP/s"] = benchmark::Counter(2 * values * 12 * kRounds * thread_count() / 1e9, benchmark::Counter::kIsIterationInvariantRate);
+}
+
+void peak_vnni(benchmark::State& state) { peak(state, 64, vnni_products); }
+void peak_fma(benchmark::State& state) { peak(state, 16, fused_products); }
+
+void peak_bf16(benchmark::State& state) {
+    __builtin_cpu_init();
+    if (!__builtin_cpu_supports("avx512bf16")) {
+        state.SkipWithError("this CPU has no dot products of BF16");
+        return;
+    }
+    peak(state, 32, bf16_products);
 }
 
 void peak_read(benchmark::State& state) {
@@ -146,17 +204,20 @@ public:
     explicit operator bool() const { return copies_ > 0; }
 
     void run(benchmark::State& state, int64_t rows) {
+        const auto numbers = static_cast<double>(what_.outputs * what_.values);
+        const double operations = 2 * numbers * static_cast<double>(rows);
+        const size_t used = std::clamp<size_t>(static_cast<size_t>(kOperationsMax / operations), 1, copies_);
         const size_t output_bytes = static_cast<size_t>(rows * what_.outputs) * sizeof(float);
         std::unique_ptr<ggml_context, void (*)(ggml_context*)> context(
-            ggml_init({.mem_size = output_bytes * copies_ + static_cast<size_t>(rows * what_.values) * sizeof(float) + (8u << 20),
+            ggml_init({.mem_size = output_bytes * used + static_cast<size_t>(rows * what_.values) * sizeof(float) + (8u << 20),
                        .mem_buffer = nullptr, .no_alloc = false}), ggml_free);
         ggml_tensor* input = ggml_new_tensor_2d(context.get(), GGML_TYPE_F32, what_.values, rows);
         std::mt19937 random(1);
         std::normal_distribution<float> normal;
         std::generate_n(static_cast<float*>(input->data), ggml_nelements(input), [&] { return normal(random); });
-        ggml_cgraph* graph = ggml_new_graph_custom(context.get(), copies_ + 16, false);
-        for (ggml_tensor* matrix : weights_) {
-            ggml_build_forward_expand(graph, ggml_mul_mat(context.get(), matrix, input));
+        ggml_cgraph* graph = ggml_new_graph_custom(context.get(), used + 16, false);
+        for (size_t i = 0; i < used; ++i) {
+            ggml_build_forward_expand(graph, ggml_mul_mat(context.get(), weights_[i], input));
         }
         const int threads = thread_count();
         ggml_threadpool_params params = ggml_threadpool_params_default(threads);
@@ -167,10 +228,9 @@ public:
         for (auto _ : state) {
             ggml_graph_compute(graph, &plan);
         }
-        const auto copies = static_cast<double>(copies_);
-        const auto numbers = static_cast<double>(what_.outputs * what_.values);
+        const auto copies = static_cast<double>(used);
         const auto rate = benchmark::Counter::kIsIterationInvariantRate;
-        state.counters["GOP/s"] = benchmark::Counter(2 * numbers * static_cast<double>(rows) * copies / 1e9, rate);
+        state.counters["GOP/s"] = benchmark::Counter(operations * copies / 1e9, rate);
         state.counters["GB/s"] = benchmark::Counter(static_cast<double>(ggml_nbytes(weights_[0])) * copies / 1e9, rate);
         state.counters["us"] = benchmark::Counter(copies / 1e6, rate | benchmark::Counter::kInvert);   // a product
     }
@@ -223,11 +283,13 @@ void product(benchmark::State& state, const Case& what, int64_t rows, bool ours)
 const bool registered = [] {
     install_matmul();
     benchmark::RegisterBenchmark("peak/vnni", peak_vnni)->UseRealTime()->Unit(benchmark::kMillisecond);
+    benchmark::RegisterBenchmark("peak/bf16", peak_bf16)->UseRealTime()->Unit(benchmark::kMillisecond);
+    benchmark::RegisterBenchmark("peak/fma", peak_fma)->UseRealTime()->Unit(benchmark::kMillisecond);
     benchmark::RegisterBenchmark("peak/read", peak_read)->UseRealTime()->Unit(benchmark::kMillisecond);
     // Of Qwen2.5 0.5B: attention's output, the gate, the way back, and a part of the head.
     const std::pair<int64_t, int64_t> shapes[] = {{896, 896}, {4864, 896}, {896, 4864}, {32768, 896}, {8960, 1536}};
     for (const ggml_type type : {GGML_TYPE_Q4_0, GGML_TYPE_Q4_1, GGML_TYPE_Q5_0, GGML_TYPE_Q5_1, GGML_TYPE_Q8_0, GGML_TYPE_Q4_K, GGML_TYPE_Q5_K,
-                                 GGML_TYPE_Q6_K, GGML_TYPE_IQ4_NL, GGML_TYPE_BF16, GGML_TYPE_F16}) {
+                                 GGML_TYPE_Q6_K, GGML_TYPE_IQ4_NL, GGML_TYPE_IQ4_XS, GGML_TYPE_BF16, GGML_TYPE_F16}) {
         for (const auto& [outputs, values] : shapes) {
             if (values % ggml_blck_size(type) != 0) {
                 continue;

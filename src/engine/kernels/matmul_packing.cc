@@ -6,6 +6,7 @@
 #define GGML_COMMON_DECL_C
 #include <ggml-common.h>
 
+#include <algorithm>
 #include <cstring>
 
 #include "base/assert.h"
@@ -95,6 +96,12 @@ Block read_q6_k(const block_q6_K& super, uint32_t part) {
     return block;
 }
 
+Block read_iq4_xs(const block_iq4_xs& super, uint32_t part) {
+    const uint32_t low = (super.scales_l[part / 2] >> (part % 2 * 4)) & 15;
+    const uint32_t high = (super.scales_h >> (part * 2)) & 3;
+    return {nibbles(super.qs + part * 16), half(super.d) * static_cast<float>(static_cast<int32_t>(low | high << 4) - 32), 0};
+}
+
 // The types of 32 values a block and four or five bits each; some have a minimum.
 template <class Plain>
 Block read_plain(const Plain& from) {
@@ -136,6 +143,8 @@ Block read_block(ggml_type type, const char* row, size_t index) {
             block.quants = with_fifth(block.quants, _mm256_test_epi8_mask(fifth, _mm256_set1_epi8(static_cast<char>(1 << part))));
             return block;
         }
+        case GGML_TYPE_IQ4_NL: return read_plain(stored<block_iq4_nl>(row, index));
+        case GGML_TYPE_IQ4_XS: return read_iq4_xs(stored<block_iq4_xs>(row, super), part);
         case GGML_TYPE_Q6_K: return read_q6_k(stored<block_q6_K>(row, super), part);
         default: GANTRY_ASSERT(false, "a type that is not packed"); return {};
     }
@@ -168,18 +177,38 @@ void write_halfs(const float* from, char* out) {
     _mm256_storeu_si256(reinterpret_cast<__m256i*>(out), _mm512_cvtps_ph(_mm512_load_ps(from), _MM_FROUND_TO_NEAREST_INT));
 }
 
+// A group's rows are read by pairs of values, which BF16 keeps together and F16 one after the other.
+void pack_halfs(const char* data, size_t row_bytes, size_t rows, size_t values, bool as_pairs, char* out) {
+    const __m512i row = _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
+    const __m512i at = _mm512_mullo_epi32(row, _mm512_set1_epi32(static_cast<int>(row_bytes)));
+    const auto there = static_cast<__mmask16>((1u << std::min<size_t>(rows, kGroupRows)) - 1);
+    for (size_t value = 0; value < values; value += 2, out += 64) {
+        const __m512i pairs = _mm512_mask_i32gather_epi32(_mm512_setzero_si512(), there, at, data + value * 2, 1);
+        if (as_pairs) {
+            _mm512_storeu_si512(out, pairs);
+        } else {
+            _mm256_storeu_si256(reinterpret_cast<__m256i*>(out), _mm512_cvtepi32_epi16(pairs));
+            _mm256_storeu_si256(reinterpret_cast<__m256i*>(out + 32), _mm512_cvtepi32_epi16(_mm512_srli_epi32(pairs, 16)));
+        }
+    }
+}
+
 }  // namespace
 
 Packing packing_of(ggml_type type) {
     switch (type) {
-        case GGML_TYPE_Q4_0: return {.bits = 4, .offset = 8, .has_minimum = false};
+        case GGML_TYPE_Q4_0: return {.bits = 4, .offset = 8};
         case GGML_TYPE_Q4_1:
-        case GGML_TYPE_Q4_K: return {.bits = 4, .offset = 0, .has_minimum = true};
-        case GGML_TYPE_Q5_0: return {.bits = 5, .offset = 16, .has_minimum = false};
+        case GGML_TYPE_Q4_K: return {.bits = 4, .has_minimum = true};
+        case GGML_TYPE_Q5_0: return {.bits = 5, .offset = 16};
         case GGML_TYPE_Q5_1:
-        case GGML_TYPE_Q5_K: return {.bits = 5, .offset = 0, .has_minimum = true};
+        case GGML_TYPE_Q5_K: return {.bits = 5, .has_minimum = true};
         case GGML_TYPE_Q8_0:
-        case GGML_TYPE_Q6_K: return {.bits = 8, .offset = 128, .has_minimum = false};
+        case GGML_TYPE_Q6_K: return {.bits = 8, .offset = 128};
+        case GGML_TYPE_IQ4_NL:
+        case GGML_TYPE_IQ4_XS: return {.bits = 4, .offset = 128, .has_curve = true};
+        case GGML_TYPE_F16: return {.bits = 16, .by = ActivationKind::kFloats};
+        case GGML_TYPE_BF16: return {.bits = 16, .by = ActivationKind::kBf16};
         default: return {};
     }
 }
@@ -191,6 +220,11 @@ size_t packed_bytes(const Packing& packing, size_t rows, size_t values) {
 void pack_group(ggml_type type, const char* data, size_t row_bytes, size_t rows, size_t values, size_t group, char* out) {
     const Packing packing = packing_of(type);
     const size_t blocks = values / kBlockValues;
+    if (packing.bits == 16) {
+        const size_t first = group * kGroupRows;
+        pack_halfs(data + first * row_bytes, row_bytes, rows - first, values, packing.by == ActivationKind::kBf16, out);
+        return;
+    }
     for (size_t block = 0; block < blocks; ++block, out += packing.block_bytes()) {
         alignas(64) uint8_t quants[kGroupRows][kBlockValues];
         alignas(64) float scales[kGroupRows], minimums[kGroupRows];

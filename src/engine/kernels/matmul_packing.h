@@ -1,12 +1,15 @@
 #pragma once
-// Quantised weights in the order in which a kernel reads them.
+// Weights in the order in which a kernel reads them.
 //
 // A matrix of n rows (outputs) of k values each falls into groups of 16 rows and blocks of 32 values. A value is scale x (q - offset) +
-// minimum, with scale and minimum by row and block; q is kept in 4 bits, in 4 and a plane of fifth bits, or in 8. Within a block the
+// minimum, with scale and minimum by row and block; q is kept in 4 bits, in 4 and a plane of fifth bits, or in 8. Types of a curve keep
+// in 4 bits which of its 16 numbers q - offset is. Within a block the
 // 16 rows are interleaved by four values: byte 64 j + 4 r + i is value 4 j + i of row r, j = 0..7. With 4 bits, byte j of the first
 // half's 256 holds value j in its low and value j + 256 in its high four bits.
 // A group is its blocks one after another, as one stream of memory: the quants, 16 scales and, where the type has them, 16 minimums, as
 // halfs.
+// Weights of 16 bits stay what they are, in the same groups and blocks: half 16 j + r of a block of F16 is value j of row r; half
+// 32 j + 2 r + i of BF16 is value 2 j + i.
 // Threads: any, no state. Only on a CPU for which install_matmul() is true.
 
 #include <ggml.h>
@@ -19,17 +22,26 @@ namespace gantry::engine::kernels {
 inline constexpr uint32_t kGroupRows = 16;
 inline constexpr uint32_t kBlockValues = 32;
 
+// ggml's kvalues_iq4nl: of IQ4_NL and IQ4_XS.
+inline constexpr int8_t kCurve[16] = {-127, -104, -83, -65, -49, -35, -22, -10, 1, 13, 25, 38, 53, 69, 89, 113};
+
+// What the kernel reads beside the weights.
+enum class ActivationKind { kQuants, kFloats, kBf16 };
+
 struct Packing {
-    uint32_t bits = 0;        // 4, 5 or 8; 0: a type that is not packed
+    uint32_t bits = 0;        // 4, 5, 8 or 16; 0: a type that is not packed
     int32_t offset = 0;
     bool has_minimum = false;
+    bool has_curve = false;
+    ActivationKind by = ActivationKind::kQuants;
 
     uint32_t quant_bytes() const { return kGroupRows * kBlockValues * bits / 8; }   // of a group's block
-    uint32_t scale_bytes() const { return kGroupRows * 2; }
+    uint32_t scale_bytes() const { return bits == 16 ? 0 : kGroupRows * 2; }
     uint32_t block_bytes() const { return quant_bytes() + scale_bytes() * (has_minimum ? 2 : 1); }
     size_t group_bytes(size_t blocks) const { return blocks * block_bytes(); }
 };
 
+// Whether this CPU multiplies it says install_matmul()'s buffer type.
 Packing packing_of(ggml_type type);
 
 // Bytes of a whole matrix.

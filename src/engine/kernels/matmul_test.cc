@@ -1,48 +1,32 @@
 #include "engine/kernels/matmul.h"
 
-#include <ggml-backend.h>
-#include <ggml-cpu.h>
 #include <ggml.h>
 #include <gtest/gtest.h>
 
 #include <cmath>
-#include <memory>
 #include <random>
 #include <vector>
 
+#include "engine/kernels/matmul_fixture.h"
 #include "engine/kernels/matmul_packing.h"
 
 namespace gantry::engine::kernels {
 namespace {
 
 constexpr ggml_type kTypes[] = {GGML_TYPE_Q4_0, GGML_TYPE_Q4_1, GGML_TYPE_Q5_0, GGML_TYPE_Q5_1,
-                                GGML_TYPE_Q8_0, GGML_TYPE_Q4_K, GGML_TYPE_Q5_K, GGML_TYPE_Q6_K};
-
-struct Matrix {
-    ggml_type type;
-    size_t rows, values;
-    std::vector<char> data;      // in ggml's layout
-    std::vector<float> numbers;  // what it says
-};
-
-Matrix make(ggml_type type, size_t rows, size_t values, uint32_t seed) {
-    std::mt19937 random(seed);
-    std::normal_distribution<float> normal(0.01F, 0.05F);
-    std::vector<float> numbers(rows * values);
-    for (float& number : numbers) {
-        number = normal(random);
-    }
-    Matrix made{type, rows, values, std::vector<char>(rows * ggml_row_size(type, static_cast<int64_t>(values))), std::move(numbers)};
-    ggml_quantize_chunk(type, made.numbers.data(), made.data.data(), 0, static_cast<int64_t>(rows), static_cast<int64_t>(values), nullptr);
-    ggml_get_type_traits(type)->to_float(made.data.data(), made.numbers.data(), static_cast<int64_t>(rows * values));
-    return made;
-}
+                                GGML_TYPE_Q8_0, GGML_TYPE_Q4_K, GGML_TYPE_Q5_K, GGML_TYPE_Q6_K, GGML_TYPE_IQ4_NL, GGML_TYPE_IQ4_XS,
+                                GGML_TYPE_F16, GGML_TYPE_BF16};
 
 // What packed memory says, by the layout that matmul_packing.h describes.
 float packed_value(const Packing& packing, const char* group, uint32_t row, size_t value) {
     const size_t block = value / kBlockValues, within = value % kBlockValues;
     const size_t at = within / 4 * 64 + row * 4 + within % 4;
     const auto* quants = reinterpret_cast<const uint8_t*>(group + block * packing.block_bytes());
+    if (packing.bits == 16) {
+        const auto* halfs = reinterpret_cast<const uint16_t*>(quants);
+        return packing.by == ActivationKind::kFloats ? ggml_fp16_to_fp32(halfs[within * kGroupRows + row])
+                                                     : ggml_bf16_to_fp32({halfs[within / 2 * 32 + row * 2 + within % 2]});
+    }
     int32_t q = packing.bits == 8 ? quants[at] : at < 256 ? quants[at] & 15 : quants[at - 256] >> 4;
     if (packing.bits == 5) {
         q += ((quants[256 + at / 8] >> (at % 8)) & 1) << 4;
@@ -50,7 +34,7 @@ float packed_value(const Packing& packing, const char* group, uint32_t row, size
     const auto* scales = reinterpret_cast<const ggml_fp16_t*>(quants + packing.quant_bytes());
     const float scale = ggml_fp16_to_fp32(scales[row]);
     const float minimum = packing.has_minimum ? ggml_fp16_to_fp32(scales[kGroupRows + row]) : 0;
-    return scale * static_cast<float>(q - packing.offset) + minimum;
+    return scale * static_cast<float>(packing.has_curve ? kCurve[q] : q - packing.offset) + minimum;
 }
 
 class MatmulTest : public testing::Test {
@@ -64,7 +48,7 @@ protected:
 
 TEST_F(MatmulTest, PackingKeepsWhatTheWeightsSay) {
     for (const ggml_type type : kTypes) {
-        const Matrix matrix = make(type, 21, 512, 1);
+        const Matrix matrix = make_matrix(type, 21, 512, 1);
         const Packing packing = packing_of(type);
         const size_t blocks = matrix.values / kBlockValues;
         std::vector<char> packed(packed_bytes(packing, matrix.rows, matrix.values), 'x');
@@ -85,49 +69,13 @@ TEST_F(MatmulTest, PackingKeepsWhatTheWeightsSay) {
     }
 }
 
-// Weights in a buffer of our type, one product of ggml's graph with so many threads.
-class Product {
-public:
-    explicit Product(const Matrix& matrix) {
-        const auto list = reinterpret_cast<ggml_backend_dev_get_extra_bufts_t>(ggml_backend_reg_get_proc_address(
-            ggml_backend_dev_backend_reg(ggml_backend_dev_by_type(GGML_BACKEND_DEVICE_TYPE_CPU)), "ggml_backend_dev_get_extra_bufts"));
-        ggml_backend_buffer_type_t ours = nullptr;
-        for (ggml_backend_buffer_type_t* type = list(nullptr); *type != nullptr; ++type) {
-            ours = std::string(ggml_backend_buft_name(*type)) == "CPU_VNNI" ? *type : ours;
-        }
-        GGML_ASSERT(ours != nullptr);
-        context_.reset(ggml_init({.mem_size = 1 << 20, .mem_buffer = nullptr, .no_alloc = true}));
-        weights_ = ggml_new_tensor_2d(context_.get(), matrix.type, static_cast<int64_t>(matrix.values), static_cast<int64_t>(matrix.rows));
-        buffer_.reset(ggml_backend_alloc_ctx_tensors_from_buft(context_.get(), ours));
-        ggml_backend_tensor_set(weights_, matrix.data.data(), 0, matrix.data.size());
-    }
-
-    std::vector<float> compute(const std::vector<float>& input, int64_t rows, int threads) {
-        std::unique_ptr<ggml_context, void (*)(ggml_context*)> context(
-            ggml_init({.mem_size = 64 << 20, .mem_buffer = nullptr, .no_alloc = false}), ggml_free);
-        ggml_tensor* from = ggml_new_tensor_2d(context.get(), GGML_TYPE_F32, weights_->ne[0], rows);
-        std::copy(input.begin(), input.end(), static_cast<float*>(from->data));
-        ggml_tensor* product = ggml_mul_mat(context.get(), weights_, from);
-        ggml_cgraph* graph = ggml_new_graph(context.get());
-        ggml_build_forward_expand(graph, product);
-        EXPECT_EQ(ggml_graph_compute_with_ctx(context.get(), graph, threads), GGML_STATUS_SUCCESS);
-        const auto* out = static_cast<const float*>(product->data);
-        return {out, out + ggml_nelements(product)};
-    }
-
-private:
-    std::unique_ptr<ggml_context, void (*)(ggml_context*)> context_{nullptr, ggml_free};
-    std::unique_ptr<ggml_backend_buffer, void (*)(ggml_backend_buffer_t)> buffer_{nullptr, ggml_backend_buffer_free};
-    ggml_tensor* weights_ = nullptr;
-};
-
 TEST_F(MatmulTest, EveryTypeAndShapeIsTheProduct) {
     std::mt19937 random(2);
     std::normal_distribution<float> normal(0, 1);
     for (const ggml_type type : kTypes) {
         // Several runs of blocks, a single one, an odd number of groups and outputs that fill none.
         for (const auto& [rows, values] : {std::pair<size_t, size_t>{64, 1536}, {16, 256}, {50, 768}, {33, 512}}) {
-            const Matrix matrix = make(type, rows, values, 3);
+            const Matrix matrix = make_matrix(type, rows, values, 3);
             Product product(matrix);
             for (const size_t count : {1, 2, 3, 4, 5, 6, 7, 8, 9, 13, 15, 16, 17, 31, 33, 50}) {
                 std::vector<float> input(count * values);
@@ -154,7 +102,7 @@ TEST_F(MatmulTest, EveryTypeAndShapeIsTheProduct) {
 }
 
 TEST_F(MatmulTest, ARowsResultDoesNotDependOnItsCompany) {
-    const Matrix matrix = make(GGML_TYPE_Q5_0, 96, 896, 4);
+    const Matrix matrix = make_matrix(GGML_TYPE_Q5_0, 96, 896, 4);
     Product product(matrix);
     std::mt19937 random(5);
     std::normal_distribution<float> normal(0, 1);
@@ -174,7 +122,7 @@ TEST_F(MatmulTest, ARowsResultDoesNotDependOnItsCompany) {
 }
 
 TEST_F(MatmulTest, ZerosAndLargeNumbers) {
-    const Matrix matrix = make(GGML_TYPE_Q8_0, 32, 256, 6);
+    const Matrix matrix = make_matrix(GGML_TYPE_Q8_0, 32, 256, 6);
     Product product(matrix);
     for (const float value : product.compute(std::vector<float>(256, 0.0F), 1, 1)) {
         EXPECT_EQ(value, 0);

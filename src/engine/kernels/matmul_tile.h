@@ -12,7 +12,7 @@ namespace gantry::engine::kernels {
 inline constexpr size_t kPanelRows = 16;    // at most: as many sums as leave registers for a block of weights
 inline constexpr size_t kTileBlocks = 16;   // that are unpacked at once: they and a panel's part of as many blocks fit the first cache
 
-// 32 values of an activation row, and what they are worth.
+// 32 values of an activation row, and what they are worth. Beside weights of 16 bits a block is 32 floats or BF16 numbers instead.
 struct ActivationBlock {
     int8_t quants[kBlockValues];
     float scale;
@@ -21,18 +21,23 @@ struct ActivationBlock {
     float unused;         // so that no four quants lie on two lines of the cache
 };
 
+constexpr size_t activation_block_bytes(ActivationKind kind) {
+    return kind == ActivationKind::kQuants ? sizeof(ActivationBlock) : kBlockValues * (kind == ActivationKind::kFloats ? 4 : 2);
+}
+
 // Activations of all rows. They fall into panels of nearly equal size; a panel is a run of blocks, a block all its rows.
 struct Activations {
-    Activations(ActivationBlock* where, size_t row_count, size_t block_count) : data(where), rows(row_count), blocks(block_count) {
+    Activations(char* where, ActivationKind kind, size_t row_count, size_t block_count)
+        : data(where), rows(row_count), blocks(block_count), block_bytes(activation_block_bytes(kind)) {
         const size_t panels = (rows + kPanelRows - 1) / kPanelRows;
         panel = (rows + panels - 1) / panels;
     }
     size_t panel_rows(size_t first) const { return std::min(panel, rows - first); }
     // Block `block` of the panel that begins with row `first`; the panel's next block is panel_rows(first) further on.
-    ActivationBlock* at(size_t first, size_t block) const { return data + first * blocks + block * panel_rows(first); }
+    char* at(size_t first, size_t block) const { return data + (first * blocks + block * panel_rows(first)) * block_bytes; }
 
-    ActivationBlock* data;
-    size_t rows, blocks;
+    char* data;
+    size_t rows, blocks, block_bytes;
     size_t panel;   // rows of each but the last, which may have fewer
 };
 
@@ -43,8 +48,11 @@ struct alignas(64) UnpackedTile {
     float minimums[kTileBlocks][kGroupRows];
 };
 
-// Quantises 32 numbers; where the largest is 0 or not finite they become zeros or not a number.
+// Quantises 32 numbers. Where the largest is below 1e-36 they become zeros, where one is infinite or not a number, so does each product
+// of the block.
 void quantise_avx512(const float* from, int32_t offset, ActivationBlock& out);
+// Rounds 32 numbers to the nearest of BF16.
+void round_to_bf16_avx512(const float* from, char* out);
 
 // The first `count` blocks of packed weights.
 void unpack_avx512(const Packing& packing, const char* from, size_t count, UnpackedTile& tile);
@@ -52,7 +60,7 @@ void unpack_avx512(const Packing& packing, const char* from, size_t count, Unpac
 // Some weights, a panel's rows beside them, and where their products go.
 struct PanelProduct {
     size_t blocks;
-    const ActivationBlock* activations;
+    const char* activations;
     size_t rows;          // 1 to kPanelRows
     float* out;           // out[row * stride + output], (+)=
     size_t stride;
@@ -62,6 +70,9 @@ struct PanelProduct {
 
 // Straight from packed weights, which are read once: for the only panel.
 void multiply_packed_avx512(const Packing& packing, const char* from, const PanelProduct& product);
+// The same of F16 and BF16, for any panel: there is nothing to unpack.
+void multiply_f16_avx512(const char* from, const PanelProduct& product);
+void multiply_bf16_avx512(const char* from, const PanelProduct& product);
 // From what was unpacked for several panels.
 void multiply_tile_avx512(const Packing& packing, const UnpackedTile& tile, const PanelProduct& product);
 

@@ -48,6 +48,8 @@ constexpr uint64_t kCellBookBytes = 128;
 
 bool is_engine(const Shape& shape) { return shape.backend == BackendKind::kEngine; }
 
+bool has_own_kernels(const Shape& shape) { return is_engine(shape) && backends::flag_text(shape.options, {"--kernels"}).value_or("on") != "off"; }
+
 struct Plan {
     uint64_t cells = 0, sequences = 0, rows = 0;
     uint64_t window_cells = 0, states = 0;
@@ -83,16 +85,17 @@ Plan plan_of(const ModelMeta& meta, const Shape& shape) {
 // --- weights ------------------------------------------------------------------------------------------------------------
 
 // Bytes of a packed matrix over those in the file, as bits of 256 values; 0: not packed. The engine: 4, 5 or 8 bits and a scale (and a
-// minimum) of 16 bits for 32 values. ggml's repack for x86: the same size.
+// minimum) of 16 bits for 32 values, or the 16 bits that there are. ggml's repack for x86: the same size.
 struct Packed {
     double stored = 0, packed = 0;
 };
-std::optional<Packed> packing(const std::string& type, bool engine) {
+std::optional<Packed> packing(const std::string& type, bool own_kernels) {
     static const std::map<std::string, Packed> ours = {{"Q4_0", {4.5, 4.5}}, {"Q4_1", {5, 5}},     {"Q5_0", {5.5, 5.5}},   {"Q5_1", {6, 6}},
-                                                       {"Q8_0", {8.5, 8.5}}, {"Q4_K", {4.5, 5}},   {"Q5_K", {5.5, 6}},     {"Q6_K", {6.5625, 8.5}}};
+                                                       {"Q8_0", {8.5, 8.5}}, {"Q4_K", {4.5, 5}},   {"Q5_K", {5.5, 6}},     {"Q6_K", {6.5625, 8.5}},
+                                                       {"IQ4_NL", {4.5, 4.5}}, {"IQ4_XS", {4.25, 4.5}}, {"F16", {1, 1}},        {"BF16", {1, 1}}};
     static const std::map<std::string, Packed> ggml = {
         {"Q4_0", {1, 1}}, {"Q4_K", {1, 1}}, {"Q2_K", {1, 1}}, {"IQ4_NL", {1, 1}}, {"MXFP4", {1, 1}}};
-    const auto& table = engine ? ours : ggml;
+    const auto& table = own_kernels ? ours : ggml;
     const auto found = table.find(type);
     if (found != table.end()) {
         return found->second;
@@ -122,11 +125,11 @@ std::string embedding_type(const ModelMeta& meta) {
 }
 
 // What is packed of the whole model when all of it is in memory.
-uint64_t packed_bytes(const ModelMeta& meta, bool engine) {
+uint64_t packed_bytes(const ModelMeta& meta, bool own_kernels) {
     const std::string looked_up = has_own_output(meta) ? embedding_type(meta) : "";   // rows are looked up in it: never packed
     double sum = 0;
     for (const auto& [type, bytes] : meta.bytes_of_type) {
-        if (const std::optional<Packed> packed = packing(type, engine)) {
+        if (const std::optional<Packed> packed = packing(type, own_kernels)) {
             const uint64_t products = bytes - (type == looked_up ? std::min(bytes, meta.weights.embedding) : 0);
             sum += static_cast<double>(products) * packed->packed / packed->stored;
         }
@@ -192,7 +195,7 @@ void add_process(const ModelMeta& meta, const Plan& plan, Sum& sum) {
 }
 
 void in_memory(const ModelMeta& meta, const Shape& shape, const Plan& plan, const LayerKv& kv, Sum& sum) {
-    const uint64_t packed = packed_bytes(meta, is_engine(shape));
+    const uint64_t packed = packed_bytes(meta, has_own_kernels(shape));
     const uint64_t file = meta.file_bytes - tower_bytes(meta);
     const uint64_t gone = packed > 0 && has_own_output(meta) ? std::min(meta.weights.output, file) : 0;
     sum.memory("weights", file - gone,
@@ -305,7 +308,8 @@ void vectors_in_memory(const ModelMeta& meta, const Shape& shape, Sum& sum) {
     const uint64_t rows = std::max(shape.context_tokens > 0 ? shape.context_tokens : std::min(trained, kInputTokensMax), kBatchRows);
     const bool decoder = meta.layer_memory.empty() || meta.layer_memory.find_first_not_of('-') != std::string::npos;
     sum.memory("weights", meta.file_bytes, "the file, mapped");
-    sum.memory("weights_packed", packed_bytes(meta, true), "quantised matrices once more, in the order in which the kernels read them");
+    sum.memory("weights_packed", packed_bytes(meta, has_own_kernels(shape)),
+               "quantised matrices once more, in the order in which the kernels read them");
     if (decoder) {
         const LayerKv kv = layer_kv(meta, {.cells = rows, .window_cells = rows, .states = 1, .type = "f16"});
         sum.memory("kv_cache", kv.total(), kv.formula);
