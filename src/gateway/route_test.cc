@@ -121,7 +121,9 @@ TEST_F(BalancerTest, OneThatWasSlowForAWhileIsTriedAgain) {
         Balancer::Lease lease = balancer_.lease(target(static_cast<int>(index)), demand);
         clock_.advance(1s);
         lease.settle(0, 100);
-        if (second == 5) EXPECT_EQ(chosen[1], 0) << "it is avoided";
+        if (second == 5) {
+            EXPECT_EQ(chosen[1], 0) << "it is avoided";
+        }
     }
     EXPECT_GE(chosen[1], 10) << "and then does as well as the other";
 }

@@ -104,6 +104,7 @@ TEST_F(ApiTest, events_of_an_instance_end_with_what_is_seen_of_it_even_before_it
     const std::string id = plane_.runs().at(0).id.text;
     sqlite3* other = nullptr;
     ASSERT_EQ(sqlite3_open((dir_.path() + "/gantry.db").c_str(), &other), SQLITE_OK);
+    sqlite3_busy_timeout(other, 20'000);   // the server may be writing
     ASSERT_EQ(sqlite3_exec(other, "BEGIN IMMEDIATE", nullptr, nullptr, nullptr), SQLITE_OK);
     protocol::InstanceReport dead;
     dead.id = InstanceId(id);

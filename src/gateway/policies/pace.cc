@@ -24,6 +24,7 @@ void Pace::busy(uint32_t requests, double seconds) {
         const double kept = std::exp2(-seconds / kHalfForgotten);
         effort_ *= kept;
         work_ *= kept;
+        if (effort_ < kEffortKnown) *this = {};
         return;
     }
     while (effort_ > kEffortKept) {   // before: the work of this time is told later

@@ -77,10 +77,10 @@ TEST(audit, usage_csv_has_the_fields_of_the_object) {
     EXPECT_EQ(summary, names(to_json(UsageSummary{}, {}, {})));
     std::string line;
     add_csv(line, UsageRecord{}, {"+ann", "a,b"});
-    EXPECT_EQ(line, ",1970-01-01T00:00:00.000Z,,'+ann,,\"a,b\",,,,0,false,false,0,0,0,0,0,0\r\n");
+    EXPECT_EQ(line, ",1970-01-01T00:00:00.000Z,,'+ann,,\"a,b\",,,,0,false,false,0,0,0,0,0,0,0,0\r\n");
     line.clear();
     add_csv(line, UsageSummary{}, {});
-    EXPECT_EQ(line, ",,,,,,,,0,0,0,0,0,0,0,0,0,0,0\r\n");
+    EXPECT_EQ(line, ",,,,,,,,0,0,0,0,0,0,0,0,0,0,0,0,0\r\n");
 }
 
 }  // namespace

@@ -103,10 +103,11 @@ TEST(link_versions, what_an_older_one_left_out_has_the_meaning_of_before) {
 // who speaks that.
 TEST(link_versions, no_word_is_new) {
     std::set<std::string> states, backends;
-    for (const auto& one : parse_json(recorded("report.json"))->at_pointer("/report/instances").as_array()) {
+    const json::value report = parse_json(recorded("report.json")).value(), answer = parse_json(recorded("answer.json")).value();
+    for (const auto& one : report.at_pointer("/report/instances").as_array()) {
         states.emplace(one.at("state").as_string());
     }
-    for (const auto& one : parse_json(recorded("answer.json"))->at_pointer("/assignment/run").as_array()) {
+    for (const auto& one : answer.at_pointer("/assignment/run").as_array()) {
         backends.emplace(one.at("backend").as_string());
     }
     for (const BackendKind backend : kBackendKinds) EXPECT_TRUE(backends.contains(to_string(backend))) << to_string(backend);
