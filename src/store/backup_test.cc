@@ -118,8 +118,10 @@ TEST(Backup, OneWithoutHoursIsRestored) {
         EXPECT_OK(store->backup(dir.file("old.db")));
         EXPECT_OK(store->close());
     }
-    EXPECT_OK((*Connection::open(dir.file("old.db"), {}))->script("DROP TABLE usage_hours; ALTER TABLE usage_records DROP COLUMN audio_ms;"
-                                                               "ALTER TABLE usage_records DROP COLUMN images; UPDATE backup_info SET usage_version = 1"));
+    constexpr char kUndo[] =
+        "DROP TABLE usage_hours; ALTER TABLE usage_records DROP COLUMN audio_ms; ALTER TABLE usage_records DROP COLUMN images;"
+        "UPDATE backup_info SET usage_version = 1";
+    EXPECT_OK((*Connection::open(dir.file("old.db"), {}))->script(kUndo));
     for (const auto& [backup, requests] : {std::pair{"new.db", 3}, std::pair{"old.db", 1}}) {
         EXPECT_OK(restore(dir.file(backup), dir.file("data")));
         auto store = open_store(dir.file("data"));
