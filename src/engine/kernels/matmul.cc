@@ -20,6 +20,7 @@ namespace {
 
 constexpr size_t kAlignment = 64;
 constexpr int64_t kPackersMax = 16;
+constexpr size_t kDirectPanels = 4;
 constexpr size_t kPiecesOfThread = 6;   // that a product falls into: more are shared out better, fewer are read better
 
 std::atomic<bool> used{true};
@@ -108,8 +109,11 @@ private:
             }
             return;
         }
-        if (activations.panel == shape.rows) {
-            multiply_packed_avx512(shape.packing, shape.block(group, 0), product(0, 0, shape.blocks));
+        // Unpacking for all panels at once pays from several on, and never where there is nothing to unpack.
+        if (shape.rows <= kDirectPanels * activations.panel || shape.packing.bits == 8) {
+            for (size_t row = 0; row < shape.rows; row += activations.panel) {
+                multiply_packed_avx512(shape.packing, shape.block(group, 0), product(row, 0, shape.blocks));
+            }
             return;
         }
         for (size_t block = 0; block < shape.blocks; block += kTileBlocks) {

@@ -139,7 +139,8 @@ void peak_bf16(benchmark::State& state) {
 }
 
 void peak_read(benchmark::State& state) {
-    const size_t bytes = 512u << 20, part = bytes / static_cast<size_t>(thread_count()) / 4096 * 4096;
+    // As much as the weights take, of which a cache may hold a part each time.
+    const size_t bytes = kCopiedBytes, part = bytes / static_cast<size_t>(thread_count()) / 4096 * 4096;
     std::unique_ptr<char, void (*)(void*)> data(static_cast<char*>(std::aligned_alloc(2u << 20, bytes)), std::free);
     platform::wish_huge_pages(data.get(), bytes);
     std::memset(data.get(), 1, bytes);

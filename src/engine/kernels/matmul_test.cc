@@ -77,7 +77,7 @@ TEST_F(MatmulTest, EveryTypeAndShapeIsTheProduct) {
         for (const auto& [rows, values] : {std::pair<size_t, size_t>{64, 1536}, {16, 256}, {50, 768}, {33, 512}}) {
             const Matrix matrix = make_matrix(type, rows, values, 3);
             Product product(matrix);
-            for (const size_t count : {1, 2, 3, 4, 5, 6, 7, 8, 9, 13, 15, 16, 17, 31, 33, 50}) {
+            for (const size_t count : {1, 2, 3, 4, 5, 6, 7, 8, 9, 13, 15, 16, 17, 31, 33, 50, 64, 65, 97}) {
                 std::vector<float> input(count * values);
                 for (float& value : input) {
                     value = normal(random);
@@ -106,12 +106,12 @@ TEST_F(MatmulTest, ARowsResultDoesNotDependOnItsCompany) {
     Product product(matrix);
     std::mt19937 random(5);
     std::normal_distribution<float> normal(0, 1);
-    std::vector<float> input(23 * matrix.values);
+    std::vector<float> input(83 * matrix.values);
     for (float& value : input) {
         value = normal(random);
     }
-    const std::vector<float> together = product.compute(input, 23, 2);
-    for (size_t row = 0; row < 23; ++row) {
+    const std::vector<float> together = product.compute(input, 83, 2);
+    for (size_t row = 0; row < 83; ++row) {
         const std::vector<float> alone(input.begin() + static_cast<std::ptrdiff_t>(row * matrix.values),
                                        input.begin() + static_cast<std::ptrdiff_t>((row + 1) * matrix.values));
         const std::vector<float> found = product.compute(alone, 1, 1);

@@ -68,7 +68,7 @@ struct PanelProduct {
     bool add;
 };
 
-// Straight from packed weights, which are read once: for the only panel.
+// Straight from packed weights: for few panels.
 void multiply_packed_avx512(const Packing& packing, const char* from, const PanelProduct& product);
 // The same of F16 and BF16, for any panel: there is nothing to unpack.
 void multiply_f16_avx512(const char* from, const PanelProduct& product);
