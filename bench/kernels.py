@@ -21,8 +21,10 @@ def built(name):
 def quality(quick):
     """The test's recorded properties by model. A goal that is missed is a figure like others here."""
     with tempfile.NamedTemporaryFile(suffix=".json") as out:
-        subprocess.run([built("engine_test"), "--gtest_filter=Models/KernelQuality.*", f"--gtest_output=json:{out.name}"], stdout=subprocess.DEVNULL,
-                       env={**os.environ, **({} if quick else {"GANTRY_TEST_HEAVY": "1"})})
+        words = [built("engine_test"), "--gtest_filter=Models/KernelQuality.*", f"--gtest_output=json:{out.name}"]
+        ended = subprocess.run(words, stdout=subprocess.DEVNULL, env={**os.environ, **({} if quick else {"GANTRY_TEST_HEAVY": "1"})})
+        if ended.returncode not in (0, 1):   # 1: a bound that it asserts is missed
+            raise SystemExit(f"engine_test ended with {ended.returncode} before it was done: run it by itself to see why")
         tests = [test for suite in json.load(out)["testsuites"] for test in suite["testsuite"]]
     records = {}
     for test in tests:
