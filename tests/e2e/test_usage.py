@@ -175,6 +175,8 @@ def test_old_records_go_and_their_sums_stay(server):
     long_ago = datetime.datetime.now(datetime.timezone.utc) - datetime.timedelta(days=180)
     with sqlite3.connect(server.data_dir / "usage.db") as db:
         fresh = db.execute("SELECT count(*) FROM usage_records").fetchone()[0]
+        for newer in ("audio_ms", "images"):
+            db.execute(f"ALTER TABLE usage_records DROP COLUMN {newer}")
         db.execute("INSERT INTO usage_records VALUES ('old', ?, 'usr_gone', '', 'bygone', 'ins_x', 'chat', 200, 0, 0, 7, 0, 9, 0, 0, 5)",
                    (int(long_ago.timestamp() * 1000),))
         db.execute("DROP TABLE usage_hours")
