@@ -134,15 +134,16 @@ int show(const Context& context, const json::object& backend) {
 
 int backends(const Context& context, const Options& options) {
     const Result<ApiClient> client = ApiClient::connect(context);
-    const Result<json::array> all = client ? client->list("/api/v1/backends") : Result<json::array>(client.error());
-    if (!all) {
-        return fail(all.error());
+    const Result<json::object> page = client ? client->get("/api/v1/backends") : Result<json::object>(client.error());
+    if (!page) {
+        return fail(page.error());
     }
+    const json::array& all = array_at(*page, "items");
     if (options.name.empty()) {
-        return list(context, *all);
+        return list(context, all);
     }
     std::vector<std::string> names;
-    for (const json::value& item : *all) {
+    for (const json::value& item : all) {
         names.push_back(text_at(item.get_object(), "name"));
         if (names.back() == options.name) {
             return show(context, item.get_object());
