@@ -17,12 +17,12 @@ struct Options {
     std::string name;
 };
 
-// "cpu/0, nvidia/0"; "-": none.
-std::string device_names(const json::object& worker, bool works) {
+// "cpu/0, nvidia/0": which it can use; "-": none.
+std::string device_names(const json::object& worker) {
     std::string names;
     for (const json::value& item : array_at(worker, "devices")) {
         const json::object& device = item.get_object();
-        if (flag_at(device, "works") != works) {
+        if (!flag_at(device, "works")) {
             continue;
         }
         names += fmt::format("{}{}/{}", names.empty() ? "" : ", ", text_at(device, "vendor"), number_at(device, "index"));
@@ -36,6 +36,12 @@ std::string joined(const json::array& items, const char* key = nullptr) {
         text += (text.empty() ? "" : ", ") + (key == nullptr ? std::string(item.as_string()) : text_at(item.get_object(), key));
     }
     return text;
+}
+
+// Its program is there, or will be.
+bool is_there(const json::object& worker) {
+    const std::string state = text_at(worker, "state");
+    return state == "ready" || state == "by_command";
 }
 
 // "by_command" -> "by command"
@@ -55,7 +61,8 @@ int list(const Context& context, const json::array& backends) {
         const std::string deployments = joined(array_at(backend, "deployments"), "name");
         for (const json::value& one : array_at(backend, "workers")) {
             const json::object& worker = one.get_object();
-            table.add({name, text_at(worker, "worker_name"), state_of(worker), text_at(worker, "version"), device_names(worker, true), deployments});
+            table.add({name, text_at(worker, "worker_name"), state_of(worker), text_at(worker, "version"),
+                       is_there(worker) ? device_names(worker) : "-", deployments});
         }
         if (array_at(backend, "workers").empty()) {
             table.add({name, "-", "no worker", "", "-", deployments});
@@ -123,7 +130,7 @@ int show(const Context& context, const json::object& backend) {
         const std::string program = version + (version.empty() || path.empty() ? "" : ", ") + path;
         print(fmt::format("\n{}: {}{}\n", printable(text_at(worker, "worker_name")), colours() ? coloured(state.text, state.colour) : state.text,
                           program.empty() ? "" : printable(" (" + program + ")")));
-        print_fact("works on", device_names(worker, true));
+        print_fact(is_there(worker) ? "works on" : "could use", device_names(worker));
         print_refusals(worker);
         const bool refused = text_at(worker, "state") == "refused";   // the devices say why
         print_fact("why", refused ? "" : text_at(worker, "reason"));

@@ -178,7 +178,7 @@ def test_what_is_installed_meanwhile_is_seen_without_a_reload(cluster, browser, 
     cluster.deploy_on("beta", "knock-again")
     card.get_by_text("works on 1 of 2 workers").wait_for()
     card.get_by_text("is a build for accelerators").first.wait_for()
-    card.get_by_text("install a build of it for these devices").wait_for()
+    card.get_by_text("Install a build of it for these devices").wait_for()
 
 
 def test_a_worker_that_is_gone_keeps_what_it_said_and_is_marked(cluster):

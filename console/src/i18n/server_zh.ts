@@ -9,13 +9,13 @@ const SIZE = String.raw`[\d.,]+ [kKMGT]?i?B`;
 export const PARTS: Part[] = [
   // Backends: src/control/api/backends.cc, src/backends.
   [/the worker has not reported yet/g, "该节点尚未上报"],
-  [/start gantry worker on that machine/g, "请在该机器上启动 gantry worker"],
+  [/Start gantry worker on that machine/g, "请在该机器上启动 gantry worker"],
   [/the worker does not say which programs it has/g, "该节点未上报它有哪些程序"],
-  [/upgrade the worker's gantry, which is older than the server's, or start it, where it is stopped/g, "请升级该节点的 gantry（版本低于服务器），若已停止则启动它"],
+  [/Upgrade the worker's gantry, which is older than the server's, or start it, where it is stopped/g, "请升级该节点的 gantry（版本低于服务器），若已停止则启动它"],
   [/which program it is each deployment says; it is looked for when an instance starts/g, "程序由各部署指定，实例启动时才查找"],
   [/no (\S+) in the PATH of the worker/g, "节点的 PATH 中没有 $1"],
-  [/install it there: (.+); it is found within a minute\. Or name its path in a deployment \(options\.binary\)/g, "请在该节点上安装：$1，一分钟内即可识别。也可在部署中指定其路径（options.binary）"],
-  [/install a build of it for these devices, or name one in a deployment \(options\.binary\)/g, "请安装适用于这些设备的版本，或在部署中指定（options.binary）"],
+  [/Install it there: (.+); it is found within a minute\. Or name its path in a deployment \(options\.binary\)/g, "请在该节点上安装：$1，一分钟内即可识别。也可在部署中指定其路径（options.binary）"],
+  [/Install a build of it for these devices, or name one in a deployment \(options\.binary\)/g, "请安装适用于这些设备的版本，或在部署中指定（options.binary）"],
   [/a build of llama\.cpp for these devices; of its programs llama-server/g, "适用于这些设备的 llama.cpp 构建（其中的 llama-server）"],
   [/Huawei's image, or its \.run package/g, "华为镜像或 .run 安装包"],
   [/this build of gantry computes on: ([\w ]+?)(?=;|$)/g, "此 gantry 构建可用于：$1"],

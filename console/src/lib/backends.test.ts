@@ -14,7 +14,7 @@ const backend = (...workers: BackendOnWorker[]): Backend => ({
 
 test("a backend works where its program is and its worker is reached", () => {
   assert.ok(works(on({})));
-  assert.ok(works(on({ state: "by_command" })));
+  assert.ok(!works(on({ state: "by_command" })), "nobody knows before it starts");
   assert.ok(!works(on({ worker_state: "unreachable" })));
   assert.ok(!works(on({ state: "missing" })));
   assert.equal(lookOf(backend(on({ state: "missing", next_step: "install it" }), on({}))), "good");

@@ -13,7 +13,7 @@ export function basisOf(workers: readonly Worker[], deployments: readonly Deploy
 
 /** Where an instance could start now. */
 export function works(on: BackendOnWorker): boolean {
-  return (on.state === "ready" || on.state === "by_command") && on.worker_state !== "unreachable";
+  return on.state === "ready" && on.worker_state !== "unreachable";
 }
 
 /** "good" everywhere or on some, "warn" where something can be done, nothing where nothing can. */

@@ -70,25 +70,27 @@ void judge(BackendOnWorker& on, const backends::About& about, const Worker& work
     if (worker.devices.empty()) {
         on.state = "unknown";
         on.reason = "the worker has not reported yet";
-        on.next_step = "start gantry worker on that machine";
+        on.next_step = "Start gantry worker on that machine";
     } else if (!works_somewhere(on)) {
         on.state = "refused";
         const auto first = std::find_if(on.devices.begin(), on.devices.end(), [](const auto& device) { return device.vendor != "cpu"; });
         on.reason = (first == on.devices.end() ? on.devices.front() : *first).reason;
         if (program != nullptr && !program->refusals.empty()) {
-            on.next_step = "install a build of it for these devices, or name one in a deployment (options.binary)";
+            on.next_step = "Install a build of it for these devices, or name one in a deployment (options.binary)";
         }
     } else if (kind == BackendKind::kCustom) {
         on.state = "by_command";
         on.reason = "which program it is each deployment says; it is looked for when an instance starts";
+    } else if (kind == BackendKind::kEngine) {
+        on.state = "ready";   // whatever the worker's gantry is, it brings it along
     } else if (worker.programs.empty()) {
         on.state = "unknown";
         on.reason = "the worker does not say which programs it has";
-        on.next_step = "upgrade the worker's gantry, which is older than the server's, or start it, where it is stopped";
+        on.next_step = "Upgrade the worker's gantry, which is older than the server's, or start it, where it is stopped";
     } else if (program == nullptr || program->path.empty()) {
         on.state = "missing";
         on.reason = fmt::format("no {} in the PATH of the worker", about.program);
-        on.next_step = fmt::format("install it there: {}; it is found within a minute. Or name its path in a deployment (options.binary)",
+        on.next_step = fmt::format("Install it there: {}; it is found within a minute. Or name its path in a deployment (options.binary)",
                                    about.install);
     } else {
         on.state = "ready";
@@ -102,6 +104,8 @@ BackendOnWorker on_worker(BackendKind kind, const Worker& worker) {
     if (program != nullptr) {
         on.path = program->path;
         on.version = program->version;
+    } else if (kind == BackendKind::kEngine) {
+        on.version = worker.version;
     }
     for (const Device& device : worker.devices) {
         on.devices.push_back({device.vendor, device.name, device.index, device_refusal(backend, worker, program, device)});

@@ -24,6 +24,7 @@ protected:
         r.worker_id = plane_.worker();
         r.name = "machine";
         r.address = "embedded";
+        r.version = "0.9";
         r.os = "linux";
         r.arch = "x86_64";
         r.devices = std::move(devices);
@@ -49,11 +50,13 @@ std::string text(const json::object& object, const char* key) { return std::stri
 TEST_F(BackendsTest, a_worker_that_has_said_nothing_is_unknown_and_what_to_do_is_told) {
     const json::object silent = on_machine("vllm");
     EXPECT_EQ(text(silent, "state"), "unknown");
-    EXPECT_THAT(text(silent, "next_step"), HasSubstr("start gantry worker"));
+    EXPECT_THAT(text(silent, "next_step"), HasSubstr("Start gantry worker"));
     report({device("cpu", 0)}, {});   // as a gantry of before does
     const json::object older = on_machine("vllm");
     EXPECT_EQ(text(older, "state"), "unknown");
-    EXPECT_THAT(text(older, "next_step"), HasSubstr("upgrade"));
+    EXPECT_THAT(text(older, "next_step"), HasSubstr("Upgrade"));
+    EXPECT_EQ(text(on_machine("engine"), "state"), "ready") << "which is part of any gantry";
+    EXPECT_EQ(text(on_machine("engine"), "version"), "0.9");
     EXPECT_EQ(text(on_machine("custom"), "state"), "by_command") << "which needs no word of the worker's";
     EXPECT_EQ(text(on_machine("mindie"), "state"), "refused") << "by its devices alone";
 }
@@ -95,7 +98,7 @@ TEST_F(BackendsTest, a_program_that_can_use_none_of_the_devices_is_to_be_replace
     const json::object refused = on_machine("vllm");
     EXPECT_EQ(text(refused, "state"), "refused");
     EXPECT_EQ(text(refused, "reason"), "this vLLM is its CPU build");
-    EXPECT_THAT(text(refused, "next_step"), HasSubstr("install a build of it for these devices"));
+    EXPECT_THAT(text(refused, "next_step"), HasSubstr("Install a build of it for these devices"));
     const json::object one_ill = on_machine("sglang");
     EXPECT_EQ(text(one_ill, "state"), "ready");
     EXPECT_EQ(one_ill.at("devices").at(1).at("reason"), "not healthy: it fell off the bus");

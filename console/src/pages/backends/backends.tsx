@@ -49,6 +49,7 @@ function BackendCard({ of, open, toggle }: { of: Backend; open: boolean; toggle:
   const details = useId();
   const ready = of.workers.filter(works).length;
   const look = lookOf(of);
+  const pill = ready > 0 ? t("backends.works", { n: ready, of: of.workers.length }) : of.name === "custom" ? word("backends.state", "by_command") : t("backends.nowhere");
   const helped = ready === 0 ? of.workers.find((on) => on.next_step !== "") : undefined;
   return (
     <Card
@@ -57,14 +58,14 @@ function BackendCard({ of, open, toggle }: { of: Backend; open: boolean; toggle:
         <span className="row wrap">
           <span className="break">{of.title}</span>
           <code className="tag">{of.name}</code>
-          <span className={classes("pill", look)}>{ready > 0 ? t("backends.works", { n: ready, of: of.workers.length }) : t("backends.nowhere")}</span>
+          <span className={classes("pill", look)}>{pill}</span>
         </span>
       }
       actions={<Link className="button small" href={`~/deployments/new?backend=${encodeURIComponent(of.name)}`}><Rocket size={15} aria-hidden />{t("backends.deploy")}</Link>}
     >
       <p>{word("backends.summary", of.name)} {of.homepage && <a className="nowrap" href={of.homepage} target="_blank" rel="noreferrer noopener" aria-label={t("backends.home", { name: of.title })}>{t("backends.homepage")} <ExternalLink size={13} aria-hidden /></a>}</p>
       <Facts of={of} />
-      {helped && <Note look="warn" title={helped.worker_name}>{told(helped.reason)}. {told(helped.next_step)}</Note>}
+      {helped && <Note look="warn" title={`${helped.worker_name}: ${told(helped.reason)}`}><br />{told(helped.next_step)}</Note>}
       {of.workers.length > 0 && (
         <div>
           <Button small look="quiet" className="unfold" aria-expanded={open} aria-controls={open ? details : undefined} icon={<ChevronDown size={16} aria-hidden />} onClick={toggle}>{t("backends.details", { n: of.workers.length })}</Button>
