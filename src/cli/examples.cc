@@ -70,6 +70,8 @@ constexpr const char* kExamples[] = {
     "gantry benchmarks cancel bmk_t5ktt49qgq3t",
     "gantry benchmarks rm bmk_t5ktt49qgq3t",
     "gantry devices",
+    "gantry devices --history --since 24h",
+    "gantry devices --history --worker host-1 --since 7d --json | jq '.items[].temperature_celsius | max'",
     "gantry workers list",
     "gantry workers label host-1 room=lab disk=ssd spare-",
     "gantry workers token create --uses 4 --expires 7d",
