@@ -73,6 +73,8 @@ constexpr const char* kExamples[] = {
     "gantry backends vllm",
     "gantry backends vllm --json | jq -r '.workers[].next_step'",
     "gantry devices",
+    "gantry devices --history --since 24h",
+    "gantry devices --history --worker host-1 --since 7d --json | jq '.items[].temperature_celsius | max'",
     "gantry workers list",
     "gantry workers label host-1 room=lab disk=ssd spare-",
     "gantry workers token create --uses 4 --expires 7d",

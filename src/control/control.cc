@@ -39,6 +39,7 @@ public:
                .publisher = publisher_,
                .secrets = secrets_,
                .observed = observed_,
+               .history = history_,
                .knowledge = knowledge_,
                .sleep = sleep_,
                .reconciler = reconciler_,
@@ -196,11 +197,12 @@ public:
     }
 
     void stop() override {
-        api_.stopping = true;
+        const bool stopped_before = api_.stopping.exchange(true);
         benchmarks_.stop();
         if (cluster_) cluster_->link.stop();
         hub_.close();
         reconciler_.stop();
+        if (!stopped_before) history_.store_rest();
         knowledge_.stop();
         // A worker that goes on for a moment must not be called any more.
         api_.workers.with([](auto& workers) { workers.clear(); });
@@ -254,7 +256,8 @@ private:
     Secrets secrets_;
     Publisher publisher_;
     Observed observed_;
-    Heartbeat heartbeat_{store_, publisher_, observed_, clock_, [this] { reconciler_.notify(); }};
+    DeviceHistory history_{store_, clock_};
+    Heartbeat heartbeat_{store_, publisher_, observed_, history_, clock_, [this] { reconciler_.notify(); }};
     KnowledgeSource knowledge_;
     Sleep sleep_{store_, publisher_, clock_, random_, doors()};
     Reconciler reconciler_{{.store = store_,

@@ -111,6 +111,7 @@ TEST(openapi, objects_have_exactly_the_schemas_fields) {
     catalogue_entry.entry.variants.resize(1);
     catalogue_entry.decisions.resize(1);
     const json::object catalogued = management::to_json(catalogue_entry);
+    const json::object device_history = management::to_json(DeviceCourses{.devices = {{.steps = {{}}}}}, Worker{}, WallTime{});
     const std::map<std::string, json::object> objects = {
         {"Benchmark", management::to_json(benchmark, 0, false)},
         {"BenchmarkWithResult", management::to_json(benchmark, 0, true)},
@@ -146,6 +147,8 @@ TEST(openapi, objects_have_exactly_the_schemas_fields) {
         {"JoinToken", management::to_json(gantry::JoinToken{}, WallTime{})},
         {"NewJoinToken", new_token},
         {"Device", management::to_json(WorkerId{}, "", Device{})},
+        {"DeviceHistory", device_history},
+        {"DeviceCourse", device_history.at("items").at(0).as_object()},
         {"Model", management::to_json(Model{})},
         {"ModelFiles", management::to_json(ModelFileSet{})},
         {"HubModel", management::to_json(HubModel{})},
