@@ -161,6 +161,7 @@ public:
         cluster_->link.add_routes(router);
         cluster_->files.add_routes(router);
         add_device_routes(router, api_);
+        add_backend_routes(router, api_);
         add_evaluation_routes(router, api_);
         add_model_routes(router, api_);
         add_model_file_routes(router, api_);

@@ -42,8 +42,7 @@ def test_f22_a_cluster_is_upgraded_machine_by_machine(tmp_path):
         assert server.process.wait(60) == 0
         server.program = GANTRY
         server.start()
-        worker.starts += 1   # it is reached once more
-        until(worker.ready, "the older worker is back")
+        until(lambda: worker.state() == "ready", "the older worker is back")
         serves(server, "before")
         assert [i["pid"] for i in server.running("before")] == [engine["pid"]], "no engine was touched"
         server.deploy("between", "--ctx", "512")     # by the newer server, on the older worker

@@ -3,6 +3,8 @@ import type { components } from "./schema.ts";
 
 type Schemas = components["schemas"];
 export type AuditEvent = Schemas["AuditEvent"];
+export type Backend = Schemas["Backend"];
+export type BackendOnWorker = Schemas["BackendOnWorker"];
 export type Benchmark = Schemas["Benchmark"];
 export type BenchmarkCreate = Schemas["BenchmarkCreate"];
 export type BenchmarkRun = Schemas["BenchmarkRun"];

@@ -188,6 +188,7 @@ void add_log_routes(http::Router& router, ApiContext& api);
 void add_worker_routes(http::Router& router, ApiContext& api);
 void add_join_token_routes(http::Router& router, ApiContext& api);
 void add_device_routes(http::Router& router, ApiContext& api);
+void add_backend_routes(http::Router& router, ApiContext& api);
 void add_evaluation_routes(http::Router& router, ApiContext& api);
 void add_model_routes(http::Router& router, ApiContext& api);
 void add_model_file_routes(http::Router& router, ApiContext& api);

@@ -114,6 +114,10 @@ json::object to_json(const DeviceCourses& courses, const Worker& worker, WallTim
 json::object to_json(const Worker& w) {
     json::array devices;
     for (const Device& device : w.devices) devices.emplace_back(to_json(w.id, w.name, device));
+    json::array backends;
+    for (const BackendProgram& program : w.programs) {
+        if (!program.path.empty()) backends.emplace_back(json::object{{"name", program.backend}, {"version", program.version}});
+    }
     json::object labels;
     for (const auto& [name, value] : w.labels) labels[name] = value;
     json::value last_report;
@@ -133,6 +137,7 @@ json::object to_json(const Worker& w) {
             {"labels", std::move(labels)},
             {"devices", std::move(devices)},
             {"data_address", w.data_address},
+            {"backends", std::move(backends)},
             {"device_notes", json::array(w.device_notes.begin(), w.device_notes.end())},
             {"version", w.version_number},
             {"created_at", to_rfc3339(w.created_at)}};
