@@ -15,6 +15,7 @@ export type Decision = Schemas["Decision"];
 export type Deployment = Schemas["Deployment"];
 export type DeploymentCreate = Schemas["DeploymentCreate"];
 export type Device = Schemas["Device"];
+export type DeviceHistory = Schemas["DeviceHistory"];
 export type EngineFigures = Schemas["EngineFigures"];
 export type Evaluation = Schemas["Evaluation"];
 export type EvaluationCreate = Schemas["EvaluationCreate"];
