@@ -8,7 +8,7 @@ PAGE = Page("kernels")
 # Bits a value in a file, and the peak that its products are held against.
 TYPES = {"q4_0": (4.5, "vnni"), "q4_1": (5, "vnni"), "q5_0": (5.5, "vnni"), "q5_1": (6, "vnni"), "q8_0": (8.5, "vnni"), "q4_K": (4.5, "vnni"),
          "q5_K": (5.5, "vnni"), "q6_K": (6.5625, "vnni"), "iq4_nl": (4.5, "vnni"), "iq4_xs": (4.25, "vnni"), "bf16": (16, "bf16"), "f16": (16, "fma")}
-PEAKS = {"vnni": "8-bit products (VNNI)", "bf16": "BF16 products", "fma": "products of 32-bit floats"}
+PEAKS = {"vnni": "8-bit products (VNNI; where a CPU has none, of AVX2 with sums of 16 bits)", "bf16": "BF16 products", "fma": "products of 32-bit floats"}
 # Figures of quality begin with one of these words.
 FIGURES = {"tokens", "perplexity", "answers", "answer", "gantry", "ggml"}
 PLOTTED = "4864x896"
@@ -28,6 +28,8 @@ class Measured:
                 self.found.setdefault((r["who"], r["shape"], r["rows"]), []).append(r["gop_s"])
         self.found = {key: statistics.median(values) for key, values in self.found.items()}
         self.peaks = {key: statistics.median(values) for key, values in self.peaks.items()}
+        if "avx2" in self.peaks:
+            self.peaks["vnni"] = self.peaks["avx2"]
         self.shapes = list(dict.fromkeys(shape for _, shape, _ in self.found))
         self.rows = sorted({rows for _, _, rows in self.found})
 

@@ -78,7 +78,7 @@ void FreeLlama::operator()(ggml_threadpool* pool) const { ggml_threadpool_free(p
 void use_own_kernels(bool own) {
     const kernels::AttentionKernel best = init_backend_once();
     kernels::use_attention(own ? best : kernels::AttentionKernel::kNone);
-    kernels::use_matmul(own);
+    kernels::use_matmul(own ? kernels::install_matmul() : kernels::MatmulKernel::kNone);
 }
 
 void mute_llama_log_when(const std::atomic<bool>* cut) { cut_forward = cut; }

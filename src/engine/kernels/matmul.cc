@@ -1,5 +1,6 @@
 #include "engine/kernels/matmul.h"
 
+#include <cpuid.h>
 #include <ggml-backend-impl.h>
 #include <ggml-cpu-impl.h>
 #include <ggml-cpu.h>
@@ -23,7 +24,7 @@ constexpr int64_t kPackersMax = 16;
 constexpr size_t kDirectPanels = 4;
 constexpr size_t kPiecesOfThread = 6;   // that a product falls into: more are shared out better, fewer are read better
 
-std::atomic<bool> used{true};
+std::atomic<MatmulKernel> chosen{MatmulKernel::kNone};
 
 size_t aligned(size_t bytes) { return (bytes + kAlignment - 1) / kAlignment * kAlignment; }
 
@@ -48,6 +49,14 @@ struct Shape {
         return static_cast<const char*>(weights.data) + group * packing.group_bytes(blocks) + index * packing.block_bytes();
     }
 };
+
+const Arithmetic& arithmetic_in_use() {
+    switch (chosen.load(std::memory_order_relaxed)) {
+        case MatmulKernel::kAvx512: return kArithmeticAvx512;
+        case MatmulKernel::kAvxVnni: return kArithmeticAvxVnni;
+        default: return kArithmeticAvx2;   // kNone: of a model that was loaded before it was chosen
+    }
+}
 
 class MatmulTraits final : public ggml::cpu::tensor_traits {
 public:
@@ -87,7 +96,7 @@ private:
                 char* to = activations.at(panel, block) + (row - panel) * activations.block_bytes;
                 switch (shape.packing.by) {
                     case ActivationKind::kQuants:
-                        quantise_avx512(from + block * kBlockValues, shape.packing.offset, *reinterpret_cast<ActivationBlock*>(to));
+                        quantise(from + block * kBlockValues, shape.packing.offset, *reinterpret_cast<ActivationBlock*>(to));
                         break;
                     case ActivationKind::kFloats: std::memcpy(to, from + block * kBlockValues, activations.block_bytes); break;
                     case ActivationKind::kBf16: round_to_bf16_avx512(from + block * kBlockValues, to); break;
@@ -109,18 +118,19 @@ private:
             }
             return;
         }
+        const Arithmetic& arithmetic = arithmetic_in_use();
         // Unpacking for all panels at once pays from several on, and never where there is nothing to unpack.
         if (shape.rows <= kDirectPanels * activations.panel || shape.packing.bits == 8) {
             for (size_t row = 0; row < shape.rows; row += activations.panel) {
-                multiply_packed_avx512(shape.packing, shape.block(group, 0), product(row, 0, shape.blocks));
+                arithmetic.multiply_packed(shape.packing, shape.block(group, 0), product(row, 0, shape.blocks));
             }
             return;
         }
         for (size_t block = 0; block < shape.blocks; block += kTileBlocks) {
             const size_t blocks = std::min(kTileBlocks, shape.blocks - block);
-            unpack_avx512(shape.packing, shape.block(group, block), blocks, tile);
+            arithmetic.unpack(shape.packing, shape.block(group, block), blocks, tile);
             for (size_t row = 0; row < shape.rows; row += activations.panel) {
-                multiply_tile_avx512(shape.packing, tile, product(row, block, blocks));
+                arithmetic.multiply_tile(shape.packing, tile, product(row, block, blocks));
             }
         }
     }
@@ -133,9 +143,12 @@ MatmulTraits traits;
 ggml_backend_buffer_type_t buffer_type();
 
 bool takes(const ggml_tensor& weights) {
+    const MatmulKernel kernel = chosen.load(std::memory_order_relaxed);
     const Packing packing = packing_of(weights.type);
-    return used.load(std::memory_order_relaxed) && ggml_n_dims(&weights) == 2 && packing.bits != 0 && weights.ne[0] % kBlockValues == 0 &&
-           (packing.by != ActivationKind::kBf16 || __builtin_cpu_supports("avx512bf16"));
+    if (kernel == MatmulKernel::kNone || ggml_n_dims(&weights) != 2 || packing.bits == 0 || weights.ne[0] % kBlockValues != 0) {
+        return false;
+    }
+    return packing.bits < 16 || (kernel == MatmulKernel::kAvx512 && (packing.by != ActivationKind::kBf16 || __builtin_cpu_supports("avx512bf16")));
 }
 
 class MatmulType final : public ggml::cpu::extra_buffer_type {
@@ -188,7 +201,7 @@ ggml_backend_buffer_type_t buffer_type() {
     static MatmulType context;
     static ggml_backend_buffer_type type = [] {
         ggml_backend_buffer_type made{};
-        made.iface.get_name = [](ggml_backend_buffer_type_t) { return "CPU_VNNI"; };
+        made.iface.get_name = [](ggml_backend_buffer_type_t) { return "CPU_PACKED"; };
         made.iface.alloc_buffer = alloc_buffer;
         made.iface.get_alignment = [](ggml_backend_buffer_type_t) { return kAlignment; };
         made.iface.get_alloc_size = [](ggml_backend_buffer_type_t, const ggml_tensor* tensor) {
@@ -202,26 +215,42 @@ ggml_backend_buffer_type_t buffer_type() {
     return &type;
 }
 
-bool cpu_can() {
-    __builtin_cpu_init();
-    return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl") &&
-           __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vnni");
+bool has_avx_vnni() {   // GCC 12 has no name for it
+    uint32_t a = 0, b = 0, c = 0, d = 0;
+    return __get_cpuid_count(7, 1, &a, &b, &c, &d) != 0 && (a & (1u << 4)) != 0;
 }
 
 }  // namespace
 
-bool install_matmul() {
-    static const bool installed = [] {
-        if (!cpu_can()) {
-            return false;
-        }
-        auto& types = ggml_backend_cpu_get_extra_buffer_types();
-        types.insert(types.begin(), buffer_type());   // before the device copies the list, which it does at the first question
-        return true;
-    }();
-    return installed;
+bool matmul_runs(MatmulKernel kernel) {
+    __builtin_cpu_init();
+    const bool avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("f16c");
+    switch (kernel) {
+        case MatmulKernel::kNone: return true;
+        case MatmulKernel::kAvx2: return avx2;
+        case MatmulKernel::kAvxVnni: return avx2 && has_avx_vnni();
+        case MatmulKernel::kAvx512:
+            return avx2 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl") &&
+                   __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vnni");
+    }
+    return false;
 }
 
-void use_matmul(bool use) { used = use; }
+MatmulKernel install_matmul() {
+    static const MatmulKernel best = [] {
+        for (const MatmulKernel kernel : {MatmulKernel::kAvx512, MatmulKernel::kAvxVnni, MatmulKernel::kAvx2}) {
+            if (matmul_runs(kernel)) {
+                auto& types = ggml_backend_cpu_get_extra_buffer_types();
+                types.insert(types.begin(), buffer_type());   // before the device copies the list, which it does at the first question
+                chosen = kernel;
+                return kernel;
+            }
+        }
+        return MatmulKernel::kNone;
+    }();
+    return best;
+}
+
+void use_matmul(MatmulKernel kernel) { chosen = kernel; }
 
 }  // namespace gantry::engine::kernels

@@ -1,9 +1,7 @@
 // The kernel for AVX-512 with VNNI; compiled for such a CPU, so nothing here may run on another.
 #include <immintrin.h>
 
-#include <cmath>
 #include <cstring>
-#include <limits>
 #include <utility>
 
 #include "engine/kernels/matmul_tile.h"
@@ -13,7 +11,6 @@ namespace {
 
 constexpr size_t kChains = 4;      // of sums at a time
 constexpr size_t kAhead = 3072;    // bytes: what memory needs to answer, and a page that the processor would not fetch ahead by itself
-constexpr float kLeast = 1e-36F;   // whose 127th part still has an inverse
 constexpr uint32_t kSteps = kBlockValues / 4;   // of a block: a register of 16 outputs by four values each
 
 inline __attribute__((always_inline)) __m512 load_halfs(const char* from) {
@@ -188,28 +185,7 @@ void as_packed(const Packing& packing, const char* from, Do with) {
     }
 }
 
-}  // namespace
-
-void quantise_avx512(const float* from, int32_t offset, ActivationBlock& out) {
-    const __m512 first = _mm512_loadu_ps(from);
-    const __m512 second = _mm512_loadu_ps(from + 16);
-    const float largest = _mm512_reduce_max_ps(_mm512_max_ps(_mm512_abs_ps(first), _mm512_abs_ps(second)));
-    // What is too small to have an inverse is nothing. A maximum forgets what is not a number, so that is looked for by itself.
-    const float inverse = largest > kLeast ? 127 / largest : 0;
-    const bool numbers = _mm512_cmp_ps_mask(first, second, _CMP_UNORD_Q) == 0;
-    const __m512 by = _mm512_set1_ps(inverse);
-    const __m512i lowest = _mm512_set1_epi32(-127);   // what is not a number becomes the lowest of integers
-    const __m512i a = _mm512_max_epi32(_mm512_cvtps_epi32(_mm512_mul_ps(first, by)), lowest);
-    const __m512i b = _mm512_max_epi32(_mm512_cvtps_epi32(_mm512_mul_ps(second, by)), lowest);
-    _mm_storeu_si128(reinterpret_cast<__m128i*>(out.quants), _mm512_cvtsepi32_epi8(a));
-    _mm_storeu_si128(reinterpret_cast<__m128i*>(out.quants + 16), _mm512_cvtsepi32_epi8(b));
-    const int32_t sum = _mm512_reduce_add_epi32(_mm512_add_epi32(a, b));
-    out.scale = !numbers ? std::numeric_limits<float>::quiet_NaN() : largest > kLeast ? largest / 127 : 0;
-    out.correction = -offset * sum;
-    out.sum = out.scale * static_cast<float>(sum);
-}
-
-void unpack_avx512(const Packing& packing, const char* from, size_t count, UnpackedTile& tile) {
+void unpack(const Packing& packing, const char* from, size_t count, UnpackedTile& tile) {
     as_packed(packing, from, [&]<class Blocks>(Blocks blocks) {
         for (size_t i = 0; i < count; ++i, blocks.next()) {
             __m512i quants[kSteps];
@@ -226,12 +202,16 @@ void unpack_avx512(const Packing& packing, const char* from, size_t count, Unpac
     });
 }
 
-void multiply_packed_avx512(const Packing& packing, const char* from, const PanelProduct& product) {
+void multiply_packed(const Packing& packing, const char* from, const PanelProduct& product) {
     as_packed(packing, from, [&](auto blocks) { multiply(blocks, product); });
 }
 
-void multiply_tile_avx512(const Packing& packing, const UnpackedTile& tile, const PanelProduct& product) {
+void multiply_tile(const Packing& packing, const UnpackedTile& tile, const PanelProduct& product) {
     packing.has_minimum ? multiply(Unpacked<true>{tile}, product) : multiply(Unpacked<false>{tile}, product);
 }
+
+}  // namespace
+
+const Arithmetic kArithmeticAvx512{unpack, multiply_packed, multiply_tile};
 
 }  // namespace gantry::engine::kernels

@@ -1,6 +1,6 @@
 // Products of one matrix of weights, as steps of decoding and prompts have them: ours and ggml's best, beside what this CPU can do at
 // most. Weights are taken in turn from enough copies that they come from memory, as a model's do. bench/kernels.py makes a report of it.
-// GANTRY_BENCH_THREADS: how many threads (default: the cores).
+// GANTRY_BENCH_THREADS: how many threads (default: the cores). GANTRY_BENCH_KERNEL: avx2, avxvnni or avx512 (default: the best here).
 #include <benchmark/benchmark.h>
 #include <ggml-backend.h>
 #include <ggml-cpu.h>
@@ -33,7 +33,7 @@ int thread_count() {
 
 // --- what the CPU can do -----------------------------------------------------------------------------------------------
 
-int64_t vnni_products(int64_t rounds) {
+__attribute__((target("avx512f,avx512bw,avx512vl,avx512vnni"))) int64_t products_avx512(int64_t rounds) {
     __m512i sums[12];
     for (auto& sum : sums) {
         sum = _mm512_setzero_si512();
@@ -54,8 +54,45 @@ int64_t vnni_products(int64_t rounds) {
     return _mm512_reduce_add_epi32(all);
 }
 
+__attribute__((target("avx2,avxvnni"))) int64_t products_avxvnni(int64_t rounds) {
+    __m256i sums[12] = {};
+    const __m256i a = _mm256_set1_epi8(3);
+    __m256i b = _mm256_set1_epi8(5);
+    for (int64_t round = 0; round < rounds; ++round) {
+        asm volatile("" : "+x"(b));
+#pragma GCC unroll 12
+        for (auto& sum : sums) {
+            sum = _mm256_dpbusd_avx_epi32(sum, a, b);
+        }
+    }
+    __m256i all = sums[0];
+    for (auto& sum : sums) {
+        all = _mm256_xor_si256(all, sum);
+    }
+    return _mm256_extract_epi64(all, 0);
+}
+
+// In sums of 16 bits, however soon they are full.
+__attribute__((target("avx2"))) int64_t products_avx2(int64_t rounds) {
+    __m256i sums[12] = {};
+    const __m256i a = _mm256_set1_epi8(3);
+    __m256i b = _mm256_set1_epi8(5);
+    for (int64_t round = 0; round < rounds; ++round) {
+        asm volatile("" : "+x"(b));
+#pragma GCC unroll 12
+        for (auto& sum : sums) {
+            sum = _mm256_add_epi16(sum, _mm256_maddubs_epi16(a, b));
+        }
+    }
+    __m256i all = sums[0];
+    for (auto& sum : sums) {
+        all = _mm256_xor_si256(all, sum);
+    }
+    return _mm256_extract_epi64(all, 0);
+}
+
 // What products of 32-bit floats can do, which 16-bit weights without dot products of their own come to.
-float fused_products(int64_t rounds) {
+__attribute__((target("avx512f,avx512bw,avx512vl,avx512vnni"))) float fused_products(int64_t rounds) {
     __m512 sums[12];
     for (auto& sum : sums) {
         sum = _mm512_setzero_ps();
@@ -76,7 +113,7 @@ float fused_products(int64_t rounds) {
     return _mm512_reduce_add_ps(all);
 }
 
-__attribute__((target("avx512bf16"))) float bf16_products(int64_t rounds) {
+__attribute__((target("avx512f,avx512bw,avx512vl,avx512bf16"))) float bf16_products(int64_t rounds) {
     __m512 sums[12];
     for (auto& sum : sums) {
         sum = _mm512_setzero_ps();
@@ -98,13 +135,16 @@ __attribute__((target("avx512bf16"))) float bf16_products(int64_t rounds) {
 }
 
 int64_t read_all(const char* data, size_t bytes) {
-    __m512i sums[4] = {};
+    __m256i sums[8] = {};
     for (size_t at = 0; at < bytes; at += 256) {
-        for (size_t i = 0; i < 4; ++i) {
-            sums[i] = _mm512_xor_si512(sums[i], _mm512_load_si512(data + at + i * 64));
+        for (size_t i = 0; i < 8; ++i) {
+            sums[i] = _mm256_xor_si256(sums[i], _mm256_load_si256(reinterpret_cast<const __m256i*>(data + at + i * 32)));
         }
     }
-    return _mm512_reduce_add_epi32(_mm512_xor_si512(_mm512_xor_si512(sums[0], sums[1]), _mm512_xor_si512(sums[2], sums[3])));
+    for (size_t i = 1; i < 8; ++i) {
+        sums[0] = _mm256_xor_si256(sums[0], sums[i]);
+    }
+    return _mm256_extract_epi64(sums[0], 0);
 }
 
 template <class Do>
@@ -126,8 +166,17 @@ void peak(benchmark::State& state, double values, Multiply multiply) {
     state.counters["GOP/s"] = benchmark::Counter(2 * values * 12 * kRounds * thread_count() / 1e9, benchmark::Counter::kIsIterationInvariantRate);
 }
 
-void peak_vnni(benchmark::State& state) { peak(state, 64, vnni_products); }
-void peak_fma(benchmark::State& state) { peak(state, 16, fused_products); }
+void peak_bytes(benchmark::State& state, MatmulKernel kernel) {
+    kernel == MatmulKernel::kAvx512 ? peak(state, 64, products_avx512) : peak(state, 32, kernel == MatmulKernel::kAvxVnni ? products_avxvnni : products_avx2);
+}
+
+void peak_fma(benchmark::State& state) {
+    if (!matmul_runs(MatmulKernel::kAvx512)) {
+        state.SkipWithError("weights of 16 bits stay ggml's");
+        return;
+    }
+    peak(state, 16, fused_products);
+}
 
 void peak_bf16(benchmark::State& state) {
     __builtin_cpu_init();
@@ -185,7 +234,7 @@ struct Case {
 class Products {
 public:
     Products(const Case& what, const std::vector<char>& data, bool ours) : what_(what) {
-        ggml_backend_buffer_type_t type = extra_type(ours ? "CPU_VNNI" : "CPU_REPACK");
+        ggml_backend_buffer_type_t type = extra_type(ours ? "CPU_PACKED" : "CPU_REPACK");
         if (type == nullptr || !product_from(type, what.type, what.values, what.outputs)) {
             type = ours ? nullptr : ggml_backend_cpu_buffer_type();
         }
@@ -282,8 +331,13 @@ void product(benchmark::State& state, const Case& what, int64_t rows, bool ours)
 }
 
 const bool registered = [] {
-    install_matmul();
-    benchmark::RegisterBenchmark("peak/vnni", peak_vnni)->UseRealTime()->Unit(benchmark::kMillisecond);
+    MatmulKernel kernel = install_matmul();
+    if (const char* given = std::getenv("GANTRY_BENCH_KERNEL")) {
+        kernel = given == std::string("avx2") ? MatmulKernel::kAvx2 : given == std::string("avxvnni") ? MatmulKernel::kAvxVnni : MatmulKernel::kAvx512;
+        GGML_ASSERT(matmul_runs(kernel));
+        use_matmul(kernel);
+    }
+    benchmark::RegisterBenchmark(kernel == MatmulKernel::kAvx2 ? "peak/avx2" : "peak/vnni", peak_bytes, kernel)->UseRealTime()->Unit(benchmark::kMillisecond);
     benchmark::RegisterBenchmark("peak/bf16", peak_bf16)->UseRealTime()->Unit(benchmark::kMillisecond);
     benchmark::RegisterBenchmark("peak/fma", peak_fma)->UseRealTime()->Unit(benchmark::kMillisecond);
     benchmark::RegisterBenchmark("peak/read", peak_read)->UseRealTime()->Unit(benchmark::kMillisecond);

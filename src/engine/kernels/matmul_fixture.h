@@ -4,6 +4,7 @@
 #include <ggml-backend.h>
 #include <ggml-cpu.h>
 #include <ggml.h>
+#include <gtest/gtest.h>
 
 #include <algorithm>
 #include <cstdint>
@@ -12,7 +13,28 @@
 #include <string>
 #include <vector>
 
+#include "engine/kernels/matmul.h"
+
 namespace gantry::engine::kernels {
+
+inline auto every_kernel() { return testing::Values(MatmulKernel::kAvx2, MatmulKernel::kAvxVnni, MatmulKernel::kAvx512); }
+inline std::string name_of(MatmulKernel kernel) {
+    return kernel == MatmulKernel::kAvx2 ? "avx2" : kernel == MatmulKernel::kAvxVnni ? "avxvnni" : "avx512";
+}
+
+// Tests of a kernel, which are skipped where the CPU does not run it.
+template <class Base>
+class OfKernel : public Base {
+protected:
+    void use(MatmulKernel kernel) {
+        install_matmul();
+        if (!matmul_runs(kernel)) {
+            GTEST_SKIP() << "this CPU does not run that kernel";
+        }
+        use_matmul(kernel);
+    }
+    void TearDown() override { use_matmul(install_matmul()); }
+};
 
 struct Matrix {
     ggml_type type;
@@ -84,7 +106,7 @@ private:
         const auto list = reinterpret_cast<ggml_backend_dev_get_extra_bufts_t>(ggml_backend_reg_get_proc_address(
             ggml_backend_dev_backend_reg(ggml_backend_dev_by_type(GGML_BACKEND_DEVICE_TYPE_CPU)), "ggml_backend_dev_get_extra_bufts"));
         for (ggml_backend_buffer_type_t* type = list(nullptr); *type != nullptr; ++type) {
-            if (std::string(ggml_backend_buft_name(*type)) == "CPU_VNNI") {
+            if (std::string(ggml_backend_buft_name(*type)) == "CPU_PACKED") {
                 return *type;
             }
         }

@@ -1,4 +1,4 @@
-// A start waits for this, so it is compiled for the CPU that the kernel runs on and nothing else: AVX-512.
+// A start waits for packing, and a step for what is rounded, so they are compiled for AVX2, which all kernels' CPUs have.
 #include "engine/kernels/matmul_packing.h"
 
 #include <immintrin.h>
@@ -8,11 +8,16 @@
 
 #include <algorithm>
 #include <cstring>
+#include <limits>
 
 #include "base/assert.h"
+#include "engine/kernels/matmul_tile.h"
 
 namespace gantry::engine::kernels {
 namespace {
+
+constexpr uint32_t kSteps = kBlockValues / 4;
+constexpr float kLeast = 1e-36F;   // whose 127th part still has an inverse
 
 // 32 values of one row as they are kept.
 struct Block {
@@ -36,12 +41,37 @@ __m256i four_bits(const uint8_t* bytes, bool high) {
     return _mm256_and_si256(high ? _mm256_srli_epi16(both, 4) : both, _mm256_set1_epi8(15));
 }
 
-__m256i with_fifth(__m256i quants, __mmask32 bits) { return _mm256_mask_add_epi8(quants, bits, quants, _mm256_set1_epi8(16)); }
+// `fifths`: all bits of a byte set where the value has the fifth.
+__m256i with_fifth(__m256i quants, __m256i fifths) { return _mm256_or_si256(quants, _mm256_and_si256(fifths, _mm256_set1_epi8(16))); }
 
-__mmask32 bits_of(const uint8_t* bytes) {
-    uint32_t bits = 0;
-    std::memcpy(&bits, bytes, sizeof bits);
-    return bits;
+// A byte for each of 32 bits.
+__m256i bytes_of(const uint8_t* bits) {
+    int32_t all = 0;
+    std::memcpy(&all, bits, sizeof all);
+    const __m256i bytes = _mm256_setr_epi8(0, 0, 0, 0, 0, 0, 0, 0, 1, 1, 1, 1, 1, 1, 1, 1, 2, 2, 2, 2, 2, 2, 2, 2, 3, 3, 3, 3, 3, 3, 3, 3);
+    const __m256i bit = _mm256_set1_epi64x(static_cast<int64_t>(0x8040201008040201));
+    return _mm256_cmpeq_epi8(_mm256_and_si256(_mm256_shuffle_epi8(_mm256_set1_epi32(all), bytes), bit), bit);
+}
+
+float largest_of(const __m256 (&values)[4]) {
+    const __m256 sign = _mm256_set1_ps(-0.0F);
+    const __m256 eight = _mm256_max_ps(_mm256_max_ps(_mm256_andnot_ps(sign, values[0]), _mm256_andnot_ps(sign, values[1])),
+                                       _mm256_max_ps(_mm256_andnot_ps(sign, values[2]), _mm256_andnot_ps(sign, values[3])));
+    __m128 four = _mm_max_ps(_mm256_castps256_ps128(eight), _mm256_extractf128_ps(eight, 1));
+    four = _mm_max_ps(four, _mm_movehl_ps(four, four));
+    return _mm_cvtss_f32(_mm_max_ss(four, _mm_movehdup_ps(four)));
+}
+
+// Rounds values x by to -127 .. 127. What is not a number becomes the lowest.
+__m256i rounded(const __m256 (&values)[4], float by) {
+    const __m256 factor = _mm256_set1_ps(by);
+    __m256i whole[4];
+    for (size_t i = 0; i < 4; ++i) {
+        whole[i] = _mm256_cvtps_epi32(_mm256_mul_ps(values[i], factor));
+    }
+    const __m256i bytes = _mm256_packs_epi16(_mm256_packs_epi32(whole[0], whole[1]), _mm256_packs_epi32(whole[2], whole[3]));
+    const __m256i ordered = _mm256_permutevar8x32_epi32(bytes, _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7));
+    return _mm256_max_epi8(ordered, _mm256_set1_epi8(-127));
 }
 
 // Six bits of a scale and a minimum of one of a super-block's eight parts.
@@ -77,22 +107,17 @@ Block read_q6_k(const block_q6_K& super, uint32_t part) {
     const __m256i all = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(high));
     const __m256i upper = quarter == 3 ? _mm256_srli_epi16(all, 2) : _mm256_slli_epi16(all, 4 - 2 * static_cast<int>(quarter));
     const __m256i six = _mm256_or_si256(four_bits(low, quarter >= 2), _mm256_and_si256(upper, _mm256_set1_epi8(48)));
-    const auto values_of = [&](__m128i sixteen, float scale) {
-        const __m512 q = _mm512_cvtepi32_ps(_mm512_sub_epi32(_mm512_cvtepu8_epi32(sixteen), _mm512_set1_epi32(32)));
-        return _mm512_mul_ps(q, _mm512_set1_ps(scale));
-    };
     const float d = half(super.d);
-    const __m512 first = values_of(_mm256_castsi256_si128(six), d * static_cast<float>(scales[0]));
-    const __m512 second = values_of(_mm256_extracti128_si256(six, 1), d * static_cast<float>(scales[1]));
-    const float largest = _mm512_reduce_max_ps(_mm512_max_ps(_mm512_abs_ps(first), _mm512_abs_ps(second)));
+    alignas(32) uint8_t quants[kBlockValues];
+    _mm256_store_si256(reinterpret_cast<__m256i*>(quants), six);
+    __m256 values[4];
+    for (size_t i = 0; i < 4; ++i) {
+        const __m256i eight = _mm256_cvtepu8_epi32(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(quants + i * 8)));
+        values[i] = _mm256_mul_ps(_mm256_cvtepi32_ps(_mm256_sub_epi32(eight, _mm256_set1_epi32(32))), _mm256_set1_ps(d * static_cast<float>(scales[i / 2])));
+    }
     Block block;
-    block.scale = half(_cvtss_sh(largest / 127, _MM_FROUND_TO_NEAREST_INT));
-    const __m512 by = _mm512_set1_ps(block.scale > 0 ? 1 / block.scale : 0);
-    const auto quants_of = [&](__m512 values) {
-        const __m512i q = _mm512_max_epi32(_mm512_cvtps_epi32(_mm512_mul_ps(values, by)), _mm512_set1_epi32(-127));
-        return _mm512_cvtepi32_epi8(_mm512_add_epi32(_mm512_min_epi32(q, _mm512_set1_epi32(127)), _mm512_set1_epi32(128)));
-    };
-    block.quants = _mm256_set_m128i(quants_of(second), quants_of(first));
+    block.scale = half(_cvtss_sh(largest_of(values) / 127, _MM_FROUND_TO_NEAREST_INT));
+    block.quants = _mm256_xor_si256(rounded(values, block.scale > 0 ? 1 / block.scale : 0), _mm256_set1_epi8(-128));
     return block;
 }
 
@@ -109,7 +134,7 @@ Block read_plain(const Plain& from) {
     block.scale = half(from.d);
     block.quants = nibbles(from.qs);
     if constexpr (requires { from.qh; }) {
-        block.quants = with_fifth(block.quants, bits_of(from.qh));
+        block.quants = with_fifth(block.quants, bytes_of(from.qh));
     }
     if constexpr (requires { from.m; }) {
         block.minimum = half(from.m);
@@ -139,8 +164,9 @@ Block read_block(ggml_type type, const char* row, size_t index) {
         case GGML_TYPE_Q5_K: {
             const auto& from = stored<block_q5_K>(row, super);
             Block block = read_k(from, part);
-            const __m256i fifth = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(from.qh));
-            block.quants = with_fifth(block.quants, _mm256_test_epi8_mask(fifth, _mm256_set1_epi8(static_cast<char>(1 << part))));
+            const __m256i bit = _mm256_set1_epi8(static_cast<char>(1 << part));
+            const __m256i fifth = _mm256_and_si256(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(from.qh)), bit);
+            block.quants = with_fifth(block.quants, _mm256_cmpeq_epi8(fifth, bit));
             return block;
         }
         case GGML_TYPE_IQ4_NL: return read_plain(stored<block_iq4_nl>(row, index));
@@ -150,46 +176,66 @@ Block read_block(ggml_type type, const char* row, size_t index) {
     }
 }
 
+// Four values of each of eight rows, by four values.
+void interleave(const uint8_t (*rows)[kBlockValues], __m256i (&steps)[kSteps]) {
+    __m256i row[8], pairs[8], fours[8];
+    for (size_t i = 0; i < 8; ++i) {
+        row[i] = _mm256_load_si256(reinterpret_cast<const __m256i*>(rows[i]));
+    }
+    for (size_t i = 0; i < 8; i += 2) {
+        pairs[i] = _mm256_unpacklo_epi32(row[i], row[i + 1]);
+        pairs[i + 1] = _mm256_unpackhi_epi32(row[i], row[i + 1]);
+    }
+    for (size_t i = 0; i < 8; i += 4) {
+        for (size_t k = 0; k < 2; ++k) {
+            fours[i + 2 * k] = _mm256_unpacklo_epi64(pairs[i + k], pairs[i + k + 2]);
+            fours[i + 2 * k + 1] = _mm256_unpackhi_epi64(pairs[i + k], pairs[i + k + 2]);
+        }
+    }
+    for (size_t i = 0; i < 4; ++i) {
+        steps[i] = _mm256_permute2x128_si256(fours[i], fours[i + 4], 0x20);
+        steps[i + 4] = _mm256_permute2x128_si256(fours[i], fours[i + 4], 0x31);
+    }
+}
+
 // Writes the values of a group's block, row by row in `rows`, interleaved by four and as bits.
 void write_quants(const uint8_t (&rows)[kGroupRows][kBlockValues], uint32_t bits, uint8_t* out) {
-    const __m512i row = _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
-    const __m512i by_row = _mm512_mullo_epi32(row, _mm512_set1_epi32(kBlockValues));
-    __m512i steps[kBlockValues / 4];
-    for (uint32_t step = 0; step < kBlockValues / 4; ++step) {
-        steps[step] = _mm512_i32gather_epi32(by_row, &rows[0][step * 4], 1);
-    }
-    if (bits == 8) {
-        std::memcpy(out, steps, sizeof steps);
-        return;
-    }
-    const __m512i low = _mm512_set1_epi8(15);
-    for (uint32_t step = 0; step < kBlockValues / 8; ++step) {
-        const __m512i high = _mm512_slli_epi16(_mm512_and_si512(steps[step + kBlockValues / 8], low), 4);
-        _mm512_storeu_si512(out + step * 64, _mm512_or_si512(_mm512_and_si512(steps[step], low), high));
-    }
-    for (uint32_t step = 0; bits == 5 && step < kBlockValues / 4; ++step) {
-        const uint64_t fifth = _mm512_test_epi8_mask(steps[step], _mm512_set1_epi8(16));
-        std::memcpy(out + 256 + step * 8, &fifth, sizeof fifth);
+    for (uint32_t half = 0; half < 2; ++half) {
+        __m256i steps[kSteps];
+        interleave(rows + half * 8, steps);
+        const auto store = [&](uint32_t step, __m256i values) {
+            _mm256_storeu_si256(reinterpret_cast<__m256i*>(out + step * 64 + half * 32), values);
+        };
+        for (uint32_t step = 0; step < (bits == 8 ? kSteps : kSteps / 2); ++step) {
+            const auto low = [&](uint32_t of) { return _mm256_and_si256(steps[of], _mm256_set1_epi8(15)); };
+            store(step, bits == 8 ? steps[step] : _mm256_or_si256(low(step), _mm256_slli_epi16(low(step + kSteps / 2), 4)));
+        }
+        for (uint32_t step = 0; bits == 5 && step < kSteps; ++step) {
+            const int32_t fifth = _mm256_movemask_epi8(_mm256_slli_epi16(steps[step], 3));
+            std::memcpy(out + 256 + step * 8 + half * 4, &fifth, sizeof fifth);
+        }
     }
 }
 
 void write_halfs(const float* from, char* out) {
-    _mm256_storeu_si256(reinterpret_cast<__m256i*>(out), _mm512_cvtps_ph(_mm512_load_ps(from), _MM_FROUND_TO_NEAREST_INT));
+    for (size_t i = 0; i < kGroupRows; i += 8) {
+        _mm_storeu_si128(reinterpret_cast<__m128i*>(out + i * 2), _mm256_cvtps_ph(_mm256_load_ps(from + i), _MM_FROUND_TO_NEAREST_INT));
+    }
 }
 
 // A group's rows are read by pairs of values, which BF16 keeps together and F16 one after the other.
 void pack_halfs(const char* data, size_t row_bytes, size_t rows, size_t values, bool as_pairs, char* out) {
-    const __m512i row = _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
-    const __m512i at = _mm512_mullo_epi32(row, _mm512_set1_epi32(static_cast<int>(row_bytes)));
-    const auto there = static_cast<__mmask16>((1u << std::min<size_t>(rows, kGroupRows)) - 1);
     for (size_t value = 0; value < values; value += 2, out += 64) {
-        const __m512i pairs = _mm512_mask_i32gather_epi32(_mm512_setzero_si512(), there, at, data + value * 2, 1);
-        if (as_pairs) {
-            _mm512_storeu_si512(out, pairs);
-        } else {
-            _mm256_storeu_si256(reinterpret_cast<__m256i*>(out), _mm512_cvtepi32_epi16(pairs));
-            _mm256_storeu_si256(reinterpret_cast<__m256i*>(out + 32), _mm512_cvtepi32_epi16(_mm512_srli_epi32(pairs, 16)));
+        uint16_t pairs[kGroupRows][2] = {};
+        for (size_t row = 0; row < std::min<size_t>(rows, kGroupRows); ++row) {
+            std::memcpy(pairs[row], data + row * row_bytes + value * 2, sizeof pairs[row]);
         }
+        uint16_t apart[2][kGroupRows];
+        for (size_t row = 0; row < kGroupRows; ++row) {
+            apart[0][row] = pairs[row][0];
+            apart[1][row] = pairs[row][1];
+        }
+        std::memcpy(out, as_pairs ? &pairs[0][0] : &apart[0][0], sizeof pairs);
     }
 }
 
@@ -241,6 +287,24 @@ void pack_group(ggml_type type, const char* data, size_t row_bytes, size_t rows,
             write_halfs(minimums, out + packing.quant_bytes() + packing.scale_bytes());
         }
     }
+}
+
+void quantise(const float* from, int32_t offset, ActivationBlock& out) {
+    const __m256 values[4] = {_mm256_loadu_ps(from), _mm256_loadu_ps(from + 8), _mm256_loadu_ps(from + 16), _mm256_loadu_ps(from + 24)};
+    const float largest = largest_of(values);
+    // What is too small to have an inverse is nothing. A maximum forgets what is not a number, so that is looked for by itself.
+    const __m256 unordered = _mm256_or_ps(_mm256_cmp_ps(values[0], values[1], _CMP_UNORD_Q), _mm256_cmp_ps(values[2], values[3], _CMP_UNORD_Q));
+    const bool numbers = _mm256_testz_ps(unordered, unordered) != 0;
+    const __m256i quants = rounded(values, largest > kLeast ? 127 / largest : 0);
+    _mm256_storeu_si256(reinterpret_cast<__m256i*>(out.quants), quants);
+    const __m256i pairs = _mm256_maddubs_epi16(_mm256_set1_epi8(1), quants);
+    const __m256i eight = _mm256_madd_epi16(pairs, _mm256_set1_epi16(1));
+    __m128i four = _mm_add_epi32(_mm256_castsi256_si128(eight), _mm256_extracti128_si256(eight, 1));
+    four = _mm_add_epi32(four, _mm_shuffle_epi32(four, _MM_SHUFFLE(1, 0, 3, 2)));
+    const int32_t sum = _mm_cvtsi128_si32(_mm_add_epi32(four, _mm_shuffle_epi32(four, _MM_SHUFFLE(2, 3, 0, 1))));
+    out.scale = !numbers ? std::numeric_limits<float>::quiet_NaN() : largest > kLeast ? largest / 127 : 0;
+    out.correction = -offset * sum;
+    out.sum = out.scale * static_cast<float>(sum);
 }
 
 }  // namespace gantry::engine::kernels

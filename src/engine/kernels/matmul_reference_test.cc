@@ -62,16 +62,13 @@ double distance(const std::vector<float>& found, const Expected& expected, const
     return norm(difference) / norm(reference.size);
 }
 
-class MatmulReferenceTest : public testing::TestWithParam<ggml_type> {
+class MatmulReferenceTest : public OfKernel<testing::TestWithParam<std::tuple<ggml_type, MatmulKernel>>> {
 protected:
-    void SetUp() override {
-        if (!install_matmul()) {
-            GTEST_SKIP() << "this CPU has no AVX-512 VNNI";
-        }
-    }
+    void SetUp() override { use(std::get<1>(GetParam())); }
+    static ggml_type type() { return std::get<0>(GetParam()); }
     // A multiple of what the type quantises together.
     static size_t values_up_to(size_t most, std::mt19937& random) {
-        const auto each = std::max<size_t>(32, static_cast<size_t>(ggml_blck_size(GetParam())));
+        const auto each = std::max<size_t>(32, static_cast<size_t>(ggml_blck_size(type())));
         return each * (1 + random() % (most / each));
     }
 };
@@ -84,9 +81,9 @@ TEST_P(MatmulReferenceTest, RandomShapesAreAsExactAsGgmls) {
         const size_t rows = random() % 4 == 0 ? 1 : 1 + random() % 100;
         const auto threads = static_cast<int>(1 + random() % 3);
         const size_t padding = random() % 2 * (1 + random() % 7);
-        SCOPED_TRACE(testing::Message() << ggml_type_name(GetParam()) << " " << outputs << "x" << values << " by " << rows << " rows, " << threads
+        SCOPED_TRACE(testing::Message() << ggml_type_name(type()) << " " << outputs << "x" << values << " by " << rows << " rows, " << threads
                                         << " threads, padding " << padding << ", GANTRY_MATMUL_SEED=" << seed);
-        const Matrix matrix = make_matrix(GetParam(), outputs, values, seed);
+        const Matrix matrix = make_matrix(type(), outputs, values, seed);
         const std::vector<float> input = normal_numbers(rows * values, seed + 1, std::pow(10.0F, static_cast<float>(random() % 7) - 3));
         const Reference exact = reference_of(matrix, input);
         const std::vector<float> ours = Product(matrix).compute(input, static_cast<int64_t>(rows), threads, padding);
@@ -99,7 +96,7 @@ TEST_P(MatmulReferenceTest, RandomShapesAreAsExactAsGgmls) {
 
 // Whoever else is in the batch: a row with what is no number harms no other, to the last bit.
 TEST_P(MatmulReferenceTest, WhatIsNoNumberStaysInItsRow) {
-    const Matrix matrix = make_matrix(GetParam(), 37, 512, 3);
+    const Matrix matrix = make_matrix(type(), 37, 512, 3);
     const Product ours(matrix), theirs(matrix, Whose::kGgml);
     for (const size_t rows : {1, 3, 9, 16, 21, 40, 81}) {
         const std::vector<float> clean = normal_numbers(rows * 512, 4);
@@ -125,7 +122,7 @@ TEST_P(MatmulReferenceTest, WhatIsNoNumberStaysInItsRow) {
 // ggml's scales of activations are halfs or floats, by type, so what it makes of numbers near the ends differs between its types; where
 // its result is a number, ours is the exact one.
 TEST_P(MatmulReferenceTest, TheEndsOfTheRange) {
-    const Matrix matrix = make_matrix(GetParam(), 37, 512, 5);
+    const Matrix matrix = make_matrix(type(), 37, 512, 5);
     const Product ours(matrix), theirs(matrix, Whose::kGgml);
     for (const float size : {1e-45F, 1e-42F, 1.1e-38F, 3.7e-37F, 1e-30F, 1e-20F, 1e-6F, 1e4F, 1e20F, 1e30F}) {
         const std::vector<float> input = normal_numbers(5 * 512, 6, size);
@@ -157,7 +154,7 @@ TEST_P(MatmulReferenceTest, TheEndsOfTheRange) {
 TEST_P(MatmulReferenceTest, AnyBitsMayBeWeights) {
     for (uint32_t seed = first_seed(); seed < first_seed() + 8; ++seed) {
         std::mt19937 random(seed);
-        Matrix matrix = make_matrix(GetParam(), 37, 512, seed);
+        Matrix matrix = make_matrix(type(), 37, 512, seed);
         const std::vector<float> input = normal_numbers(3 * 512, seed);
         const std::vector<float> before = Product(matrix).compute(input, 3, 2);
         std::vector<bool> hostile(matrix.rows);
@@ -180,11 +177,16 @@ TEST_P(MatmulReferenceTest, AnyBitsMayBeWeights) {
     }
 }
 
-INSTANTIATE_TEST_SUITE_P(Types, MatmulReferenceTest,
-                         testing::Values(GGML_TYPE_Q4_0, GGML_TYPE_Q4_1, GGML_TYPE_Q5_0, GGML_TYPE_Q5_1, GGML_TYPE_Q8_0, GGML_TYPE_Q4_K,
-                                         GGML_TYPE_Q5_K, GGML_TYPE_Q6_K, GGML_TYPE_IQ4_NL, GGML_TYPE_IQ4_XS,
-                                         GGML_TYPE_F16, GGML_TYPE_BF16),
-                         [](const auto& type) { return std::string(ggml_type_name(type.param)); });
+std::string name_of_case(const testing::TestParamInfo<std::tuple<ggml_type, MatmulKernel>>& of) {
+    return std::string(ggml_type_name(std::get<0>(of.param))) + "_" + name_of(std::get<1>(of.param));
+}
+
+INSTANTIATE_TEST_SUITE_P(Quants, MatmulReferenceTest,
+                         testing::Combine(testing::Values(GGML_TYPE_Q4_0, GGML_TYPE_Q4_1, GGML_TYPE_Q5_0, GGML_TYPE_Q5_1, GGML_TYPE_Q8_0, GGML_TYPE_Q4_K,
+                                                          GGML_TYPE_Q5_K, GGML_TYPE_Q6_K, GGML_TYPE_IQ4_NL, GGML_TYPE_IQ4_XS),
+                                          every_kernel()), name_of_case);
+INSTANTIATE_TEST_SUITE_P(Halfs, MatmulReferenceTest,
+                         testing::Combine(testing::Values(GGML_TYPE_F16, GGML_TYPE_BF16), testing::Values(MatmulKernel::kAvx512)), name_of_case);
 
 }  // namespace
 }  // namespace gantry::engine::kernels

@@ -37,17 +37,17 @@ float packed_value(const Packing& packing, const char* group, uint32_t row, size
     return scale * static_cast<float>(packing.has_curve ? kCurve[q] : q - packing.offset) + minimum;
 }
 
-class MatmulTest : public testing::Test {
+class MatmulTest : public OfKernel<testing::TestWithParam<MatmulKernel>> {
 protected:
-    void SetUp() override {
-        if (!install_matmul()) {
-            GTEST_SKIP() << "this CPU has no AVX-512 VNNI";
-        }
-    }
+    void SetUp() override { use(GetParam()); }
+    static bool takes(ggml_type type) { return packing_of(type).bits < 16 || GetParam() == MatmulKernel::kAvx512; }
 };
 
-TEST_F(MatmulTest, PackingKeepsWhatTheWeightsSay) {
+TEST_P(MatmulTest, PackingKeepsWhatTheWeightsSay) {
     for (const ggml_type type : kTypes) {
+        if (!takes(type)) {
+            continue;
+        }
         const Matrix matrix = make_matrix(type, 21, 512, 1);
         const Packing packing = packing_of(type);
         const size_t blocks = matrix.values / kBlockValues;
@@ -69,10 +69,13 @@ TEST_F(MatmulTest, PackingKeepsWhatTheWeightsSay) {
     }
 }
 
-TEST_F(MatmulTest, EveryTypeAndShapeIsTheProduct) {
+TEST_P(MatmulTest, EveryTypeAndShapeIsTheProduct) {
     std::mt19937 random(2);
     std::normal_distribution<float> normal(0, 1);
     for (const ggml_type type : kTypes) {
+        if (!takes(type)) {
+            continue;
+        }
         // Several runs of blocks, a single one, an odd number of groups and outputs that fill none.
         for (const auto& [rows, values] : {std::pair<size_t, size_t>{64, 1536}, {16, 256}, {50, 768}, {33, 512}}) {
             const Matrix matrix = make_matrix(type, rows, values, 3);
@@ -101,7 +104,7 @@ TEST_F(MatmulTest, EveryTypeAndShapeIsTheProduct) {
     }
 }
 
-TEST_F(MatmulTest, ARowsResultDoesNotDependOnItsCompany) {
+TEST_P(MatmulTest, ARowsResultDoesNotDependOnItsCompany) {
     const Matrix matrix = make_matrix(GGML_TYPE_Q5_0, 96, 896, 4);
     Product product(matrix);
     std::mt19937 random(5);
@@ -121,7 +124,7 @@ TEST_F(MatmulTest, ARowsResultDoesNotDependOnItsCompany) {
     }
 }
 
-TEST_F(MatmulTest, ZerosAndLargeNumbers) {
+TEST_P(MatmulTest, ZerosAndLargeNumbers) {
     const Matrix matrix = make_matrix(GGML_TYPE_Q8_0, 32, 256, 6);
     Product product(matrix);
     for (const float value : product.compute(std::vector<float>(256, 0.0F), 1, 1)) {
@@ -134,6 +137,8 @@ TEST_F(MatmulTest, ZerosAndLargeNumbers) {
         EXPECT_NEAR(found[row] / 1e30F, matrix.numbers[row * 256 + 7], 0.01 * std::abs(matrix.numbers[row * 256 + 7]) + 1e-6);
     }
 }
+
+INSTANTIATE_TEST_SUITE_P(Kernels, MatmulTest, every_kernel(), [](const auto& kernel) { return name_of(kernel.param); });
 
 }  // namespace
 }  // namespace gantry::engine::kernels

@@ -50,12 +50,9 @@ struct alignas(64) UnpackedTile {
 
 // Quantises 32 numbers. Where the largest is below 1e-36 they become zeros, where one is infinite or not a number, so does each product
 // of the block.
-void quantise_avx512(const float* from, int32_t offset, ActivationBlock& out);
+void quantise(const float* from, int32_t offset, ActivationBlock& out);
 // Rounds 32 numbers to the nearest of BF16.
 void round_to_bf16_avx512(const float* from, char* out);
-
-// The first `count` blocks of packed weights.
-void unpack_avx512(const Packing& packing, const char* from, size_t count, UnpackedTile& tile);
 
 // Some weights, a panel's rows beside them, and where their products go.
 struct PanelProduct {
@@ -68,12 +65,18 @@ struct PanelProduct {
     bool add;
 };
 
-// Straight from packed weights: for few panels.
-void multiply_packed_avx512(const Packing& packing, const char* from, const PanelProduct& product);
-// The same of F16 and BF16, for any panel: there is nothing to unpack.
+// The same for each kind of CPU. An unpacked tile is of no use to another kind.
+struct Arithmetic {
+    // The first `count` blocks of packed weights.
+    void (*unpack)(const Packing& packing, const char* from, size_t count, UnpackedTile& tile);
+    // Straight from packed weights: for few panels.
+    void (*multiply_packed)(const Packing& packing, const char* from, const PanelProduct& product);
+    // From what was unpacked for several panels.
+    void (*multiply_tile)(const Packing& packing, const UnpackedTile& tile, const PanelProduct& product);
+};
+extern const Arithmetic kArithmeticAvx2, kArithmeticAvxVnni, kArithmeticAvx512;
+// Of F16 and BF16, for any panel: there is nothing to unpack.
 void multiply_f16_avx512(const char* from, const PanelProduct& product);
 void multiply_bf16_avx512(const char* from, const PanelProduct& product);
-// From what was unpacked for several panels.
-void multiply_tile_avx512(const Packing& packing, const UnpackedTile& tile, const PanelProduct& product);
 
 }  // namespace gantry::engine::kernels
