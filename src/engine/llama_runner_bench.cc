@@ -29,7 +29,8 @@ std::unique_ptr<LlamaRunner> load(int64_t attention) {
     options.context_tokens = kContext;
     options.flash_attention = attention == kOff ? FlashAttention::kOff : FlashAttention::kOn;
     options.kv_type = attention == kOnQ8 ? KvType::kQ8 : KvType::kF16;
-    kernels::use_matmul(std::getenv("GANTRY_BENCH_GGML") ? kernels::MatmulKernel::kNone : kernels::install_matmul());   // set: products stay ggml's
+    const kernels::MatmulKernel best = kernels::install_matmul();
+    kernels::use_matmul(std::getenv("GANTRY_BENCH_GGML") ? kernels::MatmulKernel::kNone : best);   // set: products stay ggml's
     if (const char* threads = std::getenv("GANTRY_BENCH_THREADS")) {
         options.threads = static_cast<uint32_t>(std::atoi(threads));
     }

@@ -21,7 +21,8 @@ namespace {
 
 constexpr size_t kAlignment = 64;
 constexpr int64_t kPackersMax = 16;
-constexpr size_t kDirectPanels = 4;
+constexpr size_t kDirectPanels = 4;       // that are multiplied straight from packed weights
+constexpr size_t kTileGroups = 8;         // that are unpacked at once for more of them
 constexpr size_t kPiecesOfThread = 6;   // that a product falls into: more are shared out better, fewer are read better
 
 std::atomic<MatmulKernel> chosen{MatmulKernel::kNone};
@@ -38,7 +39,7 @@ struct Shape {
     Packing packing;
     size_t values, outputs, rows, blocks, groups, activation_bytes;
 
-    size_t work_bytes(size_t threads) const { return kAlignment + activation_bytes + threads * sizeof(UnpackedTile); }
+    size_t work_bytes(size_t threads) const { return kAlignment + activation_bytes + threads * kTileGroups * sizeof(UnpackedTile); }
     // Rows are tokens, however the tensor's further dimensions count them.
     const float* input_row(size_t row) const {
         const auto i1 = static_cast<size_t>(input.ne[1]), i2 = static_cast<size_t>(input.ne[2]);
@@ -70,7 +71,7 @@ public:
         const auto thread = static_cast<size_t>(params->ith), threads = static_cast<size_t>(params->nth);
         char* work = reinterpret_cast<char*>(aligned(reinterpret_cast<size_t>(params->wdata)));
         const Activations activations(work, shape.packing.by, shape.rows, shape.blocks);
-        auto& tile = reinterpret_cast<UnpackedTile*>(work + shape.activation_bytes)[thread];
+        auto* tiles = reinterpret_cast<UnpackedTile*>(work + shape.activation_bytes) + thread * kTileGroups;
         arrange(shape, activations, shape.blocks * thread / threads, shape.blocks * (thread + 1) / threads);
         if (thread == 0) {
             ggml_threadpool_chunk_set(params->threadpool, static_cast<int>(threads));
@@ -79,9 +80,7 @@ public:
         // Whoever is done takes the next piece: a thread beside a busy neighbour gets fewer. A piece is one run of memory.
         const size_t piece = std::max<size_t>(1, shape.groups / (threads * kPiecesOfThread));
         for (size_t next = thread; next * piece < shape.groups; next = static_cast<size_t>(ggml_threadpool_chunk_add(params->threadpool, 1))) {
-            for (size_t group = next * piece; group < std::min(shape.groups, (next + 1) * piece); ++group) {
-                multiply(shape, activations, group, tile, static_cast<float*>(op->data) + group * kGroupRows);
-            }
+            multiply(shape, activations, next * piece, std::min(shape.groups, (next + 1) * piece), tiles, static_cast<float*>(op->data));
         }
         return true;
     }
@@ -105,32 +104,41 @@ private:
         }
     }
 
-    static void multiply(const Shape& shape, const Activations& activations, size_t group, UnpackedTile& tile, float* out) {
-        const auto outputs = static_cast<uint32_t>(std::min<size_t>(kGroupRows, shape.outputs - group * kGroupRows));
-        const auto product = [&](size_t row, size_t block, size_t blocks) {
+    // Groups `first` to `end`.
+    static void multiply(const Shape& shape, const Activations& activations, size_t first, size_t end, UnpackedTile* tiles, float* out) {
+        const auto product = [&](size_t group, size_t row, size_t block, size_t blocks) {
+            const auto outputs = static_cast<uint32_t>(std::min<size_t>(kGroupRows, shape.outputs - group * kGroupRows));
             return PanelProduct{.blocks = blocks, .activations = activations.at(row, block), .rows = activations.panel_rows(row),
-                                .out = out + row * shape.outputs, .stride = shape.outputs, .outputs = outputs, .add = block > 0};
+                                .out = out + row * shape.outputs + group * kGroupRows, .stride = shape.outputs, .outputs = outputs, .add = block > 0};
         };
-        if (shape.packing.bits == 16) {
-            const auto multiply_halfs = shape.packing.by == ActivationKind::kBf16 ? multiply_bf16_avx512 : multiply_f16_avx512;
-            for (size_t row = 0; row < shape.rows; row += activations.panel) {
-                multiply_halfs(shape.block(group, 0), product(row, 0, shape.blocks));
-            }
-            return;
-        }
         const Arithmetic& arithmetic = arithmetic_in_use();
         // Unpacking for all panels at once pays from several on, and never where there is nothing to unpack.
-        if (shape.rows <= kDirectPanels * activations.panel || shape.packing.bits == 8) {
-            for (size_t row = 0; row < shape.rows; row += activations.panel) {
-                arithmetic.multiply_packed(shape.packing, shape.block(group, 0), product(row, 0, shape.blocks));
+        if (shape.rows <= kDirectPanels * activations.panel || shape.packing.bits >= 8) {
+            for (size_t group = first; group < end; ++group) {
+                for (size_t row = 0; row < shape.rows; row += activations.panel) {
+                    const PanelProduct panel = product(group, row, 0, shape.blocks);
+                    switch (shape.packing.by) {
+                        case ActivationKind::kQuants: arithmetic.multiply_packed(shape.packing, shape.block(group, 0), panel); break;
+                        case ActivationKind::kFloats: multiply_f16_avx512(shape.block(group, 0), panel); break;
+                        case ActivationKind::kBf16: multiply_bf16_avx512(shape.block(group, 0), panel); break;
+                    }
+                }
             }
             return;
         }
-        for (size_t block = 0; block < shape.blocks; block += kTileBlocks) {
-            const size_t blocks = std::min(kTileBlocks, shape.blocks - block);
-            arithmetic.unpack(shape.packing, shape.block(group, block), blocks, tile);
-            for (size_t row = 0; row < shape.rows; row += activations.panel) {
-                arithmetic.multiply_tile(shape.packing, tile, product(row, block, blocks));
+        // Some groups at a time, so that a panel's results are whole pieces of memory and its activations are read once for all of them.
+        for (; first < end; first += kTileGroups) {
+            const size_t groups = std::min(kTileGroups, end - first);
+            for (size_t block = 0; block < shape.blocks; block += kTileBlocks) {
+                const size_t blocks = std::min(kTileBlocks, shape.blocks - block);
+                for (size_t group = 0; group < groups; ++group) {
+                    arithmetic.unpack(shape.packing, shape.block(first + group, block), blocks, tiles[group]);
+                }
+                for (size_t row = 0; row < shape.rows; row += activations.panel) {
+                    for (size_t group = 0; group < groups; ++group) {
+                        arithmetic.multiply_tile(shape.packing, tiles[group], product(first + group, row, block, blocks));
+                    }
+                }
             }
         }
     }

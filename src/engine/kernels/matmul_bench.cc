@@ -167,7 +167,11 @@ void peak(benchmark::State& state, double values, Multiply multiply) {
 }
 
 void peak_bytes(benchmark::State& state, MatmulKernel kernel) {
-    kernel == MatmulKernel::kAvx512 ? peak(state, 64, products_avx512) : peak(state, 32, kernel == MatmulKernel::kAvxVnni ? products_avxvnni : products_avx2);
+    switch (kernel) {
+        case MatmulKernel::kAvx512: peak(state, 64, products_avx512); break;
+        case MatmulKernel::kAvxVnni: peak(state, 32, products_avxvnni); break;
+        default: peak(state, 32, products_avx2); break;
+    }
 }
 
 void peak_fma(benchmark::State& state) {
@@ -333,11 +337,13 @@ void product(benchmark::State& state, const Case& what, int64_t rows, bool ours)
 const bool registered = [] {
     MatmulKernel kernel = install_matmul();
     if (const char* given = std::getenv("GANTRY_BENCH_KERNEL")) {
-        kernel = given == std::string("avx2") ? MatmulKernel::kAvx2 : given == std::string("avxvnni") ? MatmulKernel::kAvxVnni : MatmulKernel::kAvx512;
+        const std::string name = given;
+        kernel = name == "avx2" ? MatmulKernel::kAvx2 : name == "avxvnni" ? MatmulKernel::kAvxVnni : MatmulKernel::kAvx512;
         GGML_ASSERT(matmul_runs(kernel));
         use_matmul(kernel);
     }
-    benchmark::RegisterBenchmark(kernel == MatmulKernel::kAvx2 ? "peak/avx2" : "peak/vnni", peak_bytes, kernel)->UseRealTime()->Unit(benchmark::kMillisecond);
+    const char* const bytes = kernel == MatmulKernel::kAvx2 ? "peak/avx2" : "peak/vnni";
+    benchmark::RegisterBenchmark(bytes, peak_bytes, kernel)->UseRealTime()->Unit(benchmark::kMillisecond);
     benchmark::RegisterBenchmark("peak/bf16", peak_bf16)->UseRealTime()->Unit(benchmark::kMillisecond);
     benchmark::RegisterBenchmark("peak/fma", peak_fma)->UseRealTime()->Unit(benchmark::kMillisecond);
     benchmark::RegisterBenchmark("peak/read", peak_read)->UseRealTime()->Unit(benchmark::kMillisecond);

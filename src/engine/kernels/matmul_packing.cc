@@ -113,7 +113,8 @@ Block read_q6_k(const block_q6_K& super, uint32_t part) {
     __m256 values[4];
     for (size_t i = 0; i < 4; ++i) {
         const __m256i eight = _mm256_cvtepu8_epi32(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(quants + i * 8)));
-        values[i] = _mm256_mul_ps(_mm256_cvtepi32_ps(_mm256_sub_epi32(eight, _mm256_set1_epi32(32))), _mm256_set1_ps(d * static_cast<float>(scales[i / 2])));
+        const __m256 q = _mm256_cvtepi32_ps(_mm256_sub_epi32(eight, _mm256_set1_epi32(32)));
+        values[i] = _mm256_mul_ps(q, _mm256_set1_ps(d * static_cast<float>(scales[i / 2])));
     }
     Block block;
     block.scale = half(_cvtss_sh(largest_of(values) / 127, _MM_FROUND_TO_NEAREST_INT));

@@ -181,12 +181,12 @@ std::string name_of_case(const testing::TestParamInfo<std::tuple<ggml_type, Matm
     return std::string(ggml_type_name(std::get<0>(of.param))) + "_" + name_of(std::get<1>(of.param));
 }
 
-INSTANTIATE_TEST_SUITE_P(Quants, MatmulReferenceTest,
-                         testing::Combine(testing::Values(GGML_TYPE_Q4_0, GGML_TYPE_Q4_1, GGML_TYPE_Q5_0, GGML_TYPE_Q5_1, GGML_TYPE_Q8_0, GGML_TYPE_Q4_K,
-                                                          GGML_TYPE_Q5_K, GGML_TYPE_Q6_K, GGML_TYPE_IQ4_NL, GGML_TYPE_IQ4_XS),
-                                          every_kernel()), name_of_case);
+const auto kQuants = testing::Values(GGML_TYPE_Q4_0, GGML_TYPE_Q4_1, GGML_TYPE_Q5_0, GGML_TYPE_Q5_1, GGML_TYPE_Q8_0, GGML_TYPE_Q4_K, GGML_TYPE_Q5_K,
+                                     GGML_TYPE_Q6_K, GGML_TYPE_IQ4_NL, GGML_TYPE_IQ4_XS);
+INSTANTIATE_TEST_SUITE_P(Quants, MatmulReferenceTest, testing::Combine(kQuants, every_kernel()), name_of_case);
 INSTANTIATE_TEST_SUITE_P(Halfs, MatmulReferenceTest,
-                         testing::Combine(testing::Values(GGML_TYPE_F16, GGML_TYPE_BF16), testing::Values(MatmulKernel::kAvx512)), name_of_case);
+                         testing::Combine(testing::Values(GGML_TYPE_F16, GGML_TYPE_BF16), testing::Values(MatmulKernel::kAvx512)),
+                         name_of_case);
 
 }  // namespace
 }  // namespace gantry::engine::kernels

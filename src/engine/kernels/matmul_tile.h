@@ -10,7 +10,7 @@
 namespace gantry::engine::kernels {
 
 inline constexpr size_t kPanelRows = 16;    // at most: as many sums as leave registers for a block of weights
-inline constexpr size_t kTileBlocks = 16;   // that are unpacked at once: they and a panel's part of as many blocks fit the first cache
+inline constexpr size_t kTileBlocks = 32;   // that are unpacked at once, of some groups: those fit the second cache
 
 // 32 values of an activation row, and what they are worth. Beside weights of 16 bits a block is 32 floats or BF16 numbers instead.
 struct ActivationBlock {
