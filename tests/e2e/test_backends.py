@@ -131,6 +131,9 @@ def test_the_page_says_where_why_not_and_what_to_do(cluster, browser, admin):
     card.wait_for()
     assert page.get_by_role("link", name="Deploy with it").count() == 1 and "q=0.32.0" in page.url
     page.get_by_role("searchbox", name="Filter").fill("")
+    card.get_by_text("Flags that a deployment may give it").click()
+    card.get_by_text("--enforce-eager").wait_for()
+    photograph(page, "backends-flags")
 
     # By keyboard, and without a mouse.
     unfold = page.get_by_role("region", name="MindIE").get_by_role("button", name="On 2 workers")
