@@ -156,7 +156,6 @@ Result<std::vector<GivenFlag>> checked_flags(const BackendOptions& options) {
     return flags;
 }
 
-
 uint64_t weight_bytes(const std::string& folder) {
     uint64_t sum = 0;
     std::error_code error;
