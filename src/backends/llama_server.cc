@@ -74,7 +74,7 @@ public:
                 .summary = "llama.cpp's own server: GGUF models, also with pictures, on CPUs and most makes of accelerators",
                 .homepage = "https://github.com/ggml-org/llama.cpp",
                 .program = "llama-server",
-                .install = "a build of llama.cpp for these devices; of its programs llama-server",
+                .install = "llama-server of a llama.cpp build for these devices",
                 .formats = {"gguf"},
                 .modalities = {"text", "vision", "embedding", "rerank"}};
     }

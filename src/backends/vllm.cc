@@ -156,8 +156,6 @@ Result<std::vector<GivenFlag>> checked_flags(const BackendOptions& options) {
     return flags;
 }
 
-constexpr char kInstall[] = "pip install vllm";
-
 uint64_t weight_bytes(const std::string& folder) {
     uint64_t sum = 0;
     std::error_code error;
@@ -217,7 +215,7 @@ public:
                 .summary = "Folders of safetensors on NVIDIA, AMD and Ascend accelerators and CPUs, for many requests at once",
                 .homepage = "https://docs.vllm.ai",
                 .program = "vllm",
-                .install = kInstall,
+                .install = "pip install vllm (on a CPU its CPU build, on Ascend with vllm-ascend)",
                 .formats = {"safetensors"},
                 .modalities = {"text", "vision", "embedding", "rerank", "transcription"}};
     }
@@ -272,7 +270,7 @@ public:
     std::vector<std::string_view> kv_types() const override {
         return {"auto", "f16", "bf16", "float16", "bfloat16", "fp8", "fp8_e4m3", "fp8_e5m2"};
     }
-    Result<std::string> program(const BackendOptions& options) const override { return program_of(options, {"vllm"}, "vLLM", kInstall); }
+    Result<std::string> program(const BackendOptions& options) const override { return program_of(options, {"vllm"}, "vLLM", "pip install vllm"); }
 
     std::string version(const BackendOptions& options) const override {
         const Result<std::string> path = program(options);

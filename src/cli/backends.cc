@@ -71,24 +71,32 @@ int list(const Context& context, const json::array& backends) {
     return print_list(context, backends, "name", table, "this server knows no backends");
 }
 
+constexpr size_t kFactColumns = 100;
+
+// Broken at blanks where it is long. Nothing of an empty one.
 void print_fact(const char* name, const std::string& value) {
-    if (!value.empty()) {
-        print(printable(fmt::format("  {:<12} {}", name, value)) + "\n");
+    std::string rest = printable(value);
+    for (std::string begin = name; !rest.empty(); begin.clear()) {
+        size_t end = rest.size() <= kFactColumns ? rest.size() : rest.rfind(' ', kFactColumns);
+        end = end == std::string::npos ? std::min(rest.find(' '), rest.size()) : end;
+        print(fmt::format("  {:<12} {}\n", begin, rest.substr(0, end)));
+        rest.erase(0, end + 1);
     }
 }
 
 void print_facts(const json::object& backend) {
-    print(printable(fmt::format("{} ({}): {}", text_at(backend, "name"), text_at(backend, "title"), text_at(backend, "summary"))) + "\n");
+    print(printable(text_at(backend, "name") + ": " + text_at(backend, "summary")) + "\n");
     const json::array& formats = array_at(backend, "formats");
     print_fact("models", formats.empty() ? "whatever the program takes" : joined(formats) + "; for " + joined(array_at(backend, "modalities")));
     const bool offloads = flag_at(backend, "can_offload");
-    print_fact("memory", offloads ? "layers that find no room on devices may stay in memory" : "a model must fit on its devices whole");
+    const char* const memory = offloads ? "layers that find no room on devices may stay in memory" : "a model must fit on its devices whole";
+    print_fact("memory", formats.empty() ? "" : memory);
     const std::string spanning = text_at(backend, "spanning");
     print_fact("workers", spanning.empty() ? "an instance is on one worker" : "one instance may span several, by " + spanning);
     print_fact("kv types", joined(array_at(backend, "kv_types")));
-    print_fact("flags", joined(array_at(backend, "flags"), "name"));
     print_fact("deployments", joined(array_at(backend, "deployments"), "name"));
     print_fact("homepage", text_at(backend, "homepage"));
+    print_fact("flags", joined(array_at(backend, "flags"), "name"));
 }
 
 // Where the same is wrong with several devices it is said once.
@@ -130,10 +138,10 @@ int show(const Context& context, const json::object& backend) {
         const std::string program = version + (version.empty() || path.empty() ? "" : ", ") + path;
         print(fmt::format("\n{}: {}{}\n", printable(text_at(worker, "worker_name")), colours() ? coloured(state.text, state.colour) : state.text,
                           program.empty() ? "" : printable(" (" + program + ")")));
-        print_fact(is_there(worker) ? "works on" : "could use", device_names(worker));
-        print_refusals(worker);
         const bool refused = text_at(worker, "state") == "refused";   // the devices say why
-        print_fact("why", refused ? "" : text_at(worker, "reason"));
+        print_fact(is_there(worker) ? "works on" : "could use", refused ? "" : device_names(worker));
+        print_refusals(worker);
+        print_fact("note", refused ? "" : text_at(worker, "reason"));
         print_fact("next", text_at(worker, "next_step"));
     }
     return flushed(kDone);

@@ -4,7 +4,8 @@ import os
 
 import pytest
 
-from browser import PHONE, admin, browser, chromium, faults, needs_chromium, photograph, settled   # noqa: F401: fixtures
+from browser import (PASSWORD, PHONE, Browser, admin, browser, chromium, faults, needs_chromium, photograph,   # noqa: F401: fixtures
+                     session, settled)
 from conftest import GANTRY, Server, until
 from remote_workers import RemoteWorker, new_token
 
@@ -131,6 +132,9 @@ def test_the_page_says_where_why_not_and_what_to_do(cluster, browser, admin):
     card.wait_for()
     assert page.get_by_role("link", name="Deploy with it").count() == 1 and "q=0.32.0" in page.url
     page.get_by_role("searchbox", name="Filter").fill("")
+    card.get_by_text("Flags that a deployment may give it").click()
+    card.get_by_text("--enforce-eager").wait_for()
+    photograph(page, "backends-flags")
 
     # By keyboard, and without a mouse.
     unfold = page.get_by_role("region", name="MindIE").get_by_role("button", name="On 2 workers")
@@ -179,6 +183,23 @@ def test_what_is_installed_meanwhile_is_seen_without_a_reload(cluster, browser, 
     card.get_by_text("works on 1 of 2 workers").wait_for()
     card.get_by_text("is a build for accelerators").first.wait_for()
     card.get_by_text("Install a build of it for these devices").wait_for()
+
+
+@needs_chromium
+def test_without_workers_the_page_says_what_would_tell(chromium, fresh_server):
+    fresh_server.flags = ("--no-worker",)
+    server = fresh_server.start()
+    server.api("POST", "/api/v1/users", json={"name": "ada", "password": PASSWORD, "role": "admin", "must_change_password": False})
+    alone = Browser(chromium, server)
+    page = alone.page(session(server, "ada"))
+    alone.open(page, "/backends")
+    page.get_by_role("heading", name="No machine could run a backend yet").wait_for()
+    assert page.get_by_text("works nowhere yet").count() == 5 and not faults(page)
+    photograph(page, "backends-none")
+    page.locator("main").get_by_role("link", name="Workers & devices").click()
+    page.get_by_role("heading", name="No machine yet").wait_for()
+    alone.check()
+    assert "no worker" in server.cli("backends").stdout
 
 
 def test_a_worker_that_is_gone_keeps_what_it_said_and_is_marked(cluster):

@@ -34,9 +34,11 @@ export default function Backends() {
         </section>
       )}
       {backends.value && (
-        <div className="search">
-          <Search size={16} aria-hidden />
-          <input className="input" type="search" aria-label={t("filter")} placeholder={t("backends.filter")} value={filter} onChange={(event) => setFilter(event.target.value)} />
+        <div className="row">
+          <div className="search">
+            <Search size={16} aria-hidden />
+            <input className="input" type="search" aria-label={t("filter")} placeholder={t("backends.filter")} value={filter} onChange={(event) => setFilter(event.target.value)} />
+          </div>
         </div>
       )}
       {shown?.length === 0 && <div className="row wrap"><span className="muted">{t("filter.none", { filter })}</span><Button small onClick={() => setFilter("")}>{t("filter.clear")}</Button></div>}
@@ -84,7 +86,7 @@ function Facts({ of }: { of: Backend }) {
       <div><dt>{t("version")}</dt><dd>{versions.map(({ version, workers }) => (many ? t("backends.version", { version, n: workers }) : version)).join(", ") || "–"}</dd></div>
       <div><dt>{t("backends.formats")}</dt><dd>{of.formats.join(", ") || t("backends.anything")}</dd></div>
       <div><dt>{t("backends.modalities")}</dt><dd>{of.modalities.map((one) => word("catalogue.modality", one)).join(", ") || t("backends.anything")}</dd></div>
-      <div><dt>{t("backends.memory")}</dt><dd>{t(of.can_offload ? "backends.memory.offload" : "backends.memory.whole")}</dd></div>
+      <div><dt>{t("backends.memory")}</dt><dd>{of.name === "custom" ? t("backends.anything") : t(of.can_offload ? "backends.memory.offload" : "backends.memory.whole")}</dd></div>
       <div><dt>{t("backends.spanning")}</dt><dd>{word("backends.spanning", of.spanning ?? "none")}</dd></div>
       <div>
         <dt>{t("deployments")}</dt>

@@ -1,6 +1,7 @@
 // The machines and what they bring; and the line that makes another machine one of them.
 import { ChartLine, Cpu, Ellipsis, HardDrive, Plus, Thermometer } from "lucide-react";
 import { lazy, Suspense, useMemo, useState } from "react";
+import { Link } from "wouter";
 import { api } from "../../api/client.ts";
 import type { Device, Instance, Worker } from "../../api/types.ts";
 import { t } from "../../i18n/index.ts";
@@ -75,6 +76,9 @@ function WorkerCard({ worker, instances }: { worker: Worker; instances: Instance
         <div><dt>{t("workers.address")}</dt><dd>{worker.address || "–"}</dd></div>
         <div><dt>{t("workers.system")}</dt><dd>{[worker.os, worker.arch].filter(Boolean).join(", ") || "–"}</dd></div>
         <div><dt>{t("version")}</dt><dd>{worker.gantry_version || "–"}</dd></div>
+        {worker.backends.length > 0 && (
+          <div><dt>{t("backends")}</dt><dd><Link href={`~/backends?q=${encodeURIComponent(worker.name)}`}>{worker.backends.map((one) => (one.name === "engine" ? one.name : `${one.name} ${one.version}`.trim())).join(", ")}</Link></dd></div>
+        )}
         <div><dt>{t("workers.heard")}</dt><dd><Time at={worker.last_report_at} /></dd></div>
         {Object.keys(worker.labels).length > 0 && (
           <div><dt>{t("workers.labels")}</dt><dd className="row wrap">{Object.entries(worker.labels).map(([name, value]) => <span key={name} className="tag" title={`${name}=${value}`}>{name}={value}</span>)}</dd></div>
