@@ -20,6 +20,7 @@ const models = lazily(() => import("./pages/models/models.tsx"));
 const routes = lazily(() => import("./pages/routes.tsx"));
 const providers = lazily(() => import("./pages/providers.tsx"));
 const workers = lazily(() => import("./pages/workers/workers.tsx"));
+const backends = lazily(() => import("./pages/backends/backends.tsx"));
 const benchmarks = lazily(() => import("./pages/benchmarks/benchmarks.tsx"));
 const keys = lazily(() => import("./pages/keys.tsx"));
 const usage = lazily(() => import("./pages/usage.tsx"));
@@ -37,6 +38,7 @@ export const PAGES: Page[] = [
   { path: "routes", name: "routes", admin: true, view: routes },
   { path: "providers", name: "providers", admin: true, view: providers },
   { path: "workers", name: "workers", admin: true, group: "group.machines", view: workers },
+  { path: "backends", name: "backends", admin: true, view: backends },
   { path: "keys", name: "keys", admin: false, group: "group.access", view: keys },
   { path: "usage", name: "usage", admin: false, view: usage },
   { path: "users", name: "users", admin: true, view: users },

@@ -1,6 +1,6 @@
 // The frame around every page: the menu, who is logged in, and whether what is shown is live.
 import { CSPProvider } from "@base-ui/react/csp-provider";
-import { Boxes, ChartColumn, ChevronsUpDown, Cpu, FileBox, Gauge, KeyRound, LayoutDashboard, Library, LogOut, Menu as MenuIcon, MessagesSquare, Plug, ScrollText, Settings, Split, UserRound, Users, WifiOff } from "lucide-react";
+import { Boxes, ChartColumn, ChevronsUpDown, Cpu, FileBox, Gauge, KeyRound, LayoutDashboard, Library, LogOut, Menu as MenuIcon, MessagesSquare, Plug, ScrollText, Settings, Split, UserRound, Users, WifiOff, Wrench } from "lucide-react";
 import { Component, type ReactNode, Suspense, useEffect, useRef, useState } from "react";
 import { Link, Route, Switch, useLocation } from "wouter";
 import iconUrl from "./icon.svg";
@@ -16,7 +16,7 @@ import { Preferences } from "./ui/preferences.tsx";
 const ICONS: Record<string, typeof Cpu> = {
   overview: LayoutDashboard, playground: MessagesSquare, deployments: Boxes, catalogue: Library, models: FileBox, routes: Split, providers: Plug, workers: Cpu,
   keys: KeyRound, usage: ChartColumn, users: Users, audit: ScrollText, settings: Settings,
-  benchmarks: Gauge,
+  backends: Wrench, benchmarks: Gauge,
 };
 
 export default function Shell() {

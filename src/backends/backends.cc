@@ -18,6 +18,25 @@ const Backend& backend(BackendKind kind) {
     return engine_backend();
 }
 
+std::vector<BackendProgram> find_programs(const std::vector<Device>& devices) {
+    const BackendOptions plain;
+    std::vector<BackendProgram> out;
+    for (const BackendKind kind : kBackendKinds) {
+        if (kind == BackendKind::kCustom) continue;   // its program is the deployment's to name
+        const Backend& one = backend(kind);
+        BackendProgram& found = out.emplace_back();
+        found.backend = to_string(kind);
+        const Result<std::string> path = one.program(plain);
+        if (!path.ok()) continue;
+        found.path = *path;
+        found.version = one.version(plain);
+        for (const Device& device : devices) {
+            if (auto refusal = one.program_refuses(plain, device)) found.refusals.push_back({device.vendor, device.index, refusal->reason});
+        }
+    }
+    return out;
+}
+
 bool takes_pictures(BackendKind kind, const BackendOptions& options, const ModelMeta& meta) {
     if (kind == BackendKind::kEngine) return false;
     if (kind != BackendKind::kLlamaServer || meta.format.empty()) return true;

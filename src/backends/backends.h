@@ -7,6 +7,7 @@
 #include <map>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/result.h"
@@ -14,6 +15,7 @@
 #include "domain/device.h"
 #include "domain/model.h"
 #include "domain/placement.h"
+#include "domain/worker.h"
 
 namespace gantry::backends {
 
@@ -84,9 +86,23 @@ struct Refusal {
     std::string reason;             // "vLLM does not run on Ascend 310P: vllm-ascend supports 910B, 910C and ..."
 };
 
+// What it is, for people.
+struct About {
+    std::string_view title;                       // "vLLM"
+    std::string_view summary;                     // one line
+    std::string_view homepage;                    // empty: Gantry's own
+    std::string_view program;                     // by which name it is looked for in PATH; empty: it needs no search
+    std::string_view install;                     // how a machine gets it: "pip install vllm"
+    std::vector<std::string_view> formats;        // of models, as in ModelMeta; empty: whatever the program takes
+    std::vector<std::string_view> modalities;     // the same
+};
+
+struct FlagRules;   // flags.h
+
 class Backend {
 public:
     virtual ~Backend() = default;
+    virtual About about() const = 0;
     // By the model's format, architecture and modality.
     virtual std::optional<Refusal> refuses_model(const ModelMeta& meta) const = 0;
     // By the worker's os ("linux") and arch ("x86_64"), and one of its devices; cpu: it would compute in memory alone.
@@ -98,6 +114,12 @@ public:
     virtual bool can_offload() const = 0;
     // How one instance may use devices of several workers; nothing: it can't.
     virtual std::optional<Spanning> spanning() const { return std::nullopt; }
+    // What extra_args may hold; null: whatever the program takes.
+    virtual const FlagRules* flag_rules() const { return nullptr; }
+    // What options.kv_type may be; empty: it can't be chosen.
+    virtual std::vector<std::string_view> kv_types() const { return {}; }
+    // The path of the program that `options` names, or of the one in PATH. kInvalidArgument with the reason "backend_missing".
+    virtual Result<std::string> program(const BackendOptions& options) const = 0;
     // The version of the program that `options` names, found without running it; empty: unknown.
     virtual std::string version(const BackendOptions& options) const = 0;
     // kInvalidArgument with the field in `param` when the options can't work: an unknown placeholder, a flag that would open the
@@ -108,6 +130,9 @@ public:
 };
 
 const Backend& backend(BackendKind kind);
+
+// What this machine has of each backend that a deployment need not name a program for. A look at folders, some milliseconds.
+std::vector<BackendProgram> find_programs(const std::vector<Device>& devices);
 
 // False: it is known to take text alone, whatever its model is for: the embedded engine, and llama-server without a tower for pictures.
 // Of others, and where the model's files are unknown, the program itself says it to whoever asks.

@@ -129,7 +129,7 @@ Status check_env_prefix(const BackendOptions& options, std::string_view prefix, 
     return Ok{};
 }
 
-Status check_kv_type(const BackendOptions& options, std::initializer_list<std::string_view> types) {
+Status check_kv_type(const BackendOptions& options, const std::vector<std::string_view>& types) {
     if (options.kv_type.empty() || std::find(types.begin(), types.end(), options.kv_type) != types.end()) {
         return Ok{};
     }

@@ -30,7 +30,7 @@ Status check_flags(const BackendOptions& options, std::initializer_list<std::str
 Status check_env_prefix(const BackendOptions& options, std::string_view prefix, std::string_view advice);
 
 // options.kv_type is empty or one of `types`.
-Status check_kv_type(const BackendOptions& options, std::initializer_list<std::string_view> types);
+Status check_kv_type(const BackendOptions& options, const std::vector<std::string_view>& types);
 
 // The program of `options`, or the first of `names` that is in PATH. kInvalidArgument with the reason "backend_missing":
 // `product` is not there; `install` says what to do.

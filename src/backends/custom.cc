@@ -117,11 +117,27 @@ Status check_exposure(const std::vector<std::string>& words, const char* field) 
 
 class CustomBackend final : public Backend {
 public:
+    About about() const override {
+        return {.title = "Custom",
+                .summary = "Any program that serves the OpenAI API on a port: each deployment says its command",
+                .homepage = {},
+                .program = {},
+                .install = {},
+                .formats = {},
+                .modalities = {}};
+    }
     std::optional<Refusal> refuses_model(const ModelMeta&) const override {
         return std::nullopt;   // whatever it is, the program knows
     }
     std::optional<Refusal> refuses_device(const std::string&, const std::string&, const Device&) const override { return std::nullopt; }
     bool can_offload() const override { return false; }
+    Result<std::string> program(const BackendOptions& options) const override {
+        if (options.command.empty()) {
+            return invalid_argument("the backend \"custom\" needs a command: a program and its arguments", "options.command");
+        }
+        Result<std::string> found = platform::find_program(options.command[0]);
+        return found.ok() ? found : invalid_argument(found.error().message, "options.command[0]", "backend_missing");
+    }
     std::string version(const BackendOptions&) const override { return {}; }
 
     Status validate(const BackendOptions& options) const override {
@@ -153,11 +169,8 @@ public:
         if (!mentions_port(options)) {
             return invalid_argument(kNoPort, "options.command");
         }
-        const Result<std::string> program = platform::find_program(options.command[0]);
-        if (!program.ok()) {
-            return invalid_argument(program.error().message, "options.command[0]", "backend_missing");
-        }
-        return Ok{};
+        const Result<std::string> found = program(options);
+        return found.ok() ? Status(Ok{}) : Status(found.error());
     }
 
     Result<LaunchPlan> launch(const LaunchInput& input) const override {
@@ -165,7 +178,7 @@ public:
         GANTRY_TRY(check_one_worker(input));
         Result<LaunchPlan> plan = plan_of(input);
         if (plan.ok()) {
-            plan->argv[0] = *platform::find_program(input.options.command[0]);
+            plan->argv[0] = *program(input.options);
         }
         return plan;
     }

@@ -6,6 +6,7 @@
 #include "backends/checks.h"
 #include "backends/flag_rules.h"
 #include "backends/visible_devices.h"
+#include "base/platform/process.h"
 #include "base/version.h"
 
 namespace gantry::backends {
@@ -27,6 +28,15 @@ bool built_for(const std::string& vendor) {
 
 class EngineBackend final : public Backend {
 public:
+    About about() const override {
+        return {.title = "Gantry's engine",
+                .summary = "Built in: GGUF models on CPUs and, where gantry was built for them, accelerators; nothing to install",
+                .homepage = {},
+                .program = {},
+                .install = {},
+                .formats = {"gguf", "ggml"},
+                .modalities = {"text", "embedding", "rerank", "transcription"}};
+    }
     std::optional<Refusal> refuses_model(const ModelMeta& meta) const override {
         if (meta.format == "ggml" && meta.architecture == "whisper") return std::nullopt;
         return refuse_all_but_gguf(meta);
@@ -42,6 +52,9 @@ public:
     }
 
     bool can_offload() const override { return true; }
+    const FlagRules* flag_rules() const override { return &engine_flags(); }
+    std::vector<std::string_view> kv_types() const override { return {"f16", "q8_0"}; }
+    Result<std::string> program(const BackendOptions&) const override { return platform::own_executable(); }
     std::string version(const BackendOptions&) const override { return kVersion; }   // this very build's
 
     Status validate(const BackendOptions& options) const override {
@@ -49,7 +62,7 @@ public:
         GANTRY_TRY(check_not_custom(options));
         const Result<std::vector<GivenFlag>> flags = read_flags(options, engine_flags());
         if (!flags) return flags.error();
-        GANTRY_TRY(check_kv_type(options, {"f16", "q8_0"}));
+        GANTRY_TRY(check_kv_type(options, kv_types()));
         if (!options.kv_type.empty()) GANTRY_TRY(refuse_twice(*flags, {"--kv-type"}, "kv_type"));
         GANTRY_TRY(check_visible_devices(options));
         if (!options.binary.empty()) {

@@ -25,10 +25,6 @@
 namespace gantry::backends {
 namespace {
 
-Result<std::string> program(const BackendOptions& options) {
-    return program_of(options, {"llama-server"}, "llama.cpp", "its llama-server");
-}
-
 // llama.cpp's backends by the vendors whose devices they compute on (docs/build.md); Hygon's DTK stands in for ROCm.
 struct Library {
     std::string_view vendor;
@@ -73,6 +69,15 @@ std::string tensor_split(std::vector<DeviceClaim> claims, bool all) {
 
 class LlamaServerBackend final : public Backend {
 public:
+    About about() const override {
+        return {.title = "llama-server",
+                .summary = "llama.cpp's own server: GGUF models, also with pictures, on CPUs and most makes of accelerators",
+                .homepage = "https://github.com/ggml-org/llama.cpp",
+                .program = "llama-server",
+                .install = "a build of llama.cpp for these devices; of its programs llama-server",
+                .formats = {"gguf"},
+                .modalities = {"text", "vision", "embedding", "rerank"}};
+    }
     std::optional<Refusal> refuses_model(const ModelMeta& meta) const override {
         return refuse_all_but_gguf(meta);
     }
@@ -100,6 +105,13 @@ public:
     std::optional<Spanning> spanning() const override {
         return Spanning{.split = Spanning::Split::kLayers, .followers_first = true, .leader_has_files = true};
     }
+    const FlagRules* flag_rules() const override { return &llama_server_flags(); }
+    std::vector<std::string_view> kv_types() const override {
+        return {"f32", "f16", "bf16", "q8_0", "q5_1", "q5_0", "q4_1", "q4_0", "iq4_nl"};
+    }
+    Result<std::string> program(const BackendOptions& options) const override {
+        return program_of(options, {"llama-server"}, "llama.cpp", "its llama-server");
+    }
     std::string version(const BackendOptions&) const override { return {}; }
 
     Status validate(const BackendOptions& options) const override {
@@ -109,7 +121,7 @@ public:
         GANTRY_TRY(check_env_prefix(options, "LLAMA_ARG_", "give llama-server's flags as extra_args instead"));
         GANTRY_TRY(check_env_prefix(options, "LLAMA_API_KEY", "Gantry gives each instance a key of its own"));
         GANTRY_TRY(check_not_custom(options));
-        GANTRY_TRY(check_kv_type(options, {"f32", "f16", "bf16", "q8_0", "q5_1", "q5_0", "q4_1", "q4_0", "iq4_nl"}));
+        GANTRY_TRY(check_kv_type(options, kv_types()));
         if (!options.kv_type.empty()) GANTRY_TRY(refuse_twice(*flags, {"-ctk", "--cache-type-k", "-ctv", "--cache-type-v"}, "kv_type"));
         GANTRY_TRY(check_visible_devices(options));
         const Result<std::string> found = program(options);

@@ -56,12 +56,7 @@ bool is_there(const fs::path& path) {
     return fs::exists(path, error);
 }
 
-Result<std::string> program(const BackendOptions& options) {
-    Result<std::string> found = program_of(options, {"mindieservice_daemon", "mindie_llm_server"}, "MindIE",
-                                           "Huawei's image, or its .run package");
-    if (!found.ok() && options.binary.empty() && is_there(kInstalled)) return std::string(kInstalled);
-    return found;
-}
+constexpr char kInstall[] = "Huawei's image, or its .run package";
 
 // Where the service's own bin, lib and conf are.
 std::string home_of(const std::string& program) {
@@ -210,6 +205,15 @@ Status join_nodes(const LaunchInput& input, MindieConfig& config, LaunchPlan& pl
 
 class MindieBackend final : public Backend {
 public:
+    About about() const override {
+        return {.title = "MindIE",
+                .summary = "Huawei's engine: folders of safetensors on Ascend accelerators",
+                .homepage = "https://gitcode.com/Ascend/MindIE-LLM",
+                .program = "mindieservice_daemon",
+                .install = kInstall,
+                .formats = {"safetensors"},
+                .modalities = {"text", "vision"}};
+    }
     std::optional<Refusal> refuses_model(const ModelMeta& meta) const override {
         if (meta.format == "gguf") return Refusal{"MindIE reads folders of safetensors, and this is a GGUF file"};
         if (!meta.modality.empty() && meta.modality != "text" && meta.modality != "vision") {
@@ -234,6 +238,13 @@ public:
 
     bool can_offload() const override { return false; }
     std::optional<Spanning> spanning() const override { return Spanning{.split = Spanning::Split::kTensors}; }
+
+    const FlagRules* flag_rules() const override { return &kMindieRules; }
+    Result<std::string> program(const BackendOptions& options) const override {
+        Result<std::string> found = program_of(options, {"mindieservice_daemon", "mindie_llm_server"}, "MindIE", kInstall);
+        if (!found.ok() && options.binary.empty() && is_there(kInstalled)) return std::string(kInstalled);
+        return found;
+    }
 
     // Of the service: version.info beside bin ("Ascend-mindie-service : 1.0.0", "mindie-llm : 3.0.0"), or of the Python package.
     std::string version(const BackendOptions& options) const override {

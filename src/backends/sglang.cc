@@ -90,14 +90,21 @@ const RefusedFlags kRefused[] = {
 
 const FlagRules kRules{"SGLang", kAllowed, kRefused};
 
-Result<std::string> program(const BackendOptions& options) {
-    return program_of(options, {"sglang"}, "SGLang", "pip install sglang");
-}
+constexpr char kInstall[] = "pip install sglang";
 
 bool is_interpreter(const std::string& program) { return std::filesystem::path(program).filename().string().starts_with("python"); }
 
 class SglangBackend final : public Backend {
 public:
+    About about() const override {
+        return {.title = "SGLang",
+                .summary = "Folders of safetensors on NVIDIA, AMD and Ascend accelerators, for many requests with common beginnings",
+                .homepage = "https://github.com/sgl-project/sglang",
+                .program = "sglang",
+                .install = kInstall,
+                .formats = {"safetensors"},
+                .modalities = {"text", "vision", "embedding", "rerank"}};
+    }
     // No list of architectures: what SGLang has no code for, it runs by Transformers' (--model-impl auto).
     std::optional<Refusal> refuses_model(const ModelMeta& meta) const override {
         if (meta.format == "gguf") {
@@ -142,6 +149,12 @@ public:
     bool can_offload() const override { return false; }
     std::optional<Spanning> spanning() const override { return Spanning{.split = Spanning::Split::kTensors}; }
 
+    const FlagRules* flag_rules() const override { return &kRules; }
+    std::vector<std::string_view> kv_types() const override { return {"auto", "bf16", "bfloat16", "fp8_e4m3", "fp8_e5m2"}; }
+    Result<std::string> program(const BackendOptions& options) const override {
+        return program_of(options, {"sglang"}, "SGLang", kInstall);
+    }
+
     std::string version(const BackendOptions& options) const override {
         const Result<std::string> path = program(options);
         return path.ok() ? distribution_version(*path, "sglang") : std::string();
@@ -151,7 +164,7 @@ public:
         GANTRY_TRY(check_common(options));
         GANTRY_TRY(check_not_custom(options));
         GANTRY_TRY(read_flags(options, kRules));
-        GANTRY_TRY(check_kv_type(options, {"auto", "bf16", "bfloat16", "fp8_e4m3", "fp8_e5m2"}));
+        GANTRY_TRY(check_kv_type(options, kv_types()));
         GANTRY_TRY(check_visible_devices(options));
         const Result<std::string> found = program(options);
         return found.ok() ? Status(Ok{}) : Status(found.error());

@@ -156,7 +156,7 @@ Result<std::vector<GivenFlag>> checked_flags(const BackendOptions& options) {
     return flags;
 }
 
-Result<std::string> program(const BackendOptions& options) { return program_of(options, {"vllm"}, "vLLM", "pip install vllm"); }
+constexpr char kInstall[] = "pip install vllm";
 
 uint64_t weight_bytes(const std::string& folder) {
     uint64_t sum = 0;
@@ -212,6 +212,15 @@ namespace {
 
 class VllmBackend final : public Backend {
 public:
+    About about() const override {
+        return {.title = "vLLM",
+                .summary = "Folders of safetensors on NVIDIA, AMD and Ascend accelerators and CPUs, for many requests at once",
+                .homepage = "https://docs.vllm.ai",
+                .program = "vllm",
+                .install = kInstall,
+                .formats = {"safetensors"},
+                .modalities = {"text", "vision", "embedding", "rerank", "transcription"}};
+    }
     std::optional<Refusal> refuses_model(const ModelMeta& meta) const override {
         if (meta.format == "gguf") {
             return Refusal{"vLLM reads folders of safetensors; its reader of GGUF files is experimental and converts each at every "
@@ -259,6 +268,12 @@ public:
     std::optional<Spanning> spanning() const override { return Spanning{.split = Spanning::Split::kStages}; }
     bool can_offload() const override { return false; }   // --cpu-offload-gb fetches weights over the bus for every step
 
+    const FlagRules* flag_rules() const override { return &kRules; }
+    std::vector<std::string_view> kv_types() const override {
+        return {"auto", "f16", "bf16", "float16", "bfloat16", "fp8", "fp8_e4m3", "fp8_e5m2"};
+    }
+    Result<std::string> program(const BackendOptions& options) const override { return program_of(options, {"vllm"}, "vLLM", kInstall); }
+
     std::string version(const BackendOptions& options) const override {
         const Result<std::string> path = program(options);
         if (!path.ok()) return {};
@@ -271,7 +286,7 @@ public:
         GANTRY_TRY(check_common(options));
         GANTRY_TRY(check_not_custom(options));
         GANTRY_TRY(checked_flags(options));
-        GANTRY_TRY(check_kv_type(options, {"auto", "f16", "bf16", "float16", "bfloat16", "fp8", "fp8_e4m3", "fp8_e5m2"}));
+        GANTRY_TRY(check_kv_type(options, kv_types()));
         GANTRY_TRY(check_visible_devices(options));
         for (const char* name : {"VLLM_API_KEY", "VLLM_HOST_IP", "VLLM_PORT", "VLLM_CPU_KVCACHE_SPACE"}) {
             GANTRY_TRY(check_env_prefix(options, name, "Gantry sets it"));

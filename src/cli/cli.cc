@@ -30,7 +30,7 @@ constexpr AddVerb kVerbs[] = {
     add_compare, add_bench, add_benchmarks,                                   // measuring
     add_routes,                                                               //
     add_providers,                                                            //
-    add_devices, add_probe, add_workers, add_drain, add_keys, add_users, add_usage, add_audit, add_reset_password,
+    add_backends, add_devices, add_probe, add_workers, add_drain, add_keys, add_users, add_usage, add_audit, add_reset_password,
     add_backup, add_restore, add_import,                                                  // running a server
     add_version, add_completion,
 };

@@ -42,6 +42,7 @@ constexpr Names kNames[] = {
     {"instances events", "gantry ps -q"}, {"instances metrics", "gantry ps -q"},
     {"rollout status", "gantry ps -q"},  {"rollout history", "gantry ps -q"}, {"rollout undo", "gantry ps -q"},
     {"compare", "gantry ps -q"},      {"bench", "gantry ps -q"},         {"requests cancel", "gantry requests -q"},
+    {"backends", "gantry backends -q"},
     {"keys edit", "gantry keys list -q"},    {"keys rm", "gantry keys list -q"},       {"users edit", "gantry users list -q"},
     {"users rm", "gantry users list -q"},    {"users passwd", "gantry users list -q"}, {"reset-password", "gantry users list -q"},
     {"routes edit", "gantry routes list -q"},         {"routes rm", "gantry routes list -q"},

@@ -78,6 +78,7 @@ void add_diff(CLI::App& app, Context& context);
 void add_export(CLI::App& app, Context& context);
 void add_rm(CLI::App& app, Context& context);
 void add_logs(CLI::App& app, Context& context);
+void add_backends(CLI::App& app, Context& context);
 void add_devices(CLI::App& app, Context& context);
 void add_probe(CLI::App& app, Context& context);
 void add_evaluate(CLI::App& app, Context& context);

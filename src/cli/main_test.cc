@@ -119,6 +119,7 @@ TEST_F(CommandLine, WrongUsageIsTwo) {
     EXPECT_EQ(gantry({"completion", "tcsh"}).status, 2);
     EXPECT_EQ(gantry({"usage", "--by", "model,colour"}).status, 2);
     EXPECT_EQ(gantry({"usage", "--bucket", "week"}).status, 2);
+    EXPECT_EQ(gantry({"devices", "--since", "1h"}).status, 2) << "of --history alone";
     EXPECT_EQ(gantry({"deploy", "a", "--source", "x", "--command", "'open"}).status, 2);
     EXPECT_EQ(gantry({"deploy", "a", "--source", "x", "--env", "NOVALUE"}).status, 2);
 }
@@ -149,7 +150,7 @@ TEST_F(CommandLine, UnknownOptionsAndInnerVerbsGetOne) {
 TEST_F(CommandLine, WithoutAServerEveryVerbSaysWhatToDo) {
     const std::vector<std::vector<std::string>> lines = {
         {"ps"}, {"ls"}, {"requests"}, {"requests", "--watch"}, {"requests", "cancel", "x"},
-        {"devices"}, {"workers"}, {"keys", "list"}, {"routes", "list"}, {"routes", "edit", "r", "--fallback", "none"},
+        {"devices"}, {"devices", "--history"}, {"workers"}, {"keys", "list"}, {"routes", "list"}, {"routes", "edit", "r", "--fallback", "none"},
         {"providers", "list"}, {"providers", "create", "p", "--base-url", "http://x", "--model", "m"}, {"providers", "edit", "p", "--no-api-key"},
         {"users", "list"}, {"usage"}, {"audit"}, {"logs", "a"}, {"stop", "a"}, {"sleep", "a"},
         {"instances", "events", "a"}, {"instances", "metrics", "a", "--follow"}, {"instances", "restart", "ins_a"}, {"instances", "why", "ins_a"},

@@ -39,6 +39,7 @@ public:
                .publisher = publisher_,
                .secrets = secrets_,
                .observed = observed_,
+               .history = history_,
                .knowledge = knowledge_,
                .sleep = sleep_,
                .reconciler = reconciler_,
@@ -160,6 +161,7 @@ public:
         cluster_->link.add_routes(router);
         cluster_->files.add_routes(router);
         add_device_routes(router, api_);
+        add_backend_routes(router, api_);
         add_evaluation_routes(router, api_);
         add_model_routes(router, api_);
         add_model_file_routes(router, api_);
@@ -195,11 +197,12 @@ public:
     }
 
     void stop() override {
-        api_.stopping = true;
+        const bool stopped_before = api_.stopping.exchange(true);
         benchmarks_.stop();
         if (cluster_) cluster_->link.stop();
         hub_.close();
         reconciler_.stop();
+        if (!stopped_before) history_.store_rest();
         knowledge_.stop();
         // A worker that goes on for a moment must not be called any more.
         api_.workers.with([](auto& workers) { workers.clear(); });
@@ -253,7 +256,8 @@ private:
     Secrets secrets_;
     Publisher publisher_;
     Observed observed_;
-    Heartbeat heartbeat_{store_, publisher_, observed_, clock_, [this] { reconciler_.notify(); }};
+    DeviceHistory history_{store_, clock_};
+    Heartbeat heartbeat_{store_, publisher_, observed_, history_, clock_, [this] { reconciler_.notify(); }};
     KnowledgeSource knowledge_;
     Sleep sleep_{store_, publisher_, clock_, random_, doors()};
     Reconciler reconciler_{{.store = store_,

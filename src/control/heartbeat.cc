@@ -7,9 +7,9 @@
 
 namespace gantry::control {
 
-Heartbeat::Heartbeat(store::Store& store, Publisher& publisher, Observed& observed, const Clock& clock,
+Heartbeat::Heartbeat(store::Store& store, Publisher& publisher, Observed& observed, DeviceHistory& history, const Clock& clock,
                      std::function<void()> changed)
-    : store_(store), publisher_(publisher), observed_(observed), clock_(clock), changed_(std::move(changed)) {}
+    : store_(store), publisher_(publisher), observed_(observed), history_(history), clock_(clock), changed_(std::move(changed)) {}
 
 protocol::Assignment Heartbeat::exchange(const protocol::WorkerReport& report) {
     static auto& reports = metrics::counter("gantry_worker_reports_total", "Reports taken from workers");
@@ -23,6 +23,7 @@ protocol::Assignment Heartbeat::exchange(const protocol::WorkerReport& report) {
     }
     const SteadyTime now = clock_.steady();
     const Observed::Change change = observed_.apply(report, *rows, now, clock_.wall());
+    history_.add(report.worker_id, report.devices);
     bool store = change.state;
     bool show = change.state || change.shown;
     {
@@ -122,7 +123,13 @@ bool Heartbeat::end_leases() {
     return true;
 }
 
+void Heartbeat::forget_missing(const Snapshot& rows) {
+    observed_.forget_missing(rows);
+    history_.forget_missing(rows);
+}
+
 bool Heartbeat::check() {
+    history_.store_due();
     const bool ended = end_leases();
     const std::vector<WorkerId> lost = observed_.expire(clock_.steady());
     if (lost.empty()) return ended;

@@ -8,6 +8,7 @@
 #include <mutex>
 #include <unordered_map>
 
+#include "control/device_history.h"
 #include "control/observed.h"
 #include "control/publish.h"
 #include "protocol/worker/messages.h"
@@ -21,14 +22,16 @@ inline constexpr std::chrono::seconds kShowEvery{2};   // how often figures alon
 class Heartbeat {
 public:
     // `changed`: something the reconciler should look at.
-    Heartbeat(store::Store& store, Publisher& publisher, Observed& observed, const Clock& clock,
+    Heartbeat(store::Store& store, Publisher& publisher, Observed& observed, DeviceHistory& history, const Clock& clock,
               std::function<void()> changed);
 
     // Whom to tell that another's report changes what it should do. Before the first exchange; called from any worker's thread.
     void set_poke(std::function<void(const WorkerId&)> poke) { poke_ = std::move(poke); }
     protocol::Assignment exchange(const protocol::WorkerReport& report);
-    // Looks for workers of whom there is no sign: first they are unreachable, then their lease ends. True: there was one.
+    // Looks for workers of whom there is no sign: first they are unreachable, then their lease ends. True: there was one. Stores what
+    // is due of their devices' history.
     bool check();
+    void forget_missing(const Snapshot& rows);   // drops what has no row any more
     // Bytes came from the worker, other than a report. Threads: any.
     void sign_of_life(const WorkerId& worker) { observed_.sign_of_life(worker, clock_.steady()); }
 
@@ -41,6 +44,7 @@ private:
     store::Store& store_;
     Publisher& publisher_;
     Observed& observed_;
+    DeviceHistory& history_;
     const Clock& clock_;
     const std::function<void()> changed_;
     std::function<void(const WorkerId&)> poke_;

@@ -81,6 +81,16 @@ std::vector<Device> bounded(const std::vector<Device>& devices) {
     return out;
 }
 
+std::vector<BackendProgram> bounded(std::vector<BackendProgram> programs) {
+    if (programs.size() > kDevicesMax) programs.resize(kDevicesMax);
+    for (BackendProgram& program : programs) {
+        for (std::string* text : {&program.backend, &program.path, &program.version}) cut_to_fit(*text);
+        if (program.refusals.size() > kDevicesMax) program.refusals.resize(kDevicesMax);
+        for (BackendProgram::Refusal& refusal : program.refusals) cut_to_fit(refusal.reason);
+    }
+    return programs;
+}
+
 // Since when it is so, by this server's clock: deadlines of states pass by that one, and a worker's may be wrong. What changed did so
 // between the former report and this one, whatever the worker says.
 WallTime state_since(const protocol::InstanceReport& report, const Instance& known, WallTime former_report, WallTime wall) {
@@ -154,7 +164,9 @@ Observed::Change Observed::apply(const protocol::WorkerReport& report, const Sna
     WorkerSeen& seen = workers_[report.worker_id];
     const WallTime former = seen.fields.last_report_at;
     change.state = seen.fields.state != WorkerState::kReady;
-    change.shown = seen.fields.devices.size() != report.devices.size();
+    std::vector<BackendProgram> programs = bounded(report.programs);
+    change.shown = seen.fields.devices.size() != report.devices.size() || seen.fields.programs != programs;
+    seen.fields.programs = std::move(programs);
     seen.fields.state = WorkerState::kReady;
     seen.fields.address = cut(report.address);
     seen.fields.version = cut(report.version);
@@ -275,6 +287,7 @@ void Observed::overlay_locked(Worker& worker) const {
         worker.arch = seen.arch;
         worker.data_address = seen.data_address;
         worker.devices = seen.devices;
+        worker.programs = seen.programs;
         worker.device_notes = seen.device_notes;
     }
     if (worker.state == WorkerState::kReady && worker.cordoned) worker.state = WorkerState::kDraining;

@@ -259,6 +259,20 @@ TEST(observed, what_was_replaced_may_finish_what_it_answers) {
     EXPECT_TRUE(r.assign().empty());
 }
 
+TEST(observed, programs_of_a_worker_are_shown_as_they_change) {
+    Rows r;
+    protocol::WorkerReport report;
+    report.worker_id = WorkerId("w");
+    report.programs = {{"vllm", "/opt/vllm", "1", {}}};
+    EXPECT_TRUE(r.observed.apply(report, r.snapshot, r.clock.steady(), r.clock.wall()).shown);
+    EXPECT_FALSE(r.observed.apply(report, r.snapshot, r.clock.steady(), r.clock.wall()).shown);
+    report.programs[0].version = "2";
+    EXPECT_TRUE(r.observed.apply(report, r.snapshot, r.clock.steady(), r.clock.wall()).shown);
+    Worker seen = r.snapshot.workers[0];
+    r.observed.overlay(seen);
+    EXPECT_EQ(seen.programs, report.programs);
+}
+
 // Of an instance on several workers.
 struct Two : Rows {
     Two() {

@@ -124,7 +124,7 @@ Result<size_t> Reconciler::run_once() {
     parts_.sleep.wake_asked();
     for (int round = 0; round < kRoundsMax; ++round) {
         if (Status status = parts_.publisher.refresh(); !status) return status.error();
-        parts_.observed.forget_missing(*parts_.publisher.rows());
+        parts_.heartbeat.forget_missing(*parts_.publisher.rows());
         const auto view = parts_.publisher.view();
         const PlanInput input{*view, parts_.knowledge.of_waiting(*view), parts_.observed.gone(*view), parts_.clock.wall()};
         const Applied applied = apply(parts_.plan(input), parts_.store, parts_.clock, parts_.random);

@@ -21,6 +21,23 @@ enum class WorkerState {
 const char* to_string(WorkerState state);
 std::optional<WorkerState> worker_state_from(const std::string& text);
 
+// What a worker has of a backend: the program that a deployment gets which names none, found without running it.
+struct BackendProgram {
+    struct Refusal {                // of one of the worker's devices, by this very program
+        std::string vendor{};
+        uint32_t index = 0;
+        std::string reason{};       // "this vLLM is its CPU build (0.32.0+cpu); install the one for nvidia"
+
+        bool operator==(const Refusal&) const = default;
+    };
+    std::string backend{};          // "vllm"; a word, since a newer worker may have one that is unknown here
+    std::string path{};             // empty: it is not there
+    std::string version{};          // empty: unknown
+    std::vector<Refusal> refusals{};
+
+    bool operator==(const BackendProgram&) const = default;
+};
+
 struct Worker {
     WorkerId id;
     std::string name{};              // host name unless set
@@ -38,6 +55,7 @@ struct Worker {
     std::string arch{};                        // "x86_64", "aarch64"
     std::vector<Device> devices{};
     std::string data_address{};                // IPv4, at which engines of other workers reach its own; empty: it knows none. Not stored
+    std::vector<BackendProgram> programs{};    // of each backend that has one; empty: it has not said, or is of before that. Not stored
     std::vector<std::string> device_notes{}; // why a vendor's devices were not found: "ascend: npu-smi is not in PATH"
 };
 

@@ -1,6 +1,6 @@
 #pragma once
 // The Store on SQLite. Each table's functions are in the file of its name: deployments.cc, instances.cc, workers.cc, joining.cc,
-// models.cc, routes.cc, providers.cc, users.cc, keys.cc, sessions.cc, usage.cc, usage_hours.cc, audit.cc,
+// device_history.cc, models.cc, routes.cc, providers.cc, users.cc, keys.cc, sessions.cc, usage.cc, usage_hours.cc, audit.cc,
 // kept_answers.cc, benchmarks.cc, settings.cc; opening, closing and backup in sqlite_store.cc, backup.cc.
 
 #include <memory>
@@ -53,6 +53,8 @@ public:
     Status observe_worker(const Worker& worker) override;
     Result<Worker> worker(const WorkerId& id) override;
     Result<Page<Worker>> workers(const PageRequest& page) override;
+    Status add_device_history(const std::vector<DeviceQuarter>& quarters, WallTime now) override;
+    Result<DeviceHistory> device_history(const WorkerId& worker, WallTime from, WallTime to) override;
 
     Status create_join_token(const JoinToken& token) override;
     Status revoke_join_token(const JoinTokenId& id) override;

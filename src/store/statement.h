@@ -38,8 +38,8 @@ public:
     // The next parameter, from 1 on. A failed bind shows at step().
     template <class T>
     Statement& bind(const T& value) {
-        if constexpr (std::is_same_v<T, std::optional<WallTime>>) {
-            value ? bind_integer(to_unix_ms(*value)) : bind_null();
+        if constexpr (requires { value.has_value(); }) {
+            value ? void(bind(*value)) : bind_null();
         } else if constexpr (std::is_same_v<T, WallTime>) {
             bind_integer(to_unix_ms(value));
         } else if constexpr (std::is_floating_point_v<T>) {
@@ -90,10 +90,10 @@ public:
     Columns& operator>>(std::string& out) { out = text(); return *this; }
     Columns& operator>>(double& out) { out = row_.real(next_++); return *this; }
     Columns& operator>>(WallTime& out) { out = from_unix_ms(row_.integer(next_++)); return *this; }
-    Columns& operator>>(std::optional<WallTime>& out) {
+    template <class T>
+    Columns& operator>>(std::optional<T>& out) {
         out.reset();
-        if (!row_.null(next_)) out = from_unix_ms(row_.integer(next_));
-        ++next_;
+        row_.null(next_) ? void(++next_) : void(*this >> out.emplace());
         return *this;
     }
     template <class Tag>

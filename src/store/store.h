@@ -29,6 +29,7 @@
 #include "domain/audit.h"
 #include "domain/benchmark.h"
 #include "domain/cluster.h"
+#include "domain/device_history.h"
 #include "domain/instance_event.h"
 #include "domain/measured_run.h"
 #include "domain/snapshot.h"
@@ -40,6 +41,7 @@ namespace gantry::store {
 inline constexpr int64_t kMeasuredRunsMax = 2'000;
 inline constexpr int64_t kKeptAnswersMax = 10'000;
 inline constexpr int64_t kBenchmarksMax = 200;   // that are over
+inline constexpr std::chrono::days kDeviceHistoryKept{30};
 
 // A page of a list: rows after `cursor` (opaque; empty: from the start), at most `limit`, by creation time then id.
 struct PageRequest {
@@ -163,6 +165,17 @@ public:
     virtual Status observe_worker(const Worker& worker) = 0;        // state, address, version, last_report_at, os, arch, devices, device_notes
     virtual Result<Worker> worker(const WorkerId& id) = 0;
     virtual Result<Page<Worker>> workers(const PageRequest& page) = 0;
+
+    // What devices did (written by control/device_history.h only). Of a quarter that is there already the means are taken together, by
+    // their minutes; of workers that are gone nothing is kept. Forgets what is older than kDeviceHistoryKept at `now`. May lose the
+    // last quarter at a power cut, never at a crash of the process.
+    virtual Status add_device_history(const std::vector<DeviceQuarter>& quarters, WallTime now) = 0;
+    struct DeviceHistory {
+        std::optional<WallTime> since{};            // the first quarter of any of the worker's devices
+        std::vector<DeviceQuarter> quarters{};      // by vendor, index and time
+    };
+    // Of quarters that begin in [from, to).
+    virtual Result<DeviceHistory> device_history(const WorkerId& worker, WallTime from, WallTime to) = 0;
 
     // Joining. create: kConflict where the id is taken.
     virtual Status create_join_token(const JoinToken& token) = 0;

@@ -12,7 +12,9 @@
 #include <map>
 #include <mutex>
 #include <thread>
+#include <utility>
 
+#include "backends/backends.h"
 #include "base/log.h"
 #include "base/platform/file_lock.h"
 #include "worker/run_folder.h"
@@ -25,6 +27,7 @@ namespace asio = boost::asio;
 using std::chrono::milliseconds;
 
 constexpr milliseconds kFirstLook{5'000};
+constexpr std::chrono::seconds kProgramInterval{60};   // between two looks at which backends' programs are there
 constexpr milliseconds kKillReserve{500};   // before a stop's deadline: time for SIGKILL to do its work
 
 // Threads: start() and stop() from outside, everything else on the io thread; checks of model files on the background thread,
@@ -37,6 +40,7 @@ public:
           lock_(std::move(lock)),
           work_(io_.get_executor()),
           timer_(io_),
+          programs_timer_(io_),
           prober_(io_, options_.policy.liveness_timeout),
           core_(std::make_unique<WorkerCore>(WorkerCore::Parts{options_, std::move(run_dir), *this, own_processes(), link, clock, random})) {}
     ~WorkerLoop() override { stop(false, Deadline::after(std::chrono::seconds(1))); }
@@ -59,7 +63,10 @@ private:
     void exchange_soon() override;
     devices::ProbeOutcome devices() override { return inventory_->latest(); }
     void look_at_devices() override { inventory_->refresh(); }
+    std::vector<BackendProgram> programs() override { return programs_; }
 
+    void look_for_programs();
+    void look_for_programs_later();
     void tell_fetching(const InstanceId& id, uint64_t run);
     void await_end(const InstanceId& id, uint64_t run);
     void exchange();
@@ -71,6 +78,9 @@ private:
     asio::io_context io_;
     asio::executor_work_guard<asio::io_context::executor_type> work_;
     asio::steady_timer timer_;
+    asio::steady_timer programs_timer_;
+    std::vector<BackendProgram> programs_;
+    bool looking_for_programs_ = false;
     HealthProber prober_;
     std::map<InstanceId, asio::posix::stream_descriptor> watches_;
     std::map<InstanceId, std::unique_ptr<sources::ModelFiles::Ticket>> tickets_;   // of instances whose files come from hubs
@@ -93,14 +103,43 @@ void WorkerLoop::begin() {
         asio::post(io_, [this] {
             core_->on_devices_changed();
             settle();
+            look_for_programs();   // what a program can't do goes by device
         });
     };
     inventory_ = devices::Inventory::start(std::move(looks));
     thread_ = std::thread([this] {
         // So that the first report has the accelerators, where there are some: nothing is placed in memory for want of them.
         inventory_->wait_for_first_look(Deadline::after(kFirstLook));
+        programs_ = backends::find_programs(inventory_->latest().devices);
         asio::post(io_, [this] { exchange(); });
+        look_for_programs_later();
         io_.run();
+    });
+}
+
+void WorkerLoop::look_for_programs() {
+    if (std::exchange(looking_for_programs_, true)) {
+        return;
+    }
+    asio::post(background_, [this, devices = inventory_->latest().devices] {
+        asio::post(io_, [this, found = backends::find_programs(devices)] {
+            looking_for_programs_ = false;
+            if (programs_ == found) {
+                return;
+            }
+            programs_ = found;
+            exchange();
+        });
+    });
+}
+
+void WorkerLoop::look_for_programs_later() {
+    programs_timer_.expires_after(kProgramInterval);
+    programs_timer_.async_wait([this](boost::system::error_code cut) {
+        if (!cut) {
+            look_for_programs();
+            look_for_programs_later();
+        }
     });
 }
 
@@ -109,6 +148,7 @@ void WorkerLoop::poke() {
         asio::post(io_, [this] {
             poked_ = false;
             exchange();
+            look_for_programs();   // who deploys may have installed one just before
         });
     }
 }

@@ -99,6 +99,7 @@ protocol::WorkerReport WorkerCore::make_report() {
         }
     }
     report.device_notes = devices_.notes;
+    report.programs = parts_.host.programs();
     for (const auto& [id, supervisor] : supervisors_) {
         report.instances.push_back(supervisor->report());
     }

@@ -27,6 +27,7 @@ public:
     virtual void exchange_soon() = 0;                   // -> exchange(), at once; asked for twice, once is enough
     virtual devices::ProbeOutcome devices() = 0;        // as they were seen last
     virtual void look_at_devices() = 0;                 // what they hold has changed
+    virtual std::vector<BackendProgram> programs() = 0; // of each backend, as they were found last
 };
 
 class WorkerCore final : private SupervisorHost {

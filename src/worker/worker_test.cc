@@ -55,6 +55,10 @@ TEST_F(WorkerTest, ReportsItsMachineAtOnce) {
     EXPECT_FALSE(report.name.empty());
     ASSERT_EQ(report.devices.size(), 1u);
     EXPECT_GT(report.devices[0].memory_total_bytes, 0u);
+    ASSERT_FALSE(report.programs.empty());
+    EXPECT_EQ(report.programs[0].backend, "engine");
+    EXPECT_FALSE(report.programs[0].path.empty());
+    EXPECT_FALSE(report.programs[0].version.empty());
 }
 
 TEST_F(WorkerTest, StartsAnEngineAndStopsIt) {

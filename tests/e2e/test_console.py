@@ -19,7 +19,7 @@ from conftest import ROOT, SMOLLM2, Server, until
 
 pytestmark = needs_chromium
 
-ADMIN_PAGES = ["overview", "playground", "deployments", "catalogue", "models", "benchmarks", "routes", "providers", "workers", "keys", "usage", "users", "audit", "settings"]
+ADMIN_PAGES = ["overview", "playground", "deployments", "catalogue", "models", "benchmarks", "routes", "providers", "workers", "backends", "keys", "usage", "users", "audit", "settings"]
 USER_PAGES = ["overview", "playground", "deployments", "models", "benchmarks", "keys", "usage"]
 ATTACK = "<img src=x onerror=\"window.hit=1\">"
 

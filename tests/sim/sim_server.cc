@@ -19,7 +19,8 @@ struct SimServer::Process {
           ids(random),
           secrets(server.folder_),
           publisher(*store, tables, hub, secrets),
-          heartbeat(*store, publisher, observed, server.world_.clock(), [this, &server] {
+          history(*store, server.world_.clock()),
+          heartbeat(*store, publisher, observed, history, server.world_.clock(), [this, &server] {
               reconciler.notify();
               server.turn_soon();
           }),
@@ -59,6 +60,7 @@ struct SimServer::Process {
     control::Secrets secrets;
     control::Publisher publisher;
     control::Observed observed;
+    control::DeviceHistory history;
     control::Heartbeat heartbeat;
     control::KnowledgeSource knowledge;
     control::Sleep sleep;   // nobody asks here, so nothing sleeps

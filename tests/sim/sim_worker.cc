@@ -98,6 +98,7 @@ public:
     }
     devices::ProbeOutcome devices() override { return {of_.machine_.devices(), {}}; }
     void look_at_devices() override {}
+    std::vector<BackendProgram> programs() override { return {}; }
 
 private:
     // What the worker's thread asks; a bug may stand between.

@@ -3,6 +3,8 @@ import type { components } from "./schema.ts";
 
 type Schemas = components["schemas"];
 export type AuditEvent = Schemas["AuditEvent"];
+export type Backend = Schemas["Backend"];
+export type BackendOnWorker = Schemas["BackendOnWorker"];
 export type Benchmark = Schemas["Benchmark"];
 export type BenchmarkCreate = Schemas["BenchmarkCreate"];
 export type BenchmarkRun = Schemas["BenchmarkRun"];
@@ -13,6 +15,7 @@ export type Decision = Schemas["Decision"];
 export type Deployment = Schemas["Deployment"];
 export type DeploymentCreate = Schemas["DeploymentCreate"];
 export type Device = Schemas["Device"];
+export type DeviceHistory = Schemas["DeviceHistory"];
 export type EngineFigures = Schemas["EngineFigures"];
 export type Evaluation = Schemas["Evaluation"];
 export type EvaluationCreate = Schemas["EvaluationCreate"];

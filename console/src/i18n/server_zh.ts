@@ -7,6 +7,32 @@ const SIZE = String.raw`[\d.,]+ [kKMGT]?i?B`;
 
 /** Each is tried in this order; names in quotes and numbers go over as they are. */
 export const PARTS: Part[] = [
+  // Backends: src/control/api/backends.cc, src/backends.
+  [/the worker has not reported yet/g, "该节点尚未上报"],
+  [/Start gantry worker on that machine/g, "请在该机器上启动 gantry worker"],
+  [/the worker does not say which programs it has/g, "该节点未上报它有哪些程序"],
+  [/Upgrade the worker's gantry, which is older than the server's, or start it, where it is stopped/g, "请升级该节点的 gantry（版本低于服务器），若已停止则启动它"],
+  [/which program it is each deployment says; it is looked for when an instance starts/g, "程序由各部署指定，实例启动时才查找"],
+  [/no (\S+) in the PATH of the worker/g, "节点的 PATH 中没有 $1"],
+  [/Install it there: (.+); it is found within a minute\. Or name its path in a deployment \(options\.binary\)/g, "请在该节点上安装：$1，一分钟内即可识别。也可在部署中指定其路径（options.binary）"],
+  [/Install a build of it for these devices, or name one in a deployment \(options\.binary\)/g, "请安装适用于这些设备的版本，或在部署中指定（options.binary）"],
+  [/a build of llama\.cpp for these devices; of its programs llama-server/g, "适用于这些设备的 llama.cpp 构建（其中的 llama-server）"],
+  [/Huawei's image, or its \.run package/g, "华为镜像或 .run 安装包"],
+  [/this build of gantry computes on: ([\w ]+?)(?=;|$)/g, "此 gantry 构建可用于：$1"],
+  [/; llama\.cpp, its engine, has no backend for (\S+)/g, "；其引擎 llama.cpp 不支持 $1"],
+  [/; one configured with (\S+) computes on (\S+)/g, "；以 $1 编译的构建可用于 $2"],
+  [/llama\.cpp has no backend for devices of (\S+)/g, "llama.cpp 不支持 $1 设备"],
+  [/this llama-server was built without a backend for (\S+) \(no (.+) beside it\)/g, "此 llama-server 编译时未包含 $1 支持（旁边没有 $2）"],
+  [/this vLLM is its CPU build \(([^)]+)\); install the one for (\S+)/g, "此 vLLM 是 CPU 版本（$1），请安装适用于 $2 的版本"],
+  [/this vLLM \(([^)]+)\) is a build for accelerators; on a CPU it needs its CPU build/g, "此 vLLM（$1）是加速卡版本，在 CPU 上需要 CPU 版本"],
+  [/vllm-ascend is not installed beside this vLLM \(([^)]+)\), which can't use Ascend without it/g, "此 vLLM（$1）旁未安装 vllm-ascend，无法使用昇腾"],
+  [/(vLLM|SGLang) runs on Linux only; use GGUF models with the embedded engine instead/g, "$1 仅支持 Linux，请改用内置引擎运行 GGUF 模型"],
+  [/vLLM needs an NVIDIA GPU of compute capability (\S+) or higher \(7\.5 since 2026\), and this is (\S+)/g, "vLLM 需要计算能力不低于 $1 的 NVIDIA GPU（2026 年起为 7.5），而这是 $2"],
+  [/vLLM's CPU build needs AVX2, better AVX-512; this CPU has /g, "vLLM 的 CPU 版本需要 AVX2（最好有 AVX-512），而此 CPU 有 "],
+  [/SGLang's CPU build is made for Intel CPUs with AMX and is not started here; use the backend "vllm" or "engine"/g, "SGLang 的 CPU 版本面向带 AMX 的 Intel CPU，此处不启动，请使用后端 vllm 或 engine"],
+  [/SGLang needs an NVIDIA GPU of compute capability 8\.0 or higher, and this is (\S+)/g, "SGLang 需要计算能力不低于 8.0 的 NVIDIA GPU，而这是 $1"],
+  [/MindIE runs on Ascend devices only/g, "MindIE 仅支持昇腾设备"],
+  [/(\S+) supports (.+), and this is (\S+)$/g, "$1 支持 $2，而这是 $3"],
   // Placement: src/placement/texts.cc, scheduler.cc, worker_filters, device_filters.
   [/no worker can take it: /g, "没有节点能容纳它："],
   [/no worker is there to run it: start one, or the server without --no-worker/g, "没有可用的节点：请启动一个，或不带 --no-worker 启动服务器"],

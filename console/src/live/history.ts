@@ -1,4 +1,5 @@
-// What devices did while this page was open: the server keeps no course of theirs. One point a report of a worker.
+// What devices did while this page was open, one point a report of a worker. What they did before, by the minute, the server tells
+// (lib/device_history.ts).
 import { useSyncExternalStore } from "react";
 import type { Device } from "../api/types.ts";
 

@@ -22,6 +22,7 @@
 #include "control/auth/passwords.h"
 #include "control/cluster/authority.h"
 #include "control/control.h"
+#include "control/device_history.h"
 #include "control/knowledge.h"
 #include "control/observed.h"
 #include "control/publish.h"
@@ -46,6 +47,7 @@ struct ApiContext {
     Publisher& publisher;
     Secrets& secrets;
     Observed& observed;
+    DeviceHistory& history;
     KnowledgeSource& knowledge;
     Sleep& sleep;
     Reconciler& reconciler;
@@ -186,6 +188,7 @@ void add_log_routes(http::Router& router, ApiContext& api);
 void add_worker_routes(http::Router& router, ApiContext& api);
 void add_join_token_routes(http::Router& router, ApiContext& api);
 void add_device_routes(http::Router& router, ApiContext& api);
+void add_backend_routes(http::Router& router, ApiContext& api);
 void add_evaluation_routes(http::Router& router, ApiContext& api);
 void add_model_routes(http::Router& router, ApiContext& api);
 void add_model_file_routes(http::Router& router, ApiContext& api);

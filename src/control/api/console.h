@@ -18,7 +18,7 @@ std::span<const ConsoleFile> console_files();
 
 // The first segments of the addresses of its pages; console/src/pages.ts has the same, and an end-to-end test opens each.
 inline constexpr const char* kConsolePages[] = {"login", "overview", "playground", "deployments", "catalogue", "models", "routes", "providers",
-                                                "workers", "keys", "users", "usage", "audit", "settings",
+                                                "workers", "backends", "keys", "users", "usage", "audit", "settings",
                                                 "benchmarks"};
 
 }  // namespace gantry::control

@@ -5,6 +5,7 @@
 #include "bench/bench.h"
 #include "control/api/api.h"
 #include "control/control_test_support.h"
+#include "protocol/management/backends.h"
 #include "protocol/management/objects.h"
 
 namespace gantry::control {
@@ -99,10 +100,18 @@ TEST(openapi, objects_have_exactly_the_schemas_fields) {
     json::object run = bench::to_json(bench::Run{});
     run.erase("samples");
     run["target"] = "";
+    Worker with_program;
+    with_program.programs = {{"vllm", "/opt/vllm", "1", {}}};
+    const Deployment used;
+    management::BackendOverview overview{.flags = {{"--seed", "integer"}}, .deployments = {&used}};
+    overview.workers.resize(1);
+    overview.workers[0].devices.resize(1);
+    const json::object backend = management::to_json(overview);
     management::Catalogued catalogue_entry;
     catalogue_entry.entry.variants.resize(1);
     catalogue_entry.decisions.resize(1);
     const json::object catalogued = management::to_json(catalogue_entry);
+    const json::object device_history = management::to_json(DeviceCourses{.devices = {{.steps = {{}}}}}, Worker{}, WallTime{});
     const std::map<std::string, json::object> objects = {
         {"Benchmark", management::to_json(benchmark, 0, false)},
         {"BenchmarkWithResult", management::to_json(benchmark, 0, true)},
@@ -128,10 +137,18 @@ TEST(openapi, objects_have_exactly_the_schemas_fields) {
         {"ScorePart", kept.at("workers").at(0).at("scores").at(0).as_object()},
         {"Suggestion", kept.at("suggestions").at(0).as_object()},
         {"Evaluation", management::to_json(management::Evaluation{})},
-        {"Worker", management::to_json(Worker{})},
+        {"Worker", management::to_json(with_program)},
+        {"WorkerBackend", management::to_json(with_program).at("backends").at(0).as_object()},
+        {"Backend", backend},
+        {"BackendFlag", backend.at("flags").at(0).as_object()},
+        {"BackendUse", backend.at("deployments").at(0).as_object()},
+        {"BackendOnWorker", backend.at("workers").at(0).as_object()},
+        {"BackendOnDevice", backend.at("workers").at(0).at("devices").at(0).as_object()},
         {"JoinToken", management::to_json(gantry::JoinToken{}, WallTime{})},
         {"NewJoinToken", new_token},
         {"Device", management::to_json(WorkerId{}, "", Device{})},
+        {"DeviceHistory", device_history},
+        {"DeviceCourse", device_history.at("items").at(0).as_object()},
         {"Model", management::to_json(Model{})},
         {"ModelFiles", management::to_json(ModelFileSet{})},
         {"HubModel", management::to_json(HubModel{})},

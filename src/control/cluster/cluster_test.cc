@@ -90,7 +90,8 @@ protected:
     Secrets secrets_{dir_.path()};
     Publisher publisher_{*store_, tables_, hub_, secrets_};
     Observed observed_;
-    Heartbeat heartbeat_{*store_, publisher_, observed_, clock_, [] {}};
+    DeviceHistory history_{*store_, clock_};
+    Heartbeat heartbeat_{*store_, publisher_, observed_, history_, clock_, [] {}};
     Authority authority_ = Authority::load_or_make(dir_.path(), clock_).value();
     Alarms alarms_{*store_, clock_, system_random()};
     Joining joining_{*store_, publisher_, authority_, alarms_, clock_, system_random()};

@@ -14,6 +14,7 @@
 #include "domain/catalogue.h"
 #include "domain/cluster.h"
 #include "domain/deployment.h"
+#include "domain/device_history.h"
 #include "domain/evaluation.h"
 #include "domain/instance.h"
 #include "domain/instance_event.h"
@@ -59,6 +60,8 @@ struct EngineFigures {
 json::object to_json(const EngineFigures& figures);
 json::object to_json(const Worker& worker);
 json::object to_json(const WorkerId& worker, const std::string& worker_name, const Device& device);
+// Up to `to`; of each device what `worker` calls it now.
+json::object to_json(const DeviceCourses& courses, const Worker& worker, WallTime to);
 json::object to_json(const gantry::JoinToken& token, WallTime now);
 json::object to_json(const Model& model);
 json::object to_json(const ModelMeta& meta);

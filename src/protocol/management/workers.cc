@@ -1,6 +1,9 @@
 // Workers and their devices; the server itself.
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <cmath>
+
 #include "protocol/management/fields.h"
 #include "protocol/management/objects.h"
 
@@ -72,9 +75,49 @@ json::object to_json(const WorkerId& worker, const std::string& name, const Devi
     return out;
 }
 
+json::object to_json(const DeviceCourses& courses, const Worker& worker, WallTime to) {
+    const auto rounded = [](const std::optional<double>& value, double parts) {
+        return value ? json::value(std::round(*value * parts) / parts) : json::value(nullptr);
+    };
+    json::array items;
+    for (const DeviceCourses::Course& course : courses.devices) {
+        json::array memory, utilization, utilization_max, temperature;
+        for (const DeviceFigures& step : course.steps) {
+            memory.push_back(step.memory_used_bytes ? json::value(*step.memory_used_bytes) : json::value(nullptr));
+            utilization.push_back(rounded(step.utilization, 10'000));
+            utilization_max.push_back(rounded(step.utilization_max, 10'000));
+            temperature.push_back(rounded(step.temperature_celsius, 10));
+        }
+        const auto device = std::find_if(worker.devices.begin(), worker.devices.end(), [&](const Device& d) {
+            return d.vendor == course.vendor && d.index == course.index;
+        });
+        items.emplace_back(json::object{{"id", fmt::format("{}/{}/{}", worker.id.text, course.vendor, course.index)},
+                                        {"vendor", course.vendor},
+                                        {"index", course.index},
+                                        {"name", device == worker.devices.end() ? "" : device->name},
+                                        {"memory_used_bytes", std::move(memory)},
+                                        {"utilization", std::move(utilization)},
+                                        {"utilization_max", std::move(utilization_max)},
+                                        {"temperature_celsius", std::move(temperature)}});
+    }
+    json::value since;
+    if (courses.measured_since) since = to_rfc3339(*courses.measured_since);
+    return {{"worker_id", worker.id.text},
+            {"worker_name", worker.name},
+            {"from", to_rfc3339(courses.from)},
+            {"to", to_rfc3339(to)},
+            {"step_seconds", std::chrono::seconds(courses.step).count()},
+            {"measured_since", std::move(since)},
+            {"items", std::move(items)}};
+}
+
 json::object to_json(const Worker& w) {
     json::array devices;
     for (const Device& device : w.devices) devices.emplace_back(to_json(w.id, w.name, device));
+    json::array backends;
+    for (const BackendProgram& program : w.programs) {
+        if (!program.path.empty()) backends.emplace_back(json::object{{"name", program.backend}, {"version", program.version}});
+    }
     json::object labels;
     for (const auto& [name, value] : w.labels) labels[name] = value;
     json::value last_report;
@@ -94,6 +137,7 @@ json::object to_json(const Worker& w) {
             {"labels", std::move(labels)},
             {"devices", std::move(devices)},
             {"data_address", w.data_address},
+            {"backends", std::move(backends)},
             {"device_notes", json::array(w.device_notes.begin(), w.device_notes.end())},
             {"version", w.version_number},
             {"created_at", to_rfc3339(w.created_at)}};

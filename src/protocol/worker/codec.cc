@@ -40,7 +40,7 @@ void fields(T& a, Visit&& visit) {
 
 namespace {
 
-constexpr std::string_view kLongTexts[] = {"reason", "details", "problem", "device_notes", "endpoint"};
+constexpr std::string_view kLongTexts[] = {"reason", "details", "problem", "device_notes", "endpoint", "path"};
 
 bool is_long_text(std::string_view key) {
     return std::find(std::begin(kLongTexts), std::end(kLongTexts), key) != std::end(kLongTexts);

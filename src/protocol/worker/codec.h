@@ -15,7 +15,7 @@ inline constexpr size_t kExchangeBytesMax = 4u << 20;
 inline constexpr size_t kReportedDevicesMax = 1'024;      // also of one device's links, and its processes
 inline constexpr size_t kReportedInstancesMax = 4'096;
 inline constexpr size_t kReportedNameBytesMax = 256;
-inline constexpr size_t kReportedTextBytesMax = 4'096;    // reasons, details, problems, notes, endpoints
+inline constexpr size_t kReportedTextBytesMax = 4'096;    // reasons, details, problems, notes, endpoints, paths
 inline constexpr uint64_t kReportedBytesMax = 1ull << 50; // of any memory
 
 struct ExchangeRequest {

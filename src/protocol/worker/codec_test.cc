@@ -84,6 +84,10 @@ public:
         for (std::string* field : {&r.name, &r.address, &r.version, &r.os, &r.arch}) *field = text(wild);
         for (uint32_t i = 0; i < number(6); ++i) r.devices.push_back(device(i, wild));
         for (size_t i = number(4); i > 0; --i) r.device_notes.push_back(text(wild));
+        for (size_t i = number(4); i > 0; --i) {
+            r.programs.push_back({text(wild), text(wild), text(wild), {}});
+            for (uint32_t k = 0; k < number(4); ++k) r.programs.back().refusals.push_back({word(), k, text(wild)});
+        }
         for (uint32_t i = 0; i < number(6); ++i) r.instances.push_back(instance(i, wild));
         r.applied = word(32);
         return r;
@@ -226,6 +230,12 @@ INSTANTIATE_TEST_SUITE_P(
         Bad{"report.devices", [](json::object& r) { r["devices"] = "many"; }},
         Bad{"report.device_notes", [](json::object& r) { r["device_notes"] = json::array(1025, ""); }},
         Bad{"report.device_notes[0]", [](json::object& r) { r["device_notes"] = json::array{std::string(5000, 'x')}; }},
+        Bad{"report.programs", [](json::object& r) { r["programs"] = json::array(1025, json::object()); }},
+        Bad{"report.programs[0].path", [](json::object& r) { r["programs"] = json::array{json::object{{"path", "/opt\n/vllm"}}}; }},
+        Bad{"report.programs[0].refusals[0].index",
+            [](json::object& r) {
+                r["programs"] = json::array{json::object{{"refusals", json::array{json::object{{"vendor", "cpu"}, {"index", -1}}}}}};
+            }},
         Bad{"report.instances", [](json::object& r) { r["instances"] = json::array(4097, json::object()); }},
         Bad{"report.devices[1].vendor", [](json::object& r) { device(r, 1)["vendor"] = "CPU/0"; }},
         Bad{"report.devices[1].index", [](json::object& r) { device(r, 1)["index"] = -1; }},
@@ -248,6 +258,14 @@ TEST(worker_codec, what_is_no_exchange_is_refused) {
     }
     EXPECT_EQ(decode_exchange_request(std::string(kExchangeBytesMax + 1, ' ')).error().code, ErrorCode::kTooLarge);
     EXPECT_FALSE(decode_exchange_answer("[]").ok());
+}
+
+TEST(worker_codec, a_backend_that_is_unknown_here_is_a_word_like_any_other) {
+    const auto read = decode_exchange_request(
+        R"({"incarnation":"a","report":{"programs":[{"backend":"of-tomorrow","path":"/opt/t","extra":1}]}})");
+    ASSERT_TRUE(read.ok()) << read.error().message;
+    ASSERT_EQ(read->report.programs.size(), 1u);
+    EXPECT_EQ(read->report.programs[0].backend, "of-tomorrow");
 }
 
 TEST(worker_codec, fields_of_another_version_pass) {

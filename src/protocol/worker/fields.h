@@ -21,6 +21,21 @@ inline bool from_text(const std::string& text, BackendKind& out) {
     return kind.has_value();
 }
 
+template <Is<BackendProgram::Refusal> T, class Visit>
+void fields(T& r, Visit&& visit) {
+    visit("vendor", r.vendor);
+    visit("index", r.index);
+    visit("reason", r.reason);
+}
+
+template <Is<BackendProgram> T, class Visit>
+void fields(T& p, Visit&& visit) {
+    visit("backend", p.backend);
+    visit("path", p.path);
+    visit("version", p.version);
+    visit("refusals", p.refusals);
+}
+
 namespace protocol {
 
 inline constexpr int64_t kLastTimeMs = 253'402'300'799'999;   // the end of the year 9999
@@ -87,6 +102,7 @@ void fields(T& r, Visit&& visit) {
     visit("arch", r.arch);
     visit("devices", r.devices);
     visit("device_notes", r.device_notes);
+    visit("programs", r.programs);
     visit("data_address", r.data_address);
     visit("data_address_given", r.data_address_given);
     visit("instances", r.instances);

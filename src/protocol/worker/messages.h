@@ -9,6 +9,7 @@
 #include "domain/deployment.h"
 #include "domain/device.h"
 #include "domain/instance.h"
+#include "domain/worker.h"
 
 namespace gantry::protocol {
 
@@ -80,7 +81,8 @@ struct WorkerReport {
     std::string os, arch;
     std::vector<Device> devices;
     std::vector<std::string> device_notes;
-    std::string data_address{};      // as in domain/worker.h
+    std::vector<BackendProgram> programs{};   // as in domain/worker.h
+    std::string data_address{};      // the same
     bool data_address_given = false; // by a person; else it is the one by which the worker reaches the server
     std::vector<InstanceReport> instances;
     // The revision of the assignment that the worker had acted on when it made this; "": the answer to its last report, as it is

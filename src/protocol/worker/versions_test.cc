@@ -93,6 +93,7 @@ TEST(link_versions, what_an_older_one_left_out_has_the_meaning_of_before) {
     EXPECT_EQ(request.link_version, 0);
     EXPECT_EQ(request.report.devices.size(), 2u);
     EXPECT_EQ(request.report.data_address, "");
+    EXPECT_TRUE(request.report.programs.empty());
     for (const InstanceReport& one : request.report.instances) EXPECT_EQ(one.attempt, 0u) << "no part of an instance of several workers";
     const ExchangeAnswer answer = decode_exchange_answer(recorded("answer.json")).value();
     EXPECT_EQ(answer.link_version, 0);

@@ -14,7 +14,7 @@ bool same_state(const protocol::InstanceReport& a, const protocol::InstanceRepor
 }
 
 bool only_figures_differ(const protocol::WorkerReport& a, const protocol::WorkerReport& b) {
-    return a.applied == b.applied && a.devices.size() == b.devices.size() && a.device_notes == b.device_notes &&
+    return a.applied == b.applied && a.devices.size() == b.devices.size() && a.device_notes == b.device_notes && a.programs == b.programs &&
            std::equal(a.instances.begin(), a.instances.end(), b.instances.begin(), b.instances.end(), same_state);
 }
 

@@ -94,10 +94,13 @@ TEST_F(ReportBoxTest, figures_alone_wait_for_their_turn) {
     one.instances.clear();
     box_.exchange(one);
     EXPECT_EQ(reported_, 3) << "one that is no more";
+    one.programs = {{"vllm", "/opt/venv/bin/vllm", "0.32.0", {}}};
+    box_.exchange(one);
+    EXPECT_EQ(reported_, 4) << "one that was installed";
     box_.take(runs("r1"));
     box_.exchange(one);
     box_.exchange(one);
-    EXPECT_EQ(reported_, 4) << "what it acts on is told";
+    EXPECT_EQ(reported_, 5) << "what it acts on is told";
 }
 
 TEST_F(ReportBoxTest, the_server_says_how_often_within_bounds) {

@@ -13,7 +13,7 @@ import { say } from "../../ui/overlays.tsx";
 import { PageBody } from "../../ui/page.tsx";
 import { EvaluationView } from "./evaluation.tsx";
 import { BackendField, ForeignFields, Operation, Options, Placement, ReplicasField } from "./fields.tsx";
-import { deploymentOf, EMPTY, fieldsOf, type Form, nameFor, replaced, sourceOf } from "./form.ts";
+import { BACKENDS, deploymentOf, EMPTY, fieldsOf, type Form, nameFor, replaced, sourceOf } from "./form.ts";
 import { CatalogueSearch, type Picked, PickedVariant, useCatalogued } from "./from_catalogue.tsx";
 import { HubSearch } from "./hub_search.tsx";
 import { suggested, useEvaluation, wrongOf } from "./judged.ts";
@@ -21,7 +21,8 @@ import { Choices, SourceInput } from "./source_input.tsx";
 
 export default function Create() {
   const [given] = useUrl("source", "");
-  const [form, setForm] = useState<Form>(() => ({ ...EMPTY, source: given, name: nameFor(sourceOf(given)) }));
+  const [backend] = useUrl("backend", "");
+  const [form, setForm] = useState<Form>(() => ({ ...EMPTY, source: given, name: nameFor(sourceOf(given)), backend: BACKENDS.find((one) => one === backend) ?? EMPTY.backend }));
   const [busy, setBusy] = useState(false);
   const [error, setError] = useState<ApiError>();
   const [, go] = useLocation();

@@ -1,13 +1,13 @@
 // The machines and what they bring; and the line that makes another machine one of them.
-import { Cpu, Ellipsis, HardDrive, Plus, Thermometer } from "lucide-react";
-import { useMemo, useState } from "react";
+import { ChartLine, Cpu, Ellipsis, HardDrive, Plus, Thermometer } from "lucide-react";
+import { lazy, Suspense, useMemo, useState } from "react";
 import { api } from "../../api/client.ts";
 import type { Device, Instance, Worker } from "../../api/types.ts";
 import { t } from "../../i18n/index.ts";
 import { bytes, percent } from "../../lib/format.ts";
 import { memoryOf } from "../../lib/memory.ts";
 import { byText } from "../../lib/order.ts";
-import { useUrl } from "../../lib/url.ts";
+import { useUrl, useUrlWithout } from "../../lib/url.ts";
 import { useAll, useKnown } from "../../live/store.ts";
 import { Button, Card, Empty, Loading, Note, State, TextField, Time } from "../../ui/basics.tsx";
 import { MemoryBar, MemoryLegend, OTHERS, seriesColor } from "../../ui/memory.tsx";
@@ -16,6 +16,8 @@ import { PageBody } from "../../ui/page.tsx";
 import { AddWorker } from "./add_worker.tsx";
 import { Course } from "./course.tsx";
 import "./workers.css";
+
+const History = lazy(() => import("./history.tsx"));
 
 export default function Workers() {
   const known = useKnown();
@@ -52,11 +54,19 @@ function WorkerCard({ worker, instances }: { worker: Worker; instances: Instance
   const here = instances.filter((one) => one.worker_id === worker.id);
   const running = here.filter((one) => one.state === "running").length;
   const state = worker.state === "ready" && worker.cordoned ? "cordoned" : worker.state;
+  const [looked, look] = useUrl("history", "");
+  const close = useUrlWithout("history", "range");
+  const open = looked === worker.name;
   return (
     <Card
       label={worker.name}
       title={<span className="row wrap"><span className="break">{worker.name}</span><State of={state} /></span>}
-      actions={<WorkerMenu worker={worker} running={here.length} />}
+      actions={
+        <>
+          {worker.state !== "pending" && <Button small look="quiet" icon={<ChartLine size={16} aria-hidden />} aria-expanded={open} onClick={() => (open ? close() : look(worker.name))}>{t("history")}</Button>}
+          <WorkerMenu worker={worker} running={here.length} />
+        </>
+      }
     >
       {worker.state === "unreachable" && <Note look="bad" title={t("workers.unreachable")}>{t("workers.unreachable.text")}</Note>}
       {worker.state === "pending" && <Note look="warn">{t("workers.pending.text")}</Note>}
@@ -70,6 +80,7 @@ function WorkerCard({ worker, instances }: { worker: Worker; instances: Instance
           <div><dt>{t("workers.labels")}</dt><dd className="row wrap">{Object.entries(worker.labels).map(([name, value]) => <span key={name} className="tag" title={`${name}=${value}`}>{name}={value}</span>)}</dd></div>
         )}
       </dl>
+      {open && <Suspense fallback={<div className="skeleton" />}><History key={worker.id} worker={worker} /></Suspense>}
       <div className="devices">
         {worker.devices.map((device) => <DeviceBox key={device.id} device={device} instances={here} />)}
       </div>
