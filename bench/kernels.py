@@ -1,13 +1,15 @@
 """Products of weights, ours and ggml's, by type and shape: src/engine/kernels/matmul_bench.cc. A type leaves its raw samples in
 docs/perf/kernels/ together with the peaks of the same minutes; the report is made of all that are there, so that a run can be split.
-`quality` is what the kernels change of models' answers (src/engine/kernels/quality_test.cc). usage: kernels [TYPE...] [quality] [--quick]."""
+`steps` are forwards of whole models (src/engine/llama_runner_bench.cc), with our kernels and with ggml's in turns; `quality` is what the
+kernels change of models' answers (src/engine/kernels/quality_test.cc). usage: kernels [TYPE...] [steps] [quality] [--quick]."""
 import argparse
 import json
 import os
 import subprocess
+import sys
 import tempfile
 
-from common import ROOT
+from common import MODELS, ROOT
 from kernels_suite import report
 from suite.report import say
 
@@ -42,6 +44,32 @@ def measure(kind, quick):
     return {"threads": int(threads), "records": [record for run in found for record in [record_of(run)] if record]}
 
 
+def steps(quick):
+    """Rounds of each model's cases, with our kernels and with ggml's; before each round what memory gives to all threads that read."""
+    records, sizes = [], {}
+    for model, cases in report.STEPS.items():
+        listed = subprocess.run([sys.executable, ROOT / "tools/models.py", model], capture_output=True, text=True, check=True,
+                                env={**os.environ, "GANTRY_MODEL_CACHE": str(MODELS)})
+        path = listed.stdout.split()[-1]
+        sizes[model] = os.path.getsize(path)
+        for n in range(1 if quick else 3):
+            [read] = measured("matmul_bench", "^peak/read")
+            records.append({"who": "peak", "model": model, "round": n, "gb_s": round(read["GB/s"], 2)})
+            for who in ("gantry", "ggml") if n % 2 == 0 else ("ggml", "gantry"):
+                runs = measured("llama_runner_bench", f"^({'|'.join(cases)})/iterations", GANTRY_TEST_MODEL=path,
+                                **({"GANTRY_BENCH_GGML": "1"} if who == "ggml" else {}))
+                records += [{"who": who, "model": model, "case": run["name"].split("/iterations")[0], "round": n, "ms": round(run["real_time"], 2)}
+                            for run in runs]
+                say(f"{model}, {who}, round {n + 1}")
+    return {"sizes": sizes, "records": records}
+
+
+def measured(name, which, **environment):
+    words = [built(name), f"--benchmark_filter={which}", "--benchmark_format=json"]
+    ended = subprocess.run(words, check=True, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env={**os.environ, **environment})
+    return json.loads(ended.stdout)["benchmarks"]
+
+
 def record_of(run):
     """One repetition, by what its name says: peak/WHAT or TYPE/OUTPUTSxVALUES/ROWS/WHO. None: what is computed from others, or is not taken."""
     if run.get("run_type") == "aggregate" or run.get("error_occurred"):
@@ -56,18 +84,19 @@ def record_of(run):
 def main():
     parser = argparse.ArgumentParser(prog="./dev bench kernels", description=__doc__)
     parser.add_argument("types", nargs="*", metavar="TYPE",
-                        help=f"{', '.join(report.TYPES)}; quality; report: only make the report anew. Default: all")
+                        help=f"{', '.join(report.TYPES)}; steps; quality; report: only make the report anew. Default: all")
     parser.add_argument("--quick", action="store_true", help="each once, briefly: does it work? Its numbers are noise")
     chosen = parser.parse_args()
-    unknown = set(chosen.types) - {*report.TYPES, "quality", "report"}
+    apart = {"steps": steps, "quality": quality}
+    unknown = set(chosen.types) - {*report.TYPES, *apart, "report"}
     if unknown:
         parser.error(f"no type called {', '.join(sorted(unknown))}")
     if chosen.quick:
         report.PAGE.only_try()
-    for kind in chosen.types or [*report.TYPES, "quality"]:
+    for kind in chosen.types or [*report.TYPES, *apart]:
         if kind != "report":
             say(f"{kind} (load {os.getloadavg()[0]:.2f})")
-            report.PAGE.keep(kind, lambda: quality(chosen.quick) if kind == "quality" else measure(kind, chosen.quick), quick=chosen.quick)
+            report.PAGE.keep(kind, lambda: apart[kind](chosen.quick) if kind in apart else measure(kind, chosen.quick), quick=chosen.quick)
     report.write()
 
 

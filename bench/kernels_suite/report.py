@@ -2,7 +2,7 @@
 import math
 import statistics
 
-from suite.report import Page, noise, plt, save, table
+from suite.report import Page, noise, plt, save, spread, table
 
 PAGE = Page("kernels")
 # Bits a value in a file, and the peak that its products are held against.
@@ -12,6 +12,11 @@ PEAKS = {"vnni": "8-bit products (VNNI; where a CPU has none, of AVX2 with sums 
 # Figures of quality begin with one of these words.
 FIGURES = {"tokens", "perplexity", "answers", "answer", "gantry", "ggml"}
 PLOTTED = "4864x896"
+# Forwards of whole models with flash attention, and by how much they should be faster than ggml's (issue 10).
+SMALL, LARGE = "qwen2.5-coder-0.5b", "qwen2.5-coder-1.5b"
+STEPS = {SMALL: {"prefill/1/334": None, "prefill/1/2048": None, "decode/1/1/300/0": 1.3, "decode/1/2/300/0": None, "decode/1/6/300/0": 5,
+                 "decode/1/16/300/0": 3.5, "decode/1/32/300/0": 3},
+         LARGE: {"prefill/1/334": 3, "decode/1/1/300/0": None, "decode/1/6/300/0": 3}}
 
 
 class Measured:
@@ -110,6 +115,29 @@ def quality(raw):
             + table(head, cells))
 
 
+def step_name(case):
+    words = case.split("/")
+    return f"prompt of {words[2]} tokens" if words[0] == "prefill" else "a token of one sequence" if words[2] == "1" else f"a token of each of {words[2]}"
+
+
+def steps(raw):
+    def found(who, model, case=None, key="ms"):
+        return [r[key] for r in raw["records"] if (r["who"], r["model"], r.get("case")) == (who, model, case)]
+    cells, lines = [], []
+    for model, cases in STEPS.items():
+        for case, goal in cases.items():
+            ours, theirs = found("gantry", model, case), found("ggml", model, case)
+            faster = statistics.median(b / a for a, b in zip(ours, theirs))
+            cells.append([model, step_name(case), spread(ours, 1), spread(theirs, 1), f"**{faster:.2f}×**", f"≥ {goal}×" if goal else "–"])
+        alone, read = (statistics.median(of) for of in (found("gantry", model, "decode/1/1/300/0"), found("peak", model, key="gb_s")))
+        rate = raw["sizes"][model] / alone / 1e6
+        lines.append(f"- {model}, one sequence: {rate:.1f} GB/s of the file, {rate / read:.0%} of the {read:.1f} GB/s that all threads read (goal ≥ 75 %).")
+        if pair := found("gantry", model, "decode/1/2/300/0"):
+            lines.append(f"- {model}, two sequences: {2 * alone / statistics.median(pair):.2f}× the tokens of one (goal ≥ 1.7×).")
+    return (f"\n## Steps of whole models{noise(raw)}\n\nOne forward of the embedded engine's runner with our products and attention, and with ggml's (`--kernels off`),\n"
+            "in turns, ms; sequences hold 300 tokens.\n\n" + table(["model", "step", "ours", "ggml", "faster", "goal"], cells) + "\n" + "\n".join(lines) + "\n")
+
+
 # ---- plot --------------------------------------------------------------------------------------------------------------------
 def roofline(types):
     """Of one shape: operations by bytes read, one line a type, from one row to hundreds."""
@@ -147,6 +175,6 @@ def write():
     about += f" Load before a type's run: {min(load):.1f} to {max(load):.1f}."
     if missing:
         about += f" Not measured: {', '.join(missing)}."
-    answers = PAGE.raws().get(("quality", ""))
+    answers, forwards = PAGE.raws().get(("quality", "")), PAGE.raws().get(("steps", ""))
     PAGE.write("Products of weights, against ggml's", about, summary(types), "\n## Roofline\n\n" + roofline(types)
-               + (quality(answers) if answers else "") + "\n## By type and shape\n" + "".join(map(of_type, types)))
+               + (steps(forwards) if forwards else "") + (quality(answers) if answers else "") + "\n## By type and shape\n" + "".join(map(of_type, types)))

@@ -1,6 +1,6 @@
 // What forwards cost on a real model, by the kind of attention: prompts, decoding at some batch sizes, decoding beside cells of others and
 // beside busy threads.
-// GANTRY_TEST_MODEL names another model; GANTRY_BENCH_THREADS the threads.
+// GANTRY_TEST_MODEL names another model; GANTRY_BENCH_THREADS the threads; GANTRY_BENCH_GGML set: with ggml's kernels alone.
 #include <benchmark/benchmark.h>
 
 #include <algorithm>
@@ -11,7 +11,7 @@
 #include <thread>
 #include <vector>
 
-#include "engine/kernels/matmul.h"
+#include "engine/llama_model_file.h"
 #include "engine/llama_runner.h"
 #include "engine/thread_governor.h"
 
@@ -29,8 +29,7 @@ std::unique_ptr<LlamaRunner> load(int64_t attention) {
     options.context_tokens = kContext;
     options.flash_attention = attention == kOff ? FlashAttention::kOff : FlashAttention::kOn;
     options.kv_type = attention == kOnQ8 ? KvType::kQ8 : KvType::kF16;
-    const kernels::MatmulKernel best = kernels::install_matmul();
-    kernels::use_matmul(std::getenv("GANTRY_BENCH_GGML") ? kernels::MatmulKernel::kNone : best);   // set: products stay ggml's
+    use_own_kernels(std::getenv("GANTRY_BENCH_GGML") == nullptr);
     if (const char* threads = std::getenv("GANTRY_BENCH_THREADS")) {
         options.threads = static_cast<uint32_t>(std::atoi(threads));
     }
@@ -68,7 +67,7 @@ void prefill(benchmark::State& state) {
     }
     state.counters["tok/s"] = benchmark::Counter(static_cast<double>(state.range(1)), benchmark::Counter::kIsIterationInvariantRate);
 }
-BENCHMARK(prefill)->ArgsProduct({{kOff, kOn, kOnQ8}, {334, 2500}})->Unit(benchmark::kMillisecond)->UseRealTime()->Iterations(3);
+BENCHMARK(prefill)->ArgsProduct({{kOff, kOn, kOnQ8}, {334, 2048}})->Unit(benchmark::kMillisecond)->UseRealTime()->Iterations(3);
 
 // attention, sequences, tokens of each, cells of others
 void decode(benchmark::State& state) {
@@ -100,7 +99,7 @@ void decode(benchmark::State& state) {
 }
 BENCHMARK(decode)
     ->ArgsProduct({{kOff, kOn, kOnQ8}, {1, 6}, {300, 1000}, {0}})
-    ->ArgsProduct({{kOff, kOn, kOnQ8}, {32}, {300}, {0}})
+    ->ArgsProduct({{kOff, kOn, kOnQ8}, {2, 16, 32}, {300}, {0}})
     ->ArgsProduct({{kOff, kOn, kOnQ8}, {1, 6}, {300}, {8192, 16384}})
     ->Unit(benchmark::kMillisecond)
     ->UseRealTime()
