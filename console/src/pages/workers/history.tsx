@@ -6,7 +6,7 @@ import type { DeviceHistory, Worker } from "../../api/types.ts";
 import { languageNow, t } from "../../i18n/index.ts";
 import { continued, type Course, type Courses, coursesOf, type Figures, lastAndMost, measured } from "../../lib/device_history.ts";
 import { useFetched } from "../../lib/fetched.ts";
-import { bytes, digits, exactTime, percent } from "../../lib/format.ts";
+import { bytes, exactTime, percent } from "../../lib/format.ts";
 import { useUrl } from "../../lib/url.ts";
 import { Empty, Loading, Problem, Segments } from "../../ui/basics.tsx";
 import Lines from "../../ui/lines.tsx";
@@ -15,7 +15,7 @@ import { seriesColor } from "../../ui/memory.tsx";
 const HOUR = 3_600_000;
 const RANGES: Record<string, number> = { "1h": HOUR, "24h": 24 * HOUR, "7d": 7 * 24 * HOUR, "30d": 30 * 24 * HOUR };
 
-const degrees = (value: number) => `${digits(value, 2)} °C`;
+const degrees = (value: number) => `${Math.round(value)} °C`;
 
 export default function History({ worker }: { worker: Worker }) {
   const [wanted, setRange] = useUrl("range", "1h");
@@ -78,12 +78,9 @@ function Charts({ of, group }: { of: Courses; group: string }) {
       <div className="history">
         <Lines title={t("history.memory")} label={label(t("history.memory"), (course) => course.memory, bytes)} at={of.at} series={charts.memory} show={bytes} binary group={group} />
         <Lines title={t("history.load")} label={label(t("history.load"), (course) => course.load, percent)} at={of.at} series={charts.load} show={percent} most={1} group={group} />
-        {hot ? (
-          <Lines title={t("history.temperature")} label={label(t("history.temperature"), (course) => course.temperature, degrees)} at={of.at} series={charts.temperature} show={degrees} group={group} />
-        ) : (
-          <p className="small muted">{t("history.cold")}</p>
-        )}
+        {hot && <Lines title={t("history.temperature")} label={label(t("history.temperature"), (course) => course.temperature, degrees)} at={of.at} series={charts.temperature} show={degrees} group={group} />}
       </div>
+      {!hot && <p className="small muted">{t("history.cold")}</p>}
     </>
   );
 }
