@@ -23,7 +23,9 @@ protocol::Assignment Heartbeat::exchange(const protocol::WorkerReport& report) {
     }
     const SteadyTime now = clock_.steady();
     const Observed::Change change = observed_.apply(report, *rows, now, clock_.wall());
-    history_.add(report.worker_id, report.devices);
+    Worker seen{.id = report.worker_id};
+    observed_.overlay(seen);   // within bounds, whatever was reported
+    history_.add(seen.id, seen.devices);
     bool store = change.state;
     bool show = change.state || change.shown;
     {

@@ -1,6 +1,5 @@
 """What devices did: the first point at once, a restart that keeps it, and the command line, on a real server and its own machine's CPU."""
 import datetime
-import json
 
 from conftest import Server, until
 
@@ -52,4 +51,4 @@ def test_from_the_first_report_and_over_a_restart(tmp_path):
         assert any(value is not None for value in after["items"][0]["memory_used_bytes"])
     finally:
         server.stop()
-    assert not [line for line in server.log().splitlines() if json.loads(line).get("level") in ("warn", "error") and "devices did" in line]
+    assert "what devices did" not in server.log(), "it was stored"

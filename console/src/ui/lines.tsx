@@ -56,7 +56,7 @@ function options(host: HTMLElement, { series, show, most, binary, group }: Lines
     scales: { x: { time: true }, y: { range: (_plot, _min, max) => [0, most ?? (max > 0 ? max * 1.08 : 1)] } },
     axes: [
       { ...axis, size: 30, space: 70, grid: { show: false }, values: (plot, splits) => splits.map((at) => when(at, (plot.scales.x?.max ?? 0) - (plot.scales.x?.min ?? 0))) },
-      { ...axis, size: 68, space: 36, values: (_plot, splits) => splits.map(show), ...(binary ? { incrs: DOUBLES } : {}) },
+      { ...axis, size: 68, space: 28, values: (_plot, splits) => splits.map(show), ...(binary ? { incrs: DOUBLES } : {}) },
     ],
     series: [
       {},

@@ -33,7 +33,7 @@ TEST(device_history_api, the_minute_that_has_begun_is_there_at_once_and_older_on
             EXPECT_TRUE(course.at(figure).as_array().front().is_null()) << figure << ": nothing was measured then";
         }
         EXPECT_EQ(course.at("memory_used_bytes").as_array().back(), 4ll << 30);
-        EXPECT_EQ(course.at("utilization").as_array().back(), 0);
+        EXPECT_EQ(course.at("utilization").as_array().back(), 0.0);
         EXPECT_TRUE(course.at("temperature_celsius").as_array().back().is_null()) << "no tool tells it";
     }
     Plane plane(dir.path());

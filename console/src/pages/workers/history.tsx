@@ -6,16 +6,16 @@ import type { DeviceHistory, Worker } from "../../api/types.ts";
 import { languageNow, t } from "../../i18n/index.ts";
 import { continued, type Course, type Courses, coursesOf, type Figures, lastAndMost, measured } from "../../lib/device_history.ts";
 import { useFetched } from "../../lib/fetched.ts";
-import { bytes, digits, exactTime, percent } from "../../lib/format.ts";
+import { bytes, exactTime, percent } from "../../lib/format.ts";
 import { useUrl } from "../../lib/url.ts";
 import { Empty, Loading, Problem, Segments } from "../../ui/basics.tsx";
 import Lines from "../../ui/lines.tsx";
-import { seriesColor } from "../../ui/memory.tsx";
+import { SERIES, seriesColor } from "../../ui/memory.tsx";
 
 const HOUR = 3_600_000;
 const RANGES: Record<string, number> = { "1h": HOUR, "24h": 24 * HOUR, "7d": 7 * 24 * HOUR, "30d": 30 * 24 * HOUR };
 
-const degrees = (value: number) => `${digits(value, 2)} °C`;
+const degrees = (value: number) => `${Math.round(value)} °C`;
 
 export default function History({ worker }: { worker: Worker }) {
   const [wanted, setRange] = useUrl("range", "1h");
@@ -29,7 +29,7 @@ export default function History({ worker }: { worker: Worker }) {
   const begun = since && courses && Date.parse(since) > (courses.at[0] ?? 0) + courses.step;
   return (
     <section className="stack" aria-label={t("history.of", { name: worker.name })}>
-      <div className="row wrap spread">
+      <div className="row wrap spread history-head">
         <h3>{t("history")}</h3>
         <Segments label={t("usage.range")} value={range} onChange={setRange} options={[{ value: "1h", text: t("history.hour") }, { value: "24h", text: t("hours", { n: 24 }) }, { value: "7d", text: t("days", { n: 7 }) }, { value: "30d", text: t("days", { n: 30 }) }]} />
       </div>
@@ -73,19 +73,22 @@ function Charts({ of, group }: { of: Courses; group: string }) {
   return (
     <>
       <ul className="legend-list">
-        {of.devices.map((course, i) => <li key={course.id}><span className="swatch" style={{ background: `var(${seriesColor(i)})` }} /><span className="break">{course.name}</span></li>)}
+        {of.devices.map((course, i) => <li key={course.id}><span className="swatch" style={{ background: swatchOf(i) }} /><span className="break">{course.name}</span></li>)}
       </ul>
       <div className="history">
         <Lines title={t("history.memory")} label={label(t("history.memory"), (course) => course.memory, bytes)} at={of.at} series={charts.memory} show={bytes} binary group={group} />
         <Lines title={t("history.load")} label={label(t("history.load"), (course) => course.load, percent)} at={of.at} series={charts.load} show={percent} most={1} group={group} />
-        {hot ? (
-          <Lines title={t("history.temperature")} label={label(t("history.temperature"), (course) => course.temperature, degrees)} at={of.at} series={charts.temperature} show={degrees} group={group} />
-        ) : (
-          <p className="small muted">{t("history.cold")}</p>
-        )}
+        {hot && <Lines title={t("history.temperature")} label={label(t("history.temperature"), (course) => course.temperature, degrees)} at={of.at} series={charts.temperature} show={degrees} group={group} />}
       </div>
+      {!hot && <p className="small muted">{t("history.cold")}</p>}
     </>
   );
+}
+
+/** Of the lines that are dashed, since there are more of them than colours, a dashed one. */
+function swatchOf(i: number): string {
+  const color = `var(${seriesColor(i)})`;
+  return i < SERIES.length ? color : `repeating-linear-gradient(90deg, ${color} 0 3px, transparent 3px 6px)`;
 }
 
 /** "nvidia/0": what is short enough to be said beside a value. */
