@@ -50,6 +50,7 @@ constexpr Names kNames[] = {
     {"benchmarks compare", "gantry benchmarks list -q"}, {"benchmarks cancel", "gantry benchmarks list -q"},
     {"benchmarks rm", "gantry benchmarks list -q"},
     {"providers edit", "gantry providers list -q"},   {"providers rm", "gantry providers list -q"},
+    {"providers test", "gantry providers list -q"},
 };
 
 // What may stand behind a verb.

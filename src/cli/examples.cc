@@ -99,6 +99,7 @@ constexpr const char* kExamples[] = {
     "gantry routes rm chat",
     "gantry providers list",
     "gantry providers create openai --base-url https://api.openai.com/v1 --model gpt-4o --model gpt-4o-mini --api-key-file openai.key",
+    "gantry providers test openai",
     "gantry providers edit openai --disable",
     "gantry providers rm openai",
     "gantry usage --by user,model --bucket day --from 30d --csv > usage.csv",

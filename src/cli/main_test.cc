@@ -152,7 +152,7 @@ TEST_F(CommandLine, WithoutAServerEveryVerbSaysWhatToDo) {
         {"ps"}, {"ls"}, {"requests"}, {"requests", "--watch"}, {"requests", "cancel", "x"},
         {"devices"}, {"devices", "--history"}, {"workers"}, {"keys", "list"}, {"routes", "list"}, {"routes", "edit", "r", "--fallback", "none"},
         {"providers", "list"}, {"providers", "create", "p", "--base-url", "http://x", "--model", "m"}, {"providers", "edit", "p", "--no-api-key"},
-        {"users", "list"}, {"usage"}, {"audit"}, {"logs", "a"}, {"stop", "a"}, {"sleep", "a"},
+        {"providers", "test", "p"}, {"users", "list"}, {"usage"}, {"audit"}, {"logs", "a"}, {"stop", "a"}, {"sleep", "a"},
         {"instances", "events", "a"}, {"instances", "metrics", "a", "--follow"}, {"instances", "restart", "ins_a"}, {"instances", "why", "ins_a"},
         {"start", "a"}, {"scale", "a", "2"}, {"rm", "a", "--yes"}, {"run", "a", "hi"}, {"deploy", "a", "--source", "x"},
         {"compare", "a"}, {"bench", "a"}, {"benchmarks", "list"}, {"benchmarks", "start", "a"}, {"benchmarks", "show", "b"},

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <cstdlib>
 
 #include "cli/client.h"
@@ -103,6 +104,44 @@ int edit_provider(const Context& context, const Options& options) {
     return send(context, "PATCH", "/api/v1/providers/" + encode_segment(options.name), body, "is changed, in force from now on");
 }
 
+// What of its models it does not list is named: a typing error, or a list that is not whole.
+int test_provider(const Context& context, const Options& options) {
+    const Result<ApiClient> client = ApiClient::connect(context);
+    if (!client) {
+        return fail(client.error());
+    }
+    const std::string path = "/api/v1/providers/" + encode_segment(options.name);
+    const Result<json::object> provider = client->get(path);
+    if (!provider) {
+        return fail(provider.error());
+    }
+    const Result<json::value> answer = client->call("POST", path + "/test", json::object{});
+    if (!answer) {
+        return fail(answer.error());
+    }
+    const json::object& tested = answer->get_object();
+    const std::string error = text_at(tested, "error");
+    const int status = error.empty() ? 0 : kFailed;
+    if (context.json) {
+        print(json::serialize(tested) + "\n");
+        return flushed(status);
+    }
+    if (!error.empty()) {
+        fail(fmt::format("{}: {}", printable(options.name), printable(error)));
+    } else if (!context.quiet) {
+        const json::array& listed = array_at(tested, "models");
+        std::string missing;
+        for (const json::value& model : array_at(*provider, "models")) {
+            if (std::find(listed.begin(), listed.end(), model) == listed.end()) {
+                missing += (missing.empty() ? "" : ", ") + printable(std::string(model.get_string()));
+            }
+        }
+        note(fmt::format("{} answers and lists {} model{}{}", printable(options.name), listed.size(), listed.size() == 1 ? "" : "s",
+                         missing.empty() ? "" : "; not among them: " + missing));
+    }
+    return status;
+}
+
 struct Asked {
     CLI::Option* base_url;
     CLI::Option* models;
@@ -126,7 +165,7 @@ Asked add_provider_options(CLI::App& verb, Context& context, Options& options) {
 }  // namespace
 
 void add_providers(CLI::App& app, Context& context) {
-    CLI::App* verb = app.add_subcommand("providers", "list, create, edit and remove outside providers of models");
+    CLI::App* verb = app.add_subcommand("providers", "list, create, edit, test and remove outside providers of models");
     verb->require_subcommand(1);
     Options& options = context.own<Options>();
 
@@ -151,6 +190,13 @@ void add_providers(CLI::App& app, Context& context) {
     edit->add_flag("--enable", options.enable, "take it again")->excludes(disable);
     add_client_options(*edit, context);
     edit->callback([&context, &options] { context.action = [&context, &options] { return edit_provider(context, options); }; });
+
+    CLI::App* test = verb->add_subcommand("test", "ask a provider for its list of models, with its key; exit 1 if it does not answer");
+    test->add_option("PROVIDER", options.name, "its name or id")->required();
+    test->add_flag("--json", context.json, "print what came of it as JSON");
+    test->add_flag("-q,--quiet", context.quiet, "errors only");
+    add_client_options(*test, context);
+    test->callback([&context, &options] { context.action = [&context, &options] { return test_provider(context, options); }; });
 
     CLI::App* remove = verb->add_subcommand("rm", "remove providers by name or id");
     remove->add_option("PROVIDER", options.names)->required();

@@ -35,6 +35,8 @@ def test_its_models_are_models(server, provider):
     assert [(p["name"], p["has_api_key"], p["models"]) for p in server.cli_json("providers", "list")["items"]] == [("out", True, ["smollm2", "none"])]
     tested = server.api("POST", "/api/v1/providers/out/test").json()
     assert tested == {"reachable": True, "status": 200, "models": ["smollm2"], "error": None}
+    assert server.cli_json("providers", "test", "out") == tested
+    assert "answers and lists 1 model; not among them: none" in server.cli("providers", "test", "out").stderr
     listed = {m.id: m.model_extra["meta"] for m in server.openai().models.list()}
     assert set(listed) == {"out/smollm2", "out/none"} and listed["out/smollm2"]["provider"] == "out"
     whole = chat(server, "out/smollm2")
@@ -74,6 +76,8 @@ def test_a_route_falls_back_when_the_provider_is_gone(server, tmp_path):
     with pytest.raises(openai.InternalServerError) as failed:
         chat(server, "gone/smollm2")
     assert failed.value.status_code == 502 and failed.value.code == "provider_failed"
+    untested = server.cli("providers", "test", "gone", check=False)
+    assert untested.returncode == 1 and "gone: " in untested.stderr and gone.key not in untested.stderr
 
 
 def test_the_key_is_nowhere_to_be_read(server, provider):
