@@ -20,7 +20,7 @@ export const en = {
   "backends.about": "The engines that run models: what each takes, on which of your workers and devices it works now, and what to do where it does not.",
   "backends.anything": "whatever it takes",
   "backends.deploy": "Deploy with it",
-  "backends.details": "On {n} workers, and its options",
+  "backends.details": "Workers ({n}) and options",
   "backends.filter": "Name, format, worker, device, version",
   "backends.flags": "Flags that a deployment may give it ({n})",
   "backends.formats": "Models",
