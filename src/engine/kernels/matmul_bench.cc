@@ -78,9 +78,9 @@ __attribute__((target("avx2"))) int64_t products_avx2(int64_t rounds) {
     const __m256i a = _mm256_set1_epi8(3);
     __m256i b = _mm256_set1_epi8(5);
     for (int64_t round = 0; round < rounds; ++round) {
-        asm volatile("" : "+x"(b));
 #pragma GCC unroll 12
         for (auto& sum : sums) {
+            asm volatile("" : "+x"(b));   // each product anew
             sum = _mm256_add_epi16(sum, _mm256_maddubs_epi16(a, b));
         }
     }
