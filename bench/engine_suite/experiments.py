@@ -81,6 +81,16 @@ def different(plan):
     return six(plan, "different")
 
 
+def single(plan):
+    """One prompt of as many tokens, with nobody else."""
+    words = ["bench", "-c", 1, "--requests", 1, "--prompt-tokens", 304, "--max-tokens", 16]
+    servers = [plan.gantry(), *plan.rivals("different")[:1], *([vllm(plan.path)] if plan.use_vllm else [])]
+    with fleet(servers) as up:
+        for server in up:
+            warm(server)
+        return result(up, rounds_of(plan, up, lambda s, n: record(s, measure(s, *words, seed=plan.seed("single", n)), round=n)))
+
+
 def median(values):
     ordered = sorted(values)
     return ordered[len(ordered) // 2] if len(ordered) % 2 else sum(ordered[len(ordered) // 2 - 1:len(ordered) // 2 + 1]) / 2
@@ -304,5 +314,5 @@ def plan_cost(plan):
         return result(up, [r for r in records if r["steps"] > 0], sequences=lanes)
 
 
-EXPERIMENTS = {"flags": flags, "equal": equal, "different": different, "late": late, "poisson": poisson, "chat": chat, "busy": busy,
+EXPERIMENTS = {"flags": flags, "equal": equal, "different": different, "single": single, "late": late, "poisson": poisson, "chat": chat, "busy": busy,
                "start": start, "idle": idle, "plan": plan_cost}

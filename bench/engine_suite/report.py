@@ -7,6 +7,7 @@ from suite.report import (Page, bars, colour, goal, goals_section, names, noise,
 
 PAGE = Page("engine")
 MAIN, SMALL = "qwen2.5-coder-0.5b", "smollm2-135m"
+VLLM = "vllm bf16"
 
 
 def rival_of(records, key, lowest, case=None):
@@ -15,16 +16,16 @@ def rival_of(records, key, lowest, case=None):
     return (min if lowest else max)(rivals, key=lambda who: statistics.median(values(records, who, key, case)), default=None)
 
 
-def against(key, lowest, digits=0, fit=lambda records: records):
-    """Ratio to the best llama-server, round by round, so that what slows the machine slows both."""
+def against(key, lowest, digits=0, fit=lambda records: records, rival=None):
+    """Ratio to the best llama-server, or to `rival`, round by round, so that what slows the machine slows both."""
     def found(raw):
         records = fit(raw["records"])
-        rival = rival_of(records, key, lowest)
-        if not rival:
+        who = rival_of(records, key, lowest) if rival is None else next((name for name in names(records) if name == rival), None)
+        if not who:
             return None
-        ours, theirs = values(records, "gantry", key), values(records, rival, key)
+        ours, theirs = values(records, "gantry", key), values(records, who, key)
         ratios = [a / b for a, b in zip(ours, theirs) if b]
-        return ratios and (statistics.median(ratios), spread(ours, digits), f"{spread(theirs, digits)} `{rival}`")
+        return ratios and (statistics.median(ratios), spread(ours, digits), f"{spread(theirs, digits)} `{who}`")
     return found
 
 
@@ -108,6 +109,12 @@ def goals(raws):
         goal(raws.get(("equal", MAIN)), "6 equal prompts: throughput, ratio", 1.9, False, against("tok_s", False, 1)),
         goal(raws.get(("different", MAIN)), "6 different prompts: mean TTFT, ratio", 0.67, True, against("ttft_ms", True)),
         goal(raws.get(("different", MAIN)), "6 different prompts: throughput, ratio", 1.05, False, against("tok_s", False, 1)),
+        goal(raws.get(("single", MAIN)), "a prompt of 334 tokens: TTFT, ratio to llama-server", 0.25, True, against("ttft_ms", True)),
+        goal(raws.get(("single", MAIN)), "the same, ratio to vLLM", 0.75, True, against("ttft_ms", True, rival=VLLM)),
+        goal(raws.get(("equal", MAIN)), "6 equal prompts: mean TTFT, ratio to vLLM", 0.45, True, against("ttft_ms", True, rival=VLLM)),
+        goal(raws.get(("equal", MAIN)), "6 equal prompts: throughput, ratio to vLLM", 2.4, False, against("tok_s", False, 1, rival=VLLM)),
+        goal(raws.get(("different", MAIN)), "6 different prompts: mean TTFT, ratio to vLLM", 0.65, True, against("ttft_ms", True, rival=VLLM)),
+        goal(raws.get(("different", MAIN)), "6 different prompts: throughput, ratio to vLLM", 1.8, False, against("tok_s", False, 1, rival=VLLM)),
         goal(raws.get(("late", MAIN)), "8 streams, then 1,900 words: worst ITL ÷ median", 2.5, True, late_goal),
         goal(raws.get(("late", MAIN)), "the long prompt's TTFT, ratio", 1.25, True, late_ttft),
         goal(raws.get(("poisson", SMALL)), "highest rate with 90 % within TTFT 2 s and TPOT 100 ms, ratio", 1.5, False, rate_goal),
@@ -157,14 +164,14 @@ def chat_plot(raw):
 
 
 # ---- the page ---------------------------------------------------------------------------------------------------------------
-def six_section(raws, case, title):
+def six_section(raws, case, title, prompts=6):
     text = ""
     for (experiment, model), raw in sorted(raws.items()):
         if experiment != case:
             continue
         records = raw["records"]
         rows = [(f"`{who}`", spread(values(records, who, "ttft_ms")), spread(values(records, who, "tpot_ms"), 1),
-                 spread(values(records, who, "tok_s"), 1), statistics.median(values(records, who, "prompt_tokens")) / 6,
+                 spread(values(records, who, "tok_s"), 1), statistics.median(values(records, who, "prompt_tokens")) / prompts,
                  f"{100 * sum(values(records, who, 'client_cpu_s')) / sum(values(records, who, 'wall_s')):.1f} %", sum(values(records, who, "failed")))
                 for who in names(records)]
         text += f"\n### {title}: {model}{noise(raw)}\n" + table(["", "mean TTFT, ms", "TPOT, ms", "tok/s", "tokens in", "client's CPU", "failed"], rows)
@@ -213,4 +220,5 @@ def write():
         "merging of equal streams.\nMain model: Qwen2.5-Coder-0.5B-Instruct Q4_K_M as packaged.",
         goals_section(goals(raws)),
         "## Figures\n" + six_section(raws, "equal", "Six equal prompts") + six_section(raws, "different", "Six different prompts")
+        + six_section(raws, "single", "One prompt", 1)
         + other_sections(raws) + "\n## Set-up (commands without model and port)\n" + servers_section(list(raws.values())))
