@@ -116,7 +116,7 @@ def test_the_page_says_where_why_not_and_what_to_do(cluster, browser, admin):
     card = page.get_by_role("region", name="vLLM")
     card.get_by_text("works on 1 of 2 workers").wait_for()
     assert "0.32.0+cpu on 1" in card.inner_text() and "safetensors" in card.inner_text()
-    card.get_by_role("button", name="On 2 workers").click()
+    card.get_by_role("button", name="Workers (2)").click()
     places = card.get_by_role("list", name="vLLM on each worker").get_by_role("listitem")
     beta = places.filter(has_text="beta")
     assert "not installed" in beta.inner_text() and "pip install vllm" in beta.inner_text()
@@ -137,7 +137,7 @@ def test_the_page_says_where_why_not_and_what_to_do(cluster, browser, admin):
     photograph(page, "backends-flags")
 
     # By keyboard, and without a mouse.
-    unfold = page.get_by_role("region", name="MindIE").get_by_role("button", name="On 2 workers")
+    unfold = page.get_by_role("region", name="MindIE").get_by_role("button", name="Workers (2)")
     unfold.focus()
     page.keyboard.press("Enter")
     page.get_by_role("list", name="MindIE on each worker").get_by_text("MindIE runs on Ascend devices only").first.wait_for()

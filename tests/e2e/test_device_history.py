@@ -31,7 +31,7 @@ def test_from_the_first_report_and_over_a_restart(tmp_path):
             assert set(cpu["temperature_celsius"]) == {None}, "what nobody tells is no number"
 
         [line] = server.cli("devices", "--history", "--no-headers").stdout.splitlines()
-        assert line.startswith(device["worker_name"]) and "cpu/0" in line and "GiB" in line and "%" in line, line
+        assert line.startswith(device["worker_name"]) and "cpu/0" in line and "iB" in line and "%" in line, line
         assert "measured since" in server.cli("devices", "--history").stderr
         listed = server.cli_json("devices", "--history", "--worker", device["worker_name"], "--since", "24h")["items"]
         assert [one["id"] for one in listed] == [device["id"]] and listed[0]["worker_name"] == device["worker_name"]
