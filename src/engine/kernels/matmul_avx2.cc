@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cstring>
 
+#include "engine/kernels/fifth_bits.h"
 #include "engine/kernels/matmul_tile.h"
 
 namespace gantry::engine::kernels {
@@ -29,7 +30,7 @@ inline __attribute__((always_inline)) void dot_short(const uint8_t* quants, cons
         products[r][0] = products[r][1] = _mm256_set1_epi32(by[r].correction);
     }
 #pragma GCC unroll 2
-    for (uint32_t first = 0; first < kSteps; first += Run) {
+    for (uint32_t first = 0; first < kBlockSteps; first += Run) {
         __m256i sums[Rows][2];
 #pragma GCC unroll 8
         for (uint32_t i = first; i < first + Run; ++i) {
@@ -60,7 +61,7 @@ template <size_t Rows>
 inline __attribute__((always_inline)) void dot_wide(const uint8_t* quants, const ActivationBlock* by, __m256i (&products)[Rows][2]) {
     const __m256i ones = _mm256_set1_epi16(1);
 #pragma GCC unroll 8
-    for (uint32_t i = 0; i < kSteps; ++i) {
+    for (uint32_t i = 0; i < kBlockSteps; ++i) {
 #pragma GCC unroll 2
         for (size_t half = 0; half < 2; ++half) {
             const __m256i weights = _mm256_xor_si256(load(quants + i * kStepBytes + half * 32), _mm256_set1_epi8(-128));

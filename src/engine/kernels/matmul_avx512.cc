@@ -10,8 +10,6 @@ namespace gantry::engine::kernels {
 namespace {
 
 constexpr size_t kChains = 4;      // of sums at a time
-constexpr size_t kAhead = 3072;    // bytes: what memory needs to answer, and a page that the processor would not fetch ahead by itself
-constexpr uint32_t kSteps = kBlockValues / 4;   // of a block: a register of 16 outputs by four values each
 
 inline __attribute__((always_inline)) __m512 load_halfs(const char* from) {
     return _mm512_cvtph_ps(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(from)));
@@ -24,7 +22,7 @@ inline __attribute__((always_inline)) __m512i curve() {
 }
 
 // Blocks as they are kept in memory.
-template <uint32_t Bits, bool Minimum, bool Curve = false>
+template <uint32_t Bits, bool Minimum, bool Curve>
 struct Packed {
     static constexpr bool kMinimum = Minimum;
     static constexpr uint32_t kQuantBytes = kGroupRows * kBlockValues * Bits / 8;
@@ -41,32 +39,32 @@ struct Packed {
     }
     __m512 scales() const { return load_halfs(at + kQuantBytes); }
     __m512 minimums() const { return load_halfs(at + kQuantBytes + kGroupRows * 2); }
-    inline __attribute__((always_inline)) void quants(__m512i (&out)[kSteps]) const {
+    inline __attribute__((always_inline)) void quants(__m512i (&out)[kBlockSteps]) const {
         if constexpr (Bits == 8) {
 #pragma GCC unroll 8
-            for (uint32_t i = 0; i < kSteps; ++i) {
+            for (uint32_t i = 0; i < kBlockSteps; ++i) {
                 out[i] = _mm512_loadu_si512(at + i * 64);
             }
             return;
         }
         const __m512i low = _mm512_set1_epi8(15);
 #pragma GCC unroll 8
-        for (uint32_t i = 0; i < kSteps / 2; ++i) {
+        for (uint32_t i = 0; i < kBlockSteps / 2; ++i) {
             const __m512i both = _mm512_loadu_si512(at + i * 64);
             out[i] = _mm512_and_si512(both, low);
-            out[i + kSteps / 2] = _mm512_and_si512(_mm512_srli_epi16(both, 4), low);
+            out[i + kBlockSteps / 2] = _mm512_and_si512(_mm512_srli_epi16(both, 4), low);
         }
         if constexpr (Curve) {
             const __m512i numbers = curve();
 #pragma GCC unroll 8
-            for (uint32_t i = 0; i < kSteps; ++i) {
+            for (uint32_t i = 0; i < kBlockSteps; ++i) {
                 out[i] = _mm512_shuffle_epi8(numbers, out[i]);
             }
         }
         if constexpr (Bits == 5) {
             const __m512i sixteen = _mm512_set1_epi8(16);
 #pragma GCC unroll 8
-            for (uint32_t i = 0; i < kSteps; ++i) {
+            for (uint32_t i = 0; i < kBlockSteps; ++i) {
                 uint64_t fifth;
                 std::memcpy(&fifth, at + 256 + i * 8, 8);
                 out[i] = _mm512_mask_add_epi8(out[i], fifth, out[i], sixteen);
@@ -86,9 +84,9 @@ struct Unpacked {
     void fetch_ahead() const {}
     __m512 scales() const { return _mm512_load_ps(tile.scales[block]); }
     __m512 minimums() const { return _mm512_load_ps(tile.minimums[block]); }
-    inline __attribute__((always_inline)) void quants(__m512i (&out)[kSteps]) const {
+    inline __attribute__((always_inline)) void quants(__m512i (&out)[kBlockSteps]) const {
 #pragma GCC unroll 8
-        for (uint32_t i = 0; i < kSteps; ++i) {
+        for (uint32_t i = 0; i < kBlockSteps; ++i) {
             out[i] = _mm512_load_si512(tile.quants[block] + i * 64);
         }
     }
@@ -102,15 +100,15 @@ inline __attribute__((always_inline)) __m512i four_values(const int8_t* quants) 
 
 // A block by some rows: as many chains of sums, so that none waits for itself.
 template <size_t Rows, bool Minimum>
-inline __attribute__((always_inline)) void add_products(const __m512i (&quants)[kSteps], __m512 scales, __m512 minimums, const ActivationBlock* by,
-                                                        __m512* sums) {
+inline __attribute__((always_inline)) void add_products(const __m512i (&quants)[kBlockSteps], __m512 scales, __m512 minimums,
+                                                        const ActivationBlock* by, __m512* sums) {
     __m512i products[Rows];
 #pragma GCC unroll 4
     for (size_t r = 0; r < Rows; ++r) {
         products[r] = _mm512_set1_epi32(by[r].correction);
     }
 #pragma GCC unroll 8
-    for (uint32_t i = 0; i < kSteps; ++i) {
+    for (uint32_t i = 0; i < kBlockSteps; ++i) {
 #pragma GCC unroll 4
         for (size_t r = 0; r < Rows; ++r) {
             products[r] = _mm512_dpbusd_epi32(products[r], quants[i], four_values(by[r].quants + i * 4));
@@ -137,7 +135,7 @@ void multiply_rows(Source from, const PanelProduct& product) {
     }
     const auto* by = reinterpret_cast<const ActivationBlock*>(product.activations);
     for (size_t block = 0; block < product.blocks; ++block, by += Rows, from.next()) {
-        __m512i quants[kSteps];
+        __m512i quants[kBlockSteps];
         from.quants(quants);
         if constexpr (Rows > 1) {
             from.fetch_ahead();
@@ -169,29 +167,13 @@ void multiply(Source from, const PanelProduct& product) {
     multiply(from, product, std::make_index_sequence<kPanelRows>());
 }
 
-// Calls do(Packed) with the blocks at `from` as what they are.
-template <class Do>
-void as_packed(const Packing& packing, const char* from, Do with) {
-    if (packing.has_curve) {
-        with(Packed<4, false, true>{from});
-        return;
-    }
-    switch (packing.bits * 2 + packing.has_minimum) {
-        case 8: with(Packed<4, false>{from}); break;
-        case 9: with(Packed<4, true>{from}); break;
-        case 10: with(Packed<5, false>{from}); break;
-        case 11: with(Packed<5, true>{from}); break;
-        default: with(Packed<8, false>{from}); break;
-    }
-}
-
 void unpack(const Packing& packing, const char* from, size_t count, UnpackedTile& tile) {
-    as_packed(packing, from, [&]<class Blocks>(Blocks blocks) {
+    as_packed<Packed>(packing, from, [&]<class Blocks>(Blocks blocks) {
         for (size_t i = 0; i < count; ++i, blocks.next()) {
-            __m512i quants[kSteps];
+            __m512i quants[kBlockSteps];
             blocks.quants(quants);
 #pragma GCC unroll 8
-            for (uint32_t step = 0; step < kSteps; ++step) {
+            for (uint32_t step = 0; step < kBlockSteps; ++step) {
                 _mm512_store_si512(tile.quants[i] + step * 64, quants[step]);
             }
             _mm512_store_ps(tile.scales[i], blocks.scales());
@@ -203,7 +185,7 @@ void unpack(const Packing& packing, const char* from, size_t count, UnpackedTile
 }
 
 void multiply_packed(const Packing& packing, const char* from, const PanelProduct& product) {
-    as_packed(packing, from, [&](auto blocks) { multiply(blocks, product); });
+    as_packed<Packed>(packing, from, [&](auto blocks) { multiply(blocks, product); });
 }
 
 void multiply_tile(const Packing& packing, const UnpackedTile& tile, const PanelProduct& product) {

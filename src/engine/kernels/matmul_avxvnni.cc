@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cstring>
 
+#include "engine/kernels/fifth_bits.h"
 #include "engine/kernels/matmul_tile.h"
 
 namespace gantry::engine::kernels {
@@ -21,7 +22,7 @@ inline __attribute__((always_inline)) void dot(const uint8_t* quants, const Acti
         products[r][0] = products[r][1] = _mm256_set1_epi32(by[r].correction);
     }
 #pragma GCC unroll 8
-    for (uint32_t i = 0; i < kSteps; ++i) {
+    for (uint32_t i = 0; i < kBlockSteps; ++i) {
         const __m256i weights[2] = {load(quants + i * kStepBytes), load(quants + i * kStepBytes + 32)};
 #pragma GCC unroll 4
         for (size_t r = 0; r < Rows; ++r) {

@@ -11,12 +11,12 @@
 #include <limits>
 
 #include "base/assert.h"
+#include "engine/kernels/fifth_bits.h"
 #include "engine/kernels/matmul_tile.h"
 
 namespace gantry::engine::kernels {
 namespace {
 
-constexpr uint32_t kSteps = kBlockValues / 4;
 constexpr float kLeast = 1e-36F;   // whose 127th part still has an inverse
 
 // 32 values of one row as they are kept.
@@ -39,18 +39,6 @@ __m256i nibbles(const uint8_t* bytes) {
 __m256i four_bits(const uint8_t* bytes, bool high) {
     const __m256i both = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(bytes));
     return _mm256_and_si256(high ? _mm256_srli_epi16(both, 4) : both, _mm256_set1_epi8(15));
-}
-
-// `fifths`: all bits of a byte set where the value has the fifth.
-__m256i with_fifth(__m256i quants, __m256i fifths) { return _mm256_or_si256(quants, _mm256_and_si256(fifths, _mm256_set1_epi8(16))); }
-
-// A byte for each of 32 bits.
-__m256i bytes_of(const uint8_t* bits) {
-    int32_t all = 0;
-    std::memcpy(&all, bits, sizeof all);
-    const __m256i bytes = _mm256_setr_epi8(0, 0, 0, 0, 0, 0, 0, 0, 1, 1, 1, 1, 1, 1, 1, 1, 2, 2, 2, 2, 2, 2, 2, 2, 3, 3, 3, 3, 3, 3, 3, 3);
-    const __m256i bit = _mm256_set1_epi64x(static_cast<int64_t>(0x8040201008040201));
-    return _mm256_cmpeq_epi8(_mm256_and_si256(_mm256_shuffle_epi8(_mm256_set1_epi32(all), bytes), bit), bit);
 }
 
 float largest_of(const __m256 (&values)[4]) {
@@ -178,7 +166,7 @@ Block read_block(ggml_type type, const char* row, size_t index) {
 }
 
 // Four values of each of eight rows, by four values.
-void interleave(const uint8_t (*rows)[kBlockValues], __m256i (&steps)[kSteps]) {
+void interleave(const uint8_t (*rows)[kBlockValues], __m256i (&steps)[kBlockSteps]) {
     __m256i row[8], pairs[8], fours[8];
     for (size_t i = 0; i < 8; ++i) {
         row[i] = _mm256_load_si256(reinterpret_cast<const __m256i*>(rows[i]));
@@ -202,16 +190,16 @@ void interleave(const uint8_t (*rows)[kBlockValues], __m256i (&steps)[kSteps]) {
 // Writes the values of a group's block, row by row in `rows`, interleaved by four and as bits.
 void write_quants(const uint8_t (&rows)[kGroupRows][kBlockValues], uint32_t bits, uint8_t* out) {
     for (uint32_t half = 0; half < 2; ++half) {
-        __m256i steps[kSteps];
+        __m256i steps[kBlockSteps];
         interleave(rows + half * 8, steps);
         const auto store = [&](uint32_t step, __m256i values) {
             _mm256_storeu_si256(reinterpret_cast<__m256i*>(out + step * 64 + half * 32), values);
         };
-        for (uint32_t step = 0; step < (bits == 8 ? kSteps : kSteps / 2); ++step) {
+        for (uint32_t step = 0; step < (bits == 8 ? kBlockSteps : kBlockSteps / 2); ++step) {
             const auto low = [&](uint32_t of) { return _mm256_and_si256(steps[of], _mm256_set1_epi8(15)); };
-            store(step, bits == 8 ? steps[step] : _mm256_or_si256(low(step), _mm256_slli_epi16(low(step + kSteps / 2), 4)));
+            store(step, bits == 8 ? steps[step] : _mm256_or_si256(low(step), _mm256_slli_epi16(low(step + kBlockSteps / 2), 4)));
         }
-        for (uint32_t step = 0; bits == 5 && step < kSteps; ++step) {
+        for (uint32_t step = 0; bits == 5 && step < kBlockSteps; ++step) {
             const int32_t fifth = _mm256_movemask_epi8(_mm256_slli_epi16(steps[step], 3));
             std::memcpy(out + 256 + step * 8 + half * 4, &fifth, sizeof fifth);
         }

@@ -21,6 +21,7 @@ namespace gantry::engine::kernels {
 
 inline constexpr uint32_t kGroupRows = 16;
 inline constexpr uint32_t kBlockValues = 32;
+inline constexpr uint32_t kBlockSteps = kBlockValues / 4;   // of quants: four values of each row side by side
 
 // ggml's kvalues_iq4nl: of IQ4_NL and IQ4_XS.
 inline constexpr int8_t kCurve[16] = {-127, -104, -83, -65, -49, -35, -22, -10, 1, 13, 25, 38, 53, 69, 89, 113};

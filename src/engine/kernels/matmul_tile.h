@@ -9,6 +9,7 @@
 
 namespace gantry::engine::kernels {
 
+inline constexpr size_t kAhead = 3072;      // bytes to fetch ahead: what memory needs to answer, and a page, where processors stop by themselves
 inline constexpr size_t kPanelRows = 16;    // at most: as many sums as leave registers for a block of weights
 inline constexpr size_t kTileBlocks = 32;   // that are unpacked at once, of some groups: those fit the second cache
 
@@ -74,6 +75,22 @@ struct Arithmetic {
     // From what was unpacked for several panels.
     void (*multiply_tile)(const Packing& packing, const UnpackedTile& tile, const PanelProduct& product);
 };
+// Calls with(Packed<bits, has a minimum, has a curve>{from}): blocks as what they are.
+template <template <uint32_t, bool, bool> class Packed, class Do>
+void as_packed(const Packing& packing, const char* from, Do with) {
+    if (packing.has_curve) {
+        with(Packed<4, false, true>{from});
+        return;
+    }
+    switch (packing.bits * 2 + packing.has_minimum) {
+        case 8: with(Packed<4, false, false>{from}); break;
+        case 9: with(Packed<4, true, false>{from}); break;
+        case 10: with(Packed<5, false, false>{from}); break;
+        case 11: with(Packed<5, true, false>{from}); break;
+        default: with(Packed<8, false, false>{from}); break;
+    }
+}
+
 extern const Arithmetic kArithmeticAvx2, kArithmeticAvxVnni, kArithmeticAvx512;
 // Of F16 and BF16, for any panel: there is nothing to unpack.
 void multiply_f16_avx512(const char* from, const PanelProduct& product);
