@@ -35,12 +35,17 @@ def quality(quick):
     return {"records": [record for record in records.values() if len(record) > 1]}
 
 
+def benchmarks(name, which, *flags, **environment):
+    """What google/benchmark says of those whose name `which` matches."""
+    words = [built(name), f"--benchmark_filter={which}", "--benchmark_format=json", *flags]
+    return json.loads(subprocess.run(words, check=True, stdout=subprocess.PIPE, env={**os.environ, **environment}).stdout)["benchmarks"]
+
+
 def measure(kind, quick):
     """google/benchmark's repetitions of the peaks and of one type's products, ours and ggml's next to each other."""
-    words = [built("matmul_bench"), f"--benchmark_filter=^(peak|{kind})/", f"--benchmark_repetitions={1 if quick else 3}",
-             f"--benchmark_min_time={0.01 if quick else 0.05}", "--benchmark_format=json"]
     threads = os.environ.get("GANTRY_BENCH_THREADS") or len(os.sched_getaffinity(0))
-    found = json.loads(subprocess.run(words, check=True, stdout=subprocess.PIPE).stdout)["benchmarks"]
+    found = benchmarks("matmul_bench", f"^(peak|{kind})/", f"--benchmark_repetitions={1 if quick else 3}",
+                       f"--benchmark_min_time={0.01 if quick else 0.05}")
     return {"threads": int(threads), "records": [record for run in found for record in [record_of(run)] if record]}
 
 
@@ -53,21 +58,15 @@ def steps(quick):
         path = listed.stdout.split()[-1]
         sizes[model] = os.path.getsize(path)
         for n in range(1 if quick else 3):
-            [read] = measured("matmul_bench", "^peak/read")
+            [read] = benchmarks("matmul_bench", "^peak/read")
             records.append({"who": "peak", "model": model, "round": n, "gb_s": round(read["GB/s"], 2)})
             for who in ("gantry", "ggml") if n % 2 == 0 else ("ggml", "gantry"):
-                runs = measured("llama_runner_bench", f"^({'|'.join(cases)})/iterations", GANTRY_TEST_MODEL=path,
-                                **({"GANTRY_BENCH_GGML": "1"} if who == "ggml" else {}))
+                runs = benchmarks("llama_runner_bench", f"^({'|'.join(cases)})/iterations", GANTRY_TEST_MODEL=path,
+                                  **({"GANTRY_BENCH_GGML": "1"} if who == "ggml" else {}))
                 records += [{"who": who, "model": model, "case": run["name"].split("/iterations")[0], "round": n, "ms": round(run["real_time"], 2)}
                             for run in runs]
                 say(f"{model}, {who}, round {n + 1}")
     return {"sizes": sizes, "records": records}
-
-
-def measured(name, which, **environment):
-    words = [built(name), f"--benchmark_filter={which}", "--benchmark_format=json"]
-    ended = subprocess.run(words, check=True, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env={**os.environ, **environment})
-    return json.loads(ended.stdout)["benchmarks"]
 
 
 def record_of(run):

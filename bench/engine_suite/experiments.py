@@ -65,12 +65,17 @@ def result(servers, records, **more):
     return {"servers": {s.name: s.describe() for s in servers}, "records": records, **more}
 
 
-def six(plan, case):
-    servers = [plan.gantry(), *plan.rivals(case), *([vllm(plan.path)] if plan.use_vllm else [])]
+def beside_rivals(plan, rivals, each):
+    """each(server, round) of ours, of `rivals` and of vLLM where it is installed."""
+    servers = [plan.gantry(), *rivals, *([vllm(plan.path)] if plan.use_vllm else [])]
     with fleet(servers) as up:
         for server in up:
             warm(server)
-        return result(up, rounds_of(plan, up, lambda s, n: record(s, plan.six(s, case, case, n), round=n)))
+        return result(up, rounds_of(plan, up, each))
+
+
+def six(plan, case):
+    return beside_rivals(plan, plan.rivals(case), lambda s, n: record(s, plan.six(s, case, case, n), round=n))
 
 
 def equal(plan):
@@ -84,11 +89,8 @@ def different(plan):
 def single(plan):
     """One prompt of as many tokens, with nobody else."""
     words = ["bench", "-c", 1, "--requests", 1, "--prompt-tokens", 304, "--max-tokens", 16]
-    servers = [plan.gantry(), *plan.rivals("different")[:1], *([vllm(plan.path)] if plan.use_vllm else [])]
-    with fleet(servers) as up:
-        for server in up:
-            warm(server)
-        return result(up, rounds_of(plan, up, lambda s, n: record(s, measure(s, *words, seed=plan.seed("single", n)), round=n)))
+    return beside_rivals(plan, plan.rivals("different")[:1],
+                         lambda s, n: record(s, measure(s, *words, seed=plan.seed("single", n)), round=n))
 
 
 def median(values):

@@ -20,7 +20,7 @@ def against(key, lowest, digits=0, fit=lambda records: records, rival=None):
     """Ratio to the best llama-server, or to `rival`, round by round, so that what slows the machine slows both."""
     def found(raw):
         records = fit(raw["records"])
-        who = rival_of(records, key, lowest) if rival is None else next((name for name in names(records) if name == rival), None)
+        who = rival_of(records, key, lowest) if rival is None else rival if rival in names(records) else None
         if not who:
             return None
         ours, theirs = values(records, "gantry", key), values(records, who, key)
