@@ -21,13 +21,41 @@ namespace {
 
 constexpr size_t kAlignment = 64;
 constexpr int64_t kPackersMax = 16;
-constexpr size_t kDirectPanels = 4;       // that are multiplied straight from packed weights
-constexpr size_t kTileGroups = 8;         // that are unpacked at once for more of them
-constexpr size_t kPiecesOfThread = 6;   // that a product falls into: more are shared out better, fewer are read better
+constexpr size_t kStepPanels = 4;         // at most, of a step of decoding; more are a prompt
+constexpr size_t kTileGroups = 8;         // of a prompt's that are multiplied at a time
+constexpr size_t kArrangedBlocks = 16;    // of a row at a time
+constexpr size_t kAheadRows = 2;          // that are fetched before they are arranged: a prompt's come from the third cache
+constexpr size_t kPiecesOfThread = 6;     // that a step's share falls into: more are shared out better, fewer are read better
 
 std::atomic<MatmulKernel> chosen{MatmulKernel::kNone};
 
 size_t aligned(size_t bytes) { return (bytes + kAlignment - 1) / kAlignment * kAlignment; }
+
+// Shares out a product's groups. Each thread has a run of them, whose results lie side by side and apart from the others'; whoever is
+// done with his takes pieces of the others', so a thread beside a busy neighbour gets fewer.
+class Shares {
+public:
+    Shares(char* where, size_t groups, size_t threads, size_t piece)
+        : next_(reinterpret_cast<std::atomic<size_t>*>(where)), groups_(groups), threads_(threads), piece_(piece) {}
+    static size_t bytes(size_t threads) { return aligned(threads * sizeof(std::atomic<size_t>)); }
+
+    void reset(size_t thread) { new (next_ + thread) std::atomic<size_t>(begin(thread)); }   // each its own, before all begin
+    template <class Do>
+    void take(size_t thread, Do part) const {
+        for (size_t i = 0; i < threads_; ++i) {
+            const size_t of = (thread + i) % threads_, end = begin(of + 1);
+            for (size_t first = next_[of].fetch_add(piece_); first < end; first = next_[of].fetch_add(piece_)) {
+                part(first, std::min(end, first + piece_));
+            }
+        }
+    }
+
+private:
+    size_t begin(size_t thread) const { return groups_ * thread / threads_; }
+
+    std::atomic<size_t>* next_;
+    size_t groups_, threads_, piece_;
+};
 
 // The sizes of one product: weights of `outputs` rows by `rows` activations.
 struct Shape {
@@ -39,7 +67,9 @@ struct Shape {
     Packing packing;
     size_t values, outputs, rows, blocks, groups, activation_bytes;
 
-    size_t work_bytes(size_t threads) const { return kAlignment + activation_bytes + threads * kTileGroups * sizeof(UnpackedTile); }
+    size_t work_bytes(size_t threads) const {
+        return kAlignment + activation_bytes + Shares::bytes(threads) + threads * kTileGroups * sizeof(UnpackedTile);
+    }
     // Rows are tokens, however the tensor's further dimensions count them.
     const float* input_row(size_t row) const {
         const auto i1 = static_cast<size_t>(input.ne[1]), i2 = static_cast<size_t>(input.ne[2]);
@@ -71,73 +101,92 @@ public:
         const auto thread = static_cast<size_t>(params->ith), threads = static_cast<size_t>(params->nth);
         char* work = reinterpret_cast<char*>(aligned(reinterpret_cast<size_t>(params->wdata)));
         const Activations activations(work, shape.packing.by, shape.rows, shape.blocks);
-        auto* tiles = reinterpret_cast<UnpackedTile*>(work + shape.activation_bytes) + thread * kTileGroups;
+        work += shape.activation_bytes;
+        const bool step = activations.panels() <= kStepPanels;
+        Shares shares(work, shape.groups, threads, step ? std::max<size_t>(1, shape.groups / (threads * kPiecesOfThread)) : kTileGroups);
+        auto* tiles = reinterpret_cast<UnpackedTile*>(work + Shares::bytes(threads)) + thread * kTileGroups;
         arrange(shape, activations, shape.blocks * thread / threads, shape.blocks * (thread + 1) / threads);
-        if (thread == 0) {
-            ggml_threadpool_chunk_set(params->threadpool, static_cast<int>(threads));
-        }
+        shares.reset(thread);
         ggml_barrier(params->threadpool);
-        // Whoever is done takes the next piece: a thread beside a busy neighbour gets fewer. A piece is one run of memory.
-        const size_t piece = std::max<size_t>(1, shape.groups / (threads * kPiecesOfThread));
-        for (size_t next = thread; next * piece < shape.groups; next = static_cast<size_t>(ggml_threadpool_chunk_add(params->threadpool, 1))) {
-            multiply(shape, activations, next * piece, std::min(shape.groups, (next + 1) * piece), tiles, static_cast<float*>(op->data));
-        }
+        shares.take(thread, [&](size_t first, size_t end) {
+            const Groups groups{shape, activations, first, end, static_cast<float*>(op->data)};
+            step ? multiply_step(groups) : multiply_prompt(groups, tiles);
+        });
         return true;
     }
 
 private:
-    // Blocks `first` to `end` of all rows.
+    // Blocks `first` to `end` of all rows, some of a panel at a time: as much is written there as the first cache holds.
     static void arrange(const Shape& shape, const Activations& activations, size_t first, size_t end) {
-        for (size_t row = 0; row < shape.rows; ++row) {
-            const size_t panel = row / activations.panel * activations.panel;
-            const float* from = shape.input_row(row);
-            for (size_t block = first; block < end; ++block) {
-                char* to = activations.at(panel, block) + (row - panel) * activations.block_bytes;
-                switch (shape.packing.by) {
-                    case ActivationKind::kQuants:
-                        quantise(from + block * kBlockValues, shape.packing.offset, *reinterpret_cast<ActivationBlock*>(to));
-                        break;
-                    case ActivationKind::kFloats: std::memcpy(to, from + block * kBlockValues, activations.block_bytes); break;
-                    case ActivationKind::kBf16: round_to_bf16_avx512(from + block * kBlockValues, to); break;
+        for (size_t panel = 0; panel < shape.rows; panel += activations.panel) {
+            for (size_t some = first; some < end; some += kArrangedBlocks) {
+                for (size_t row = panel; row < panel + activations.panel_rows(panel); ++row) {
+                    const float *from = shape.input_row(row), *ahead = shape.input_row(std::min(row + kAheadRows, shape.rows - 1));
+                    for (size_t block = some; block < std::min(end, some + kArrangedBlocks); ++block) {
+                        __builtin_prefetch(ahead + block * kBlockValues);
+                        __builtin_prefetch(ahead + block * kBlockValues + 16);
+                        char* to = activations.at(panel, block) + (row - panel) * activations.block_bytes;
+                        switch (shape.packing.by) {
+                            case ActivationKind::kQuants:
+                                quantise(from + block * kBlockValues, shape.packing.offset, *reinterpret_cast<ActivationBlock*>(to));
+                                break;
+                            case ActivationKind::kFloats: std::memcpy(to, from + block * kBlockValues, activations.block_bytes); break;
+                            case ActivationKind::kBf16: round_to_bf16_avx512(from + block * kBlockValues, to); break;
+                        }
+                    }
                 }
             }
         }
     }
 
-    // Groups `first` to `end`.
-    static void multiply(const Shape& shape, const Activations& activations, size_t first, size_t end, UnpackedTile* tiles, float* out) {
-        const auto product = [&](size_t group, size_t row, size_t block, size_t blocks) {
+    // Some groups of a product.
+    struct Groups {
+        const Shape& shape;
+        const Activations& activations;
+        size_t first, end;
+        float* out;
+
+        // One of them by a panel, from some block on.
+        PanelProduct panel(size_t group, size_t row, size_t block, size_t blocks) const {
             const auto outputs = static_cast<uint32_t>(std::min<size_t>(kGroupRows, shape.outputs - group * kGroupRows));
-            return PanelProduct{.blocks = blocks, .activations = activations.at(row, block), .rows = activations.panel_rows(row),
-                                .out = out + row * shape.outputs + group * kGroupRows, .stride = shape.outputs, .outputs = outputs, .add = block > 0};
-        };
-        const Arithmetic& arithmetic = arithmetic_in_use();
-        // Unpacking for all panels at once pays from several on, and never where there is nothing to unpack.
-        if (shape.rows <= kDirectPanels * activations.panel || shape.packing.bits >= 8) {
-            for (size_t group = first; group < end; ++group) {
-                for (size_t row = 0; row < shape.rows; row += activations.panel) {
-                    const PanelProduct panel = product(group, row, 0, shape.blocks);
-                    switch (shape.packing.by) {
-                        case ActivationKind::kQuants: arithmetic.multiply_packed(shape.packing, shape.block(group, 0), panel); break;
-                        case ActivationKind::kFloats: multiply_f16_avx512(shape.block(group, 0), panel); break;
-                        case ActivationKind::kBf16: multiply_bf16_avx512(shape.block(group, 0), panel); break;
-                    }
-                }
-            }
-            return;
+            return {.blocks = blocks, .activations = activations.at(row, block), .rows = activations.panel_rows(row),
+                    .out = out + row * shape.outputs + group * kGroupRows, .stride = shape.outputs, .outputs = outputs, .add = block > 0};
         }
-        // Some groups at a time, so that a panel's results are whole pieces of memory and its activations are read once for all of them.
-        for (; first < end; first += kTileGroups) {
-            const size_t groups = std::min(kTileGroups, end - first);
-            for (size_t block = 0; block < shape.blocks; block += kTileBlocks) {
-                const size_t blocks = std::min(kTileBlocks, shape.blocks - block);
-                for (size_t group = 0; group < groups; ++group) {
-                    arithmetic.unpack(shape.packing, shape.block(first + group, block), blocks, tiles[group]);
-                }
-                for (size_t row = 0; row < shape.rows; row += activations.panel) {
-                    for (size_t group = 0; group < groups; ++group) {
-                        arithmetic.multiply_tile(shape.packing, tiles[group], product(first + group, row, block, blocks));
-                    }
+    };
+
+    static void multiply_packed(const Shape& shape, const char* weights, const PanelProduct& panel) {
+        switch (shape.packing.by) {
+            case ActivationKind::kQuants: arithmetic_in_use().multiply_packed(shape.packing, weights, panel); break;
+            case ActivationKind::kFloats: multiply_f16_avx512(weights, panel); break;
+            case ActivationKind::kBf16: multiply_bf16_avx512(weights, panel); break;
+        }
+    }
+
+    // Few rows: straight from the packed weights, as one stream of memory.
+    static void multiply_step(const Groups& of) {
+        for (size_t group = of.first; group < of.end; ++group) {
+            for (size_t row = 0; row < of.shape.rows; row += of.activations.panel) {
+                multiply_packed(of.shape, of.shape.block(group, 0), of.panel(group, row, 0, of.shape.blocks));
+            }
+        }
+    }
+
+    // Many rows repay unpacking. Some blocks of all these groups at a time, so that they stay in the second cache, a panel's results are
+    // whole pieces of memory, and its activations are read once for all groups.
+    static void multiply_prompt(const Groups& of, UnpackedTile* tiles) {
+        const Arithmetic& arithmetic = arithmetic_in_use();
+        const Shape& shape = of.shape;
+        const bool unpacks = shape.packing.bits < 8;
+        for (size_t block = 0; block < shape.blocks; block += kTileBlocks) {
+            const size_t blocks = std::min(kTileBlocks, shape.blocks - block);
+            for (size_t group = of.first; unpacks && group < of.end; ++group) {
+                arithmetic.unpack(shape.packing, shape.block(group, block), blocks, tiles[group - of.first]);
+            }
+            for (size_t row = 0; row < shape.rows; row += of.activations.panel) {
+                for (size_t group = of.first; group < of.end; ++group) {
+                    const PanelProduct panel = of.panel(group, row, block, blocks);
+                    unpacks ? arithmetic.multiply_tile(shape.packing, tiles[group - of.first], panel)
+                            : multiply_packed(shape, shape.block(group, block), panel);
                 }
             }
         }

@@ -30,9 +30,9 @@ constexpr size_t activation_block_bytes(ActivationKind kind) {
 struct Activations {
     Activations(char* where, ActivationKind kind, size_t row_count, size_t block_count)
         : data(where), rows(row_count), blocks(block_count), block_bytes(activation_block_bytes(kind)) {
-        const size_t panels = (rows + kPanelRows - 1) / kPanelRows;
-        panel = (rows + panels - 1) / panels;
+        panel = (rows + panels() - 1) / panels();
     }
+    size_t panels() const { return (rows + kPanelRows - 1) / kPanelRows; }
     size_t panel_rows(size_t first) const { return std::min(panel, rows - first); }
     // Block `block` of the panel that begins with row `first`; the panel's next block is panel_rows(first) further on.
     char* at(size_t first, size_t block) const { return data + (first * blocks + block * panel_rows(first)) * block_bytes; }
