@@ -55,6 +55,7 @@ struct LaunchInput {
     uint16_t port = 0;              // a free loopback port, if it can't
     std::string api_key;            // random, for backends that take one
     std::string exit_file;
+    std::string packed_folder;      // of this worker, for what engines keep of models between starts; empty: their own choice
     std::string work_folder;        // the instance's own: for files that a backend must write (write_file below)
     BackendOptions options;
     Placement placement{};          // what was decided, with the claims on this worker; empty: nothing, the backend's own defaults

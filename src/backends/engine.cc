@@ -90,6 +90,9 @@ public:
         if (!options.kv_type.empty()) {
             plan.argv.insert(plan.argv.end(), {"--kv-type", options.kv_type});
         }
+        if (!input.packed_folder.empty()) {
+            plan.argv.insert(plan.argv.end(), {"--packed-cache", input.packed_folder});
+        }
         append_flags(*read_flags(options, engine_flags()), plan.argv);
         plan.env = options.env;
         plan.env.merge(visible_devices(input.placement, input.devices));

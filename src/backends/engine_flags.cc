@@ -10,6 +10,7 @@ constexpr AllowedFlag kAllowed[] = {
     {"--kernels", FlagValue::kWord},
     {"--kv-type", FlagValue::kWord},
     {"--no-speculation", FlagValue::kNone},
+    {"--packed-cache-gib", FlagValue::kInteger},
     {"--pooling", FlagValue::kWord},
     {"--prefix-cache", FlagValue::kInteger},
     {"--sleep-after", FlagValue::kInteger},
@@ -22,6 +23,7 @@ const RefusedFlags kRefused[] = {
     {{"--ctx"}, "set context_tokens"},
     {{"--max-sequences"}, "set max_sequences"},
     {{"--threads"}, "set threads"},
+    {{"--packed-cache"}, "Gantry keeps them in the worker's data folder; --packed-cache-gib says how much of them"},
     {{"--exit-file"}, "Gantry reads there why the engine ended"},
     {{"-h", "--help"}, "the engine would end at once"},
 };

@@ -133,6 +133,14 @@ std::string default_data_dir() {
     return (data_home.empty() ? environment("HOME") + "/.local/share" : data_home) + "/gantry";
 }
 
+std::string default_cache_dir() {
+    if (geteuid() == 0) {
+        return "/var/cache/gantry";
+    }
+    const std::string cache_home = environment("XDG_CACHE_HOME");
+    return (cache_home.empty() ? environment("HOME") + "/.cache" : cache_home) + "/gantry";
+}
+
 Result<ServerAddress> find_server(const Context& context) {
     if (context.server.empty() && !context.data_dir.empty()) {
         const std::optional<ServerAddress> found = admin_socket(context.data_dir);

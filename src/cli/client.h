@@ -21,6 +21,8 @@ struct ServerAddress {
 
 // $GANTRY_DATA_DIR, else /var/lib/gantry for root, else ~/.local/share/gantry.
 std::string default_data_dir();
+// For what may be deleted at any time: /var/cache/gantry for root, else in the user's cache folder (XDG).
+std::string default_cache_dir();
 inline constexpr char kAdminSocket[] = "admin.sock";
 
 // In this order: --server; --data-dir; GANTRY_SERVER; server= in ~/.config/gantry/config; the admin socket of GANTRY_DATA_DIR, or

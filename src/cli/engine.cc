@@ -6,6 +6,7 @@
 #include <cstdlib>
 
 #include "base/platform/memory.h"
+#include "cli/client.h"
 #include "cli/context.h"
 #include "engine_server/engine_server.h"
 
@@ -30,6 +31,14 @@ void add_engine(CLI::App& app, Context& context) {
         ->capture_default_str();
     verb->add_option("--kernels", options.kernels, "products and attention by Gantry's kernels (on) or by ggml's (off)")
         ->check(CLI::IsMember({"on", "off"}))
+        ->capture_default_str();
+    options.packed_cache = default_cache_dir() + "/packed";
+    verb->add_option("--packed-cache", options.packed_cache,
+                     "where weights in the kernels' order are kept, so that the next start maps them instead of packing them again")
+        ->type_name("DIR")
+        ->capture_default_str();
+    verb->add_option("--packed-cache-gib", options.packed_cache_gib, "GiB of them at most, the longest unused go first; 0: keep none")
+        ->type_name("GIB")
         ->capture_default_str();
     verb->add_option("--sleep-after", options.sleep_after_s,
                      "give the KV cache back after so long without a request; 0: never")

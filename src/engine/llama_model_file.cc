@@ -13,6 +13,7 @@
 #include "base/platform/memory.h"
 #include "engine/kernels/attention.h"
 #include "engine/kernels/matmul.h"
+#include "engine/kernels/packed_buffer.h"
 
 namespace gantry::engine {
 namespace {
@@ -24,6 +25,11 @@ struct LogState {
     ggml_log_level level = GGML_LOG_LEVEL_NONE;
     std::string first_error;
 };
+
+Guarded<kernels::PackedCacheOptions>& packed_cache() {
+    static Guarded<kernels::PackedCacheOptions> options;
+    return options;
+}
 
 thread_local const std::atomic<bool>* cut_forward = nullptr;   // while this thread is in forward(): its abort flag
 
@@ -79,6 +85,13 @@ void use_own_kernels(bool own) {
     const kernels::AttentionKernel best = init_backend_once();
     kernels::use_attention(own ? best : kernels::AttentionKernel::kNone);
     kernels::use_matmul(own ? kernels::install_matmul() : kernels::MatmulKernel::kNone);
+}
+
+void keep_packed_weights(const std::string& folder, uint64_t bytes_max) {
+    packed_cache().with([&](kernels::PackedCacheOptions& options) {
+        options.folder = folder;
+        options.bytes_max = bytes_max;
+    });
 }
 
 void mute_llama_log_when(const std::atomic<bool>* cut) { cut_forward = cut; }
@@ -154,6 +167,7 @@ Result<LlamaModelPtr> load_llama_model(const std::string& path, const std::funct
         return true;
     };
     log_state().with([](LogState& state) { state.first_error.clear(); });
+    kernels::PackedLoad packed(packed_cache().with([](const kernels::PackedCacheOptions& options) { return options; }), path);
     LlamaModelPtr model;
     try {
         model.reset(llama_model_load_from_file(path.c_str(), params));
@@ -172,6 +186,11 @@ Result<LlamaModelPtr> load_llama_model(const std::string& path, const std::funct
     }
     if (llama_vocab_n_tokens(llama_model_get_vocab(model.get())) <= 0) {
         return invalid_argument("invalid model file: it has no vocabulary", "model");
+    }
+    try {
+        packed.done();
+    } catch (const std::exception& e) {   // no thread to be had: this cache is not worth a model
+        log::warn("packed weights are not kept: {}", e.what());
     }
     return model;
 }

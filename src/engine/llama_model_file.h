@@ -30,6 +30,10 @@ using LlamaThreadsPtr = std::unique_ptr<ggml_threadpool, FreeLlama>;
 // alone. One choice a process: REQUIRES that no model is in use that was loaded under the other.
 void use_own_kernels(bool own);
 
+// Where packed weights of models that are loaded from now on are kept between starts (kernels/packed_cache.h); at most so many bytes.
+// Empty: nowhere, as at first. One choice a process.
+void keep_packed_weights(const std::string& folder, uint64_t bytes_max);
+
 // kInvalidArgument "invalid model file: ..." for what can't be loaded; kUnavailable when memory does not suffice. `on_progress` may
 // be empty; it is called with 0..1.
 Result<LlamaModelPtr> load_llama_model(const std::string& path, const std::function<void(float)>& on_progress);

@@ -202,6 +202,7 @@ Result<std::unique_ptr<LoadedModel>> load_model(const EngineServerOptions& optio
     llama.kv_type = options.kv_type == "q8_0" ? engine::KvType::kQ8 : engine::KvType::kF16;
     llama.flash_attention = flash_attention_of(options.flash_attention);
     engine::use_own_kernels(options.kernels != "off");
+    engine::keep_packed_weights(options.packed_cache_gib > 0 ? options.packed_cache : "", uint64_t{options.packed_cache_gib} << 30);
     Result<engine::LlamaModelPtr> file = engine::load_llama_model(
         options.model_path, [&frontend](float progress) { frontend.set_progress(progress); });
     if (!file) {
@@ -338,6 +339,7 @@ private:
 int run_engine_server(const EngineServerOptions& options) {
     start_exit_file(options.exit_file);
     ::signal(SIGPIPE, SIG_IGN);
+    ::signal(SIGXFSZ, SIG_IGN);   // a file that may not grow is an error of whoever writes it
     EngineProcess process(options);
     return process.run();
 }

@@ -27,6 +27,8 @@ struct EngineServerOptions {
     std::string kv_type = "f16";           // or "q8_0"
     std::string flash_attention = "auto";  // or "on", "off"
     std::string kernels = "on";            // or "off": ggml's own code computes everything
+    std::string packed_cache;              // folder for packed weights between starts; empty: they are packed at each
+    uint32_t packed_cache_gib = 16;        // of them at most; 0: none
     double sleep_after_s = 0;              // idle for so long: the KV cache is given back; 0: never
     std::string chat_template_path;  // a Jinja file instead of the model's own template
     std::string draft_model_path;   // a smaller model of the same vocabulary that guesses ahead

@@ -76,6 +76,7 @@ Result<backends::LaunchPlan> plan_launch(const LaunchContext& context, const pro
     input.api_key = context.random.token(kKeyLength);
     input.exit_file = folder.exit_path();
     input.work_folder = folder.path();
+    input.packed_folder = context.packed_dir;
     input.options = spec.options;
     input.placement = spec.placement;
     if (spec.attempt != 0) {

@@ -17,6 +17,7 @@ namespace gantry::worker {
 
 struct LaunchContext {
     std::string run_dir;
+    std::string packed_dir;               // <data_dir>/packed: what engines keep of models between starts
     std::string gantry_binary;
     RandomSource& random;
     const SupervisionPolicy& policy;

@@ -18,8 +18,8 @@ constexpr milliseconds kDeviceInterval{1'000};
 
 SupervisorContext WorkerCore::context() {
     return {*this, parts_.clock,
-            LaunchContext{parts_.run_dir, parts_.options.gantry_binary, parts_.random, parts_.options.policy, devices_.devices, parts_.processes,
-                          parts_.options.id, parts_.options.data_address},
+            LaunchContext{parts_.run_dir, parts_.options.data_dir + "/packed", parts_.options.gantry_binary, parts_.random,
+                          parts_.options.policy, devices_.devices, parts_.processes, parts_.options.id, parts_.options.data_address},
             out_of_memory_};
 }
 

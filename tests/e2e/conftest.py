@@ -57,10 +57,11 @@ def alive(pid):
 
 
 class Engine:
-    """`gantry engine` by itself."""
+    """`gantry engine` by itself; it leaves nothing behind unless told where."""
 
     def __init__(self, *flags):
-        self.process = subprocess.Popen([GANTRY, "engine", "--port", "0", *flags], stdout=subprocess.PIPE, text=True)
+        kept = [] if "--packed-cache" in flags else ["--packed-cache-gib", "0"]
+        self.process = subprocess.Popen([GANTRY, "engine", "--port", "0", *kept, *flags], stdout=subprocess.PIPE, text=True)
         line = self.process.stdout.readline()
         self.url = "http://" + re.fullmatch(r"listening on (.*)\n", line).group(1)
         until(lambda: httpx.get(f"{self.url}/health").status_code == 200, "the model is loaded", timeout=120)

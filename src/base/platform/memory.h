@@ -4,6 +4,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <stop_token>
 #include <string>
 
 namespace gantry::platform {
@@ -26,6 +27,11 @@ bool zero_without_writing(void* begin, size_t size, size_t* untouched);
 
 // Asks for large pages where memory is read again and again, so that the processor finds it faster. Only a wish.
 void wish_huge_pages(void* begin, size_t size);
+// Puts what stands in this memory into large pages, where it is: readers go on and never notice. For private mappings of whole pages,
+// such as a file's, that begin with kHugePage and that nobody writes to meanwhile. Ends early at `stop`, where there are no large pages, and
+// before memory is short.
+inline constexpr size_t kHugePage = 2u << 20;
+void move_to_huge_pages(void* begin, size_t size, const std::stop_token& stop);
 
 // From here on a large block that is freed goes back to the kernel at once. Left to itself glibc's malloc learns from the first one of
 // tens of megabytes to keep such, and one large request would leave a process several times its size for good.

@@ -178,6 +178,45 @@ void wish_huge_pages(void* begin, size_t size) {
     }
 }
 
+void move_to_huge_pages(void* begin, size_t size, const std::stop_token& stop) {
+    constexpr size_t kTogether = 2 * kHugePage;   // whoever reads there waits for as much; 65,530 mappings are allowed
+    constexpr size_t kAsked = 256 * kHugePage;    // before memory is asked for again
+    constexpr uint64_t kSpared = 256u << 20;
+    if (text_of("/sys/kernel/mm/transparent_hugepage/enabled").find("[never]") != std::string::npos) {
+        return;
+    }
+    const auto page = static_cast<size_t>(::sysconf(_SC_PAGESIZE));
+    for (size_t at = 0; at < size && !stop.stop_requested(); at += kTogether) {
+        if (at % kAsked == 0 && memory_figures().available_bytes < std::min(kAsked, size - at) + kSpared) {
+            return;
+        }
+        const size_t bytes = (std::min(kTogether, size - at) + page - 1) / page * page;
+        void* room = ::mmap(nullptr, kTogether + kHugePage, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+        if (room == MAP_FAILED) {
+            return;
+        }
+        const auto first = reinterpret_cast<uintptr_t>(room);
+        char* copy = reinterpret_cast<char*>((first + kHugePage - 1) / kHugePage * kHugePage);
+        char* const to = static_cast<char*>(begin) + at;
+        wish_huge_pages(copy, bytes);
+        std::memcpy(copy, to, std::min(kTogether, size - at));
+        // The kernel holds up whoever reads there until the pages stand in their new place. What is unmapped is only what was not moved:
+        // the rest of the room may be somebody else's by now.
+        const bool moved = ::mremap(copy, bytes, bytes, MREMAP_MAYMOVE | MREMAP_FIXED, to) != MAP_FAILED;
+        char* const left = moved ? copy + bytes : copy;
+        char* const end = static_cast<char*>(room) + kTogether + kHugePage;
+        if (left < end) {
+            ::munmap(left, static_cast<size_t>(end - left));
+        }
+        if (copy != room) {
+            ::munmap(room, static_cast<size_t>(copy - static_cast<char*>(room)));
+        }
+        if (!moved) {
+            return;
+        }
+    }
+}
+
 bool zero_without_writing(void* begin, size_t size, size_t* untouched) {
     const auto page = static_cast<uintptr_t>(::sysconf(_SC_PAGESIZE));
     const auto start = reinterpret_cast<uintptr_t>(begin);

@@ -1,11 +1,19 @@
 #include "base/platform/memory.h"
 
 #include <gtest/gtest.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <cstdlib>
+#include <cstring>
 #include <fstream>
+#include <numeric>
+#include <span>
+#include <thread>
 #include <vector>
+
+#include "base/platform/files.h"
 
 namespace gantry::platform {
 namespace {
@@ -24,6 +32,38 @@ void* large_then_small(size_t size) {
     void* small = std::malloc(100);
     std::free(const_cast<char*>(large));
     return small;
+}
+
+TEST(PlatformMemory, WhatMovesToHugePagesIsReadMeanwhile) {
+    char name[] = "/tmp/gantry-memory-XXXXXX";
+    const UniqueFd file(::mkstemp(name));
+    ::unlink(name);
+    std::vector<uint32_t> numbers((37u << 20) / 4 + 1000);   // more than is moved at once, and no whole page
+    std::iota(numbers.begin(), numbers.end(), 0U);
+    const size_t bytes = numbers.size() * 4;
+    ASSERT_EQ(::write(file.get(), numbers.data(), bytes), static_cast<ssize_t>(bytes));
+    void* room = ::mmap(nullptr, bytes + kHugePage, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    auto* begin = reinterpret_cast<uint32_t*>((reinterpret_cast<uintptr_t>(room) + kHugePage - 1) / kHugePage * kHugePage);
+    ASSERT_NE(::mmap(begin, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_FIXED, file.get(), 0), MAP_FAILED);
+    const std::span<const volatile uint32_t> read(begin, numbers.size());
+
+    std::atomic<uint64_t> wrong{0}, passes{0};
+    {
+        const std::jthread reader([&](const std::stop_token& stop) {
+            for (; !stop.stop_requested(); ++passes) {
+                for (uint32_t i = 0; i < read.size(); i += 512) wrong += read[i] != i;
+            }
+        });
+        while (passes == 0) std::this_thread::yield();
+        move_to_huge_pages(begin, bytes, {});
+        for (const uint64_t before = passes; passes < before + 2;) std::this_thread::yield();
+    }
+    EXPECT_EQ(wrong, 0U);
+    EXPECT_EQ(std::memcmp(begin, numbers.data(), bytes), 0);
+    // It is the file's no more.
+    ASSERT_EQ(::ftruncate(file.get(), 0), 0);
+    EXPECT_EQ(std::memcmp(begin, numbers.data(), bytes), 0);
+    ::munmap(room, bytes + kHugePage);
 }
 
 TEST(PlatformMemory, LargeBlocksAreGivenBack) {

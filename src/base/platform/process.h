@@ -103,4 +103,7 @@ bool handles_exhausted();
 // So many more can be opened now. To refuse work at once, rather than in the middle of it.
 bool handles_available(size_t count);
 
+// From here on this thread computes, and reads and writes files, only when nobody else wants to. As far as the system lets it.
+void run_when_idle();
+
 }  // namespace gantry::platform

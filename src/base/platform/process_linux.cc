@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <netdb.h>
 #include <poll.h>
+#include <sched.h>
 #include <signal.h>
 #include <spawn.h>
 #include <sys/socket.h>
@@ -543,6 +544,13 @@ bool handles_available(size_t count) {
 std::string host_name() {
     char name[256] = {};
     return ::gethostname(name, sizeof name - 1) == 0 && name[0] != '\0' ? name : "localhost";
+}
+
+void run_when_idle() {
+    constexpr int kThisThread = 1, kIdle = 3 << 13;   // IOPRIO_WHO_PROCESS, IOPRIO_CLASS_IDLE: glibc has no names for them
+    const sched_param none{};
+    static_cast<void>(::sched_setscheduler(0, SCHED_IDLE, &none));
+    static_cast<void>(::syscall(SYS_ioprio_set, kThisThread, 0, kIdle));
 }
 
 }  // namespace gantry::platform

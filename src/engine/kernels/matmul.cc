@@ -10,17 +10,15 @@
 #include <algorithm>
 #include <atomic>
 #include <cstring>
-#include <thread>
 #include <vector>
 
-#include "base/platform/memory.h"
 #include "engine/kernels/matmul_tile.h"
+#include "engine/kernels/packed_buffer.h"
 
 namespace gantry::engine::kernels {
 namespace {
 
 constexpr size_t kAlignment = 64;
-constexpr int64_t kPackersMax = 16;
 constexpr size_t kStepPanels = 4;         // at most, of a step of decoding; more are a prompt
 constexpr size_t kTileGroups = 8;         // of a prompt's that are multiplied at a time
 constexpr size_t kArrangedBlocks = 16;    // of a row at a time
@@ -220,46 +218,12 @@ public:
     }
 };
 
-// Each group is packed for itself, so every core takes some.
-void set_tensor(ggml_backend_buffer_t, ggml_tensor* tensor, const void* data, size_t offset, size_t size) {
-    GGML_ASSERT(offset == 0 && size == ggml_nbytes(tensor));
-    const Packing packing = packing_of(tensor->type);
-    const auto rows = static_cast<size_t>(tensor->ne[1]), values = static_cast<size_t>(tensor->ne[0]);
-    const size_t groups = (rows + kGroupRows - 1) / kGroupRows;
-    const size_t bytes = packing.group_bytes(values / kBlockValues);
-    std::atomic<size_t> next{0};
-    const auto pack = [&] {
-        for (size_t group = next++; group < groups; group = next++) {
-            pack_group(tensor->type, static_cast<const char*>(data), tensor->nb[1], rows, values, group,
-                       static_cast<char*>(tensor->data) + group * bytes);
-        }
-    };
-    std::vector<std::jthread> others;
-    const int64_t cores = size < (1u << 20) ? 1 : std::min<int64_t>(platform::usable_cores(), kPackersMax);
-    for (int64_t i = 1; i < cores; ++i) {
-        others.emplace_back(pack);
-    }
-    pack();
-}
-
-ggml_backend_buffer_t alloc_buffer(ggml_backend_buffer_type_t type, size_t size) {
-    ggml_backend_buffer_t buffer = ggml_backend_buft_alloc_buffer(ggml_backend_cpu_buffer_type(), size);
-    if (buffer != nullptr) {
-        platform::wish_huge_pages(ggml_backend_buffer_get_base(buffer), size);
-        buffer->buft = type;
-        buffer->iface.set_tensor = set_tensor;
-        buffer->iface.get_tensor = nullptr;
-        buffer->iface.cpy_tensor = nullptr;
-    }
-    return buffer;
-}
-
 ggml_backend_buffer_type_t buffer_type() {
     static MatmulType context;
     static ggml_backend_buffer_type type = [] {
         ggml_backend_buffer_type made{};
         made.iface.get_name = [](ggml_backend_buffer_type_t) { return "CPU_PACKED"; };
-        made.iface.alloc_buffer = alloc_buffer;
+        made.iface.alloc_buffer = alloc_packed_buffer;
         made.iface.get_alignment = [](ggml_backend_buffer_type_t) { return kAlignment; };
         made.iface.get_alloc_size = [](ggml_backend_buffer_type_t, const ggml_tensor* tensor) {
             return takes(*tensor) ? packed_bytes(packing_of(tensor->type), static_cast<size_t>(tensor->ne[1]), static_cast<size_t>(tensor->ne[0]))

@@ -19,6 +19,9 @@
 
 namespace gantry::engine::kernels {
 
+// Of all that is packed: counted up whenever a byte of it changes (MatmulTest.PackedBytesAreWhatFilesHold), so that no file of before is read.
+inline constexpr uint32_t kPackedLayout = 1;
+
 inline constexpr uint32_t kGroupRows = 16;
 inline constexpr uint32_t kBlockValues = 32;
 inline constexpr uint32_t kBlockSteps = kBlockValues / 4;   // of quants: four values of each row side by side
