@@ -10,6 +10,7 @@
 #include <sstream>
 #include <thread>
 
+#include "base/ascii.h"
 #include "base/bounded_queue.h"
 #include "base/clock.h"
 #include "base/ids.h"
@@ -105,6 +106,33 @@ TEST(BoundedQueue, PopWaitsForAProducer) {
     BoundedQueue<int> queue(1);
     std::jthread producer([&] { queue.try_push(42); });
     EXPECT_EQ(queue.pop(), 42);
+}
+
+TEST(Ascii, PrintableIsLookedAtEightBytesAtATime) {
+    for (size_t length = 0; length < 20; ++length) {
+        EXPECT_TRUE(is_printable(std::string(length, 'x')));
+        for (size_t at = 0; at < length; ++at) {
+            for (int byte = 0; byte < 256; ++byte) {
+                std::string text(length, '~');
+                text[at] = static_cast<char>(byte);
+                EXPECT_EQ(is_printable(text), byte >= 0x20 && byte < 0x7f) << byte << " at " << at << " of " << length;
+            }
+        }
+    }
+}
+
+TEST(Json, AppendsTextsAndValuesAsTheSerializerWritesThem) {
+    for (const std::string& text : {std::string(), std::string("plain"), std::string("\"\\/"), std::string("\x7f\n\0", 3), std::string("\xc3\xa9"),
+                                    std::string(10'000, 'x') + "\"" + std::string(10'000, 'y')}) {
+        std::string out = ">";
+        append_json(out, text);
+        EXPECT_EQ(out, ">" + json::serialize(json::value(text)));
+        const json::value value = {{"key", text}, {"list", {1, 2.5, true, nullptr, text}}};
+        out = ">";
+        append_value(out, value);
+        append_value(out, value.at("key"));
+        EXPECT_EQ(out, ">" + json::serialize(value) + json::serialize(json::value(text)));
+    }
 }
 
 TEST(Json, BoundsDepthAndNamesTheOffset) {

@@ -5,8 +5,12 @@
 #include <algorithm>
 #include <cmath>
 
+#include "base/ascii.h"
+
 namespace gantry {
 namespace {
+
+constexpr size_t kShortBytes = 64;   // a text that is looked at sooner than a serializer is made
 
 // How many values the text will become, before memory is spent on them: one, one more with each comma, one more with each list
 // or object that isn't empty. Of what is no JSON, any number.
@@ -67,6 +71,26 @@ Result<json::value> parse_json(std::string_view text, json::storage_ptr memory) 
     json::value value = parser.release();
     if (!all_finite(value)) return invalid_argument("the JSON body holds a number that is too large: numbers go to 1.8e308");
     return value;
+}
+
+void append_json(std::string& out, std::string_view text) {
+    const bool plain = is_printable(text) && text.find('"') == std::string_view::npos && text.find('\\') == std::string_view::npos;
+    if (!plain) {
+        out.append(json::serialize(json::value(text)));
+        return;
+    }
+    (out += '"').append(text) += '"';
+}
+
+void append_value(std::string& out, const json::value& value) {
+    if (const json::string* text = value.if_string(); text != nullptr && text->size() < kShortBytes) return append_json(out, std::string_view(*text));
+    json::serializer writer;
+    writer.reset(&value);
+    char piece[4096];
+    while (!writer.done()) {
+        const json::string_view written = writer.read(piece);
+        out.append(written.data(), written.size());
+    }
 }
 
 }  // namespace gantry

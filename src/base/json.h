@@ -3,6 +3,7 @@
 
 #include <boost/json.hpp>
 
+#include <string>
 #include <string_view>
 
 #include "base/result.h"
@@ -18,5 +19,9 @@ inline constexpr size_t kJsonValuesMax = 1'000'000;   // a value takes tens of b
 // kJsonDepthMax or more than kJsonValuesMax values, for numbers that no double holds, for a second value after the first.
 // Duplicate keys: the last one wins.
 Result<json::value> parse_json(std::string_view text);
+
+// Appends `text` as a JSON string.
+void append_json(std::string& out, std::string_view text);
+void append_value(std::string& out, const json::value& value);   // as its text
 
 }  // namespace gantry

@@ -13,6 +13,8 @@
 #include <thread>
 #include <vector>
 
+#include "base/ascii.h"
+
 namespace gantry::log {
 namespace {
 
@@ -20,6 +22,8 @@ constexpr size_t kFileBytes = 16u << 20;
 constexpr size_t kFiles = 3;
 
 constexpr char kPattern[] = "%Y-%m-%dT%H:%M:%S.%e%z %^%l%$ %v";
+constexpr char kSecondPattern[] = "%Y-%m-%dT%H:%M:%S%z";   // the time of kPattern but for its milliseconds
+constexpr size_t kZoneBytes = 6;                           // "+01:00"
 constexpr size_t kBatchBytes = 64u << 10;
 constexpr size_t kMessageBytesMax = 4096;   // escape()'s limit
 
@@ -42,10 +46,8 @@ public:
 
 protected:
     void sink_it_(const spdlog::details::log_msg& message) override {
-        spdlog::memory_buf_t line;
-        formatter_->format(message, line);
         const bool first = text_.empty();
-        text_.append(line.data(), line.size());
+        append(message);
         if (message.level >= spdlog::level::warn || text_.size() >= kBatchBytes) return flush_();
         if (first) wake_.notify_one();
     }
@@ -63,6 +65,21 @@ protected:
     }
 
 private:
+    // As kPattern has it, but the time is written once a second.
+    void append(const spdlog::details::log_msg& message) {
+        const auto second = std::chrono::floor<std::chrono::seconds>(message.time);
+        if (second != second_) {
+            spdlog::memory_buf_t time;
+            seconds_.format(message, time);
+            time_.assign(time.data(), time.size());
+            second_ = second;
+        }
+        const auto ms = std::chrono::duration_cast<std::chrono::milliseconds>(message.time - second).count();
+        const size_t zone = time_.size() - kZoneBytes;
+        const auto level = spdlog::level::to_string_view(message.level);
+        text_.append(time_, 0, zone).append(".").append(fmt::format_int(1000 + ms).c_str() + 1, 3).append(time_, zone).append(" ");
+        text_.append(level.data(), level.size()).append(" ").append(message.payload.data(), message.payload.size()).append("\n");
+    }
     void run() {
         std::unique_lock lock(mutex_);
         while (!stopping_) {
@@ -76,14 +93,13 @@ private:
     const std::vector<spdlog::sink_ptr> targets_;
     const std::chrono::milliseconds linger_;
     std::string text_;                 // lines not yet written
+    spdlog::pattern_formatter seconds_{kSecondPattern, spdlog::pattern_time_type::local, ""};
+    std::chrono::sys_seconds second_{};
+    std::string time_;                 // of that second
     bool stopping_ = false;
     std::condition_variable wake_;     // the first line of a batch came, or the end
     std::thread thread_;               // the last: it uses what stands above
 };
-
-bool is_plain(std::string_view text) {
-    return std::all_of(text.begin(), text.end(), [](char c) { return c >= 0x20 && c < 0x7f; });
-}
 
 std::shared_ptr<spdlog::logger>& logger() {
     static std::shared_ptr<spdlog::logger> instance = [] {
@@ -130,7 +146,7 @@ void start(const Options& options) {
 void write(Level level, std::string_view message) {
     spdlog::logger& to = *logger();
     if (!to.should_log(to_spdlog(level))) return;
-    const bool as_it_is = message.size() <= kMessageBytesMax && is_plain(message);
+    const bool as_it_is = message.size() <= kMessageBytesMax && is_printable(message);
     const std::string safe = as_it_is ? std::string() : escape(message, kMessageBytesMax);
     const std::string_view text = as_it_is ? message : std::string_view(safe);
     to.log(to_spdlog(level), spdlog::string_view_t(text.data(), text.size()));
@@ -149,7 +165,7 @@ size_t steering_length(std::string_view text) {
 }
 
 std::string escape(std::string_view text, size_t limit) {
-    if (text.size() <= limit && is_plain(text)) return std::string(text);
+    if (text.size() <= limit && is_printable(text)) return std::string(text);
     std::string out;
     out.reserve(std::min(text.size(), limit));
     while (!text.empty()) {

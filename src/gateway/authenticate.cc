@@ -97,7 +97,7 @@ std::optional<Principal> by_session(const AuthTable& table, std::string_view tok
 // The session's token; empty when there is none, or several that differ (somebody planted one).
 std::string_view session_token(const http::Headers& headers) {
     std::string_view token;
-    for (const auto& [name, value] : headers.all()) {
+    for (const auto& [name, value] : headers) {
         if (!equal_without_case(name, "cookie")) continue;
         std::string_view rest = value;
         while (!rest.empty()) {

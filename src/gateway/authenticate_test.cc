@@ -124,6 +124,40 @@ TEST_F(Authenticate, RefusesDisabledExpiredAndOrphanedKeys) {
     EXPECT_EQ(who({{"cookie", "gantry_session=token-of-ann"}}), "");
 }
 
+// A key that was right is not looked up again: but in another table, or once it has expired.
+TEST_F(Authenticate, AKeyIsKnownNoLongerThanItIsValid) {
+    FakeClock clock;
+    ApiKey& key = table_.keys[key_.public_id];
+    key.expires_at = clock.wall() + std::chrono::seconds(10);
+    Tables tables;
+    tables.set(table_);
+    http::Router router;
+    router.add({"POST", "/v1/x", kInference, [](http::Exchange&) -> http::Task<void> { co_return; }});
+    const Authentication authentication = make_authentication(tables, router, clock);
+    const auto status = [&](const std::string& text) {
+        http::Request head;
+        head.method = "POST";
+        head.path = "/v1/x";
+        head.listener = "public";
+        head.headers.add("authorization", text);
+        const auto refused = authentication.head_check(head);
+        return refused ? refused->status : 200;
+    };
+    for (int i = 0; i < 2; ++i) {
+        EXPECT_EQ(status("Bearer " + key_.text), 200);
+        EXPECT_EQ(status("Bearer " + key_.text + "x"), 401);
+        EXPECT_EQ(status("Basic " + key_.text), 401);
+    }
+    key.disabled = true;
+    tables.set(table_);
+    EXPECT_EQ(status("Bearer " + key_.text), 401) << "revoked";
+    key.disabled = false;
+    tables.set(table_);
+    EXPECT_EQ(status("Bearer " + key_.text), 200);
+    clock.advance(std::chrono::seconds(10));
+    EXPECT_EQ(status("Bearer " + key_.text), 401) << "expired";
+}
+
 TEST_F(Authenticate, KnowsASessionByItsCookie) {
     const auto principal = with({{"cookie", "a=b; gantry_session=token-of-ann; c=d"}});
     ASSERT_TRUE(principal.ok());

@@ -1,5 +1,9 @@
+#include <sodium.h>
+
 #include <algorithm>
+#include <array>
 #include <cctype>
+#include <map>
 
 #include "base/ascii.h"
 #include "base/assert.h"
@@ -38,6 +42,61 @@ struct Passed {
     Principal principal;
 };
 
+// The public id that a key names; empty: none that could be one.
+std::string named_key(const http::Headers& headers) {
+    std::string_view text = headers.get("authorization");
+    if (const size_t space = text.find(' '); space != std::string_view::npos) text.remove_prefix(space + 1);
+    if (text.empty()) text = headers.get("x-api-key");
+    return std::string(split_key(text).public_id);
+}
+
+// Whom keys were found to be of in the current table, so that a digest is made once and not with each request. A key itself is not
+// kept but a tag of it, which only this process can make; and all is forgotten when the table is another: a key that is revoked, or whose
+// user is, is looked up again with the next request.
+class KnownKeys {
+public:
+    KnownKeys() { randombytes_buf(secret_.data(), secret_.size()); }
+
+    Result<Principal> authenticate(const std::shared_ptr<const AuthTable>& table, const http::Request& request, WallTime now) {
+        const http::Headers& headers = request.headers;
+        const bool by_one_key = headers.count("authorization") == 1 && headers.count("x-api-key") == 0 && request.listener != "admin";
+        if (!by_one_key) return gateway::authenticate(*table, request, now);
+        if (table_ != table) {
+            table_ = table;
+            known_.clear();
+        }
+        const Tag tag = tag_of(headers.get("authorization"));
+        if (const auto found = known_.find(tag); found != known_.end()) {
+            if (now < found->second.until) return found->second.principal;
+            known_.erase(found);
+        }
+        Result<Principal> found = gateway::authenticate(*table, request, now);
+        if (found && known_.size() < kKnownMax) {
+            const auto row = table->keys.find(named_key(headers));
+            if (row != table->keys.end()) known_.emplace(tag, Known{*found, row->second.expires_at.value_or(WallTime::max())});
+        }
+        return found;
+    }
+
+private:
+    using Tag = std::array<unsigned char, crypto_shorthash_siphashx24_BYTES>;
+    struct Known {
+        Principal principal;
+        WallTime until{};
+    };
+    static constexpr size_t kKnownMax = 1024;
+
+    Tag tag_of(std::string_view text) const {
+        Tag tag;
+        crypto_shorthash_siphashx24(tag.data(), reinterpret_cast<const unsigned char*>(text.data()), text.size(), secret_.data());
+        return tag;
+    }
+
+    std::array<unsigned char, crypto_shorthash_siphashx24_KEYBYTES> secret_;
+    std::shared_ptr<const AuthTable> table_;
+    std::map<Tag, Known> known_;
+};
+
 struct State {
     const Tables& tables;
     const Clock& clock;
@@ -45,6 +104,7 @@ struct State {
     Throttle keys;
     Refusals refusals;
     Passed passed;
+    KnownKeys known;
 };
 
 constexpr std::chrono::milliseconds kPassedFor{500};   // a key may expire or be revoked while a body arrives
@@ -62,14 +122,6 @@ bool same_site(const http::Headers& headers) {
     if (name != "http" && name != "https") return false;
     origin.remove_prefix(scheme + 3);
     return !origin.empty() && headers.count("host") == 1 && equal_without_case(origin, headers.get("host"));
-}
-
-// The public id a failed key named; empty: none that could be one.
-std::string named_key(const http::Headers& headers) {
-    std::string_view text = headers.get("authorization");
-    if (const size_t space = text.find(' '); space != std::string_view::npos) text.remove_prefix(space + 1);
-    if (text.empty()) text = headers.get("x-api-key");
-    return std::string(split_key(text).public_id);
 }
 
 // A request without credentials is refused but guesses nothing: only a wrong key or session counts as an attempt.
@@ -146,7 +198,7 @@ std::optional<Refusal> check(State& state, const http::Request& request, const h
         passed = {};
         return std::nullopt;
     }
-    Result<Principal> found = authenticate(*table, request, now);
+    Result<Principal> found = state.known.authenticate(table, request, now);
     // A valid key passes even where others have failed too often: nobody can lock its owner out.
     if (!found) return refuse_unknown(state, request, found.error());
     std::optional<Refusal> refusal = check_access(state, request, route.access, *found);
@@ -192,11 +244,11 @@ http::Middleware middleware_of(std::shared_ptr<State> state) {
 
 http::Middleware authentication(const Tables& tables, const Clock& clock) {
     // Shared: the middleware is a copyable function, its copies count failures together.
-    return middleware_of(std::make_shared<State>(State{tables, clock, {}, {}, {}, {}}));
+    return middleware_of(std::make_shared<State>(State{tables, clock, {}, {}, {}, {}, {}}));
 }
 
 Authentication make_authentication(const Tables& tables, const http::Router& router, const Clock& clock) {
-    auto state = std::make_shared<State>(State{tables, clock, {}, {}, {}, {}});  // shared by the two functions
+    auto state = std::make_shared<State>(State{tables, clock, {}, {}, {}, {}, {}});  // shared by the two functions
     Authentication both;
     both.middleware = middleware_of(state);
     both.head_check = [state, &router](const http::Request& head) -> std::optional<Response> {

@@ -14,20 +14,29 @@ void append_model(std::string& form, const std::string& boundary, const std::str
 }
 
 // One text for both: writing a large body twice would take longer than all else here.
-Body write_body(json::object fields, bool splits) {
-    if (!splits) return {json::serialize(fields), 0};
-    json::object own;   // the model has another name there, and what says how a request is served is about our queues
-    for (const char* name : {"model", "service_tier", "priority", "cache_salt", "deadline_ms"}) {
-        if (const auto found = fields.find(name); found != fields.end()) {
-            own[name] = std::move(found->value());
-            fields.erase(found);
-        }
+Body write_body(const json::object& fields, bool splits, size_t bytes) {
+    // The model has another name there, and what says how a request is served is about our queues.
+    const auto is_own = [](std::string_view name) {
+        return name == "model" || name == "service_tier" || name == "priority" || name == "cache_salt" || name == "deadline_ms";
+    };
+    Body body;
+    std::string& text = body.text;
+    text.reserve(bytes);
+    text += '{';
+    const auto add = [&text](const json::key_value_pair& field) {
+        if (text.size() > 1) text += ',';
+        append_json(text, std::string_view(field.key()));
+        text += ':';
+        append_value(text, field.value());
+    };
+    for (const auto& field : fields) {
+        if (!splits || !is_own(field.key())) add(field);
     }
-    Body body{json::serialize(fields), 0};
-    body.text.pop_back();   // "}"
-    body.shared = body.text.size();
-    if (!fields.empty()) body.text += ',';
-    body.text.append(json::serialize(own), 1);
+    if (splits) body.shared = text.size();
+    for (const auto& field : fields) {
+        if (splits && is_own(field.key())) add(field);
+    }
+    text += '}';
     return body;
 }
 
@@ -39,10 +48,12 @@ std::string body_for(const Body& body, const Outside& outside) {
         append_model(form, body.boundary, outside.model);
         return form;
     }
-    const std::string model = (body.shared > 1 ? ",\"model\":" : "\"model\":") + json::serialize(json::value(outside.model)) + "}";
     std::string text;
-    text.reserve(body.shared + model.size());
-    return text.append(body.text, 0, body.shared).append(model);
+    text.reserve(body.shared + outside.model.size() + 16);
+    text.append(body.text, 0, body.shared).append(body.shared > 1 ? ",\"model\":" : "\"model\":");
+    append_json(text, outside.model);
+    text += '}';
+    return text;
 }
 
 http::Headers headers_for_outside(const std::string& api_key) {

@@ -18,7 +18,8 @@ struct Body {
     std::string content_type() const;
 };
 // `splits`: an outside provider may be asked, so that what is no business of its stands last, behind `shared`.
-Body write_body(json::object fields, bool splits);
+// `bytes`: about how many it will have.
+Body write_body(const json::object& fields, bool splits, size_t bytes = 0);
 // The part "model" of a form, and its end.
 void append_model(std::string& form, const std::string& boundary, const std::string& model);
 std::string body_for(const Body& body, const Outside& outside);

@@ -5,6 +5,7 @@
 
 #include <cstddef>
 #include <optional>
+#include <string>
 #include <string_view>
 
 namespace gantry::gateway {
@@ -24,6 +25,8 @@ struct EventFacts {
     int models = 0;              // how many top-level keys are "model", and "usage"
     int usages = 0;
     bool answer = false;         // the key that was asked about is there
+    int texts = 0;               // for a person, empty ones too
+    Span text;                   // the last of them, without its quotes
     Span model;                  // the last "model"'s value
     Span usage_value;            // the last "usage"'s
     Span timings;                // the last "timings"'s
@@ -32,5 +35,17 @@ struct EventFacts {
 
 // nullopt: not exactly one JSON object. `answer_key`: of the top level; empty: there in any case.
 std::optional<EventFacts> check_event(std::string_view data, std::string_view answer_key = {});
+
+// The same for the events of one stream, which mostly differ from each other in one text: where all around it is, byte for byte, as in an
+// event that was looked at, only the text is.
+class EventCheck {
+public:
+    std::optional<EventFacts> operator()(std::string_view data);
+
+private:
+    std::optional<EventFacts> as_before(std::string_view data) const;
+    std::string before_{};        // an event with one text; empty: none yet
+    EventFacts facts_{};          // of it
+};
 
 }  // namespace gantry::gateway

@@ -103,8 +103,27 @@ void check_written_anew(const json::object& event) {
     GANTRY_ASSERT(seen->usage == facts.usage && seen->usages == facts.usages && seen->models == facts.models, "counts are exact");
 }
 
+bool same(const Span& a, const Span& b) { return a.begin == b.begin && a.end == b.end; }
+
+// An event behind another of its stream is seen as it would be alone.
+void check_behind(std::string_view text, const EventFacts& seen) {
+    EventCheck stream;
+    stream(text);
+    for (const char* words : {"", "other words", "\\u00e9", "\"", "\\", "\",\"error\":1,\"x\":\""}) {
+        const std::string next = std::string(text.substr(0, seen.text.begin)) + words + std::string(text.substr(seen.text.end));
+        const std::optional<EventFacts> alone = check_event(next), behind = stream(next);
+        GANTRY_ASSERT(alone.has_value() == behind.has_value(), "an event is one wherever it stands");
+        if (!alone) continue;
+        GANTRY_ASSERT(alone->error == behind->error && alone->output == behind->output && alone->no_choices == behind->no_choices, "its facts");
+        GANTRY_ASSERT(alone->usage == behind->usage && alone->usages == behind->usages && alone->models == behind->models, "its counts");
+        GANTRY_ASSERT(same(alone->model, behind->model) && same(alone->usage_member, behind->usage_member), "its spans");
+        GANTRY_ASSERT(same(alone->usage_value, behind->usage_value) && same(alone->timings, behind->timings), "and those of its figures");
+    }
+}
+
 void check(std::string_view text) {
     const std::optional<EventFacts> seen = check_event(text);
+    if (seen && seen->texts > 0) check_behind(text, *seen);
     Result<json::value> parsed = parse_json(text);
     if (seen && !parsed) {
         parsed = parse_json(with_small_numbers(text));

@@ -116,6 +116,17 @@ constexpr Operation kOperations[] = {
 };
 
 constexpr size_t kDocumentBytes = 16u << 10;   // of usual bodies
+constexpr size_t kBodyBytesMore = 64;          // an engine's body may be longer by so much
+
+// A request while it is answered.
+struct Running {
+    Running(LiveRequests& all, const Exchange& exchange, SteadyTime begun, const char* operation) : live(all, exchange, begun, operation) {
+        job.begun = begun;
+        job.live = &live;
+    }
+    LiveRequests::Entry live;   // outlives the job
+    Job job;
+};
 
 // Counts a request while it is answered.
 class InFlight {
@@ -232,11 +243,8 @@ private:
     // `prepare`: what is asked of which engine, from the body.
     Task<void> perform(Exchange& exchange, const char* operation, std::function<Status(Job&)> prepare) {
         const InFlight counted(metrics_.in_flight());
-        const auto owned = std::make_unique<Job>();   // apart: large frames of coroutines are slow to get
-        Job& job = *owned;
-        job.begun = clock_.steady();
-        LiveRequests::Entry live(live_, exchange, job.begun, operation);
-        job.live = &live;
+        const auto owned = std::make_unique<Running>(live_, exchange, clock_.steady(), operation);   // apart: large frames are slow to get
+        Job& job = owned->job;
         job.trace = traceparent_of(exchange.request().headers);
         job.record.operation = operation;
         const Principal& who = principal(exchange);
@@ -260,7 +268,7 @@ private:
             co_await refuse(exchange, operation, job, std::move(refusal));
             co_return;
         }
-        live.set_asked(job.record.model, job.stream, job.body.text.size());
+        job.live->set_asked(job.record.model, job.stream, job.body.text.size());
         job.record.request_id = exchange.request().id;
         job.record.user_id = who.user_id;
         job.record.key_id = who.key_id;
@@ -354,7 +362,7 @@ private:
         job.wants_usage = openai::wants_usage(forward);
         job.max_tokens = openai::max_tokens_of(forward);
         if (job.stream) openai::ask_for_usage(forward);
-        job.body = write_body(std::move(forward), std::any_of(job.ways.begin(), job.ways.end(), is_outside));
+        job.body = write_body(forward, std::any_of(job.ways.begin(), job.ways.end(), is_outside), request.body.size() + kBodyBytesMore);
         request.body = {};  // held once, not twice, while the engine works
         job.target = operation.engine_path;
         job.answer_key = operation.answer_key;

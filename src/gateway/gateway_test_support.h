@@ -99,7 +99,7 @@ inline Task<void> respond_with(Exchange& exchange, http::Response response) { co
 inline ScriptedEngine::Script answers(int status, std::string body, Headers headers = {}) {
     return [=](Exchange& exchange, ScriptedEngine&) {
         http::Response response = http::json_response(status, body);
-        for (const auto& [name, value] : headers.all()) response.headers.set(name, value);
+        for (const auto& [name, value] : headers) response.headers.set(name, value);
         return respond_with(exchange, std::move(response));
     };
 }

@@ -1,3 +1,5 @@
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <limits>
 
@@ -7,7 +9,7 @@
 namespace gantry::gateway {
 namespace {
 
-constexpr size_t kUsualBytes = 400;
+constexpr size_t kUsualBytes = 480;
 
 std::string text_at(const json::object& line, const char* key) {
     const json::value* value = line.if_contains(key);
@@ -34,43 +36,34 @@ bool flag_at(const json::object& line, const char* key) {
 std::string to_journal_line(const UsageRecord& record) {
     std::string line;   // a document of our own making: one line a request, so that it is written straight
     line.reserve(kUsualBytes);
-    const auto key = [&line](const char* name) { line.append(line.empty() ? "{\"" : ",\"").append(name).append("\":"); };
-    const auto text = [&](const char* name, std::string_view value) {
-        key(name);
-        const bool plain = std::all_of(value.begin(), value.end(), [](char c) { return c >= 0x20 && c != '"' && c != '\\' && c != 0x7f; });
-        if (plain) {
-            line.append("\"").append(value).append("\"");
-        } else {
-            line.append(json::serialize(json::value(value)));
-        }
+    const auto text = [&line](std::string_view name, std::string_view value) {
+        append_json(line.append(name), value);
     };
-    const auto number = [&](const char* name, int64_t value) {
-        key(name);
-        line += std::to_string(value);
+    const auto number = [&line](std::string_view name, int64_t value) {
+        const fmt::format_int digits(value);
+        line.append(name).append(digits.data(), digits.size());
     };
-    const auto flag = [&](const char* name, bool value) {
-        key(name);
-        line += value ? "true" : "false";
-    };
-    text("id", record.request_id);
-    number("at", to_unix_ms(record.at));
-    text("user", record.user_id.text);
-    text("key", record.key_id.text);
-    text("model", record.model);
-    text("instance", record.instance_id.text);
-    text("operation", record.operation);
-    number("status", record.status);
-    flag("aborted", record.aborted);
-    flag("estimated", record.estimated);
-    number("prompt", record.prompt_tokens);
-    number("cached", record.cached_tokens);
-    number("completion", record.completion_tokens);
-    number("reasoning", record.reasoning_tokens);
-    if (record.audio_ms > 0) number("audio_ms", record.audio_ms);
-    if (record.images > 0) number("images", record.images);
-    number("ttft_ms", record.ttft_ms);
-    number("duration_ms", record.duration_ms);
-    return line += "}\n";
+    const auto flag = [&line](std::string_view name, bool value) { line.append(name).append(value ? "true" : "false"); };
+    text(R"({"id":)", record.request_id);
+    number(R"(,"at":)", to_unix_ms(record.at));
+    text(R"(,"user":)", record.user_id.text);
+    text(R"(,"key":)", record.key_id.text);
+    text(R"(,"model":)", record.model);
+    text(R"(,"instance":)", record.instance_id.text);
+    text(R"(,"operation":)", record.operation);
+    number(R"(,"status":)", record.status);
+    flag(R"(,"aborted":)", record.aborted);
+    flag(R"(,"estimated":)", record.estimated);
+    number(R"(,"prompt":)", record.prompt_tokens);
+    number(R"(,"cached":)", record.cached_tokens);
+    number(R"(,"completion":)", record.completion_tokens);
+    number(R"(,"reasoning":)", record.reasoning_tokens);
+    if (record.audio_ms > 0) number(R"(,"audio_ms":)", record.audio_ms);
+    if (record.images > 0) number(R"(,"images":)", record.images);
+    number(R"(,"ttft_ms":)", record.ttft_ms);
+    number(R"(,"duration_ms":)", record.duration_ms);
+    line += "}\n";
+    return line;
 }
 
 std::optional<UsageRecord> from_journal_line(std::string_view line) {

@@ -35,11 +35,17 @@ void count(const char* reason) {
         .Increment();
 }
 
-void set_window(http::Headers& headers, const std::string& of, const std::optional<Quota::Window>& window) {
+struct WindowFields {
+    std::string_view limit, remaining, reset;
+};
+constexpr WindowFields kOfRequests = {"x-ratelimit-limit-requests", "x-ratelimit-remaining-requests", "x-ratelimit-reset-requests"};
+constexpr WindowFields kOfTokens = {"x-ratelimit-limit-tokens", "x-ratelimit-remaining-tokens", "x-ratelimit-reset-tokens"};
+
+void set_window(http::Headers& headers, const WindowFields& of, const std::optional<Quota::Window>& window) {
     if (!window) return;
-    headers.set("x-ratelimit-limit-" + of, std::to_string(window->limit));
-    headers.set("x-ratelimit-remaining-" + of, std::to_string(window->left));
-    headers.set("x-ratelimit-reset-" + of, reset_text(window->until_full));
+    headers.add(of.limit, std::to_string(window->limit));
+    headers.add(of.remaining, std::to_string(window->left));
+    headers.add(of.reset, reset_text(window->until_full));
 }
 
 }  // namespace
@@ -119,8 +125,8 @@ void Limiter::show(Exchange& exchange) {
     const Principal& who = principal(exchange);
     if (who.allowance == nullptr) return;
     const Quota::Windows windows = quota_.windows(who);
-    set_window(exchange.answer_headers, "requests", windows.requests);
-    set_window(exchange.answer_headers, "tokens", windows.tokens);
+    set_window(exchange.answer_headers, kOfRequests, windows.requests);
+    set_window(exchange.answer_headers, kOfTokens, windows.tokens);
 }
 
 Status Limiter::check_model(const Principal& who, const std::string& model) {

@@ -100,28 +100,29 @@ Relay::Relay(http::asio::io_context& io, const Clock& clock, const GatewayOption
       waiting_(waiting) {}
 
 Task<void> Relay::run(Exchange& exchange, Job& job) {
-    Refusal failure;
-    Result<Upstream> upstream = co_await connect(exchange, job, failure);
-    if (!upstream) {
-        co_await fail(exchange, job, std::move(failure));
+    Upstream upstream;
+    std::optional<Refusal> failure = co_await connect(exchange, job, upstream);
+    if (failure) {
+        upstream = {};   // before the answer: its instance is free
+        co_await fail(exchange, job, *std::move(failure));
         co_return;
     }
-    const int status = upstream->response->status();
+    const int status = upstream.response->status();
     if (status != 200) {
-        co_await refuse_upstream_error(exchange, job, *upstream);
+        co_await refuse_upstream_error(exchange, job, upstream);
     } else if (job.answer == Answer::kText) {
-        co_await relay_text(exchange, job, *upstream);
+        co_await relay_text(exchange, job, upstream);
     } else if (job.answer == Answer::kBytes) {
-        co_await relay_bytes(exchange, job, *upstream);
+        co_await relay_bytes(exchange, job, upstream);
     } else if (job.answer == Answer::kEvents) {
-        co_await relay_events(exchange, job, *upstream);
+        co_await relay_events(exchange, job, upstream);
     } else if (job.answer == Answer::kStream) {
-        co_await relay_stream(exchange, job, *upstream);
+        co_await relay_stream(exchange, job, upstream);
     } else {
-        co_await relay_whole(exchange, job, *upstream);
+        co_await relay_whole(exchange, job, upstream);
     }
     const UsageRecord& used = job.record;
-    if (status == 200) upstream->lease.settle(used.prompt_tokens - std::min(used.cached_tokens, used.prompt_tokens), used.completion_tokens);
+    if (status == 200) upstream.lease.settle(used.prompt_tokens - std::min(used.cached_tokens, used.prompt_tokens), used.completion_tokens);
 }
 
 http::Client::Call Relay::call_for(const Exchange& exchange, const Job& job, const Target& target) const {
@@ -144,41 +145,43 @@ http::Client::Call Relay::call_for(const Exchange& exchange, const Job& job, con
 }
 
 // The model that was chosen, then the others of its route: before the first byte another answer is as good.
-Task<Result<Relay::Upstream>> Relay::connect(Exchange& exchange, Job& job, Refusal& failure) {
+Task<std::optional<Refusal>> Relay::connect(Exchange& exchange, Job& job, Upstream& upstream) {
     for (size_t i = 0;; ++i) {
         job.model = job.ways[i];
-        Result<Upstream> upstream = co_await connect_or_wake(exchange, job, failure);
-        const int status = upstream ? upstream->response->status() : failure.status;
-        const bool full = !upstream && status == 429;
-        if (upstream && refuses_our_key(job, status)) {
+        std::optional<Refusal> failure = co_await connect_or_wake(exchange, job, upstream);
+        const int status = failure ? failure->status : upstream.response->status();
+        const bool full = failure && status == 429;
+        if (!failure && refuses_our_key(job, status)) {
             log::error("request {}: provider {} refuses our key for {}: it answered {}", exchange.request().id, job.record.instance_id.text,
                        job.model->name, status);
         }
-        if (i + 1 == job.ways.size() || !(another_may(job, status) || full)) co_return std::move(upstream);
+        if (i + 1 == job.ways.size() || !(another_may(job, status) || full)) co_return failure;
         log::warn("request {}: {} has no answer for {}: {} is asked", exchange.request().id, job.model->name, job.record.model,
                   job.ways[i + 1]->name);
         metrics_.fell_back();
+        upstream = {};
     }
 }
 
-Task<Result<Relay::Upstream>> Relay::connect_or_wake(Exchange& exchange, Job& job, Refusal& failure) {
-    if (waiting_.needed(*job.model)) {
-        const HeldRequest request{job.model, job.stream, job.begun, job.live};
-        WaitingRoom::Outcome held = co_await waiting_.hold(exchange, request);
-        if (held.model == nullptr) {
-            failure = std::move(held.refusal);
-            co_return failure.error;
-        }
-        job.woken = std::move(held.routes);
-        job.model = held.model;
-    }
-    Result<Upstream> upstream = co_await connect_to_model(exchange, job, failure);
-    co_return std::move(upstream);
+// No coroutine of its own where the model is awake.
+Task<std::optional<Refusal>> Relay::connect_or_wake(Exchange& exchange, Job& job, Upstream& upstream) {
+    if (waiting_.needed(*job.model)) return wake_and_connect(exchange, job, upstream);
+    return connect_to_model(exchange, job, upstream);
 }
 
-// The first instance that answers with anything but 502 and 503, or the last one's answer. On an error `failure` says what the
-// client is told.
-Task<Result<Relay::Upstream>> Relay::connect_to_model(Exchange& exchange, Job& job, Refusal& failure) {
+Task<std::optional<Refusal>> Relay::wake_and_connect(Exchange& exchange, Job& job, Upstream& upstream) {
+    const HeldRequest request{job.model, job.stream, job.begun, job.live};
+    WaitingRoom::Outcome held = co_await waiting_.hold(exchange, request);
+    if (held.model == nullptr) co_return std::move(held.refusal);
+    job.woken = std::move(held.routes);
+    job.model = held.model;
+    std::optional<Refusal> failure = co_await connect_to_model(exchange, job, upstream);
+    co_return failure;
+}
+
+// The first instance that answers with anything but 502 and 503, or the last one's answer: in `upstream`. Else what the client is
+// told.
+Task<std::optional<Refusal>> Relay::connect_to_model(Exchange& exchange, Job& job, Upstream& upstream) {
     using Why = Balancer::Choice::Why;
     const std::vector<Target>& targets = job.model->targets;
     Demand demand = demand_of(job);
@@ -187,15 +190,11 @@ Task<Result<Relay::Upstream>> Relay::connect_to_model(Exchange& exchange, Job& j
     size_t left = targets.size();
     for (Balancer::Choice choice = balancer_.choose(targets, tried, demand);; choice = balancer_.choose(targets, tried, demand)) {
         if (choice.why == Why::kFull) metrics_.queue_full(job.record.model);
-        if (choice.why != Why::kChosen) {
-            failure = none_free(job, choice);
-            co_return failure.error;
-        }
+        if (choice.why != Why::kChosen) co_return none_free(job, choice);
         const Target& target = targets[choice.index];
         if (left < targets.size()) metrics_.retried();
         tried[choice.index] = true;
         --left;
-        Upstream upstream;
         upstream.lease = balancer_.lease(target, demand);
         job.record.instance_id = target.instance_id;
         exchange.on_client_gone([stop = upstream.stop]() mutable { stop.cancel(); });
@@ -218,21 +217,18 @@ Task<Result<Relay::Upstream>> Relay::connect_to_model(Exchange& exchange, Job& j
             const bool taken = status != 502 && status != 503;
             if (taken) upstream.lease.answered();
             else failed(upstream.lease, job);
-            if ((taken && !broke_off) || left == 0) co_return Result<Upstream>(std::move(upstream));
+            if ((taken && !broke_off) || left == 0) co_return std::nullopt;
             if (broke_off) failed(upstream.lease, job);
         } else if (answer.error().code == ErrorCode::kCancelled) {
-            failure = gone(job, answer.error());
-            co_return failure.error;
+            co_return gone(job, answer.error());
         } else {
             failed(upstream.lease, job);
-            if (answer.error().code == ErrorCode::kDeadlineExceeded) {
-                failure = Refusal{504, too_slow(job), 0};
-                co_return failure.error;
-            }
+            if (answer.error().code == ErrorCode::kDeadlineExceeded) co_return Refusal{504, too_slow(job), 0};
         }
         log::warn("request {}: instance {} of {} did not take it: {}", exchange.request().id, target.instance_id.text, job.record.model,
                   upstream.whole ? upstream.whole->error().message
                   : upstream.response ? "it answered " + std::to_string(upstream.response->status()) : answer.error().message);
+        upstream = {};
     }
 }
 
@@ -363,6 +359,22 @@ Task<void> Relay::relay_stream(Exchange& exchange, Job& job, Upstream& upstream)
     co_await drain(upstream);
 }
 
+// The events that these bytes complete, as the client gets them.
+Status Relay::take_events(std::string_view bytes, const Job& job, http::SseReader& reader, StreamRewriter& rewriter, std::string& out) const {
+    reader.add(bytes);
+    http::SseView event;
+    for (bool any = false;; any = true) {
+        const Result<bool> more = reader.next(event);
+        if (!more) return engine_gone(job);
+        if (!*more) {
+            if (!any && bytes.front() == ':' && !reader.mid_event()) out = http::kSsePing;  // the engine is busy and says so; so do we
+            return Ok{};
+        }
+        GANTRY_TRY(rewriter.take(event, out));
+        if (rewriter.done()) return Ok{};
+    }
+}
+
 // Passes events on until the stream's end.
 Task<Relay::End> Relay::pump(Exchange& exchange, Job& job, Upstream& upstream, StreamRewriter& rewriter,
                              Error& broken) {
@@ -374,38 +386,33 @@ Task<Relay::End> Relay::pump(Exchange& exchange, Job& job, Upstream& upstream, S
     }
     End end = End::kBroken;
     for (;;) {
-        Result<std::string> piece = co_await upstream.response->read();
+        const auto piece = upstream.response->try_read();
         if (!piece) {
-            if (piece.error().code == ErrorCode::kCancelled || exchange.client_gone()) end = End::kClientGone;
-            broken = piece.error().code == ErrorCode::kDeadlineExceeded ? too_slow(job) : engine_gone(job);
+            co_await upstream.response->wait();
+            continue;
+        }
+        if (!*piece) {
+            const ErrorCode why = piece->error().code;
+            if (why == ErrorCode::kCancelled || exchange.client_gone()) end = End::kClientGone;
+            broken = why == ErrorCode::kDeadlineExceeded ? too_slow(job) : engine_gone(job);
             if (job.live->cancelled() != nullptr && !exchange.client_gone()) {
                 end = End::kBroken;
                 broken = *job.live->cancelled();
             }
             break;
         }
-        if (piece->empty()) {  // the end of the body without [DONE]
+        const std::string_view bytes = **piece;
+        if (bytes.empty()) {  // the end of the body without [DONE]
             broken = engine_gone(job);
             break;
         }
         out.clear();
-        Result<std::vector<http::SseEvent>> events = reader.feed(*piece);
-        Status taken = Ok{};
-        if (!events) {
-            taken = engine_gone(job);
-        } else if (events->empty() && piece->front() == ':' && !reader.mid_event()) {
-            out = http::kSsePing;  // the engine is busy and says so; so do we
-        } else {
-            for (const http::SseEvent& event : *events) {
-                taken = rewriter.take(event, out);
-                if (!taken || rewriter.done()) break;
-            }
-        }
+        Status taken = take_events(bytes, job, reader, rewriter, out);
         if (rewriter.output_events() > job.gaps.events()) {
             note_tokens(job, rewriter);
             upstream.lease.progress(rewriter.output_events());
         }
-        if (!out.empty()) {
+        if (!out.empty() && !exchange.try_write(out)) {
             const bool written = co_await exchange.write(out);
             if (!written) {
                 end = End::kClientGone;

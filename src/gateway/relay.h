@@ -90,9 +90,10 @@ private:
     // The end of a stream, and how it came.
     enum class End { kDone, kClientGone, kBroken };
 
-    http::Task<Result<Upstream>> connect(http::Exchange& exchange, Job& job, Refusal& failure);
-    http::Task<Result<Upstream>> connect_or_wake(http::Exchange& exchange, Job& job, Refusal& failure);
-    http::Task<Result<Upstream>> connect_to_model(http::Exchange& exchange, Job& job, Refusal& failure);
+    http::Task<std::optional<Refusal>> connect(http::Exchange& exchange, Job& job, Upstream& upstream);
+    http::Task<std::optional<Refusal>> connect_or_wake(http::Exchange& exchange, Job& job, Upstream& upstream);
+    http::Task<std::optional<Refusal>> wake_and_connect(http::Exchange& exchange, Job& job, Upstream& upstream);
+    http::Task<std::optional<Refusal>> connect_to_model(http::Exchange& exchange, Job& job, Upstream& upstream);
     http::Client::Call call_for(const http::Exchange& exchange, const Job& job, const Target& target) const;
     http::Task<void> refuse_upstream_error(http::Exchange& exchange, Job& job, Upstream& upstream);
     http::Task<void> relay_whole(http::Exchange& exchange, Job& job, Upstream& upstream);
@@ -108,6 +109,7 @@ private:
     Error ended(const Job& job, const http::Exchange& exchange, const Error& why, End& end) const;
     void note_media(Job& job, const MediaUsage& usage);
     http::Task<End> pump(http::Exchange& exchange, Job& job, Upstream& upstream, StreamRewriter& rewriter, Error& broken);
+    Status take_events(std::string_view bytes, const Job& job, http::SseReader& reader, StreamRewriter& rewriter, std::string& out) const;
     void settle_usage(Job& job, const StreamRewriter& rewriter);
     http::Task<void> drain(Upstream& upstream);
     http::Task<void> fail(http::Exchange& exchange, Job& job, Refusal failure);

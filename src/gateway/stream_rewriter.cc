@@ -17,7 +17,7 @@ Error nonsense() {
 }
 
 // The engine's own words in an error event, in our shape.
-Error engine_error(const std::string& data) {
+Error engine_error(std::string_view data) {
     const Result<json::value> parsed = parse_json(data);
     if (parsed) {
         if (auto error = openai::error_of(500, *parsed)) return *std::move(error);
@@ -58,13 +58,13 @@ std::string StreamRewriter::broken(const Error& error) {
 StreamRewriter::StreamRewriter(Options options)
     : options_(std::move(options)), model_json_(json::serialize(json::value(options_.model))) {}
 
-Status StreamRewriter::take(const http::SseEvent& event, std::string& out) {
+Status StreamRewriter::take(const http::SseView& event, std::string& out) {
     if (done_) return Ok{};  // whatever stands behind the end is not for the client
     if (event.data.starts_with(openai::kStreamEnd)) {
         done_ = true;
         return Ok{};
     }
-    const std::optional<EventFacts> facts = check_event(event.data);
+    const std::optional<EventFacts> facts = check_(event.data);
     if (!facts) return nonsense();
     if (facts->error || event.event == "error") return engine_error(event.data);
     if (facts->output) ++output_events_;
@@ -98,7 +98,7 @@ void StreamRewriter::change(std::string_view data, const EventFacts& facts, bool
     changed_.append(data.substr(from));
 }
 
-Status StreamRewriter::rewrite(const http::SseEvent& event, bool usage_unasked, std::string& out) {
+Status StreamRewriter::rewrite(const http::SseView& event, bool usage_unasked, std::string& out) {
     Result<json::value> parsed = parse_json(event.data);
     if (!parsed || !parsed->is_object()) return nonsense();
     json::object& chunk = parsed->get_object();

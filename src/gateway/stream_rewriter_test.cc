@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <random>
+#include <sstream>
 
 #include "base/json.h"
 #include "gateway/event_check.h"
@@ -43,6 +44,30 @@ TEST(EventCheck, TakesNothingButOneJsonObject) {
         EXPECT_FALSE(check_event(text)) << text.substr(0, 40);
     }
     EXPECT_TRUE(check_event(" {\"a\":\"\xc3\xa9\"} \n"));
+}
+
+// Only the text is looked at where all around it is as before: which must not show.
+TEST(EventCheck, SeesAnEventBehindOthersAsItWouldAlone) {
+    const auto shown = [](const std::optional<EventFacts>& facts) {
+        if (!facts) return std::string("none");
+        std::ostringstream out;
+        out << facts->error << facts->usage << facts->usage_key << facts->no_choices << facts->output << ' ' << facts->models << facts->usages;
+        for (const Span& span : {facts->model, facts->usage_value, facts->timings, facts->usage_member}) out << ' ' << span.begin << '-' << span.end;
+        return out.str();
+    };
+    const auto event = [](const std::string& content, const std::string& more = {}) {
+        return R"({"id":"x","model":"m","choices":[{"index":0,"delta":{"content":")" + content + R"("},"finish_reason":null)" + more +
+               R"(}],"usage":null,"timings":{"a":"b"},"model":"n"})";
+    };
+    EventCheck stream;
+    const std::vector<std::string> texts = {
+        event("one"), event("a longer text"), event(""), event("x"), event("\\u00e9\\n"), event("\\"), event("\""), event("\xff"), event("\xc3\xa9"),
+        event("tab\there"), event("a\",\"content\":\"b"), event("\",\"x\":\""), event("\"}}],\"error\":{},\"y\":[{\"z\":{\"content\":\""),
+        event("one", ",\"x\":1"), event("two", ",\"x\":1"), event("one", ",\"reasoning\":\"r\""), event("two", ",\"reasoning\":\"r\""),
+        "{}", "{", "", event("last")};
+    for (const std::string& text : texts) {
+        EXPECT_EQ(shown(stream(text)), shown(check_event(text))) << text;
+    }
 }
 
 std::string taken(StreamRewriter& rewriter, const std::string& data, const std::string& event = {}) {

@@ -28,7 +28,9 @@ bool well_formed(std::string_view text) {
 }
 
 void append_hex(std::string& out, uint64_t number) {
-    for (int shift = 60; shift >= 0; shift -= 4) out += "0123456789abcdef"[(number >> shift) & 15];
+    char digits[16];
+    for (int i = 0; i < 16; ++i) digits[i] = "0123456789abcdef"[(number >> (60 - 4 * i)) & 15];
+    out.append(digits, sizeof(digits));
 }
 
 // Ids only have to differ: no secret, so that the kernel is asked once a thread.
@@ -45,7 +47,8 @@ std::string fresh() {
     append_hex(out, random() | 1);   // none is all zeros
     out += '-';
     append_hex(out, random() | 1);
-    return out += "-00";
+    out += "-00";
+    return out;
 }
 
 }  // namespace

@@ -17,18 +17,21 @@ void read_figures(const json::object& fields, WholeAnswer& out) {
 
 // A document is made of the figures alone, and nothing else is written anew.
 bool read_in_place(std::string& text, const EventFacts& facts, const WholeOptions& options, WholeAnswer& out) {
-    std::string figures = "{";
-    const auto add = [&](const char* name, const Span& value) {
-        if (value.end > 0) figures.append(figures.size() > 1 ? "," : "").append(name).append(text, value.begin, value.end - value.begin);
+    const auto read = [&text](const Span& span, const auto& use) {
+        if (span.end == 0) return true;
+        JsonArena<2048> arena;
+        const Result<json::value> parsed = parse_json(std::string_view(text).substr(span.begin, span.end - span.begin), arena.memory());
+        if (!parsed) return false;   // a number beyond all bounds
+        if (const json::object* fields = parsed->if_object()) use(*fields);
+        return true;
     };
-    add("\"usage\":", facts.usage_value);
-    add("\"timings\":", facts.timings);
-    figures += '}';
-    JsonArena<2048> arena;
-    const Result<json::value> parsed = parse_json(figures, arena.memory());
-    if (!parsed) return false;   // a number beyond all bounds
-    read_figures(parsed->get_object(), out);
-    if (options.foreign) text.replace(facts.model.begin, facts.model.end - facts.model.begin, json::serialize(json::value(options.model)));
+    if (!read(facts.usage_value, [&out](const json::object& fields) { out.usage = openai::usage_in(fields); })) return false;
+    if (!read(facts.timings, [&out](const json::object& fields) { out.timings = openai::timings_in(fields); })) return false;
+    if (options.foreign) {
+        std::string name;
+        append_json(name, options.model);
+        text.replace(facts.model.begin, facts.model.end - facts.model.begin, name);
+    }
     return true;
 }
 

@@ -294,19 +294,31 @@ void ClientCall::release() {
     pool->give_back(endpoint_, std::move(connection_));
 }
 
-void ClientCall::parse() {
-    std::string& input = connection_->input;
-    if (input.empty()) return;
+// What has come goes straight to the parser, and only what it leaves is kept.
+void ClientCall::parse(std::string_view bytes) {
     received_ = true;
-    input.erase(0, reader_.feed(input));
+    std::string& input = connection_->input;
+    if (!input.empty()) {
+        input.append(bytes);
+        input.erase(0, reader_.feed(input));
+        return;
+    }
+    const size_t used = reader_.feed(bytes);
+    if (used < bytes.size()) input.assign(bytes.substr(used));
 }
 
-// Takes what a read gave.
+Io ClientCall::receive() {
+    std::string_view bytes;
+    const Io got = socket_->try_read(bytes, kReadBytesMax);
+    if (got == Io::kOk) parse(bytes);
+    return got;
+}
+
+// What a read gave means.
 ClientCall::Progress ClientCall::take(Io got) {
     if (canceller_->cancelled) return Progress::kCancelled;
     switch (got) {
         case Io::kOk:
-            parse();
             break;
         case Io::kEnd:
             reader_.feed_end();
@@ -346,10 +358,10 @@ Task<Result<Ok>> ClientCall::start(std::string_view head, std::string_view body)
     // After a failed write there may still be an answer to read: a server that refuses a body answers and closes.
     while (!reader_.head_done()) {
         const auto socket = socket_;
-        Io got = socket->try_read(connection_->input, kReadBytesMax);
-        while (got == Io::kWouldBlock) {
+        Io got = receive();
+        if (got == Io::kWouldBlock) {
             got = co_await socket->wait_for_more(deadline);
-            if (got == Io::kOk && !canceller_->cancelled) got = socket->try_read(connection_->input, kReadBytesMax);
+            if (got == Io::kOk && !canceller_->cancelled) continue;
         }
         const Progress progress = take(got);
         if (progress != Progress::kOk) co_return error_of(progress, "the answer");
@@ -358,51 +370,68 @@ Task<Result<Ok>> ClientCall::start(std::string_view head, std::string_view body)
     co_return Ok{};
 }
 
-Task<Result<std::string>> ClientCall::read() {
+std::optional<Result<std::string_view>> ClientCall::try_read() {
+    using Piece = Result<std::string_view>;
+    if (std::exchange(given_, false)) reader_.body().clear();
     while (true) {
-        std::string piece = reader_.take_body();
-        if (!piece.empty()) co_return piece;
+        if (!reader_.body().empty()) {
+            given_ = true;
+            return Piece(reader_.body());
+        }
         if (canceller_->cancelled && connection_ != nullptr) {
             drop();
-            co_return cancelled_error();
+            return Piece(cancelled_error());
         }
         if (reader_.done()) {
             release();
-            co_return std::string();
+            return Piece(std::string_view());
         }
-        if (connection_ == nullptr) co_return failed_.value_or(cancelled_error());
-        const auto socket = socket_;  // this call may be let go of while it waits
-        Io got = socket->try_read(connection_->input, kReadBytesMax);
-        while (got == Io::kWouldBlock) {
-            got = co_await socket->wait_for_more(now() + idle_timeout_);
-            if (got == Io::kOk && !canceller_->cancelled) got = socket->try_read(connection_->input, kReadBytesMax);
-        }
+        if (connection_ == nullptr) return Piece(failed_.value_or(cancelled_error()));
+        Io got = std::exchange(waited_, Io::kOk);
+        if (got == Io::kOk) got = receive();
+        if (got == Io::kWouldBlock) return std::nullopt;
         const Progress progress = take(got);
         if (progress != Progress::kOk) {
             failed_ = error_of(progress, "the answer's body");
             drop();
-            co_return *failed_;
+            return Piece(*failed_);
         }
         if (reader_.done()) release();
     }
 }
 
+Task<void> ClientCall::wait() {
+    const auto socket = socket_;  // this call may be let go of while it waits
+    if (socket) waited_ = co_await socket->wait_for_more(now() + idle_timeout_);
+}
+
+Task<Result<std::string>> ClientCall::read() {
+    while (true) {
+        const auto piece = try_read();
+        if (piece && !*piece) co_return piece->error();
+        if (piece) co_return std::string(**piece);
+        co_await wait();
+    }
+}
+
 Task<Result<std::string>> ClientCall::read_all() {
-    std::string body = reader_.take_body();
+    std::string body;
+    if (!given_) body = std::exchange(reader_.body(), {});   // a short answer comes with its head
     while (true) {
         if (body.size() > body_bytes_) {
             drop();
             co_return Error{ErrorCode::kTooLarge, "the answer is longer than the limit of " + std::to_string(body_bytes_) + " bytes",
                             {}, {}};
         }
-        if (reader_.done()) {   // a short answer comes with its head
+        if (reader_.done() && (given_ || reader_.body().empty())) {
             release();
             co_return body;
         }
-        auto piece = co_await read();
-        if (!piece) co_return std::move(piece).error();
-        if (piece->empty()) co_return body;
-        body.append(*piece);
+        const auto piece = try_read();
+        if (piece && !*piece) co_return piece->error();
+        if (piece && (*piece)->empty()) co_return body;
+        if (piece) body.append(**piece);
+        else co_await wait();
     }
 }
 

@@ -42,13 +42,16 @@ public:
     const Headers& headers() const override { return reader_.headers(); }
     Task<Result<std::string>> read() override;
     Task<Result<std::string>> read_all() override;
+    std::optional<Result<std::string_view>> try_read() override;
+    Task<void> wait() override;
     void cancel() override;
 
 private:
     enum class Progress { kOk, kBroken, kLate, kCancelled };
     Progress take(Io got);
     Error error_of(Progress progress, const char* what) const;
-    void parse();
+    void parse(std::string_view bytes);
+    Io receive();    // what has come, parsed
     void release();  // the answer is complete: the connection goes back to the pool, if it can serve again
     void drop();     // closes it
 
@@ -64,6 +67,8 @@ private:
     std::optional<Error> failed_;
     bool received_ = false;
     bool ended_ = false;
+    bool given_ = false;             // the reader's body was, and goes with the next try_read()
+    Io waited_ = Io::kOk;            // how wait() ended
 };
 
 }  // namespace gantry::http

@@ -41,7 +41,7 @@ std::optional<std::string> address_in(std::string_view text) {
 // The last field of that name: the one that the nearest proxy wrote, whatever came before it.
 std::string_view last_of(const Headers& headers, std::string_view name) {
     std::string_view found;
-    for (const auto& [field, value] : headers.all()) {
+    for (const auto& [field, value] : headers) {
         if (equal_without_case(field, name)) found = value;
     }
     return found;
@@ -49,7 +49,7 @@ std::string_view last_of(const Headers& headers, std::string_view name) {
 
 std::string all_of(const Headers& headers, std::string_view name) {
     std::string list;
-    for (const auto& [field, value] : headers.all()) {
+    for (const auto& [field, value] : headers) {
         if (equal_without_case(field, name)) list.append(list.empty() ? "" : ",").append(value);
     }
     return list;

@@ -35,20 +35,51 @@ namespace asio = boost::asio;
 template <class T>
 using Task = asio::awaitable<T>;
 
-// Header fields in order; names compare without case. Few enough for linear search.
+// Header fields in order; names compare without case. Few enough for linear search. Their texts stand one behind the other in one
+// string, since a request's many small ones would each be memory of its own.
 class Headers {
 public:
+    using Field = std::pair<std::string_view, std::string_view>;   // name and value; as long as nothing is added or erased
+
     Headers() = default;
-    Headers(std::initializer_list<std::pair<std::string, std::string>> fields) : fields_(fields) {}
+    Headers(std::initializer_list<Field> fields);
     std::string_view get(std::string_view name) const;  // the first one's value, or empty
     size_t count(std::string_view name) const;
-    void set(std::string name, std::string value);      // replaces all of that name
-    void add(std::string name, std::string value);
+    // No part of these very fields may be given to them.
+    void set(std::string_view name, std::string_view value);   // replaces all of that name
+    void add(std::string_view name, std::string_view value);
     void erase(std::string_view name);
-    const std::vector<std::pair<std::string, std::string>>& all() const { return fields_; }
+    size_t size() const { return places_.size(); }
+
+    class Iterator {
+    public:
+        Iterator(const Headers& headers, size_t index) : headers_(&headers), index_(index) {}
+        Field operator*() const { return headers_->field(index_); }
+        Iterator& operator++() { ++index_; return *this; }
+        bool operator==(const Iterator& other) const { return index_ == other.index_; }
+
+    private:
+        const Headers* headers_;
+        size_t index_;
+    };
+    Iterator begin() const { return {*this, 0}; }
+    Iterator end() const { return {*this, places_.size()}; }
 
 private:
-    std::vector<std::pair<std::string, std::string>> fields_;
+    struct Place {   // of a name in the text, its value right behind it
+        uint32_t at;
+        uint32_t name_bytes;
+        uint32_t value_bytes;
+    };
+    bool has_name(const Place& place, std::string_view name) const;
+    Field field(size_t index) const {
+        const Place& place = places_[index];
+        const std::string_view text(text_);
+        return {text.substr(place.at, place.name_bytes), text.substr(place.at + place.name_bytes, place.value_bytes)};
+    }
+
+    std::string text_;
+    std::vector<Place> places_;
 };
 
 // A request as a handler sees it: read whole, within the server's limits.
@@ -115,6 +146,8 @@ public:
     virtual Task<bool> respond(Response response) = 0;
     virtual Task<bool> start_stream(int status, Headers headers) = 0;   // chunked; text/event-stream gets no-buffering headers
     virtual Task<bool> write(std::string_view bytes) = 0;               // one chunk, flushed
+    // The same without waiting: the bytes are kept, one chunk at most, and leave at the end of this turn of the loop. False: use write().
+    virtual bool try_write(std::string_view) { return false; }
     virtual Task<bool> finish() = 0;                                    // the last chunk
     // Ends the connection after what was written, without a proper end of the body: the client sees a broken stream.
     virtual void abort() = 0;
@@ -257,6 +290,9 @@ public:
     // The next piece of the body as it arrives; empty: the proper end. An error: broken, too slow, cancelled.
     virtual Task<Result<std::string>> read() = 0;
     virtual Task<Result<std::string>> read_all() = 0;
+    // read() in two steps, for whoever reads much: what is there already, as long as nothing else is asked of this; nullopt: nothing yet.
+    virtual std::optional<Result<std::string_view>> try_read() = 0;
+    virtual Task<void> wait() = 0;   // then try_read() again
     // Closes the connection now; a read in progress fails with kCancelled. Destroying an unfinished response does so too.
     virtual void cancel() = 0;
 };
@@ -321,20 +357,38 @@ struct SseEvent {
     std::string event;  // empty: "message"
     std::string data;   // lines joined by \n
 };
+// The same as views.
+struct SseView {
+    SseView() = default;
+    SseView(std::string_view e, std::string_view d) : event(e), data(d) {}
+    SseView(const SseEvent& whole) : event(whole.event), data(whole.data) {}   // NOLINT: implicit by design
+    std::string_view event;
+    std::string_view data;
+};
 class SseReader {
 public:
     explicit SseReader(size_t line_bytes = 4u << 20) : line_bytes_(line_bytes) {}
     // Appends bytes, returns the events completed by them. kInvalidArgument: a line or event over the limit.
     Result<std::vector<SseEvent>> feed(std::string_view bytes);
+    // The same one by one, and mostly without a copy: add(), whose bytes stay where they are until next() says that there is none. An
+    // event lasts until the call behind it.
+    void add(std::string_view bytes) { rest_ = bytes; }
+    Result<bool> next(SseView& event);
     bool mid_event() const { return !buffer_.empty() || has_data_; }
 
 private:
-    Status take_line(std::string_view line, std::vector<SseEvent>& out);
+    bool give(SseView& event);
+    Status take_line(std::string_view line, bool stays);
+    void keep_data();
 
     size_t line_bytes_;
-    std::string buffer_;
-    SseEvent pending_;
+    std::string_view rest_;  // of the bytes added
+    std::string buffer_;     // the beginning of a line
+    std::string event_;      // of the event in progress; and its lines of data, each with a line feed
+    std::string data_;
+    std::string_view only_;  // its data where that is one line of the bytes added, and data_ is empty
     bool has_data_ = false;
+    bool given_ = false;     // what event_ and data_ hold is forgotten with the next call
     bool skip_lf_ = false;   // the last byte was a CR that ended a line; an LF right behind it belongs to it
     bool started_ = false;   // a byte order mark may only stand at the very start
 };

@@ -74,7 +74,7 @@ void read_answer(std::string_view bytes, size_t step) {
         const size_t used = reader.feed(input);
         check(used <= input.size());
         input.erase(0, used);
-        reader.take_body();
+        reader.body().clear();
     }
     if (!reader.failure() && !reader.done()) reader.feed_end();
     check(reader.failure() || reader.done());

@@ -31,11 +31,11 @@ std::string make_answer_head(const AnswerHead& answer) {
     const auto is_ours = [](std::string_view name) {
         return is_framing(name) || equal_without_case(name, "date") || equal_without_case(name, "x-request-id");
     };
-    for (const auto& [name, value] : answer.headers->all()) {
+    for (const auto& [name, value] : *answer.headers) {
         if (!is_ours(name)) append_field(head, name, value);
     }
     if (answer.others != nullptr) {
-        for (const auto& [name, value] : answer.others->all()) {
+        for (const auto& [name, value] : *answer.others) {
             if (!is_ours(name) && answer.headers->count(name) == 0) append_field(head, name, value);
         }
     }
@@ -72,7 +72,7 @@ Result<std::string> make_request_head(const Client::Call& call, std::string_view
     head.reserve(256);
     head.append(call.method).append(" ").append(call.target).append(" HTTP/1.1\r\n");
     if (call.headers.get("host").empty()) append_field(head, "host", host);
-    for (const auto& [name, value] : call.headers.all()) {
+    for (const auto& [name, value] : call.headers) {
         if (is_framing(name)) continue;
         append_field(head, name, value);
     }

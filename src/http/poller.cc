@@ -1,5 +1,6 @@
 #include "http/poller.h"
 
+#include <algorithm>
 #include <boost/asio/post.hpp>
 #include <cerrno>
 
@@ -21,6 +22,7 @@ Poller::~Poller() = default;
 void Poller::shutdown() {
     // Whoever waits is destroyed with what it waits in, sockets too: over a copy.
     sends_.clear();
+    flushes_.clear();
     before_sends_.clear();
     const std::vector<Watched*> all(all_.begin(), all_.end());
     for (Watched* watched : all) {
@@ -41,6 +43,7 @@ int Poller::add(int fd, Watched& watched) {
 
 void Poller::remove(int fd, Watched& watched) {
     all_.erase(&watched);
+    std::replace(flushes_.begin(), flushes_.end(), &watched, static_cast<Watched*>(nullptr));
     if (outer_.is_open()) ::epoll_ctl(epoll_, EPOLL_CTL_DEL, fd, nullptr);
     for (size_t i = at_; i < count_; ++i) {
         if (events_[i].data.ptr == &watched) events_[i].data.ptr = nullptr;
@@ -88,7 +91,7 @@ void Poller::turn() {
     while (at_ < count_) {
         const epoll_event event = events_[at_++];
         if (event.data.ptr != nullptr) static_cast<Watched*>(event.data.ptr)->on_ready(event.events);
-        if (sends_.size() >= kSendsMax) send_all();
+        if (sends_.size() + flushes_.size() >= kSendsMax) send_all();
     }
     send_all();
 }
@@ -98,11 +101,33 @@ void Poller::send_later(std::unique_ptr<Send> send) {
     sends_.push_back(std::move(send));
 }
 
+void Poller::flush_later(Watched& watched) {
+    GANTRY_ASSERT(turning_, "bytes that nobody would send");
+    flushes_.push_back(&watched);
+}
+
+std::string Poller::take_buffer() {
+    if (buffers_.empty()) return {};
+    std::string buffer = std::move(buffers_.back());
+    buffers_.pop_back();
+    return buffer;
+}
+
+void Poller::give_buffer(std::string buffer) {
+    if (buffers_.size() >= kSendsMax || buffer.capacity() > kBufferBytesMax) return;
+    buffer.clear();
+    buffers_.push_back(std::move(buffer));
+}
+
 void Poller::before_sends(std::function<void()> work) { before_sends_.push_back(std::move(work)); }
 
 void Poller::send_all() {
-    while (!before_sends_.empty() || !sends_.empty()) {   // who goes on may write more
+    while (!before_sends_.empty() || !sends_.empty() || !flushes_.empty()) {   // who goes on may write more
         for (const auto& work : std::exchange(before_sends_, {})) work();
+        for (size_t i = 0; i < flushes_.size(); ++i) {
+            if (flushes_[i] != nullptr) flushes_[i]->on_turn_end();   // which sends, and nothing else
+        }
+        flushes_.clear();
         const auto sends = std::exchange(sends_, {});
         for (const auto& one : sends) one->send();
         for (const auto& one : sends) one->sent();

@@ -11,6 +11,7 @@
 #include <boost/asio/posix/stream_descriptor.hpp>
 #include <functional>
 #include <memory>
+#include <string>
 #include <unordered_set>
 #include <vector>
 
@@ -21,6 +22,7 @@ public:
     class Watched {
     public:
         virtual void on_ready(uint32_t events) = 0;   // EPOLLIN and so on; may destroy it
+        virtual void on_turn_end() = 0;               // once after each flush_later()
         virtual void on_shutdown() = 0;               // the io_context goes: lets go of whoever waits
     protected:
         ~Watched() = default;
@@ -46,7 +48,11 @@ public:
         virtual void sent() = 0;   // goes on behind it, once all are sent
     };
     bool turning() const { return turning_; }
-    void send_later(std::unique_ptr<Send> send);          // in a turn only, both
+    void send_later(std::unique_ptr<Send> send);          // in a turn only, all three
+    void flush_later(Watched& watched);
+    // Memory of what is kept until then: few have some at a time, though many write.
+    std::string take_buffer();
+    void give_buffer(std::string buffer);
     void before_sends(std::function<void()> work);
 
 private:
@@ -57,6 +63,7 @@ private:
 
     static constexpr size_t kEventsMax = 256;   // then others have a turn
     static constexpr size_t kSendsMax = 32;     // then they leave before the turn's end
+    static constexpr size_t kBufferBytesMax = 16u << 10;   // longer ones are not kept
 
     boost::asio::io_context& io_;
     int epoll_ = -1;
@@ -65,6 +72,8 @@ private:
     std::array<epoll_event, kEventsMax> events_{};
     size_t at_ = 0, count_ = 0;                     // of events_, in a turn
     std::vector<std::unique_ptr<Send>> sends_;
+    std::vector<std::string> buffers_;
+    std::vector<Watched*> flushes_;                 // null: closed meanwhile
     std::vector<std::function<void()>> before_sends_;
     size_t wanted_ = 0;
     bool armed_ = false;

@@ -41,12 +41,12 @@ private:
         ec = {};
         // Trailers come here too, after the body; they must not pass for headers.
         if (in_body_) return;
-        if (request.headers.all().size() >= kFieldsMax) {
+        if (request.headers.size() >= kFieldsMax) {
             too_many_fields = true;
             ec = beast::http::error::header_limit;
             return;
         }
-        request.headers.add(std::string(name), std::string(value));
+        request.headers.add(name, value);
     }
     void on_header_impl(error_code& ec) override {
         in_body_ = true;

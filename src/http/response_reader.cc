@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <boost/beast/http/basic_parser.hpp>
 #include <boost/beast/http/error.hpp>
-#include <utility>
 
 #include "http/text.h"
 
@@ -34,7 +33,7 @@ private:
     }
     void on_field_impl(beast::http::field, string_view name, string_view value, error_code& ec) override {
         ec = {};
-        if (!in_body_) headers.add(std::string(name), std::string(value));  // trailers are dropped
+        if (!in_body_) headers.add(name, value);  // trailers are dropped
     }
     void on_header_impl(error_code& ec) override {
         in_body_ = true;
@@ -79,7 +78,7 @@ const std::optional<std::string>& ResponseReader::failure() const { return impl_
 int ResponseReader::status() const { return impl_->parser.code; }
 const Headers& ResponseReader::headers() const { return impl_->parser.headers; }
 bool ResponseReader::keep_alive() const { return done() && !impl_->ended && impl_->parser.keep_alive(); }
-std::string ResponseReader::take_body() { return std::exchange(impl_->parser.body, {}); }
+std::string& ResponseReader::body() { return impl_->parser.body; }
 
 size_t ResponseReader::feed(std::string_view input) {
     size_t used = 0;

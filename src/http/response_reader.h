@@ -29,7 +29,7 @@ public:
     int status() const;
     const Headers& headers() const;
     bool keep_alive() const;
-    std::string take_body();  // what has arrived of the body since the last call
+    std::string& body();      // what has arrived of it; whoever takes some takes it out
 
 private:
     struct Impl;

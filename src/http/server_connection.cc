@@ -192,32 +192,30 @@ Task<void> ServerConnection::refuse_plain() {
 }
 
 Task<bool> ServerConnection::serve_one() {
-    std::optional<Request> request;
-    ServerExchange::Setup setup;
+    std::shared_ptr<ServerExchange> exchange;   // shared, so that the watch for the client's leaving can tell whether it still is
     {
         RequestReader reader(core_->options.limits);
-        request = co_await read_request(reader);
-        if (!request) co_return false;
+        const bool whole = co_await read_request(reader);
+        if (!whole) co_return false;
+        ServerExchange::Setup setup;
+        setup.socket = socket_;
+        setup.input = &input_;
+        setup.write_timeout = core_->options.limits.write_timeout;
         setup.keep_alive = reader.keep_alive() && !core_->stopping;
         setup.http_1_0 = reader.http_1_0();
+        exchange = std::make_shared<ServerExchange>(std::move(setup), std::move(reader.request()));
     }
-    setup.socket = socket_;
-    setup.input = &input_;
-    setup.write_timeout = core_->options.limits.write_timeout;
-    // Shared, so that the watch for the client's leaving can tell whether the exchange still is.
-    auto exchange = std::make_shared<ServerExchange>(std::move(setup), std::move(*request));
-    request.reset();
     const bool again = co_await answer(std::move(exchange));
     co_return again;
 }
 
-Task<std::optional<Request>> ServerConnection::read_request(RequestReader& reader) {
+Task<bool> ServerConnection::read_request(RequestReader& reader) {
     // Mostly all of it is here, so that nothing has to be waited for. What else the read tells, read_head() will find.
     if (input_.empty()) socket_->try_read(input_, kReadBytesMax);
     take_head(reader);
     if (!reader.head_done()) {
         const bool head = co_await read_head(reader);
-        if (!head) co_return std::nullopt;
+        if (!head) co_return false;
     }
     complete(reader.request());
     if (core_->head_check) {
@@ -230,22 +228,22 @@ Task<std::optional<Request>> ServerConnection::read_request(RequestReader& reade
         }
         if (refusal) {
             co_await turn_away(reader.request(), std::move(*refusal));
-            co_return std::nullopt;
+            co_return false;
         }
     }
     match_ = core_->router.match(reader.request().method, reader.request().path);
     if (match_.route == nullptr && announces_body(reader.request())) {   // a stranger's, for nobody
         Response nothing = core_->nothing_there(reader.request(), match_);
         co_await turn_away(reader.request(), std::move(nothing));
-        co_return std::nullopt;
+        co_return false;
     }
     reader.begin_body(body_limit(match_.route, reader.request().method));
     take_body(reader);
     if (!reader.done()) {
         const bool body = co_await read_body(reader);
-        if (!body) co_return std::nullopt;
+        if (!body) co_return false;
     }
-    co_return std::move(reader.request());
+    co_return true;
 }
 
 size_t ServerConnection::body_limit(const Route* route, const std::string& method) const {

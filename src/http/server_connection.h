@@ -76,7 +76,7 @@ private:
     // To plain HTTP on a port of TLS: an answer that can be read.
     Task<void> refuse_plain();
     Task<bool> serve_one();
-    Task<std::optional<Request>> read_request(RequestReader& reader);
+    Task<bool> read_request(RequestReader& reader);   // whole; false: it was answered, or its client is gone
     void take_head(RequestReader& reader);   // out of what was read; and so the body
     void take_body(RequestReader& reader);
     size_t body_limit(const Route* route, const std::string& method) const;

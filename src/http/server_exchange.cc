@@ -19,10 +19,23 @@ constexpr size_t kPipelinedBytesMax = 64 * 1024;
 constexpr std::chrono::seconds kVanishedAfter{15};
 // A stream whose reader is as quick as its writer never waits; it lets others have a turn every so often.
 constexpr unsigned kWritesPerTurn = 32;
+constexpr size_t kKeptBytesMax = 16u << 10;   // by try_write(): more is not copied
 
 iovec part(std::string_view bytes) { return {const_cast<char*>(bytes.data()), bytes.size()}; }
 
 }  // namespace
+
+struct ServerExchange::Chunk {
+    Chunk(const Chunk&) = delete;   // its parts point into it
+    explicit Chunk(std::string_view bytes) {
+        char* end = std::to_chars(size_line, size_line + 16, bytes.size(), 16).ptr;
+        *end++ = '\r';
+        *end++ = '\n';
+        parts = {part({size_line, static_cast<size_t>(end - size_line)}), part(bytes), part("\r\n")};
+    }
+    char size_line[20];
+    std::array<iovec, 3> parts;
+};
 
 ServerExchange::ServerExchange(Setup setup, Request request)
     : setup_(std::move(setup)), request_(std::move(request)), keep_alive_(setup_.keep_alive) {}
@@ -115,15 +128,24 @@ Task<bool> ServerExchange::write(std::string_view bytes) {
         const bool delivered = co_await send(parts);
         co_return delivered;
     }
-    char size_line[20];
-    char* end = std::to_chars(size_line, size_line + 16, bytes.size(), 16).ptr;
-    *end++ = '\r';
-    *end++ = '\n';
-    std::array<iovec, 3> parts = {part({size_line, static_cast<size_t>(end - size_line)}), part(bytes), part("\r\n")};
-    std::span<iovec> left(parts);
+    Chunk chunk(bytes);
+    std::span<iovec> left(chunk.parts);
     Io sent = begin_send(left);
     if (sent == Io::kWouldBlock) sent = co_await setup_.socket->write(left, setup_.write_timeout);
     co_return end_send(sent);
+}
+
+bool ServerExchange::try_write(std::string_view bytes) {
+    GANTRY_ASSERT(streaming_ && !finished_ && !writing_, "a write outside of a stream, or two at once");
+    const bool others_turn = (writes_ + 1) % kWritesPerTurn == 0;
+    if (gone_ || aborted_ || others_turn || setup_.http_1_0 || bytes.empty() || bytes.size() > kKeptBytesMax || is_head() || is_bodiless(status_)) {
+        return false;
+    }
+    const Chunk chunk(bytes);
+    if (!setup_.socket->put(chunk.parts)) return false;
+    ++writes_;
+    for (const iovec& one : chunk.parts) bytes_sent_ += one.iov_len;
+    return true;
 }
 
 Task<bool> ServerExchange::finish() {

@@ -22,6 +22,7 @@ public:
     Task<bool> respond(Response response) override;
     Task<bool> start_stream(int status, Headers headers) override;
     Task<bool> write(std::string_view bytes) override;
+    bool try_write(std::string_view bytes) override;
     Task<bool> finish() override;
     void abort() override;
     Task<std::optional<Stream>> take_over(std::string protocol) override;
@@ -48,6 +49,7 @@ private:
     Io begin_send(std::span<iovec>& parts);
     bool end_send(Io sent);
     Task<bool> send(std::span<iovec> parts);
+    struct Chunk;
     bool is_head() const { return request_.method == "HEAD"; }
     std::string head_for(int status, const Headers& headers, std::optional<uint64_t> length);
 

@@ -107,6 +107,34 @@ TEST(Server, StreamsInChunksAndKeepsTheConnection) {
     }
 }
 
+// Pieces that are kept until a turn's end, and those that wait since a slow reader leaves no room, come in order and whole.
+TEST(Server, PiecesThatAreKeptComeInOrder) {
+    constexpr int kPieces = 2'000;
+    const auto piece = [](int i) { return std::string(8'000, static_cast<char>('a' + i % 26)); };
+    TestServer server;
+    server.route("GET", "/stream", [piece](Exchange& exchange) -> Task<void> {
+        co_await exchange.start_stream(200, Headers{});
+        for (int i = 0; i < kPieces; ++i) {
+            const std::string bytes = piece(i);
+            if (exchange.try_write(bytes)) {
+                EXPECT_FALSE(exchange.try_write(bytes)) << "one at most";
+                continue;
+            }
+            const bool written = co_await exchange.write(bytes);
+            EXPECT_TRUE(written);
+        }
+        co_await exchange.finish();
+    });
+    RawClient client(server.start(), 4'096);
+    client.send("GET /stream HTTP/1.1\r\nHost: x\r\n\r\n");
+    EXPECT_EQ(status_of(client.read_until("\r\n\r\n")), 200);
+    for (int i = 0; i < kPieces; ++i) {
+        ASSERT_EQ(client.read_until("\r\n"), "1f40\r\n") << i;
+        ASSERT_EQ(client.read_until("\r\n"), piece(i) + "\r\n") << i;
+    }
+    EXPECT_EQ(client.read_until("0\r\n\r\n"), "0\r\n\r\n");
+}
+
 TEST(Server, OldClientsGetAStreamUpToTheClose) {
     TestServer server;
     server.route("GET", "/stream", [](Exchange& exchange) -> Task<void> {

@@ -28,66 +28,91 @@ void for_each_line(std::string_view text, const Use& use) {
 
 }  // namespace
 
-Status SseReader::take_line(std::string_view line, std::vector<SseEvent>& out) {
-    if (line.empty()) {
-        if (has_data_) {
-            pending_.data.pop_back();  // the line feed behind the last line
-            out.push_back(std::move(pending_));
-        }
-        pending_ = {};
-        has_data_ = false;
-        return Ok{};
-    }
+// What is to outlive the bytes added.
+void SseReader::keep_data() {
+    if (only_.data() == nullptr) return;
+    data_.append(only_).push_back('\n');
+    only_ = {};
+}
+
+// The end of an event; false: it had no data, and is none.
+bool SseReader::give(SseView& event) {
+    given_ = true;
+    if (!std::exchange(has_data_, false)) return false;
+    event.event = event_;
+    event.data = only_.data() != nullptr ? only_ : std::string_view(data_).substr(0, data_.size() - 1);
+    only_ = {};
+    return true;
+}
+
+// `stays`: the line is of the bytes added, and no copy.
+Status SseReader::take_line(std::string_view line, bool stays) {
     const size_t colon = line.find(':');
     const std::string_view name = line.substr(0, colon);
-    std::string_view value = colon == std::string_view::npos ? std::string_view{} : line.substr(colon + 1);
+    std::string_view value = colon == std::string_view::npos ? line.substr(line.size()) : line.substr(colon + 1);
     if (value.starts_with(' ')) value.remove_prefix(1);
     if (name == "data") {
-        if (pending_.data.size() + value.size() > line_bytes_) {
-            return invalid_argument("an event of the stream is longer than the limit of " + std::to_string(line_bytes_) +
-                                    " bytes");
+        keep_data();
+        if (data_.size() + value.size() > line_bytes_) {
+            return invalid_argument("an event of the stream is longer than the limit of " + std::to_string(line_bytes_) + " bytes");
         }
-        pending_.data.reserve(pending_.data.size() + value.size() + 1);
-        pending_.data.append(value).push_back('\n');
+        only_ = value;
+        if (has_data_ || !stays) keep_data();
         has_data_ = true;
     } else if (name == "event") {
-        pending_.event = value;
+        event_ = value;
     }
     return Ok{};  // comments, ids and retry times are of no use to us
 }
 
-Result<std::vector<SseEvent>> SseReader::feed(std::string_view bytes) {
-    std::vector<SseEvent> events;
-    while (!bytes.empty()) {
-        if (skip_lf_) {
-            skip_lf_ = false;
-            if (bytes.front() == '\n') {
-                bytes.remove_prefix(1);
-                continue;
-            }
+Result<bool> SseReader::next(SseView& event) {
+    while (!rest_.empty()) {
+        if (std::exchange(given_, false)) {
+            event_.clear();
+            data_.clear();
         }
-        const size_t end = find_line_end(bytes);
-        if (buffer_.size() + std::min(end, bytes.size()) > line_bytes_) {
-            return invalid_argument("a line of the event stream is longer than the limit of " +
-                                    std::to_string(line_bytes_) + " bytes");
+        if (std::exchange(skip_lf_, false) && rest_.front() == '\n') {
+            rest_.remove_prefix(1);
+            continue;
+        }
+        const size_t end = find_line_end(rest_);
+        if (buffer_.size() + std::min(end, rest_.size()) > line_bytes_) {
+            return invalid_argument("a line of the event stream is longer than the limit of " + std::to_string(line_bytes_) + " bytes");
         }
         if (end == std::string_view::npos) {
-            buffer_.append(bytes);
+            buffer_.append(rest_);
+            rest_ = {};
             break;
         }
-        std::string_view line = bytes.substr(0, end);
-        if (!buffer_.empty()) {
-            buffer_.append(line);
-            line = buffer_;
-        }
+        const bool whole = buffer_.empty();
+        if (!whole) buffer_.append(rest_.substr(0, end));
+        std::string_view line = whole ? rest_.substr(0, end) : std::string_view(buffer_);
+        skip_lf_ = rest_[end] == '\r';
+        rest_.remove_prefix(end + 1);
         if (!started_ && line.starts_with("\xEF\xBB\xBF")) line.remove_prefix(3);
         started_ = true;
-        GANTRY_TRY(take_line(line, events));
+        if (line.empty()) {
+            buffer_.clear();
+            if (give(event)) return true;
+            continue;
+        }
+        GANTRY_TRY(take_line(line, whole));
         buffer_.clear();
-        skip_lf_ = bytes[end] == '\r';
-        bytes.remove_prefix(end + 1);
     }
-    return events;
+    keep_data();
+    return false;
+}
+
+Result<std::vector<SseEvent>> SseReader::feed(std::string_view bytes) {
+    std::vector<SseEvent> events;
+    add(bytes);
+    while (true) {
+        SseView event;
+        const Result<bool> more = next(event);
+        if (!more) return more.error();
+        if (!*more) return events;
+        events.push_back({std::string(event.event), std::string(event.data)});
+    }
 }
 
 std::string sse_event(std::string_view data, std::string_view event) {

@@ -46,6 +46,7 @@ bool is_utf8(std::string_view text) {
 
 Result<std::string> decode(std::string_view text, bool plus_is_space, const char* part) {
     std::string out;
+    if (is_printable(text) && text.find('%') == std::string_view::npos && text.find('+') == std::string_view::npos) return std::string(text);
     out.reserve(text.size());
     for (size_t i = 0; i < text.size(); ++i) {
         char c = text[i];

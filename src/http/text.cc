@@ -68,15 +68,11 @@ std::string_view http_date() {
 }
 
 void append_field(std::string& head, std::string_view name, std::string_view value) {
-    if (name.empty()) return;
-    for (const char c : name) {
-        if (!kTokenChars[static_cast<unsigned char>(c)]) return;
-    }
-    head.append(name).append(": ");
-    const size_t at = head.size();
-    head.append(value);
-    std::replace_if(head.begin() + static_cast<ptrdiff_t>(at), head.end(), splits, ' ');
-    head.append("\r\n");
+    const auto is_token = [](char c) { return kTokenChars[static_cast<unsigned char>(c)]; };
+    if (name.empty() || !std::all_of(name.begin(), name.end(), is_token)) return;
+    const size_t at = head.size() + name.size() + 2;
+    head.append(name).append(": ").append(value).append("\r\n");
+    if (!is_printable(value)) std::replace_if(head.begin() + static_cast<ptrdiff_t>(at), head.end() - 2, splits, ' ');
 }
 
 }  // namespace gantry::http

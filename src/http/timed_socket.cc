@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <boost/asio/post.hpp>
 #include <boost/asio/use_awaitable.hpp>
 #include <cerrno>
@@ -119,6 +120,7 @@ void TimedSocket::on_ready(uint32_t events) {
     constexpr uint32_t kGone = EPOLLRDHUP | EPOLLHUP | EPOLLERR;
     if ((events & kGone) != 0) hung_up_ = true;
     if ((events & (EPOLLOUT | EPOLLHUP | EPOLLERR)) != 0) {
+        flush();   // of a stream whose next event may be long in coming
         if (const auto writer = end_wait(writer_)) writer->resume(Io::kOk);
     }
     if ((events & (EPOLLIN | kGone)) == 0) return;
@@ -240,19 +242,30 @@ Io TimedSocket::receive(char* into, size_t size, size_t& got) {
     }
 }
 
-Io TimedSocket::try_read(std::string& into, size_t limit) {
+Io TimedSocket::try_read(std::string_view& bytes, size_t limit) {
     // One area for all connections of a thread: nothing is kept in it between two calls.
     thread_local char scratch[kReadBytesMax];
+    size_t got = 0;
+    Io how = Io::kOk;
     if (tls_) {
         if (!is_open()) return broken(EBADF);
         if (!readable_) return Io::kWouldBlock;
-        const Io how = tls_->read(into, limit);
+        thread_local std::string plain;
+        plain.clear();
+        how = tls_->read(plain, std::min(limit, sizeof(scratch)));
         readable_ = readable_ || tls_->has_more();
-        return how;
+        got = plain.copy(scratch, sizeof(scratch));
+    } else {
+        how = receive(scratch, std::min(limit, sizeof(scratch)), got);
     }
-    size_t got = 0;
-    const Io how = receive(scratch, std::min(limit, sizeof(scratch)), got);
-    if (how == Io::kOk) into.append(scratch, got);
+    if (how == Io::kOk) bytes = {scratch, got};
+    return how;
+}
+
+Io TimedSocket::try_read(std::string& into, size_t limit) {
+    std::string_view bytes;
+    const Io how = try_read(bytes, limit);
+    if (how == Io::kOk) into.append(bytes);
     return how;
 }
 
@@ -280,7 +293,10 @@ Io TimedSocket::transmit(const char* bytes, size_t size, size_t& sent) {
 
 Task<Io> TimedSocket::write_at_turn_end(std::span<iovec>& parts) {
     const auto begin = [this, &parts](auto handler) {
-        auto write = [self = shared_from_this(), &parts] { return self->write_now(parts); };
+        auto write = [self = shared_from_this(), &parts] {
+            const Io before = self->flush();
+            return before == Io::kOk ? self->write_now(parts) : before;
+        };
         poller_.send_later(std::make_unique<SendOf<decltype(handler), decltype(write)>>(std::move(handler), std::move(write)));
     };
     return asio::async_initiate<const asio::use_awaitable_t<>, void(Io)>(begin, asio::use_awaitable);
@@ -310,6 +326,32 @@ Io TimedSocket::write_now(std::span<iovec>& parts) {
     }
 }
 
+// What was put goes first; in order, since nothing else is sent before it is empty.
+Io TimedSocket::flush() {
+    if (unsent_.empty()) return Io::kOk;
+    std::array<iovec, 1> parts = {iovec{unsent_.data(), unsent_.size()}};
+    std::span<iovec> left(parts);
+    const Io how = write_now(left);
+    if (how == Io::kWouldBlock) {
+        unsent_.erase(0, unsent_.size() - parts[0].iov_len);
+    } else if (how == Io::kOk) {
+        poller_.give_buffer(std::move(unsent_));
+        unsent_.clear();
+    }
+    return how;
+}
+
+bool TimedSocket::put(std::span<const iovec> parts) {
+    if (!poller_.turning() || !unsent_.empty() || !is_open()) return false;
+    unsent_ = poller_.take_buffer();
+    for (const iovec& part : parts) unsent_.append(static_cast<const char*>(part.iov_base), part.iov_len);
+    poller_.flush_later(*this);
+    return true;
+}
+
+// How it went, the next write finds out.
+void TimedSocket::on_turn_end() { flush(); }
+
 Task<Io> TimedSocket::write(std::span<iovec> parts, std::chrono::milliseconds timeout) {
     const SteadyTime start = std::chrono::steady_clock::now();
     SteadyTime last_progress = start;
@@ -324,7 +366,8 @@ Task<Io> TimedSocket::write(std::span<iovec> parts, std::chrono::milliseconds ti
         if (sent != Io::kWouldBlock) co_return sent;
     }
     while (true) {
-        const Io sent = write_now(parts);
+        Io sent = flush();
+        if (sent == Io::kOk) sent = write_now(parts);
         if (sent != Io::kWouldBlock) co_return sent;
         const SteadyTime deadline = std::min(last_progress, start + extra_time(all - size_of(parts))) + timeout;
         const Io ready = co_await wait_for(Direction::kWrite, deadline);

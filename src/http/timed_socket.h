@@ -56,10 +56,14 @@ public:
     Task<Io> wait_for_more(SteadyTime deadline) { return wait_for(Direction::kRead, deadline); }
     // Appends what has arrived, `limit` bytes at most. kWouldBlock: nothing, and the kernel is not asked where it would say so.
     Io try_read(std::string& into, size_t limit);
+    Io try_read(std::string_view& bytes, size_t limit);   // the same, left where the next read of this thread puts its own
     Task<Io> read(std::string& into, size_t limit, SteadyTime deadline);
     // Writes what the kernel takes at once, moving the parts forward: kOk when that was all. kWouldBlock also in a turn of the loop,
     // whose writes leave together (poller.h).
-    Io try_write(std::span<iovec>& parts) { return poller_.turning() ? Io::kWouldBlock : write_now(parts); }
+    Io try_write(std::span<iovec>& parts) { return poller_.turning() || !unsent_.empty() ? Io::kWouldBlock : write_now(parts); }
+    // In a turn: keeps the bytes until its end, when they are sent and nobody is told; what the kernel does not take then goes before the next
+    // write. False: nothing was kept, as while there is such a rest. Whoever puts writes in the end, and so learns what became of it.
+    bool put(std::span<const iovec> parts);
     // Writes all parts, in one system call if the kernel takes them; moves the parts forward as it goes.
     Task<Io> write(std::span<iovec> parts, std::chrono::milliseconds timeout);
 
@@ -102,7 +106,9 @@ private:
     void begin_wait(Direction direction, std::unique_ptr<Waiter> waiter);
     std::unique_ptr<Waiter> end_wait(std::unique_ptr<Waiter>& waiter);
     void on_ready(uint32_t events) override;
+    void on_turn_end() override;
     void on_shutdown() override;
+    Io flush();
     bool open(int fd);
     SteadyTime& deadline_of(Direction direction) { return direction == Direction::kRead ? read_deadline_ : write_deadline_; }
     void arm(Direction direction, SteadyTime deadline);
@@ -121,6 +127,7 @@ private:
     std::unique_ptr<Waiter> reader_;
     std::unique_ptr<Waiter> writer_;
     Watcher* watcher_ = nullptr;
+    std::string unsent_;                       // put, and not yet sent
     int last_error_ = 0;                       // errno
     bool readable_ = false;                    // the kernel said so, and not all was read since; or TLS has some left
     bool hung_up_ = false;                     // the kernel will say nothing more: reading tells

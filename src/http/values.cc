@@ -7,32 +7,50 @@
 
 namespace gantry::http {
 
+namespace {
+
+// At once, rather than by 1, 2, 4 and so on.
+constexpr size_t kUsualFields = 8;
+constexpr size_t kUsualBytes = 256;
+
+}  // namespace
+
+Headers::Headers(std::initializer_list<Field> fields) {
+    for (const auto& [name, value] : fields) add(name, value);
+}
+
+bool Headers::has_name(const Place& place, std::string_view name) const {
+    return place.name_bytes == name.size() && equal_without_case(std::string_view(text_).substr(place.at, place.name_bytes), name);
+}
+
 std::string_view Headers::get(std::string_view name) const {
-    for (const auto& [field, value] : fields_) {
-        if (equal_without_case(field, name)) return value;
+    for (size_t i = 0; i < places_.size(); ++i) {
+        if (has_name(places_[i], name)) return field(i).second;
     }
     return {};
 }
 
 size_t Headers::count(std::string_view name) const {
-    return static_cast<size_t>(std::count_if(fields_.begin(), fields_.end(), [name](const auto& field) {
-        return equal_without_case(field.first, name);
-    }));
+    return static_cast<size_t>(std::count_if(places_.begin(), places_.end(), [&](const Place& place) { return has_name(place, name); }));
 }
 
-void Headers::set(std::string name, std::string value) {
+void Headers::set(std::string_view name, std::string_view value) {
     erase(name);
-    add(std::move(name), std::move(value));
+    add(name, value);
 }
 
-void Headers::add(std::string name, std::string value) {
-    constexpr size_t kUsual = 8;   // at once, rather than by 1, 2, 4 and 8
-    if (fields_.capacity() == 0) fields_.reserve(kUsual);
-    fields_.emplace_back(std::move(name), std::move(value));
+void Headers::add(std::string_view name, std::string_view value) {
+    if (places_.capacity() == 0) {
+        places_.reserve(kUsualFields);
+        text_.reserve(kUsualBytes);
+    }
+    places_.push_back({static_cast<uint32_t>(text_.size()), static_cast<uint32_t>(name.size()), static_cast<uint32_t>(value.size())});
+    text_.append(name).append(value);
 }
 
+// The text keeps what nobody finds any more.
 void Headers::erase(std::string_view name) {
-    std::erase_if(fields_, [name](const auto& field) { return equal_without_case(field.first, name); });
+    std::erase_if(places_, [&](const Place& place) { return has_name(place, name); });
 }
 
 std::string_view Request::query_value(const std::string& name) const {

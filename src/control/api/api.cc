@@ -117,7 +117,7 @@ http::Response to_response(Answer answer) {
     http::Response response = answer.body.empty() && answer.status == 204
                                   ? http::Response{204, {}, {}}
                                   : http::json_response(answer.status, std::move(answer.body));
-    for (const auto& [name, value] : answer.headers.all()) response.headers.add(name, value);
+    for (const auto& [name, value] : answer.headers) response.headers.add(name, value);
     // Answers are for whoever asked, now.
     response.headers.set("cache-control", "no-store");
     response.headers.set("x-content-type-options", "nosniff");

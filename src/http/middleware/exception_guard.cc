@@ -9,7 +9,7 @@ using ErrorResponse = std::function<Response(int, const std::string&, const std:
 
 Task<void> run(Exchange& exchange, const Next& next, const ErrorResponse& error_response) {
     bool threw = false;
-    std::string what = "an unknown exception";
+    std::string what;
     try {
         co_await next(exchange);
     } catch (const std::exception& failure) {
@@ -17,6 +17,7 @@ Task<void> run(Exchange& exchange, const Next& next, const ErrorResponse& error_
         what = failure.what();
     } catch (...) {
         threw = true;
+        what = "an unknown exception";
     }
     if (!threw) co_return;
     const Request& request = exchange.request();

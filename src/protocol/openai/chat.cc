@@ -77,8 +77,12 @@ Status parse_part(ChatRequest& request, Message& message, const json::value& val
 
 Status parse_content(ChatRequest& request, Message& message, const json::object& fields,
                      const std::string& path) {
-    const std::string content_path = path + ".content";
     const json::value* content = find(fields, "content");
+    if (content != nullptr && content->is_string()) {
+        message.content = std::string(content->get_string());
+        return Ok{};
+    }
+    const std::string content_path = path + ".content";
     if (content == nullptr) {
         const bool refused = message.role == "assistant" && find(fields, "refusal") != nullptr;
         if (message.tool_calls.empty() && !refused) {
@@ -89,10 +93,6 @@ Status parse_content(ChatRequest& request, Message& message, const json::object&
                     content_path),
                 content_path, "missing_required_parameter");
         }
-        return Ok{};
-    }
-    if (content->is_string()) {
-        message.content = std::string(content->get_string());
         return Ok{};
     }
     if (!content->is_array()) {
@@ -122,7 +122,6 @@ Status parse_optional_text(const json::object& fields, std::string_view key,
 }
 
 Result<std::string> parse_role(const json::object& fields, const std::string& path) {
-    const std::string role_path = path + ".role";
     Result<std::string> role = required_text(fields, "role", path);
     if (!role) {
         return role.error();
@@ -131,6 +130,7 @@ Result<std::string> parse_role(const json::object& fields, const std::string& pa
         return std::string("system");
     }
     if (*role != "system" && *role != "user" && *role != "assistant" && *role != "tool") {
+        const std::string role_path = path + ".role";
         return invalid_argument(
             fmt::format("'{}' must be one of system, developer, user, assistant, tool", role_path),
             role_path);

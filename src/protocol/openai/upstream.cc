@@ -187,18 +187,19 @@ void ask_for_usage(json::object& body) {
 
 std::optional<Usage> usage_of(const json::object& answer) {
     const json::object* fields = object_at(answer, "usage");
-    if (fields == nullptr) {
-        return std::nullopt;
-    }
+    return fields == nullptr ? std::nullopt : std::optional(usage_in(*fields));
+}
+
+Usage usage_in(const json::object& fields) {
     Usage usage;
     // Rerankers of others give the total only, all of which is prompt.
-    const bool split = find(*fields, "prompt_tokens") != nullptr;
-    usage.prompt_tokens = count_at(*fields, split ? "prompt_tokens" : "total_tokens");
-    usage.completion_tokens = count_at(*fields, "completion_tokens");
-    if (const json::object* details = object_at(*fields, "prompt_tokens_details")) {
+    const bool split = find(fields, "prompt_tokens") != nullptr;
+    usage.prompt_tokens = count_at(fields, split ? "prompt_tokens" : "total_tokens");
+    usage.completion_tokens = count_at(fields, "completion_tokens");
+    if (const json::object* details = object_at(fields, "prompt_tokens_details")) {
         usage.cached_tokens = count_at(*details, "cached_tokens");
     }
-    if (const json::object* details = object_at(*fields, "completion_tokens_details")) {
+    if (const json::object* details = object_at(fields, "completion_tokens_details")) {
         usage.reasoning_tokens = count_at(*details, "reasoning_tokens");
     }
     return usage;
@@ -206,13 +207,16 @@ std::optional<Usage> usage_of(const json::object& answer) {
 
 std::optional<AnswerTimings> timings_of(const json::object& answer) {
     const json::object* fields = object_at(answer, "timings");
+    return fields == nullptr ? std::nullopt : timings_in(*fields);
+}
+
+std::optional<AnswerTimings> timings_in(const json::object& fields) {
     // llama-server has a `timings` of its own with other names; only ours is read.
-    if (fields == nullptr || !fields->contains("queue_ms")) {
+    if (!fields.contains("queue_ms")) {
         return std::nullopt;
     }
-    return AnswerTimings{milliseconds_at(*fields, "queue_ms"),
-                         milliseconds_at(*fields, "prefill_ms"),
-                         milliseconds_at(*fields, "decode_ms")};
+    return AnswerTimings{milliseconds_at(fields, "queue_ms"), milliseconds_at(fields, "prefill_ms"),
+                         milliseconds_at(fields, "decode_ms")};
 }
 
 bool is_usage_chunk(const json::object& chunk) {

@@ -39,6 +39,9 @@ void ask_for_usage(json::object& body);
 // range count as 0.
 std::optional<Usage> usage_of(const json::object& answer);
 std::optional<AnswerTimings> timings_of(const json::object& answer);
+// The same from what stands there.
+Usage usage_in(const json::object& fields);
+std::optional<AnswerTimings> timings_in(const json::object& fields);
 // True for the extra chunk at a stream's end: `choices` empty and usage there. A client that did
 // not ask must not get it.
 bool is_usage_chunk(const json::object& chunk);
