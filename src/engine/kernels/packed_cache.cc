@@ -95,10 +95,12 @@ Status write_all(int file, std::string_view text, const std::stop_token& stop) {
         }
         text.remove_prefix(static_cast<size_t>(std::max<ssize_t>(count, 0)));
         unsynced += static_cast<size_t>(std::max<ssize_t>(count, 0));
-        if ((unsynced >= kSyncedBytes || text.empty()) && ::fdatasync(file) != 0) {
-            return no_room(std::strerror(errno));
+        if (unsynced >= kSyncedBytes || text.empty()) {
+            if (::fdatasync(file) != 0) {
+                return no_room(std::strerror(errno));
+            }
+            unsynced = 0;
         }
-        unsynced %= kSyncedBytes;
     }
     return Ok{};
 }
@@ -107,6 +109,52 @@ Status write_all(int file, std::string_view text, const std::stop_token& stop) {
 bool is_ours(std::string_view name) {
     return name.size() == 32 + std::strlen(kEnding) && name.ends_with(kEnding) &&
            name.substr(0, 32).find_first_not_of("0123456789abcdef") == std::string_view::npos;
+}
+
+// Deletes what was left half written, and the longest unused files until `bytes` more are allowed and the disk has room to spare. kUnavailable,
+// saying why, if that would not be enough: then none of them is deleted.
+Status make_room(const PackedCacheOptions& options, const std::string& path, uint64_t bytes) {
+    struct Kept {
+        fs::path path;
+        uint64_t bytes;
+        fs::file_time_type used;
+    };
+    std::vector<Kept> kept;
+    uint64_t sum = 0;
+    std::error_code failed;
+    for (fs::directory_iterator file(options.folder, failed), end; !failed && file != end; file.increment(failed)) {
+        const std::string name = file->path().filename().string();
+        std::error_code gone;
+        const fs::file_time_type used = file->last_write_time(gone);
+        const uint64_t size = gone ? 0 : file->file_size(gone);
+        if (gone) continue;
+        if (is_ours(name) && file->path() != path) {
+            kept.push_back({file->path(), size, used});
+            sum += size;
+        } else if (name.ends_with(kPartEnding) && is_ours(name.substr(0, name.size() - std::strlen(kPartEnding))) &&
+                   used < fs::file_time_type::clock::now() - kForgotten) {
+            fs::remove(file->path(), gone);
+        }
+    }
+    struct statvfs disk {};
+    if (::statvfs(options.folder.c_str(), &disk) != 0) {
+        return no_room(std::string("the disk does not say what is free: ") + std::strerror(errno));
+    }
+    const uint64_t free = disk.f_bavail * disk.f_frsize, spared = disk.f_blocks * disk.f_frsize / kDiskShare;
+    if (bytes > options.bytes_max) {
+        return no_room(fmt::format("they have {} MiB, of {} that may be kept", bytes >> 20, options.bytes_max >> 20));
+    }
+    if (free + sum < bytes + spared) {
+        return no_room(fmt::format("they have {} MiB, and {} MiB of the disk are free", bytes >> 20, free >> 20));
+    }
+    std::ranges::sort(kept, {}, &Kept::used);
+    uint64_t deleted = 0;
+    for (const Kept& file : kept) {
+        if (sum - deleted + bytes <= options.bytes_max && free + deleted >= bytes + spared) break;
+        fs::remove(file.path, failed);
+        deleted += file.bytes;
+    }
+    return Ok{};
 }
 
 }  // namespace
@@ -165,50 +213,6 @@ void read_ahead(const PackedFile& file, uint64_t bytes, const std::stop_token& s
     for (uint64_t at = 0; at < bytes && !stop.stop_requested(); at += kTogether) {
         ::posix_fadvise(file.file.get(), static_cast<off_t>(file.begin + at), kTogether, POSIX_FADV_WILLNEED);
     }
-}
-
-Status make_room(const PackedCacheOptions& options, const std::string& path, uint64_t bytes) {
-    struct Kept {
-        fs::path path;
-        uint64_t bytes;
-        fs::file_time_type used;
-    };
-    std::vector<Kept> kept;
-    uint64_t sum = 0;
-    std::error_code failed;
-    for (fs::directory_iterator file(options.folder, failed), end; !failed && file != end; file.increment(failed)) {
-        const std::string name = file->path().filename().string();
-        std::error_code gone;
-        const fs::file_time_type used = file->last_write_time(gone);
-        const uint64_t size = gone ? 0 : file->file_size(gone);
-        if (gone) continue;
-        if (is_ours(name) && file->path() != path) {
-            kept.push_back({file->path(), size, used});
-            sum += size;
-        } else if (name.ends_with(kPartEnding) && is_ours(name.substr(0, name.size() - std::strlen(kPartEnding))) &&
-                   used < fs::file_time_type::clock::now() - kForgotten) {
-            fs::remove(file->path(), gone);
-        }
-    }
-    struct statvfs disk {};
-    if (::statvfs(options.folder.c_str(), &disk) != 0) {
-        return no_room(std::string("the disk does not say what is free: ") + std::strerror(errno));
-    }
-    const uint64_t free = disk.f_bavail * disk.f_frsize, spared = disk.f_blocks * disk.f_frsize / kDiskShare;
-    if (bytes > options.bytes_max) {
-        return no_room(fmt::format("they have {} MiB, of {} that may be kept", bytes >> 20, options.bytes_max >> 20));
-    }
-    if (free + sum < bytes + spared) {
-        return no_room(fmt::format("they have {} MiB, and {} MiB of the disk are free", bytes >> 20, free >> 20));
-    }
-    std::ranges::sort(kept, {}, &Kept::used);
-    uint64_t deleted = 0;
-    for (const Kept& file : kept) {
-        if (sum - deleted + bytes <= options.bytes_max && free + deleted >= bytes + spared) break;
-        fs::remove(file.path, failed);
-        deleted += file.bytes;
-    }
-    return Ok{};
 }
 
 Status write_packed(const PackedCacheOptions& options, const std::string& path, const std::vector<PackedTensor>& tensors,

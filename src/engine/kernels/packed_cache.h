@@ -53,9 +53,7 @@ void mark_used(const PackedFile& file);
 // Reads it into the kernel's cache, piece by piece.
 void read_ahead(const PackedFile& file, uint64_t bytes, const std::stop_token& stop);
 
-// Deletes the longest unused files, and what was left half written, as far as needed so that `bytes` more are allowed and the disk has
-// room to spare. kUnavailable, saying why, if that would not be enough: then nothing is deleted.
-Status make_room(const PackedCacheOptions& options, const std::string& path, uint64_t bytes);
+// The longest unused files are deleted for it, as far as needed; none if that would not be enough.
 // kUnavailable, saying why: no room, it could not be written, somebody else writes it, or `stop` came. Nothing is left behind then.
 Status write_packed(const PackedCacheOptions& options, const std::string& path, const std::vector<PackedTensor>& tensors,
                     std::span<const char> buffer, const std::stop_token& stop);
