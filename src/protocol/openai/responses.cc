@@ -1,26 +1,14 @@
 #include "protocol/openai/responses.h"
 
-#include <algorithm>
 #include <charconv>
 #include <chrono>
 
 #include "base/assert.h"
+#include "base/json.h"
 #include "protocol/openai/utf8.h"
 
 namespace gantry::protocol::openai {
 namespace {
-
-// `text` as a JSON string. REQUIRES: valid UTF-8.
-void append_string(std::string& out, std::string_view text) {
-    const auto plain = [](char c) {
-        return static_cast<unsigned char>(c) >= 0x20 && c != '"' && c != '\\';
-    };
-    if (std::all_of(text.begin(), text.end(), plain)) {
-        out.append("\"").append(text).append("\"");
-    } else {
-        out += json::serialize(json::string_view(text.data(), text.size()));
-    }
-}
 
 void append_number(std::string& out, double number) { out += json::serialize(json::value(number)); }
 
@@ -32,7 +20,7 @@ void append_integer(std::string& out, uint64_t number) {
 // "token", "logprob" and "bytes" of an object that goes on.
 void append_logprob(std::string& out, const std::string& token, double logprob) {
     out += R"({"token":)";
-    append_string(out, to_utf8(token));
+    append_json(out, to_utf8(token));
     out += R"(,"logprob":)";
     append_number(out, logprob);
     out += R"(,"bytes":[)";
@@ -62,11 +50,11 @@ void append_totals(std::string& out, const Usage& usage, const AnswerTimings& ti
 // "id", "type" and "function", without the braces around.
 void append_call(std::string& out, const ToolCall& call) {
     out += R"("id":)";
-    append_string(out, call.id);
+    append_json(out, call.id);
     out += R"(,"type":"function","function":{"name":)";
-    append_string(out, call.name);
+    append_json(out, call.name);
     out += R"(,"arguments":)";
-    append_string(out, call.arguments);
+    append_json(out, call.arguments);
     out += '}';
 }
 
@@ -75,11 +63,11 @@ void append_message(std::string& out, const Choice& choice) {
     if (choice.text.empty() && !choice.tool_calls.empty()) {
         out += "null";
     } else {
-        append_string(out, choice.text);
+        append_json(out, choice.text);
     }
     if (!choice.reasoning.empty()) {
         out += R"(,"reasoning_content":)";
-        append_string(out, choice.reasoning);
+        append_json(out, choice.reasoning);
     }
     for (const ToolCall& call : choice.tool_calls) {
         out += &call == choice.tool_calls.data() ? R"(,"tool_calls":[{)" : ",{";
@@ -97,11 +85,11 @@ void append_finish(std::string& out, std::string_view logprobs, std::string_view
     if (finish_reason.empty()) {
         out += "null";
     } else {
-        append_string(out, finish_reason);
+        append_json(out, finish_reason);
     }
     if (!stop_reason.empty()) {
         out += R"(,"stop_reason":)";
-        append_string(out, stop_reason);
+        append_json(out, stop_reason);
     }
     out += '}';
 }
@@ -122,7 +110,7 @@ void LogprobsText::add(const TokenLogprobView& token) {
         tokens_ += "]}";
         return;
     }
-    append_string(tokens_, to_utf8(token.token));
+    append_json(tokens_, to_utf8(token.token));
     append_number(values_ += comma, token.logprob);
     json::object top;  // an object, since texts may be equal
     for (const auto& [text, logprob] : token.top) {
@@ -183,7 +171,7 @@ void AnswerWriter::text_chunk(std::string& out, uint32_t choice, std::string_vie
     out.append(chunk_head_).append(R"({"index":)");
     append_integer(out, choice);
     out += kind_ == AnswerKind::kChat ? R"(,"delta":{"content":)" : R"(,"text":)";
-    append_string(out, text);
+    append_json(out, text);
     out += kind_ == AnswerKind::kChat ? "}" : "";
     append_finish(out, logprobs, {});
     out += "]}";
@@ -194,7 +182,7 @@ void AnswerWriter::reasoning_chunk(std::string& out, uint32_t choice,
     out.append(chunk_head_).append(R"({"index":)");
     append_integer(out, choice);
     out += R"(,"delta":{"reasoning_content":)";
-    append_string(out, text);
+    append_json(out, text);
     out += '}';
     append_finish(out, "null", {});
     out += "]}";
@@ -208,7 +196,7 @@ void AnswerWriter::call_chunk(std::string& out, uint32_t choice, uint32_t index,
     append_integer(out, index);
     if (piece.id.empty()) {
         out += R"(,"function":{"arguments":)";
-        append_string(out, piece.arguments);
+        append_json(out, piece.arguments);
         out += "}}]}";
     } else {
         out += ',';
@@ -246,7 +234,7 @@ void AnswerWriter::answer(std::string& out, const std::vector<Choice>& choices, 
             append_message(out, choice);
         } else {
             out += R"(,"text":)";
-            append_string(out, choice.text);
+            append_json(out, choice.text);
         }
         append_finish(out, choice.logprobs, choice.finish_reason, choice.stop_reason);
     }
