@@ -84,7 +84,7 @@ int run(int argc, char** argv) {
             return flushed(kDone);
         }
         const auto verbs = app.get_subcommands();
-        note(fmt::format("gantry: {}{}\nSee `gantry {}--help`.", printable(error.what()), suggestion(app),
+        note(fmt::format("gantry: {}{}\nSee `gantry {}--help`.", printable(error.what()), printable(suggestion(app)),
                          verbs.empty() ? "" : verbs[0]->get_name() + " "));
         return kWrongUsage;
     }

@@ -144,6 +144,8 @@ TEST_F(CommandLine, UnknownOptionsAndInnerVerbsGetOne) {
         EXPECT_THAT(outcome.err, HasSubstr("did you mean " + meant));
         EXPECT_THAT(outcome.err, HasSubstr("gantry " + line[0] + " --help"));
     }
+    // What is missing is said first, so what it was mistyped as has to be, too.
+    EXPECT_THAT(gantry({"engine", "--modle", "x"}).err, HasSubstr("--model is required; did you mean \"--model\" instead of \"--modle\"?"));
     EXPECT_THAT(gantry({"ps", "--frobnicate"}).err, testing::Not(HasSubstr("did you mean")));
 }
 

@@ -43,7 +43,8 @@ std::string suggestion(const CLI::App& app) {
         const std::string name = flag ? word.substr(2, word.find('=') - 2) : word;
         const std::optional<std::string> near = did_you_mean(name, flag ? flags_of(verb) : verbs_of(verb));
         if (near) {
-            return fmt::format("; did you mean \"{}{}\"?", flag ? "--" : "", *near);
+            const char* const dashes = flag ? "--" : "";
+            return fmt::format("; did you mean \"{}{}\" instead of \"{}{}\"?", dashes, *near, dashes, name);
         }
     }
     return {};
