@@ -2,6 +2,7 @@
 // beside busy threads.
 // GANTRY_TEST_MODEL names another model; GANTRY_BENCH_THREADS the threads; GANTRY_BENCH_GGML set: with ggml's kernels alone.
 #include <benchmark/benchmark.h>
+#include <llama.h>
 
 #include <algorithm>
 #include <atomic>
@@ -22,14 +23,20 @@ enum Attention : int64_t { kOff, kOn, kOnQ8 };   // flash attention; with cells 
 
 constexpr uint32_t kContext = 24576;
 
+bool with_ggml() { return std::getenv("GANTRY_BENCH_GGML") != nullptr; }
+
+std::string model_path() {
+    const char* path = std::getenv("GANTRY_TEST_MODEL");
+    return path ? path : std::string(std::getenv("HOME")) + "/.cache/gantry/models/llm/SmolLM2-135M-Instruct.Q4_1.gguf";
+}
+
 std::unique_ptr<LlamaRunner> load(int64_t attention) {
     LlamaOptions options;
-    const char* path = std::getenv("GANTRY_TEST_MODEL");
-    options.model_path = path ? path : std::string(std::getenv("HOME")) + "/.cache/gantry/models/llm/SmolLM2-135M-Instruct.Q4_1.gguf";
+    options.model_path = model_path();
     options.context_tokens = kContext;
     options.flash_attention = attention == kOff ? FlashAttention::kOff : FlashAttention::kOn;
     options.kv_type = attention == kOnQ8 ? KvType::kQ8 : KvType::kF16;
-    use_own_kernels(std::getenv("GANTRY_BENCH_GGML") == nullptr);
+    use_own_kernels(!with_ggml());
     if (const char* threads = std::getenv("GANTRY_BENCH_THREADS")) {
         options.threads = static_cast<uint32_t>(std::atoi(threads));
     }
@@ -104,6 +111,84 @@ BENCHMARK(decode)
     ->Unit(benchmark::kMillisecond)
     ->UseRealTime()
     ->Iterations(24);
+
+// A context of llama.cpp's own, for what LlamaRunner has no words for: cells that are copied in.
+struct LongContext {
+    LongContext(bool own, bool unified, uint32_t sequences, uint32_t length) {
+        use_own_kernels(own);
+        auto loaded = load_llama_model(model_path(), {});
+        if (!loaded) {
+            return;
+        }
+        model = std::move(loaded).value();
+        llama_context_params params = llama_context_default_params();
+        params.n_ctx = sequences * (length + 256);
+        params.n_batch = params.n_ubatch = 512;
+        params.n_seq_max = sequences;
+        params.kv_unified = unified;
+        params.flash_attn_type = LLAMA_FLASH_ATTN_TYPE_ENABLED;
+        params.n_threads = params.n_threads_batch = static_cast<int32_t>(std::thread::hardware_concurrency());
+        context.reset(llama_init_from_model(model.get(), params));
+    }
+    // One step of the first `sequences`, or a piece of one's prompt.
+    bool forward(const Batch& rows) const {
+        llama_batch batch = llama_batch_init(static_cast<int32_t>(rows.size()), 0, 1);
+        for (const BatchRow& row : rows) {
+            const int32_t i = batch.n_tokens++;
+            batch.token[i] = row.token;
+            batch.pos[i] = row.position;
+            batch.n_seq_id[i] = 1;
+            batch.seq_id[i][0] = row.slot;
+            batch.logits[i] = row.wants_logits ? 1 : 0;
+        }
+        const bool done = llama_decode(context.get(), batch) == 0;
+        llama_batch_free(batch);
+        return done;
+    }
+    LlamaModelPtr model;
+    LlamaContextPtr context;
+};
+
+// sequences, tokens of each: no two share a cell. One is computed, by our kernels, and copied for the others.
+void decode_long(benchmark::State& state) {
+    const auto sequences = static_cast<uint32_t>(state.range(0));
+    const auto length = static_cast<int32_t>(state.range(1));
+    const bool unified = !with_ggml();   // ggml's attention is faster where each sequence has cells apart
+    std::vector<uint8_t> cells;
+    {
+        const LongContext first(true, unified, sequences, static_cast<uint32_t>(length));
+        for (int32_t from = 0; first.context && from < length; from += 512) {
+            Batch batch;
+            for (int32_t at = from; at < std::min(length, from + 512); ++at) {
+                batch.push_back(BatchRow{.token = token_at(at), .position = at, .slot = 0, .wants_logits = at + 1 == length});
+            }
+            if (!first.forward(batch)) {
+                state.SkipWithError("the prompt does not fit");
+                return;
+            }
+        }
+        cells.resize(first.context ? llama_state_seq_get_size(first.context.get(), 0) : 0);
+        llama_state_seq_get_data(first.context.get(), cells.data(), cells.size(), 0);
+    }
+    const LongContext all(!with_ggml(), unified, sequences, static_cast<uint32_t>(length));
+    Batch batch;
+    for (uint32_t i = 0; i < sequences; ++i) {
+        const auto slot = static_cast<Slot>(i);
+        if (!all.context || llama_state_seq_set_data(all.context.get(), cells.data(), cells.size(), slot) == 0) {
+            state.SkipWithError("the model does not load, or has no room for so many cells");
+            return;
+        }
+        batch.push_back(BatchRow{.token = 1000, .position = length, .slot = slot, .wants_logits = true});
+    }
+    for (auto _ : state) {
+        all.forward(batch);
+        for (BatchRow& row : batch) {
+            ++row.position;
+        }
+    }
+    state.counters["tok/s"] = benchmark::Counter(sequences, benchmark::Counter::kIsIterationInvariantRate);
+}
+BENCHMARK(decode_long)->Args({8, 8192})->Unit(benchmark::kMillisecond)->UseRealTime()->Iterations(24);
 
 // Six sequences decode for three seconds beside some busy threads: with all threads, with one, with as many as the governor says.
 enum Threads : int64_t { kAll, kSingle, kGoverned };

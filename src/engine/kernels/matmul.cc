@@ -103,7 +103,9 @@ public:
         const bool step = activations.panels() <= kStepPanels;
         Shares shares(work, shape.groups, threads, step ? std::max<size_t>(1, shape.groups / (threads * kPiecesOfThread)) : kTileGroups);
         auto* tiles = reinterpret_cast<UnpackedTile*>(work + Shares::bytes(threads)) + thread * kTileGroups;
-        arrange(shape, activations, shape.blocks * thread / threads, shape.blocks * (thread + 1) / threads);
+        const size_t scales = shape.blocks / shape.packing.scale_blocks;
+        arrange(shape, activations, scales * thread / threads * shape.packing.scale_blocks,
+                scales * (thread + 1) / threads * shape.packing.scale_blocks);
         shares.reset(thread);
         ggml_barrier(params->threadpool);
         shares.take(thread, [&](size_t first, size_t end) {
@@ -119,20 +121,27 @@ private:
         for (size_t panel = 0; panel < shape.rows; panel += activations.panel) {
             for (size_t some = first; some < end; some += kArrangedBlocks) {
                 for (size_t row = panel; row < panel + activations.panel_rows(panel); ++row) {
-                    const float *from = shape.input_row(row), *ahead = shape.input_row(std::min(row + kAheadRows, shape.rows - 1));
-                    for (size_t block = some; block < std::min(end, some + kArrangedBlocks); ++block) {
-                        __builtin_prefetch(ahead + block * kBlockValues);
-                        __builtin_prefetch(ahead + block * kBlockValues + 16);
-                        char* to = activations.at(panel, block) + (row - panel) * activations.block_bytes;
-                        switch (shape.packing.by) {
-                            case ActivationKind::kQuants:
-                                quantise(from + block * kBlockValues, shape.packing.offset, *reinterpret_cast<ActivationBlock*>(to));
-                                break;
-                            case ActivationKind::kFloats: std::memcpy(to, from + block * kBlockValues, activations.block_bytes); break;
-                            case ActivationKind::kBf16: round_to_bf16_avx512(from + block * kBlockValues, to); break;
-                        }
-                    }
+                    arrange_row(shape, activations, panel, row, some, std::min(end, some + kArrangedBlocks));
                 }
+            }
+        }
+    }
+
+    static void arrange_row(const Shape& shape, const Activations& activations, size_t panel, size_t row, size_t first, size_t end) {
+        const float *from = shape.input_row(row), *ahead = shape.input_row(std::min(row + kAheadRows, shape.rows - 1));
+        for (size_t at = first * kBlockValues; at < end * kBlockValues; at += kAlignment / sizeof(float)) {
+            __builtin_prefetch(ahead + at);
+        }
+        for (size_t block = first; block < end; block += shape.packing.scale_blocks) {
+            const float* values = from + block * kBlockValues;
+            char* to = activations.at(panel, block) + (row - panel) * activations.block_bytes;
+            switch (shape.packing.by) {
+                case ActivationKind::kQuants:
+                    quantise(values, shape.packing.scale_blocks, shape.packing.offset, reinterpret_cast<ActivationBlock*>(to),
+                             activations.panel_rows(panel));
+                    break;
+                case ActivationKind::kFloats: std::memcpy(to, values, activations.block_bytes); break;
+                case ActivationKind::kBf16: round_to_bf16_avx512(values, to); break;
             }
         }
     }
@@ -147,8 +156,9 @@ private:
         // One of them by a panel, from some block on.
         PanelProduct panel(size_t group, size_t row, size_t block, size_t blocks) const {
             const auto outputs = static_cast<uint32_t>(std::min<size_t>(kGroupRows, shape.outputs - group * kGroupRows));
-            return {.blocks = blocks, .activations = activations.at(row, block), .rows = activations.panel_rows(row),
-                    .out = out + row * shape.outputs + group * kGroupRows, .stride = shape.outputs, .outputs = outputs, .add = block > 0};
+            return {.blocks = blocks, .scale_blocks = shape.packing.scale_blocks, .activations = activations.at(row, block),
+                    .rows = activations.panel_rows(row), .out = out + row * shape.outputs + group * kGroupRows, .stride = shape.outputs,
+                    .outputs = outputs, .add = block > 0};
         }
     };
 

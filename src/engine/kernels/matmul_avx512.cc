@@ -98,8 +98,8 @@ inline __attribute__((always_inline)) __m512i four_values(const int8_t* quants) 
     return _mm512_set1_epi32(four);
 }
 
-// A block by some rows: as many chains of sums, so that none waits for itself.
-template <size_t Rows, bool Minimum>
+// A block by some rows: as many chains of sums, so that none waits for itself. Sums of a shared scale leave it out.
+template <size_t Rows, bool Minimum, bool Shared>
 inline __attribute__((always_inline)) void add_products(const __m512i (&quants)[kBlockSteps], __m512 scales, __m512 minimums,
                                                         const ActivationBlock* by, __m512* sums) {
     __m512i products[Rows];
@@ -116,55 +116,64 @@ inline __attribute__((always_inline)) void add_products(const __m512i (&quants)[
     }
 #pragma GCC unroll 4
     for (size_t r = 0; r < Rows; ++r) {
-        sums[r] = _mm512_fmadd_ps(_mm512_cvtepi32_ps(products[r]), _mm512_mul_ps(scales, _mm512_set1_ps(by[r].scale)), sums[r]);
+        const __m512 worth = Shared ? scales : _mm512_mul_ps(scales, _mm512_set1_ps(by[r].scale));
+        sums[r] = _mm512_fmadd_ps(_mm512_cvtepi32_ps(products[r]), worth, sums[r]);
         if constexpr (Minimum) {
-            sums[r] = _mm512_fmadd_ps(minimums, _mm512_set1_ps(by[r].sum), sums[r]);
+            sums[r] = _mm512_fmadd_ps(minimums, _mm512_set1_ps(Shared ? by[r].quant_sum : by[r].sum), sums[r]);
         }
     }
 }
 
 // A block of weights stays in registers while the rows pass. However many there are, each is summed up in the same order, so that its
-// result is the same to the last bit beside any others.
-template <size_t Rows, class Source>
+// result is the same to the last bit beside any others. A scale that blocks share is multiplied by once for all of them.
+template <size_t Rows, bool Shared, class Source>
 void multiply_rows(Source from, const PanelProduct& product) {
     const auto mask = static_cast<__mmask16>((1u << product.outputs) - 1);
-    __m512 sums[Rows];
-#pragma GCC unroll 16
-    for (size_t r = 0; r < Rows; ++r) {
-        sums[r] = product.add ? _mm512_maskz_loadu_ps(mask, product.out + r * product.stride) : _mm512_setzero_ps();
-    }
+    const size_t run = Shared ? product.scale_blocks : product.blocks;
     const auto* by = reinterpret_cast<const ActivationBlock*>(product.activations);
-    for (size_t block = 0; block < product.blocks; ++block, by += Rows, from.next()) {
-        __m512i quants[kBlockSteps];
-        from.quants(quants);
-        if constexpr (Rows > 1) {
-            from.fetch_ahead();
-        }
-        const __m512 scales = from.scales();
-        const __m512 minimums = Source::kMinimum ? from.minimums() : _mm512_setzero_ps();
-#pragma GCC unroll 4
-        for (size_t r = 0; r + kChains <= Rows; r += kChains) {
-            add_products<kChains, Source::kMinimum>(quants, scales, minimums, by + r, sums + r);
-        }
-        if constexpr (Rows % kChains > 0) {
-            constexpr size_t kDone = Rows / kChains * kChains;
-            add_products<Rows % kChains, Source::kMinimum>(quants, scales, minimums, by + kDone, sums + kDone);
-        }
-    }
+    for (size_t block = 0; block < product.blocks; block += run) {
+        const bool add = product.add || block > 0;
+        const auto before = [&](size_t r) { return add ? _mm512_maskz_loadu_ps(mask, product.out + r * product.stride) : _mm512_setzero_ps(); };
+        const ActivationBlock* first = by;
+        __m512 sums[Rows];
 #pragma GCC unroll 16
-    for (size_t r = 0; r < Rows; ++r) {
-        _mm512_mask_storeu_ps(product.out + r * product.stride, mask, sums[r]);
+        for (size_t r = 0; r < Rows; ++r) {
+            sums[r] = Shared ? _mm512_setzero_ps() : before(r);
+        }
+        for (size_t i = 0; i < run; ++i, by += Rows, from.next()) {
+            __m512i quants[kBlockSteps];
+            from.quants(quants);
+            if constexpr (Rows > 1) {
+                from.fetch_ahead();
+            }
+            const __m512 scales = from.scales();
+            const __m512 minimums = Source::kMinimum ? from.minimums() : _mm512_setzero_ps();
+#pragma GCC unroll 4
+            for (size_t r = 0; r + kChains <= Rows; r += kChains) {
+                add_products<kChains, Source::kMinimum, Shared>(quants, scales, minimums, by + r, sums + r);
+            }
+            if constexpr (Rows % kChains > 0) {
+                constexpr size_t kDone = Rows / kChains * kChains;
+                add_products<Rows % kChains, Source::kMinimum, Shared>(quants, scales, minimums, by + kDone, sums + kDone);
+            }
+        }
+#pragma GCC unroll 16
+        for (size_t r = 0; r < Rows; ++r) {
+            const __m512 sum = Shared ? _mm512_fmadd_ps(sums[r], _mm512_set1_ps(first[r].scale), before(r)) : sums[r];
+            _mm512_mask_storeu_ps(product.out + r * product.stride, mask, sum);
+        }
     }
 }
 
-template <class Source, size_t... Less>
+template <bool Shared, class Source, size_t... Less>
 void multiply(Source from, const PanelProduct& product, std::index_sequence<Less...>) {
-    static_cast<void>(((product.rows == Less + 1 ? (multiply_rows<Less + 1>(from, product), true) : false) || ...));
+    static_cast<void>(((product.rows == Less + 1 ? (multiply_rows<Less + 1, Shared>(from, product), true) : false) || ...));
 }
 
 template <class Source>
 void multiply(Source from, const PanelProduct& product) {
-    multiply(from, product, std::make_index_sequence<kPanelRows>());
+    constexpr auto kRows = std::make_index_sequence<kPanelRows>();
+    product.scale_blocks > 1 ? multiply<true>(from, product, kRows) : multiply<false>(from, product, kRows);
 }
 
 void unpack(const Packing& packing, const char* from, size_t count, UnpackedTile& tile) {

@@ -17,6 +17,7 @@
 namespace gantry::engine::kernels {
 namespace {
 
+constexpr uint32_t kSuperBlocks = QK_K / kBlockValues;
 constexpr float kLeast = 1e-36F;   // whose 127th part still has an inverse
 
 // 32 values of one row as they are kept.
@@ -48,6 +49,22 @@ float largest_of(const __m256 (&values)[4]) {
     __m128 four = _mm_max_ps(_mm256_castps256_ps128(eight), _mm256_extractf128_ps(eight, 1));
     four = _mm_max_ps(four, _mm_movehl_ps(four, four));
     return _mm_cvtss_f32(_mm_max_ss(four, _mm_movehdup_ps(four)));
+}
+
+struct Values {
+    __m256 eights[4];
+};
+
+Values load(const float* from) {
+    return {{_mm256_loadu_ps(from), _mm256_loadu_ps(from + 8), _mm256_loadu_ps(from + 16), _mm256_loadu_ps(from + 24)}};
+}
+
+int32_t sum_of(__m256i bytes) {
+    const __m256i pairs = _mm256_maddubs_epi16(_mm256_set1_epi8(1), bytes);
+    const __m256i eight = _mm256_madd_epi16(pairs, _mm256_set1_epi16(1));
+    __m128i four = _mm_add_epi32(_mm256_castsi256_si128(eight), _mm256_extracti128_si256(eight, 1));
+    four = _mm_add_epi32(four, _mm_shuffle_epi32(four, _MM_SHUFFLE(1, 0, 3, 2)));
+    return _mm_cvtsi128_si32(_mm_add_epi32(four, _mm_shuffle_epi32(four, _MM_SHUFFLE(2, 3, 0, 1))));
 }
 
 // Rounds values x by to -127 .. 127. What is not a number becomes the lowest.
@@ -233,15 +250,15 @@ void pack_halfs(const char* data, size_t row_bytes, size_t rows, size_t values, 
 Packing packing_of(ggml_type type) {
     switch (type) {
         case GGML_TYPE_Q4_0: return {.bits = 4, .offset = 8};
-        case GGML_TYPE_Q4_1:
-        case GGML_TYPE_Q4_K: return {.bits = 4, .has_minimum = true};
+        case GGML_TYPE_Q4_1: return {.bits = 4, .has_minimum = true};
+        case GGML_TYPE_Q4_K: return {.bits = 4, .has_minimum = true, .scale_blocks = kSuperBlocks};
         case GGML_TYPE_Q5_0: return {.bits = 5, .offset = 16};
-        case GGML_TYPE_Q5_1:
-        case GGML_TYPE_Q5_K: return {.bits = 5, .has_minimum = true};
-        case GGML_TYPE_Q8_0:
-        case GGML_TYPE_Q6_K: return {.bits = 8, .offset = 128};
-        case GGML_TYPE_IQ4_NL:
-        case GGML_TYPE_IQ4_XS: return {.bits = 4, .offset = 128, .has_curve = true};
+        case GGML_TYPE_Q5_1: return {.bits = 5, .has_minimum = true};
+        case GGML_TYPE_Q5_K: return {.bits = 5, .has_minimum = true, .scale_blocks = kSuperBlocks};
+        case GGML_TYPE_Q8_0: return {.bits = 8, .offset = 128};
+        case GGML_TYPE_Q6_K: return {.bits = 8, .offset = 128, .scale_blocks = kSuperBlocks};
+        case GGML_TYPE_IQ4_NL: return {.bits = 4, .offset = 128, .has_curve = true};
+        case GGML_TYPE_IQ4_XS: return {.bits = 4, .offset = 128, .has_curve = true, .scale_blocks = kSuperBlocks};
         case GGML_TYPE_F16: return {.bits = 16, .by = ActivationKind::kFloats};
         case GGML_TYPE_BF16: return {.bits = 16, .by = ActivationKind::kBf16};
         default: return {};
@@ -278,22 +295,28 @@ void pack_group(ggml_type type, const char* data, size_t row_bytes, size_t rows,
     }
 }
 
-void quantise(const float* from, int32_t offset, ActivationBlock& out) {
-    const __m256 values[4] = {_mm256_loadu_ps(from), _mm256_loadu_ps(from + 8), _mm256_loadu_ps(from + 16), _mm256_loadu_ps(from + 24)};
-    const float largest = largest_of(values);
+void quantise(const float* from, size_t count, int32_t offset, ActivationBlock* out, size_t stride) {
     // What is too small to have an inverse is nothing. A maximum forgets what is not a number, so that is looked for by itself.
-    const __m256 unordered = _mm256_or_ps(_mm256_cmp_ps(values[0], values[1], _CMP_UNORD_Q), _mm256_cmp_ps(values[2], values[3], _CMP_UNORD_Q));
+    float largest = 0;
+    __m256 unordered = _mm256_setzero_ps();
+    for (size_t i = 0; i < count; ++i) {
+        const Values values = load(from + i * kBlockValues);
+        largest = std::max(largest, largest_of(values.eights));
+        unordered = _mm256_or_ps(unordered, _mm256_cmp_ps(values.eights[0], values.eights[1], _CMP_UNORD_Q));
+        unordered = _mm256_or_ps(unordered, _mm256_cmp_ps(values.eights[2], values.eights[3], _CMP_UNORD_Q));
+    }
     const bool numbers = _mm256_testz_ps(unordered, unordered) != 0;
-    const __m256i quants = rounded(values, largest > kLeast ? 127 / largest : 0);
-    _mm256_storeu_si256(reinterpret_cast<__m256i*>(out.quants), quants);
-    const __m256i pairs = _mm256_maddubs_epi16(_mm256_set1_epi8(1), quants);
-    const __m256i eight = _mm256_madd_epi16(pairs, _mm256_set1_epi16(1));
-    __m128i four = _mm_add_epi32(_mm256_castsi256_si128(eight), _mm256_extracti128_si256(eight, 1));
-    four = _mm_add_epi32(four, _mm_shuffle_epi32(four, _MM_SHUFFLE(1, 0, 3, 2)));
-    const int32_t sum = _mm_cvtsi128_si32(_mm_add_epi32(four, _mm_shuffle_epi32(four, _MM_SHUFFLE(2, 3, 0, 1))));
-    out.scale = !numbers ? std::numeric_limits<float>::quiet_NaN() : largest > kLeast ? largest / 127 : 0;
-    out.correction = -offset * sum;
-    out.sum = out.scale * static_cast<float>(sum);
+    const float scale = !numbers ? std::numeric_limits<float>::quiet_NaN() : largest > kLeast ? largest / 127 : 0;
+    const float inverse = largest > kLeast ? 127 / largest : 0;
+    for (size_t i = 0; i < count; ++i, out += stride) {
+        const __m256i quants = rounded(load(from + i * kBlockValues).eights, inverse);
+        _mm256_storeu_si256(reinterpret_cast<__m256i*>(out->quants), quants);
+        const int32_t sum = sum_of(quants);
+        out->scale = scale;
+        out->correction = -offset * sum;
+        out->sum = scale * static_cast<float>(sum);
+        out->quant_sum = static_cast<float>(sum);
+    }
 }
 
 }  // namespace gantry::engine::kernels

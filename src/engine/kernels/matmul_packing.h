@@ -38,6 +38,7 @@ struct Packing {
     bool has_minimum = false;
     bool has_curve = false;
     ActivationKind by = ActivationKind::kQuants;
+    uint32_t scale_blocks = 1;   // of activations that share a scale: a super-block's eight beside types of super-blocks, as ggml has it
 
     uint32_t quant_bytes() const { return kGroupRows * kBlockValues * bits / 8; }   // of a group's block
     uint32_t scale_bytes() const { return bits == 16 ? 0 : kGroupRows * 2; }

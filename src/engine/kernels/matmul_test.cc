@@ -120,28 +120,26 @@ TEST_P(MatmulTest, EveryTypeAndShapeIsTheProduct) {
                         size += expected * expected;
                     }
                 }
-                EXPECT_LT(std::sqrt(error / size), 0.012) << ggml_type_name(type) << " " << rows << "x" << values << ", rows " << count;
+                const double most = packing_of(type).scale_blocks > 1 ? 0.015 : 0.012;   // activations of a coarser scale
+                EXPECT_LT(std::sqrt(error / size), most) << ggml_type_name(type) << " " << rows << "x" << values << ", rows " << count;
             }
         }
     }
 }
 
 TEST_P(MatmulTest, ARowsResultDoesNotDependOnItsCompany) {
-    const Matrix matrix = make_matrix(GGML_TYPE_Q5_0, 96, 896, 4);
-    Product product(matrix);
-    std::mt19937 random(5);
-    std::normal_distribution<float> normal(0, 1);
-    std::vector<float> input(83 * matrix.values);
-    for (float& value : input) {
-        value = normal(random);
-    }
-    const std::vector<float> together = product.compute(input, 83, 2);
-    for (size_t row = 0; row < 83; ++row) {
-        const std::vector<float> alone(input.begin() + static_cast<std::ptrdiff_t>(row * matrix.values),
-                                       input.begin() + static_cast<std::ptrdiff_t>((row + 1) * matrix.values));
-        const std::vector<float> found = product.compute(alone, 1, 1);
-        for (size_t i = 0; i < found.size(); ++i) {
-            ASSERT_EQ(found[i], together[row * matrix.rows + i]) << "bit for bit, row " << row;
+    for (const auto& [type, values] : {std::pair<ggml_type, size_t>{GGML_TYPE_Q5_0, 896}, {GGML_TYPE_Q4_K, 1536}, {GGML_TYPE_Q6_K, 512}}) {
+        const Matrix matrix = make_matrix(type, 96, values, 4);
+        Product product(matrix);
+        const std::vector<float> input = normal_numbers(83 * values, 5);
+        const std::vector<float> together = product.compute(input, 83, 2);
+        for (size_t row = 0; row < 83; ++row) {
+            const std::vector<float> alone(input.begin() + static_cast<std::ptrdiff_t>(row * values),
+                                           input.begin() + static_cast<std::ptrdiff_t>((row + 1) * values));
+            const std::vector<float> found = product.compute(alone, 1, 1);
+            for (size_t i = 0; i < found.size(); ++i) {
+                ASSERT_EQ(found[i], together[row * matrix.rows + i]) << "bit for bit, row " << row << " of " << ggml_type_name(type);
+            }
         }
     }
 }

@@ -19,8 +19,9 @@ struct ActivationBlock {
     float scale;
     int32_t correction;   // - offset x the quants' sum
     float sum;            // scale x the quants' sum, for minimums
-    float unused;         // so that no four quants lie on two lines of the cache
+    float quant_sum;      // the quants' sum alone
 };
+static_assert(sizeof(ActivationBlock) % 16 == 0, "no four quants lie on two lines of the cache");
 
 constexpr size_t activation_block_bytes(ActivationKind kind) {
     return kind == ActivationKind::kQuants ? sizeof(ActivationBlock) : kBlockValues * (kind == ActivationKind::kFloats ? 4 : 2);
@@ -49,15 +50,16 @@ struct alignas(64) UnpackedTile {
     float minimums[kTileBlocks][kGroupRows];
 };
 
-// Quantises 32 numbers. Where the largest is below 1e-36 they become zeros, where one is infinite or not a number, so does each product
-// of the block.
-void quantise(const float* from, int32_t offset, ActivationBlock& out);
+// Quantises `count` blocks of numbers by one scale, out[i * stride]. Where the largest is below 1e-36 they become zeros, where one is
+// infinite or not a number, so does each product of these blocks.
+void quantise(const float* from, size_t count, int32_t offset, ActivationBlock* out, size_t stride);
 // Rounds 32 numbers to the nearest of BF16.
 void round_to_bf16_avx512(const float* from, char* out);
 
 // Some weights, a panel's rows beside them, and where their products go.
 struct PanelProduct {
-    size_t blocks;
+    size_t blocks;        // a multiple of scale_blocks
+    size_t scale_blocks;  // see Packing
     const char* activations;
     size_t rows;          // 1 to kPanelRows
     float* out;           // out[row * stride + output], (+)=
