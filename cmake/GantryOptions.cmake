@@ -44,6 +44,7 @@ if(GANTRY_FUZZ)
 endif()
 find_program(MOLD mold)
 if(MOLD AND CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
-  add_link_options(-fuse-ld=mold)
+  # What only errors run (GANTRY_COLD) stays in one place, as other linkers leave it.
+  add_link_options(-fuse-ld=mold -Wl,-z,keep-text-section-prefix)
 endif()
 add_link_options(-Wl,--gc-sections)

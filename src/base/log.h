@@ -10,6 +10,8 @@
 #include <string>
 #include <string_view>
 
+#include "base/assert.h"
+
 namespace gantry::log {
 
 enum class Level { kDebug, kInfo, kWarn, kError };
@@ -37,11 +39,11 @@ void info(fmt::format_string<Args...> format, Args&&... args) {
     write(Level::kInfo, fmt::format(format, std::forward<Args>(args)...));
 }
 template <class... Args>
-void warn(fmt::format_string<Args...> format, Args&&... args) {
+GANTRY_COLD void warn(fmt::format_string<Args...> format, Args&&... args) {
     write(Level::kWarn, fmt::format(format, std::forward<Args>(args)...));
 }
 template <class... Args>
-void error(fmt::format_string<Args...> format, Args&&... args) {
+GANTRY_COLD void error(fmt::format_string<Args...> format, Args&&... args) {
     write(Level::kError, fmt::format(format, std::forward<Args>(args)...));
 }
 

@@ -23,6 +23,16 @@ const char* to_string(ErrorCode code) {
     return "internal";
 }
 
+Error invalid_argument(std::string message, std::string param, std::string reason) {
+    return Error{ErrorCode::kInvalidArgument, std::move(message), std::move(param), std::move(reason)};
+}
+Error not_found(std::string message, std::string reason) { return Error{ErrorCode::kNotFound, std::move(message), {}, std::move(reason)}; }
+Error conflict(std::string message) { return Error{ErrorCode::kConflict, std::move(message), {}, {}}; }
+Error unavailable(std::string message, std::string reason) {
+    return Error{ErrorCode::kUnavailable, std::move(message), {}, std::move(reason)};
+}
+Error internal_error(std::string message) { return Error{ErrorCode::kInternal, std::move(message), {}, {}}; }
+
 Error error_from_errno(const std::string& what, int error_number) {
     ErrorCode code = ErrorCode::kInternal;
     switch (error_number) {

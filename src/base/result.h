@@ -42,7 +42,7 @@ template <class T>
 class [[nodiscard]] Result {
 public:
     Result(T value) : state_(std::in_place_index<0>, std::move(value)) {}        // NOLINT: implicit by design
-    Result(Error error) : state_(std::in_place_index<1>, std::move(error)) {}    // NOLINT
+    GANTRY_COLD Result(Error error) : state_(std::in_place_index<1>, std::move(error)) {}    // NOLINT
 
     bool ok() const { return state_.index() == 0; }
     explicit operator bool() const { return ok(); }
@@ -58,8 +58,8 @@ public:
     const T* operator->() const { return &value(); }
 
     // REQUIRES: !ok()
-    const Error& error() const& { GANTRY_ASSERT(!ok(), "error() of a success"); return std::get<1>(state_); }
-    Error&& error() && { GANTRY_ASSERT(!ok(), "error() of a success"); return std::get<1>(std::move(state_)); }
+    GANTRY_COLD const Error& error() const& { GANTRY_ASSERT(!ok(), "error() of a success"); return std::get<1>(state_); }
+    GANTRY_COLD Error&& error() && { GANTRY_ASSERT(!ok(), "error() of a success"); return std::get<1>(std::move(state_)); }
 
 private:
     void check() const {
@@ -71,20 +71,14 @@ private:
 
 using Status = Result<Ok>;
 
-inline Error invalid_argument(std::string message, std::string param = {}, std::string reason = {}) {
-    return Error{ErrorCode::kInvalidArgument, std::move(message), std::move(param), std::move(reason)};
-}
-inline Error not_found(std::string message, std::string reason = {}) {
-    return Error{ErrorCode::kNotFound, std::move(message), {}, std::move(reason)};
-}
-inline Error conflict(std::string message) { return Error{ErrorCode::kConflict, std::move(message), {}, {}}; }
-inline Error unavailable(std::string message, std::string reason = {}) {
-    return Error{ErrorCode::kUnavailable, std::move(message), {}, std::move(reason)};
-}
-inline Error internal_error(std::string message) { return Error{ErrorCode::kInternal, std::move(message), {}, {}}; }
+GANTRY_COLD Error invalid_argument(std::string message, std::string param = {}, std::string reason = {});
+GANTRY_COLD Error not_found(std::string message, std::string reason = {});
+GANTRY_COLD Error conflict(std::string message);
+GANTRY_COLD Error unavailable(std::string message, std::string reason = {});
+GANTRY_COLD Error internal_error(std::string message);
 
 // "what: No space left on device" with the code that fits errno (kStorageFull for ENOSPC, EDQUOT, EROFS, EIO; ...).
-Error error_from_errno(const std::string& what, int error_number);
+GANTRY_COLD Error error_from_errno(const std::string& what, int error_number);
 
 }  // namespace gantry
 

@@ -15,8 +15,9 @@ struct Refusal {
     int retry_after_s = 0;   // 0: no Retry-After
 
     Refusal() = default;
-    Refusal(int status_, Error error_, int retry_after_s_ = 0) : status(status_), error(std::move(error_)), retry_after_s(retry_after_s_) {}
-    explicit Refusal(Error error_, int retry_after_s_ = 0);   // the status of the error's code
+    GANTRY_COLD Refusal(int status_, Error error_, int retry_after_s_ = 0)
+        : status(status_), error(std::move(error_)), retry_after_s(retry_after_s_) {}
+    GANTRY_COLD explicit Refusal(Error error_, int retry_after_s_ = 0);   // the status of the error's code
 };
 
 inline constexpr int kStatusClientGone = 499;   // nobody is there to get it, but where the request was cancelled
@@ -25,6 +26,6 @@ inline constexpr int kStatusClientGone = 499;   // nobody is there to get it, bu
 http::Headers stream_headers();
 
 // `path`: of the request. Below /v1/messages errors have Anthropic's shape, elsewhere OpenAI's with its four keys.
-http::Response answer_of(const Refusal& refusal, std::string_view path);
+GANTRY_COLD http::Response answer_of(const Refusal& refusal, std::string_view path);
 
 }  // namespace gantry::gateway

@@ -192,10 +192,11 @@ std::optional<Refusal> check(State& state, const http::Request& request, const h
     auto table = state.tables.auth();
     const WallTime now = state.clock.wall();
     Passed& passed = state.passed;
-    if (!request.id.empty() && passed.request_id == request.id && passed.route == &route && passed.table == table &&
+    if (!passed.request_id.empty() && passed.request_id == request.id && passed.route == &route && passed.table == table &&
         now >= passed.at && now - passed.at < kPassedFor) {
         out = std::move(passed.principal);
-        passed = {};
+        passed.request_id.clear();
+        passed.table.reset();
         return std::nullopt;
     }
     Result<Principal> found = state.known.authenticate(table, request, now);
@@ -259,7 +260,12 @@ Authentication make_authentication(const Tables& tables, const http::Router& rou
         std::optional<Principal> principal;
         const std::optional<Refusal> refusal = check(*state, head, *match.route, principal);
         if (refusal) return answer_of(*refusal, head.path);
-        state->passed = {head.id, match.route, state->tables.auth(), state->clock.wall(), *std::move(principal)};
+        Passed& passed = state->passed;   // each by itself: a whole one would be made, moved and destroyed
+        passed.request_id = head.id;
+        passed.route = match.route;
+        passed.table = state->tables.auth();
+        passed.at = state->clock.wall();
+        passed.principal = *std::move(principal);
         return std::nullopt;
     };
     return both;

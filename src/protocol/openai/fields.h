@@ -16,7 +16,7 @@ namespace gantry::protocol::openai {
 const json::value* find(const json::object& object, std::string_view key);
 
 // kInvalidArgument: `path` must be <wanted>, not a <what it is>.
-Error wrong_type(const std::string& path, std::string_view wanted, const json::value& got);
+GANTRY_COLD Error wrong_type(const std::string& path, std::string_view wanted, const json::value& got);
 
 Result<const json::object*> as_object(const json::value& value, const std::string& path);
 Result<const json::array*> as_array(const json::value& value, const std::string& path);
@@ -29,9 +29,9 @@ Result<int64_t> as_integer(const json::value& value, const std::string& path, in
                            int64_t max);
 
 // kInvalidArgument "missing_required_parameter": '<path>' is missing (: send <what>).
-Error missing_field(const std::string& path, std::string_view what = {});
+GANTRY_COLD Error missing_field(const std::string& path, std::string_view what = {});
 // kInvalidArgument "unsupported_parameter".
-Error unsupported_field(const std::string& path, std::string message);
+GANTRY_COLD Error unsupported_field(const std::string& path, std::string message);
 // A string that must be there. `path`: of the object; empty: the body.
 Result<std::string> required_text(const json::object& object, std::string_view key,
                                   const std::string& path);
