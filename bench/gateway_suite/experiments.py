@@ -6,7 +6,7 @@ import subprocess
 import time
 
 from common import environment, resident_mb, workspace
-from gateway_suite.servers import ROUTER, client, client_words, gateways, wrk
+from gateway_suite.servers import ROUTER, apart, client, client_words, gateways, wrk
 from suite.report import say
 from suite.servers import cpu_of
 
@@ -59,9 +59,10 @@ def latency(plan):
         return {**{key: run[key] for key in ("answered", "failed", "failures", "cpu_s", "user_s", "client_cpu_s")}, **run["whole_us"]}
 
     with gateways("mock", *plan.rivals()) as up:
-        warm(up, "--chats", 500)
-        records = rounds_of(plan, up, each)
-    return result(up, records)
+        with apart(up) as pinned:
+            warm(up, "--chats", 500)
+            records = rounds_of(plan, up, each)
+    return result(up, records, pinned=pinned)
 
 
 def throughput(plan):

@@ -99,7 +99,7 @@ def sections(raws):
         return {who: values(records, who, key) for who in names(records)}
 
     return "".join([
-        with_raw("latency", "One client, keep-alive, 1 KB", lambda raw: table(
+        with_raw("latency", "One client, keep-alive, 1 KB; the gateway on a CPU of its own", lambda raw: table(
             ["", "p50, µs", "p99, µs", "failed"], rows(raw["records"], ("p50", 1), ("p99", 1), ("failed", 0))) + "\n" + table(
             ["", "added at p50, µs"], rows(added(raw), ("added", 1))) + "\n" + bars(PAGE, "latency", [("added at p50, µs", by(added(raw), "added"))])),
         with_raw("throughput", "32 connections", lambda raw: table(

@@ -143,6 +143,34 @@ def gateways(engine, *rivals):
                 gantry.usage = gantry.stop()
 
 
+def pin(pids, cpu):
+    for pid in pids:
+        for task in pathlib.Path(f"/proc/{pid}/task").glob("*"):
+            with contextlib.suppress(OSError):   # a thread that ended meanwhile
+                os.sched_setaffinity(int(task.name), {cpu})
+
+
+def descendants(pid):
+    children = [int(child) for path in pathlib.Path(f"/proc/{pid}/task").glob("*/children") for child in path.read_text().split()]
+    return [one for child in children for one in (child, *descendants(child))]
+
+
+@contextlib.contextmanager
+def apart(up):
+    """Gateways on the last CPU, the upstream and what this process starts on the first, and no CPU falls into a deep sleep: else who shares
+    one with whom, and how long the other takes to wake, decides more than the gateway. True: it was possible."""
+    cpus = sorted(os.sched_getaffinity(0))
+    with contextlib.ExitStack() as undo:
+        if len(cpus) > 1:
+            pin([pid for server in up for pid in server.processes()], cpus[-1])
+            pin(descendants(next(server for server in up if server.name == "gantry").processes()[0]), cpus[0])
+            os.sched_setaffinity(0, {cpus[0]})
+            undo.callback(os.sched_setaffinity, 0, set(cpus))
+            with contextlib.suppress(OSError):
+                undo.enter_context(open("/dev/cpu_dma_latency", "wb", buffering=0)).write(bytes(4))
+        yield len(cpus) > 1
+
+
 def client_words(server, *flags):
     key = ["--key", server.key] if server.name == "gantry" else []
     return [str(word) for word in (LOAD, "client", "--port", server.port, *key, *flags)]
