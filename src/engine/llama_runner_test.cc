@@ -15,6 +15,7 @@
 #include <thread>
 
 #include "engine/engine_core.h"
+#include "engine/kernels/matmul.h"
 #include "engine/llama_overrides.h"
 
 namespace gantry::engine {
@@ -187,6 +188,27 @@ TEST_F(LlamaRunnerTest, SharedAndCutPrefixesAreTheSamePrefix) {
     EXPECT_LT(2 * rms(whole, shared), least_wrong);
     EXPECT_LT(2 * rms(whole, again), least_wrong);
     EXPECT_LT(2 * rms(whole, last_owner), least_wrong);
+}
+
+// In memory of this process. The embeddings, a fifth of this file, are looked up in and not packed.
+uint64_t mapped_bytes_of(const std::string& path) {
+    const std::string name = std::filesystem::canonical(path);
+    std::ifstream maps("/proc/self/smaps");
+    uint64_t bytes = 0;
+    bool ours = false;
+    for (std::string line; std::getline(maps, line);) {
+        if (line.find('-') != std::string::npos && line.find(':') > line.find(' ')) ours = line.ends_with(name);
+        if (ours && line.starts_with("Rss:")) bytes += std::strtoull(line.c_str() + 4, nullptr, 10) << 10;
+    }
+    return bytes;
+}
+
+TEST_F(LlamaRunnerTest, WhatIsPackedIsNotKeptOfTheFile) {
+    const auto runner = load(256);
+    ASSERT_TRUE(runner);
+    const uint64_t file = std::filesystem::file_size(model_path()), mapped = mapped_bytes_of(model_path());
+    EXPECT_LT(mapped, kernels::install_matmul() == kernels::MatmulKernel::kNone ? file * 2 : file / 2) << "of " << file;
+    EXPECT_GT(mapped, 0U);
 }
 
 TEST_F(LlamaRunnerTest, SaysWhatItLoaded) {

@@ -4,6 +4,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <span>
 #include <stop_token>
 #include <string>
 
@@ -32,6 +33,11 @@ void wish_huge_pages(void* begin, size_t size);
 // before memory is short.
 inline constexpr size_t kHugePage = 2u << 20;
 void move_to_huge_pages(void* begin, size_t size, const std::stop_token& stop);
+
+// The mapping of a file around this address that nobody may write to; empty: what is there is something else.
+std::span<const char> mapped_file_around(const void* address);
+// The whole pages in this part of such a mapping leave this process's memory. Who reads there again gets them from the file.
+void let_go_of_file(std::span<const char> part);
 
 // From here on a large block that is freed goes back to the kernel at once. Left to itself glibc's malloc learns from the first one of
 // tens of megabytes to keep such, and one large request would leave a process several times its size for good.

@@ -7,6 +7,8 @@
 
 #include <algorithm>
 #include <charconv>
+#include <cinttypes>
+#include <cstdio>
 #include <cstring>
 #include <functional>
 #include <limits>
@@ -119,6 +121,15 @@ std::optional<double> quota_v1(const std::string& folder) {
     return static_cast<double>(*quota) / static_cast<double>(*period);
 }
 
+void advise_whole_pages(const void* begin, size_t size, int advice) {
+    const auto page = static_cast<uintptr_t>(::sysconf(_SC_PAGESIZE));
+    const uintptr_t first = (reinterpret_cast<uintptr_t>(begin) + page - 1) / page * page;
+    const uintptr_t last = (reinterpret_cast<uintptr_t>(begin) + size) / page * page;
+    if (first < last) {
+        static_cast<void>(::madvise(reinterpret_cast<void*>(first), last - first, advice));
+    }
+}
+
 }  // namespace
 
 MemoryFigures memory_figures(const std::string& root) {
@@ -169,14 +180,25 @@ uint32_t usable_cores() {
     return cores_within_quota(affinity);
 }
 
-void wish_huge_pages(void* begin, size_t size) {
-    const auto page = static_cast<uintptr_t>(::sysconf(_SC_PAGESIZE));
-    const uintptr_t first = (reinterpret_cast<uintptr_t>(begin) + page - 1) / page * page;
-    const uintptr_t last = (reinterpret_cast<uintptr_t>(begin) + size) / page * page;
-    if (first < last) {
-        static_cast<void>(::madvise(reinterpret_cast<void*>(first), last - first, MADV_HUGEPAGE));
+void wish_huge_pages(void* begin, size_t size) { advise_whole_pages(begin, size, MADV_HUGEPAGE); }
+
+std::span<const char> mapped_file_around(const void* address) {
+    const auto wanted = reinterpret_cast<uintptr_t>(address);
+    std::istringstream lines(text_of("/proc/self/maps"));   // "7f00a000-7f00c000 r--s 00000000 fd:01 1234    /a/file"
+    for (std::string line; std::getline(lines, line);) {
+        uintptr_t first = 0, end = 0;
+        uint64_t file = 0;
+        char rights[8] = {};
+        if (std::sscanf(line.c_str(), "%" SCNxPTR "-%" SCNxPTR " %7s %*s %*s %" SCNu64, &first, &end, rights, &file) == 4 && first <= wanted &&
+            wanted < end) {
+            const bool read_only = file != 0 && rights[0] == 'r' && rights[1] == '-';
+            return read_only ? std::span(reinterpret_cast<const char*>(first), end - first) : std::span<const char>();
+        }
     }
+    return {};
 }
+
+void let_go_of_file(std::span<const char> part) { advise_whole_pages(part.data(), part.size(), MADV_DONTNEED); }
 
 void move_to_huge_pages(void* begin, size_t size, const std::stop_token& stop) {
     constexpr size_t kTogether = 2 * kHugePage;   // whoever reads there waits for as much; 65,530 mappings are allowed

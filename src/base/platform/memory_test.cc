@@ -66,6 +66,31 @@ TEST(PlatformMemory, WhatMovesToHugePagesIsReadMeanwhile) {
     ::munmap(room, bytes + kHugePage);
 }
 
+TEST(PlatformMemory, WhatIsLetGoOfAFileIsReadAnew) {
+    char name[] = "/tmp/gantry-memory-XXXXXX";
+    const UniqueFd file(::mkstemp(name));
+    ::unlink(name);
+    const std::string text(16u << 20, 'x');
+    ASSERT_EQ(::write(file.get(), text.data(), text.size()), static_cast<ssize_t>(text.size()));
+    void* mapped = ::mmap(nullptr, text.size(), PROT_READ, MAP_SHARED | MAP_POPULATE, file.get(), 0);
+    ASSERT_NE(mapped, MAP_FAILED);
+    const std::span<const char> all(static_cast<const char*>(mapped), text.size());
+
+    const std::span<const char> found = mapped_file_around(all.data() + 5000);
+    ASSERT_LE(found.data(), all.data());
+    ASSERT_GE(found.data() + found.size(), all.data() + all.size());
+    const int64_t before = resident_bytes();
+    let_go_of_file(all.subspan(100, all.size() - 200));   // but for its first page and its last
+    EXPECT_LT(resident_bytes(), before - (15 << 20));
+    EXPECT_EQ(std::memcmp(all.data(), text.data(), text.size()), 0);
+
+    EXPECT_TRUE(mapped_file_around(text.data()).empty()) << "no file's";
+    ASSERT_EQ(::mprotect(mapped, text.size(), PROT_READ | PROT_WRITE), 0);
+    EXPECT_TRUE(mapped_file_around(mapped).empty()) << "it may be written to";
+    ::munmap(mapped, text.size());
+    EXPECT_TRUE(mapped_file_around(mapped).empty()) << "nothing is there";
+}
+
 TEST(PlatformMemory, LargeBlocksAreGivenBack) {
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
     GTEST_SKIP() << "the sanitizers' malloc keeps what is freed";

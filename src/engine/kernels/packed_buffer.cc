@@ -128,6 +128,9 @@ public:
             differs_ = differs_ || mapped_;
         }
         tensors_.push_back(std::move(described));
+        if (current != nullptr) {
+            current->let_go({weights.data, weights.rows * weights.row_bytes});
+        }
     }
 
     void keep() {
@@ -183,6 +186,16 @@ PackedLoad::PackedLoad(PackedCacheOptions options, std::string model_path)
 }
 
 PackedLoad::~PackedLoad() { current = nullptr; }
+
+void PackedLoad::let_go(std::span<const char> weights) {
+    const auto inside = [&] { return weights.data() >= mapped_.data() && weights.data() + weights.size() <= mapped_.data() + mapped_.size(); };
+    if (!inside()) {
+        mapped_ = platform::mapped_file_around(weights.data());   // a file in parts has several
+    }
+    if (inside()) {
+        platform::let_go_of_file(weights);
+    }
+}
 
 void PackedLoad::done() {
     if (model_identity(model_path_) != identity_) {

@@ -6,6 +6,7 @@
 #include <ggml-backend.h>
 
 #include <memory>
+#include <span>
 
 #include "engine/kernels/packed_cache.h"
 
@@ -26,9 +27,12 @@ public:
 
 private:
     friend class PackedBuffer;
+    void let_go(std::span<const char> weights);
+
     PackedCacheOptions options_;
     std::string model_path_, identity_;
     std::vector<PackedBuffer*> buffers_;
+    std::span<const char> mapped_;   // of the model's file: what is packed need not stay in memory
 };
 
 // A buffer of ggml's with `size` bytes, whose weights are packed as they are set. Null: no memory.

@@ -5,7 +5,8 @@
 //   of their own while it is mapped: by the embedded engine's kernels (engine/kernels/matmul.h), by ggml's repack.cpp in llama-server.
 //   Their originals stay mapped as long as anything before and behind them in the file is used (llama-model-loader.cpp,
 //   unmap_fragment), so both count, except for an output matrix of its own: it stands at an end of the file. Until loading ends it
-//   counts as well; that is the peak of a short context.
+//   counts as well; that is the peak of a short context. The embedded engine lets originals go as they are packed (packed_buffer.cc):
+//   what it claims of the file is what the kernel may need while it loads, not what stays.
 // - KV: llama-kv-cache.cpp; cells are shared by all sequences (kv_unified), padded to 256. The embedded engine keeps windows whole
 //   (swa_full), llama-server keeps window x sequences + a batch.
 // - Compute: ggml-alloc reuses what is no longer read, so the largest phase of a layer counts, and the mask beside it. Without flash
