@@ -65,7 +65,7 @@ def steps(quick):
                 runs = benchmarks("llama_runner_bench", f"^({'|'.join(now)})/iterations", GANTRY_TEST_MODEL=path,
                                   **({"GANTRY_BENCH_GGML": "1"} if who == "ggml" else {}))
                 records += [{"who": who, "model": model, "case": run["name"].split("/iterations")[0], "round": n, "ms": round(run["real_time"], 2)}
-                            for run in runs]
+                            for run in runs if not run.get("error_occurred")]
                 say(f"{model}, {who}, round {n + 1}")
     return {"sizes": sizes, "records": records}
 

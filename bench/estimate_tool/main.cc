@@ -5,6 +5,7 @@
 
 #include "base/json.h"
 #include "models/model_reader.h"
+#include "placement/estimate.h"
 #include "placement/published_for_test.h"
 
 namespace {
@@ -48,11 +49,11 @@ int main(int argc, char** argv) {
         return 1;
     }
     shape.backend = *kind;
-    const placement::Estimate estimate = placement::estimate(*meta, shape);
+    const Estimate estimate = placement::estimate(*meta, shape);
     json::array terms;
-    for (const placement::Term& term : estimate.terms) {
+    for (const Term& term : estimate.terms) {
         terms.push_back(json::object{{"name", term.name},
-                                     {"where", term.where == placement::Where::kDevice ? "device" : "memory"},
+                                     {"where", term.where == Where::kDevice ? "device" : "memory"},
                                      {"bytes", term.bytes},
                                      {"formula", term.formula}});
     }

@@ -151,14 +151,17 @@ def pin(pids, cpu):
 
 
 def descendants(pid):
-    children = [int(child) for path in pathlib.Path(f"/proc/{pid}/task").glob("*/children") for child in path.read_text().split()]
+    children = []
+    for path in pathlib.Path(f"/proc/{pid}/task").glob("*/children"):
+        with contextlib.suppress(OSError):   # of a thread that ended meanwhile
+            children += map(int, path.read_text().split())
     return [one for child in children for one in (child, *descendants(child))]
 
 
 @contextlib.contextmanager
 def apart(up):
-    """Gateways on the last CPU, the upstream and what this process starts on the first, and no CPU falls into a deep sleep: else who shares
-    one with whom, and how long the other takes to wake, decides more than the gateway. True: it was possible."""
+    """Gateways on the last CPU, the upstream and what this process starts on the first, and where this user may say so no CPU falls into a
+    deep sleep: else who shares one with whom, and how long the other takes to wake, decides more than the gateway. False: there is one CPU."""
     cpus = sorted(os.sched_getaffinity(0))
     with contextlib.ExitStack() as undo:
         if len(cpus) > 1:

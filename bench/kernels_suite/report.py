@@ -129,6 +129,8 @@ def steps(raw):
     for model, cases in STEPS.items():
         for case, goal in cases.items():
             ours, theirs = found("gantry", model, case), found("ggml", model, case)
+            if not (ours and theirs):
+                continue   # measured before there was this case
             faster = statistics.median(b / a for a, b in zip(ours, theirs))
             cells.append([model, step_name(case), spread(ours, 1), spread(theirs, 1), f"**{faster:.2f}×**", f"≥ {goal}×" if goal else "–"])
         alone, read = (statistics.median(of) for of in (found("gantry", model, "decode/1/1/300/0"), found("peak", model, key="gb_s")))

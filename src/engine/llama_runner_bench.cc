@@ -12,6 +12,7 @@
 #include <thread>
 #include <vector>
 
+#include "base/platform/memory.h"
 #include "engine/llama_model_file.h"
 #include "engine/llama_runner.h"
 #include "engine/thread_governor.h"
@@ -30,6 +31,11 @@ std::string model_path() {
     return path ? path : std::string(std::getenv("HOME")) + "/.cache/gantry/models/llm/SmolLM2-135M-Instruct.Q4_1.gguf";
 }
 
+uint32_t threads() {   // 0: as many as there are cores
+    const char* given = std::getenv("GANTRY_BENCH_THREADS");
+    return given ? static_cast<uint32_t>(std::atoi(given)) : 0;
+}
+
 std::unique_ptr<LlamaRunner> load(int64_t attention) {
     LlamaOptions options;
     options.model_path = model_path();
@@ -37,9 +43,7 @@ std::unique_ptr<LlamaRunner> load(int64_t attention) {
     options.flash_attention = attention == kOff ? FlashAttention::kOff : FlashAttention::kOn;
     options.kv_type = attention == kOnQ8 ? KvType::kQ8 : KvType::kF16;
     use_own_kernels(!with_ggml());
-    if (const char* threads = std::getenv("GANTRY_BENCH_THREADS")) {
-        options.threads = static_cast<uint32_t>(std::atoi(threads));
-    }
+    options.threads = threads();
     auto runner = LlamaRunner::load(options);
     return runner ? std::move(runner).value() : nullptr;
 }
@@ -127,7 +131,7 @@ struct LongContext {
         params.n_seq_max = sequences;
         params.kv_unified = unified;
         params.flash_attn_type = LLAMA_FLASH_ATTN_TYPE_ENABLED;
-        params.n_threads = params.n_threads_batch = static_cast<int32_t>(std::thread::hardware_concurrency());
+        params.n_threads = params.n_threads_batch = static_cast<int32_t>(threads() > 0 ? threads() : platform::usable_cores());
         context.reset(llama_init_from_model(model.get(), params));
     }
     // One step of the first `sequences`, or a piece of one's prompt.
@@ -181,7 +185,10 @@ void decode_long(benchmark::State& state) {
         batch.push_back(BatchRow{.token = 1000, .position = length, .slot = slot, .wants_logits = true});
     }
     for (auto _ : state) {
-        all.forward(batch);
+        if (!all.forward(batch)) {
+            state.SkipWithError("a step failed");
+            break;
+        }
         for (BatchRow& row : batch) {
             ++row.position;
         }

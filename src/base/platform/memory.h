@@ -34,7 +34,8 @@ void wish_huge_pages(void* begin, size_t size);
 inline constexpr size_t kHugePage = 2u << 20;
 void move_to_huge_pages(void* begin, size_t size, const std::stop_token& stop);
 
-// The mapping of a file around this address that nobody may write to; empty: what is there is something else.
+// The shared mapping of a file around this address, which this process only reads; empty: what is there is something else, and may
+// hold what no file does.
 std::span<const char> mapped_file_around(const void* address);
 // The whole pages in this part of such a mapping leave this process's memory. Who reads there again gets them from the file.
 void let_go_of_file(std::span<const char> part);

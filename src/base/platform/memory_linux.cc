@@ -191,8 +191,8 @@ std::span<const char> mapped_file_around(const void* address) {
         char rights[8] = {};
         if (std::sscanf(line.c_str(), "%" SCNxPTR "-%" SCNxPTR " %7s %*s %*s %" SCNu64, &first, &end, rights, &file) == 4 && first <= wanted &&
             wanted < end) {
-            const bool read_only = file != 0 && rights[0] == 'r' && rights[1] == '-';
-            return read_only ? std::span(reinterpret_cast<const char*>(first), end - first) : std::span<const char>();
+            const bool only_the_files = file != 0 && rights[0] == 'r' && rights[1] == '-' && rights[3] == 's';
+            return only_the_files ? std::span(reinterpret_cast<const char*>(first), end - first) : std::span<const char>();
         }
     }
     return {};

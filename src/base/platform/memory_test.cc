@@ -87,6 +87,12 @@ TEST(PlatformMemory, WhatIsLetGoOfAFileIsReadAnew) {
     EXPECT_TRUE(mapped_file_around(text.data()).empty()) << "no file's";
     ASSERT_EQ(::mprotect(mapped, text.size(), PROT_READ | PROT_WRITE), 0);
     EXPECT_TRUE(mapped_file_around(mapped).empty()) << "it may be written to";
+    void* own = ::mmap(nullptr, text.size(), PROT_READ | PROT_WRITE, MAP_PRIVATE, file.get(), 0);
+    ASSERT_NE(own, MAP_FAILED);
+    std::memset(own, 'y', text.size());
+    ASSERT_EQ(::mprotect(own, text.size(), PROT_READ), 0);
+    EXPECT_TRUE(mapped_file_around(own).empty()) << "it was written to";
+    ::munmap(own, text.size());
     ::munmap(mapped, text.size());
     EXPECT_TRUE(mapped_file_around(mapped).empty()) << "nothing is there";
 }

@@ -22,6 +22,7 @@ constexpr size_t kAlignment = 64;
 constexpr size_t kStepPanels = 4;         // at most, of a step of decoding; more are a prompt
 constexpr size_t kTileGroups = 8;         // of a prompt's that are multiplied at a time
 constexpr size_t kArrangedBlocks = 16;    // of a row at a time
+static_assert(kArrangedBlocks % kSuperBlocks == 0 && kTileBlocks % kSuperBlocks == 0, "what shares a scale stays together");
 constexpr size_t kAheadRows = 2;          // that are fetched before they are arranged: a prompt's come from the third cache
 constexpr size_t kPiecesOfThread = 6;     // that a step's share falls into: more are shared out better, fewer are read better
 
@@ -210,7 +211,8 @@ ggml_backend_buffer_type_t buffer_type();
 bool takes(const ggml_tensor& weights) {
     const MatmulKernel kernel = chosen.load(std::memory_order_relaxed);
     const Packing packing = packing_of(weights.type);
-    if (kernel == MatmulKernel::kNone || ggml_n_dims(&weights) != 2 || packing.bits == 0 || weights.ne[0] % kBlockValues != 0) {
+    if (kernel == MatmulKernel::kNone || ggml_n_dims(&weights) != 2 || packing.bits == 0 ||
+        weights.ne[0] % (kBlockValues * packing.scale_blocks) != 0) {
         return false;
     }
     return packing.bits < 16 || (kernel == MatmulKernel::kAvx512 && (packing.by != ActivationKind::kBf16 || __builtin_cpu_supports("avx512bf16")));

@@ -17,7 +17,7 @@
 namespace gantry::engine::kernels {
 namespace {
 
-constexpr uint32_t kSuperBlocks = QK_K / kBlockValues;
+static_assert(kSuperBlocks == QK_K / kBlockValues);
 constexpr float kLeast = 1e-36F;   // whose 127th part still has an inverse
 
 // 32 values of one row as they are kept.

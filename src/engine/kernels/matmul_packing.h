@@ -24,6 +24,7 @@ inline constexpr uint32_t kPackedLayout = 1;
 
 inline constexpr uint32_t kGroupRows = 16;
 inline constexpr uint32_t kBlockValues = 32;
+inline constexpr uint32_t kSuperBlocks = 8;   // blocks of a super-block of ggml's
 inline constexpr uint32_t kBlockSteps = kBlockValues / 4;   // of quants: four values of each row side by side
 
 // ggml's kvalues_iq4nl: of IQ4_NL and IQ4_XS.

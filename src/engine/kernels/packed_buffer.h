@@ -32,7 +32,7 @@ private:
     PackedCacheOptions options_;
     std::string model_path_, identity_;
     std::vector<PackedBuffer*> buffers_;
-    std::span<const char> mapped_;   // of the model's file: what is packed need not stay in memory
+    std::span<const char> mapped_;   // of the model's file, which llama.cpp keeps until it is loaded: what is packed need not stay in memory
 };
 
 // A buffer of ggml's with `size` bytes, whose weights are packed as they are set. Null: no memory.
