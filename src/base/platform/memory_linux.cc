@@ -121,14 +121,17 @@ std::optional<double> quota_v1(const std::string& folder) {
     return static_cast<double>(*quota) / static_cast<double>(*period);
 }
 
-void advise_whole_pages(const void* begin, size_t size, int advice) {
-    const auto page = static_cast<uintptr_t>(::sysconf(_SC_PAGESIZE));
-    const uintptr_t first = (reinterpret_cast<uintptr_t>(begin) + page - 1) / page * page;
-    const uintptr_t last = (reinterpret_cast<uintptr_t>(begin) + size) / page * page;
-    if (first < last) {
-        static_cast<void>(::madvise(reinterpret_cast<void*>(first), last - first, advice));
+// The whole pages in some memory: none where it ends before it begins.
+struct WholePages {
+    WholePages(const void* begin, size_t size) {
+        const auto page = static_cast<uintptr_t>(::sysconf(_SC_PAGESIZE));
+        first = (reinterpret_cast<uintptr_t>(begin) + page - 1) / page * page;
+        last = (reinterpret_cast<uintptr_t>(begin) + size) / page * page;
     }
-}
+    bool advise(int advice) const { return first < last && ::madvise(reinterpret_cast<void*>(first), last - first, advice) == 0; }
+
+    uintptr_t first, last;
+};
 
 }  // namespace
 
@@ -180,7 +183,7 @@ uint32_t usable_cores() {
     return cores_within_quota(affinity);
 }
 
-void wish_huge_pages(void* begin, size_t size) { advise_whole_pages(begin, size, MADV_HUGEPAGE); }
+void wish_huge_pages(void* begin, size_t size) { static_cast<void>(WholePages(begin, size).advise(MADV_HUGEPAGE)); }
 
 std::span<const char> mapped_file_around(const void* address) {
     const auto wanted = reinterpret_cast<uintptr_t>(address);
@@ -198,7 +201,7 @@ std::span<const char> mapped_file_around(const void* address) {
     return {};
 }
 
-void let_go_of_file(std::span<const char> part) { advise_whole_pages(part.data(), part.size(), MADV_DONTNEED); }
+void let_go_of_file(std::span<const char> part) { static_cast<void>(WholePages(part.data(), part.size()).advise(MADV_DONTNEED)); }
 
 void move_to_huge_pages(void* begin, size_t size, const std::stop_token& stop) {
     constexpr size_t kTogether = 2 * kHugePage;   // whoever reads there waits for as much; 65,530 mappings are allowed
@@ -240,16 +243,14 @@ void move_to_huge_pages(void* begin, size_t size, const std::stop_token& stop) {
 }
 
 bool zero_without_writing(void* begin, size_t size, size_t* untouched) {
-    const auto page = static_cast<uintptr_t>(::sysconf(_SC_PAGESIZE));
     const auto start = reinterpret_cast<uintptr_t>(begin);
-    const uintptr_t first = (start + page - 1) / page * page;
-    const uintptr_t last = (start + size) / page * page;
-    if (first >= last || ::madvise(reinterpret_cast<void*>(first), last - first, MADV_DONTNEED) != 0) {
+    const WholePages pages(begin, size);
+    if (!pages.advise(MADV_DONTNEED)) {
         return false;   // smaller than a page, or locked
     }
-    std::memset(begin, 0, first - start);
-    std::memset(reinterpret_cast<void*>(last), 0, start + size - last);
-    *untouched = last - first;
+    std::memset(begin, 0, pages.first - start);
+    std::memset(reinterpret_cast<void*>(pages.last), 0, start + size - pages.last);
+    *untouched = pages.last - pages.first;
     return true;
 }
 

@@ -34,10 +34,16 @@ void* large_then_small(size_t size) {
     return small;
 }
 
-TEST(PlatformMemory, WhatMovesToHugePagesIsReadMeanwhile) {
+// That goes with its descriptor.
+UniqueFd nameless_file() {
     char name[] = "/tmp/gantry-memory-XXXXXX";
-    const UniqueFd file(::mkstemp(name));
+    UniqueFd file(::mkstemp(name));
     ::unlink(name);
+    return file;
+}
+
+TEST(PlatformMemory, WhatMovesToHugePagesIsReadMeanwhile) {
+    const UniqueFd file = nameless_file();
     std::vector<uint32_t> numbers((37u << 20) / 4 + 1000);   // more than is moved at once, and no whole page
     std::iota(numbers.begin(), numbers.end(), 0U);
     const size_t bytes = numbers.size() * 4;
@@ -67,9 +73,7 @@ TEST(PlatformMemory, WhatMovesToHugePagesIsReadMeanwhile) {
 }
 
 TEST(PlatformMemory, WhatIsLetGoOfAFileIsReadAnew) {
-    char name[] = "/tmp/gantry-memory-XXXXXX";
-    const UniqueFd file(::mkstemp(name));
-    ::unlink(name);
+    const UniqueFd file = nameless_file();
     const std::string text(16u << 20, 'x');
     ASSERT_EQ(::write(file.get(), text.data(), text.size()), static_cast<ssize_t>(text.size()));
     void* mapped = ::mmap(nullptr, text.size(), PROT_READ, MAP_SHARED | MAP_POPULATE, file.get(), 0);
