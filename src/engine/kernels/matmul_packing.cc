@@ -9,6 +9,7 @@
 #include <algorithm>
 #include <cstring>
 #include <limits>
+#include <utility>
 
 #include "base/assert.h"
 #include "engine/kernels/fifth_bits.h"
@@ -308,14 +309,20 @@ void quantise(const float* from, size_t count, int32_t offset, ActivationBlock* 
     const bool numbers = _mm256_testz_ps(unordered, unordered) != 0;
     const float scale = !numbers ? std::numeric_limits<float>::quiet_NaN() : largest > kLeast ? largest / 127 : 0;
     const float inverse = largest > kLeast ? 127 / largest : 0;
-    for (size_t i = 0; i < count; ++i, out += stride) {
+    ActivationBlock* before = nullptr;
+    for (size_t i = 0; i < count; ++i, before = std::exchange(out, out + stride)) {
         const __m256i quants = rounded(load(from + i * kBlockValues).eights, inverse);
         _mm256_storeu_si256(reinterpret_cast<__m256i*>(out->quants), quants);
         const int32_t sum = sum_of(quants);
         out->scale = scale;
         out->correction = -offset * sum;
-        out->sum = scale * static_cast<float>(sum);
         out->quant_sum = static_cast<float>(sum);
+        if (count == 1) {
+            out->sum = scale * out->quant_sum;
+            continue;
+        }
+        out->quant_sums[0] = static_cast<int16_t>(sum);   // 32 times 127 at most
+        if (before != nullptr) before->quant_sums[1] = static_cast<int16_t>(sum);
     }
 }
 

@@ -18,8 +18,11 @@ struct ActivationBlock {
     int8_t quants[kBlockValues];
     float scale;
     int32_t correction;   // - offset x the quants' sum
-    float sum;            // scale x the quants' sum, for minimums
-    float quant_sum;      // the quants' sum alone
+    float quant_sum;      // for minimums
+    union {
+        float sum;              // scale x the quants' sum
+        int16_t quant_sums[2];  // of blocks that share a scale: this one's and the next one's
+    };
 };
 static_assert(sizeof(ActivationBlock) % 4 == 0, "no four quants lie on two lines of the cache");
 
@@ -48,6 +51,9 @@ struct alignas(64) UnpackedTile {
     uint8_t quants[kTileBlocks][kGroupRows * kBlockValues];
     float scales[kTileBlocks][kGroupRows];
     float minimums[kTileBlocks][kGroupRows];
+    // The same of super-blocks, in units: 2 r and 2 r + 1 are those of row r in two blocks that follow each other.
+    int16_t minimum_pairs[kTileBlocks / 2][2 * kGroupRows];
+    float minimum_units[kTileBlocks / kSuperBlocks][kGroupRows];
 };
 
 // Quantises `count` blocks of numbers by one scale, out[i * stride]. Where the largest is below 1e-36 they become zeros, where one is
