@@ -11,22 +11,25 @@ namespace {
 
 constexpr size_t kChains = 4;      // of sums at a time
 
+inline __attribute__((always_inline)) __m128i bytes(const char* from) { return _mm_loadu_si128(reinterpret_cast<const __m128i*>(from)); }
 inline __attribute__((always_inline)) __m512 load_halfs(const char* from) {
     return _mm512_cvtph_ps(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(from)));
 }
 
 // The curve's numbers, all positive: what its offset takes away again.
 inline __attribute__((always_inline)) __m512i curve() {
-    const __m128i numbers = _mm_loadu_si128(reinterpret_cast<const __m128i*>(kCurve));
+    const __m128i numbers = bytes(reinterpret_cast<const char*>(kCurve));
     return _mm512_broadcast_i32x4(_mm_xor_si128(numbers, _mm_set1_epi8(-128)));
 }
 
 // Blocks as they are kept in memory.
-template <uint32_t Bits, bool Minimum, bool Curve>
+template <uint32_t Bits, Minimums Kept, bool Curve>
 struct Packed {
-    static constexpr bool kMinimum = Minimum, kOffset = !Minimum, kPairs = false;   // a type has minimums or an offset
+    static constexpr Minimums kMinimums = Kept;
+    static constexpr bool kInMemory = true;
     static constexpr uint32_t kQuantBytes = kGroupRows * kBlockValues * Bits / 8;
-    static constexpr uint32_t kBytes = kQuantBytes + kGroupRows * 2 * (Minimum ? 2 : 1);
+    static constexpr uint32_t kBehind = kQuantBytes + kGroupRows * 2;   // where minimums are
+    static constexpr uint32_t kBytes = kBehind + (Kept == Minimums::kNone ? 0 : kGroupRows * 2);
 
     const char* at;
 
@@ -38,7 +41,18 @@ struct Packed {
         }
     }
     __m512 scales() const { return load_halfs(at + kQuantBytes); }
-    __m512 minimums() const { return load_halfs(at + kQuantBytes + kGroupRows * 2); }
+    __m512 minimums() const { return load_halfs(at + kBehind); }
+    __m512i whole_minimums() const { return _mm512_cvtepu8_epi32(bytes(at + kBehind)); }
+    // Of this block and those behind it: see UnpackedTile.
+    __m512i pair(uint32_t i) const {
+        const __m128i even = bytes(at + 2 * i * kBytes + kBehind), odd = bytes(at + (2 * i + 1) * kBytes + kBehind);
+        return _mm512_cvtepu8_epi16(_mm256_set_m128i(_mm_unpackhi_epi8(even, odd), _mm_unpacklo_epi8(even, odd)));
+    }
+    // Of the super-block that ended: each two blocks have them.
+    __m512 units() const {
+        const char* last = at - kBytes + kBehind + kGroupRows;
+        return _mm512_cvtph_ps(_mm256_set_m128i(bytes(last), bytes(last - kBytes)));
+    }
     inline __attribute__((always_inline)) void quants(__m512i (&out)[kBlockSteps]) const {
         if constexpr (Bits == 8) {
 #pragma GCC unroll 8
@@ -73,10 +87,10 @@ struct Packed {
     }
 };
 
-// Minimums of super-blocks are in pairs: see pair_minimums().
-template <bool Minimum, bool Super>
+template <Minimums Kept>
 struct Unpacked {
-    static constexpr bool kMinimum = Minimum && !Super, kOffset = !Minimum, kPairs = Minimum && Super;
+    static constexpr Minimums kMinimums = Kept;
+    static constexpr bool kInMemory = false;
 
     const UnpackedTile& tile;
     size_t block = 0;
@@ -85,6 +99,8 @@ struct Unpacked {
     void fetch_ahead() const {}
     __m512 scales() const { return _mm512_load_ps(tile.scales[block]); }
     __m512 minimums() const { return _mm512_load_ps(tile.minimums[block]); }
+    __m512i pair(uint32_t i) const { return _mm512_load_si512(tile.minimum_pairs[block / 2 + i]); }
+    __m512 units() const { return _mm512_load_ps(tile.minimum_units[block / kSuperBlocks - 1]); }
     inline __attribute__((always_inline)) void quants(__m512i (&out)[kBlockSteps]) const {
 #pragma GCC unroll 8
         for (uint32_t i = 0; i < kBlockSteps; ++i) {
@@ -106,7 +122,7 @@ inline __attribute__((always_inline)) void add_products(const __m512i (&quants)[
     __m512i products[Rows];
 #pragma GCC unroll 4
     for (size_t r = 0; r < Rows; ++r) {
-        products[r] = Source::kOffset ? _mm512_set1_epi32(by[r].correction) : _mm512_setzero_si512();
+        products[r] = Source::kMinimums == Minimums::kNone ? _mm512_set1_epi32(by[r].correction) : _mm512_setzero_si512();
     }
 #pragma GCC unroll 8
     for (uint32_t i = 0; i < kBlockSteps; ++i) {
@@ -119,26 +135,33 @@ inline __attribute__((always_inline)) void add_products(const __m512i (&quants)[
     for (size_t r = 0; r < Rows; ++r) {
         const __m512 worth = Shared ? scales : _mm512_mul_ps(scales, _mm512_set1_ps(by[r].scale));
         sums[r] = _mm512_fmadd_ps(_mm512_cvtepi32_ps(products[r]), worth, sums[r]);
-        if constexpr (Source::kMinimum) {
-            sums[r] = _mm512_fmadd_ps(minimums, _mm512_set1_ps(Shared ? by[r].quant_sum : by[r].sum), sums[r]);
+        if constexpr (Source::kMinimums == Minimums::kHalfs) {
+            sums[r] = _mm512_fmadd_ps(minimums, _mm512_set1_ps(by[r].sum), sums[r]);
         }
     }
 }
 
-// What the minimums of a super-block add to a row's sum, its scale left out: sums of integers, two blocks at a time.
-inline __attribute__((always_inline)) __m512 of_pairs(const UnpackedTile& tile, size_t block, const ActivationBlock* by, size_t stride) {
-    __m512i sum = _mm512_setzero_si512();
+inline __attribute__((always_inline)) __m512i two_sums(const ActivationBlock& of) {
+    int32_t two;
+    std::memcpy(&two, of.quant_sums, sizeof two);
+    return _mm512_set1_epi32(two);
+}
+
+// Whole minimums of a super-block x each row's sums of quants, two blocks at a time.
+template <size_t Rows, class Source>
+inline __attribute__((always_inline)) void multiply_pairs(const Source& from, const ActivationBlock* by, __m512i (&products)[Rows]) {
 #pragma GCC unroll 4
-    for (size_t i = 0; i < kSuperBlocks; i += 2) {
-        int32_t two;
-        std::memcpy(&two, by[i * stride].quant_sums, sizeof two);
-        sum = _mm512_dpwssd_epi32(sum, _mm512_load_si512(tile.minimum_pairs[(block + i) / 2]), _mm512_set1_epi32(two));
+    for (uint32_t i = 0; i < kSuperBlocks / 2; ++i) {
+        const __m512i pair = from.pair(i);
+#pragma GCC unroll 16
+        for (size_t r = 0; r < Rows; ++r) {
+            products[r] = _mm512_dpwssd_epi32(products[r], pair, two_sums(by[2 * i * Rows + r]));
+        }
     }
-    return _mm512_mul_ps(_mm512_cvtepi32_ps(sum), _mm512_load_ps(tile.minimum_units[block / kSuperBlocks]));
 }
 
 // A block of weights stays in registers while the rows pass. However many there are, each is summed up in the same order, so that its
-// result is the same to the last bit beside any others of a panel. A scale that blocks share is multiplied by once for all of them.
+// result is the same to the last bit beside any others. A scale that blocks share is multiplied by once for all of them.
 template <size_t Rows, bool Shared, class Source>
 void multiply_rows(Source from, const PanelProduct& product) {
     const auto mask = static_cast<__mmask16>((1u << product.outputs) - 1);
@@ -151,12 +174,11 @@ void multiply_rows(Source from, const PanelProduct& product) {
         __m512 sums[Rows];
 #pragma GCC unroll 16
         for (size_t r = 0; r < Rows; ++r) {
-            if constexpr (Source::kPairs) {
-                sums[r] = of_pairs(from.tile, from.block, by + r, Rows);
-            } else {
-                sums[r] = Shared ? _mm512_setzero_ps() : before(r);
-            }
+            sums[r] = Shared ? _mm512_setzero_ps() : before(r);
         }
+        constexpr bool kWhole = Source::kMinimums == Minimums::kWhole, kAlong = kWhole && Source::kInMemory && Rows <= 2;
+        [[maybe_unused]] const Source start = from;
+        [[maybe_unused]] __m512i minimums_by_sums[Rows] = {};
         for (size_t i = 0; i < run; ++i, by += Rows, from.next()) {
             __m512i quants[kBlockSteps];
             from.quants(quants);
@@ -164,7 +186,7 @@ void multiply_rows(Source from, const PanelProduct& product) {
                 from.fetch_ahead();
             }
             const __m512 scales = from.scales();
-            const __m512 minimums = Source::kMinimum ? from.minimums() : _mm512_setzero_ps();
+            const __m512 minimums = Source::kMinimums == Minimums::kHalfs ? from.minimums() : _mm512_setzero_ps();
 #pragma GCC unroll 4
             for (size_t r = 0; r + kChains <= Rows; r += kChains) {
                 add_products<kChains, Source, Shared>(quants, scales, minimums, by + r, sums + r);
@@ -173,9 +195,20 @@ void multiply_rows(Source from, const PanelProduct& product) {
                 constexpr size_t kDone = Rows / kChains * kChains;
                 add_products<Rows % kChains, Source, Shared>(quants, scales, minimums, by + kDone, sums + kDone);
             }
+            if constexpr (kAlong) {   // few rows wait for memory, and it is read in order
+                for (size_t r = 0; r < Rows; ++r) {
+                    minimums_by_sums[r] = _mm512_dpwssd_epi32(minimums_by_sums[r], from.whole_minimums(), two_sums(by[r]));
+                }
+            }
+        }
+        if constexpr (kWhole && !kAlong) {   // last, when all blocks are in the first cache
+            multiply_pairs(start, first, minimums_by_sums);
         }
 #pragma GCC unroll 16
         for (size_t r = 0; r < Rows; ++r) {
+            if constexpr (kWhole) {
+                sums[r] = _mm512_fmadd_ps(_mm512_cvtepi32_ps(minimums_by_sums[r]), from.units(), sums[r]);
+            }
             const __m512 sum = Shared ? _mm512_fmadd_ps(sums[r], _mm512_set1_ps(first[r].scale), before(r)) : sums[r];
             _mm512_mask_storeu_ps(product.out + r * product.stride, mask, sum);
         }
@@ -187,23 +220,13 @@ void multiply(Source from, const PanelProduct& product, std::index_sequence<Less
     static_cast<void>(((product.rows == Less + 1 ? (multiply_rows<Less + 1, Shared>(from, product), true) : false) || ...));
 }
 
-constexpr auto kRows = std::make_index_sequence<kPanelRows>();
-
-// The minimums of a super-block's blocks as whole numbers of a unit. One that is no number makes the unit none.
-void pair_minimums(UnpackedTile& tile, size_t first) {
-    __m512 largest = _mm512_setzero_ps(), nothing = _mm512_setzero_ps();
-    for (size_t i = first; i < first + kSuperBlocks; ++i) {
-        const __m512 minimums = _mm512_load_ps(tile.minimums[i]);
-        largest = _mm512_max_ps(largest, _mm512_abs_ps(minimums));
-        nothing = _mm512_fmadd_ps(minimums, _mm512_setzero_ps(), nothing);
-    }
-    const __m512 most = _mm512_set1_ps(32767);
-    const __m512 inverse = _mm512_maskz_div_ps(_mm512_cmp_ps_mask(largest, _mm512_setzero_ps(), _CMP_GT_OQ), most, largest);
-    _mm512_store_ps(tile.minimum_units[first / kSuperBlocks], _mm512_add_ps(_mm512_div_ps(largest, most), nothing));
-    const auto in_units = [&](size_t i) { return _mm512_cvtps_epi32(_mm512_mul_ps(_mm512_load_ps(tile.minimums[i]), inverse)); };
-    for (size_t i = first; i < first + kSuperBlocks; i += 2) {
-        const __m512i two = _mm512_mask_blend_epi16(0xAAAAAAAA, in_units(i), _mm512_slli_epi32(in_units(i + 1), 16));
-        _mm512_store_si512(tile.minimum_pairs[i / 2], two);
+template <class Source>
+void multiply(Source from, const PanelProduct& product) {
+    constexpr auto kRows = std::make_index_sequence<kPanelRows>();
+    if constexpr (Source::kMinimums == Minimums::kNone) {
+        product.scale_blocks > 1 ? multiply<true>(from, product, kRows) : multiply<false>(from, product, kRows);
+    } else {
+        multiply<Source::kMinimums == Minimums::kWhole>(from, product, kRows);   // those of super-blocks
     }
 }
 
@@ -217,29 +240,29 @@ void unpack(const Packing& packing, const char* from, size_t count, UnpackedTile
                 _mm512_store_si512(tile.quants[i] + step * 64, quants[step]);
             }
             _mm512_store_ps(tile.scales[i], blocks.scales());
-            if constexpr (Blocks::kMinimum) {
+            if constexpr (Blocks::kMinimums == Minimums::kHalfs) {
                 _mm512_store_ps(tile.minimums[i], blocks.minimums());
+            } else if (Blocks::kMinimums == Minimums::kWhole && i % 2 == 0) {
+                _mm512_store_si512(tile.minimum_pairs[i / 2], blocks.pair(0));
+            } else if (Blocks::kMinimums == Minimums::kWhole && i % kSuperBlocks == kSuperBlocks - 1) {
+                auto behind = blocks;
+                behind.next();
+                _mm512_store_ps(tile.minimum_units[i / kSuperBlocks], behind.units());
             }
         }
     });
-    for (size_t i = 0; packing.has_minimum && packing.scale_blocks > 1 && i < count; i += kSuperBlocks) {
-        pair_minimums(tile, i);
-    }
 }
 
 void multiply_packed(const Packing& packing, const char* from, const PanelProduct& product) {
-    as_packed<Packed>(packing, from, [&](auto blocks) {
-        product.scale_blocks > 1 ? multiply<true>(blocks, product, kRows) : multiply<false>(blocks, product, kRows);
-    });
+    as_packed<Packed>(packing, from, [&](auto blocks) { multiply(blocks, product); });
 }
 
 void multiply_tile(const Packing& packing, const UnpackedTile& tile, const PanelProduct& product) {
-    if (packing.scale_blocks > 1) {
-        if (packing.has_minimum) return multiply<true>(Unpacked<true, true>{tile}, product, kRows);
-        return multiply<true>(Unpacked<false, true>{tile}, product, kRows);
+    switch (packing.minimums) {
+        case Minimums::kNone: multiply(Unpacked<Minimums::kNone>{tile}, product); break;
+        case Minimums::kHalfs: multiply(Unpacked<Minimums::kHalfs>{tile}, product); break;
+        case Minimums::kWhole: multiply(Unpacked<Minimums::kWhole>{tile}, product); break;
     }
-    if (packing.has_minimum) return multiply<false>(Unpacked<true, false>{tile}, product, kRows);
-    multiply<false>(Unpacked<false, false>{tile}, product, kRows);
 }
 
 }  // namespace

@@ -9,7 +9,6 @@
 #include <algorithm>
 #include <cstring>
 #include <limits>
-#include <utility>
 
 #include "base/assert.h"
 #include "engine/kernels/fifth_bits.h"
@@ -25,7 +24,8 @@ constexpr float kLeast = 1e-36F;   // whose 127th part still has an inverse
 struct Block {
     __m256i quants = _mm256_setzero_si256();
     float scale = 0;
-    float minimum = 0;
+    float minimum = 0;   // times `whole`
+    uint8_t whole = 1;
 };
 
 float half(ggml_half value) { return _cvtsh_ss(value); }
@@ -81,23 +81,23 @@ __m256i rounded(const __m256 (&values)[4], float by) {
 }
 
 // Six bits of a scale and a minimum of one of a super-block's eight parts.
-void scale_and_minimum(const uint8_t* packed, uint32_t part, float& scale, float& minimum) {
+void scale_and_minimum(const uint8_t* packed, uint32_t part, uint8_t& scale, uint8_t& minimum) {
     if (part < 4) {
-        scale = static_cast<float>(packed[part] & 63);
-        minimum = static_cast<float>(packed[part + 4] & 63);
+        scale = packed[part] & 63;
+        minimum = packed[part + 4] & 63;
     } else {
-        scale = static_cast<float>((packed[part + 4] & 15) | (packed[part - 4] >> 6) << 4);
-        minimum = static_cast<float>((packed[part + 4] >> 4) | (packed[part] >> 6) << 4);
+        scale = static_cast<uint8_t>((packed[part + 4] & 15) | (packed[part - 4] >> 6) << 4);
+        minimum = static_cast<uint8_t>((packed[part + 4] >> 4) | (packed[part] >> 6) << 4);
     }
 }
 
 template <class Super>
 Block read_k(const Super& super, uint32_t part) {
     Block block;
-    float scale = 0, minimum = 0;
-    scale_and_minimum(super.scales, part, scale, minimum);
+    uint8_t scale = 0;
+    scale_and_minimum(super.scales, part, scale, block.whole);
     block.scale = half(super.d) * scale;
-    block.minimum = -half(super.dmin) * minimum;
+    block.minimum = -half(super.dmin);
     block.quants = four_bits(super.qs + part / 2 * 32, part % 2 != 0);
     return block;
 }
@@ -224,8 +224,8 @@ void write_quants(const uint8_t (&rows)[kGroupRows][kBlockValues], uint32_t bits
     }
 }
 
-void write_halfs(const float* from, char* out) {
-    for (size_t i = 0; i < kGroupRows; i += 8) {
+void write_halfs(const float* from, size_t count, char* out) {
+    for (size_t i = 0; i < count; i += 8) {
         _mm_storeu_si128(reinterpret_cast<__m128i*>(out + i * 2), _mm256_cvtps_ph(_mm256_load_ps(from + i), _MM_FROUND_TO_NEAREST_INT));
     }
 }
@@ -251,11 +251,11 @@ void pack_halfs(const char* data, size_t row_bytes, size_t rows, size_t values, 
 Packing packing_of(ggml_type type) {
     switch (type) {
         case GGML_TYPE_Q4_0: return {.bits = 4, .offset = 8};
-        case GGML_TYPE_Q4_1: return {.bits = 4, .has_minimum = true};
-        case GGML_TYPE_Q4_K: return {.bits = 4, .has_minimum = true, .scale_blocks = kSuperBlocks};
+        case GGML_TYPE_Q4_1: return {.bits = 4, .minimums = Minimums::kHalfs};
+        case GGML_TYPE_Q4_K: return {.bits = 4, .minimums = Minimums::kWhole, .scale_blocks = kSuperBlocks};
         case GGML_TYPE_Q5_0: return {.bits = 5, .offset = 16};
-        case GGML_TYPE_Q5_1: return {.bits = 5, .has_minimum = true};
-        case GGML_TYPE_Q5_K: return {.bits = 5, .has_minimum = true, .scale_blocks = kSuperBlocks};
+        case GGML_TYPE_Q5_1: return {.bits = 5, .minimums = Minimums::kHalfs};
+        case GGML_TYPE_Q5_K: return {.bits = 5, .minimums = Minimums::kWhole, .scale_blocks = kSuperBlocks};
         case GGML_TYPE_Q8_0: return {.bits = 8, .offset = 128};
         case GGML_TYPE_Q6_K: return {.bits = 8, .offset = 128, .scale_blocks = kSuperBlocks};
         case GGML_TYPE_IQ4_NL: return {.bits = 4, .offset = 128, .has_curve = true};
@@ -281,17 +281,25 @@ void pack_group(ggml_type type, const char* data, size_t row_bytes, size_t rows,
     for (size_t block = 0; block < blocks; ++block, out += packing.block_bytes()) {
         alignas(64) uint8_t quants[kGroupRows][kBlockValues];
         alignas(64) float scales[kGroupRows], minimums[kGroupRows];
+        uint8_t whole[kGroupRows];
         for (uint32_t i = 0; i < kGroupRows; ++i) {
             const size_t row = group * kGroupRows + i;
             const Block read = row < rows ? read_block(type, data + row * row_bytes, block) : Block{};
             _mm256_store_si256(reinterpret_cast<__m256i*>(quants[i]), read.quants);
             scales[i] = read.scale;
             minimums[i] = read.minimum;
+            whole[i] = read.whole;
         }
         write_quants(quants, packing.bits, reinterpret_cast<uint8_t*>(out));
-        write_halfs(scales, out + packing.quant_bytes());
-        if (packing.has_minimum) {
-            write_halfs(minimums, out + packing.quant_bytes() + packing.scale_bytes());
+        write_halfs(scales, kGroupRows, out + packing.quant_bytes());
+        char* behind = out + packing.quant_bytes() + packing.scale_bytes();
+        switch (packing.minimums) {
+            case Minimums::kNone: break;
+            case Minimums::kHalfs: write_halfs(minimums, kGroupRows, behind); break;
+            case Minimums::kWhole:
+                std::memcpy(behind, whole, sizeof whole);
+                write_halfs(minimums + block % 2 * 8, 8, behind + sizeof whole);
+                break;
         }
     }
 }
@@ -309,20 +317,18 @@ void quantise(const float* from, size_t count, int32_t offset, ActivationBlock* 
     const bool numbers = _mm256_testz_ps(unordered, unordered) != 0;
     const float scale = !numbers ? std::numeric_limits<float>::quiet_NaN() : largest > kLeast ? largest / 127 : 0;
     const float inverse = largest > kLeast ? 127 / largest : 0;
-    ActivationBlock* before = nullptr;
-    for (size_t i = 0; i < count; ++i, before = std::exchange(out, out + stride)) {
+    for (size_t i = 0; i < count; ++i, out += stride) {
         const __m256i quants = rounded(load(from + i * kBlockValues).eights, inverse);
         _mm256_storeu_si256(reinterpret_cast<__m256i*>(out->quants), quants);
         const int32_t sum = sum_of(quants);
         out->scale = scale;
         out->correction = -offset * sum;
-        out->quant_sum = static_cast<float>(sum);
-        if (count == 1) {
-            out->sum = scale * out->quant_sum;
-            continue;
-        }
+        out->sum = scale * static_cast<float>(sum);
         out->quant_sums[0] = static_cast<int16_t>(sum);   // 32 times 127 at most
-        if (before != nullptr) before->quant_sums[1] = static_cast<int16_t>(sum);
+        out->quant_sums[1] = 0;
+        if (i % 2 != 0) {
+            out[-static_cast<std::ptrdiff_t>(stride)].quant_sums[1] = static_cast<int16_t>(sum);
+        }
     }
 }
 

@@ -18,11 +18,8 @@ struct ActivationBlock {
     int8_t quants[kBlockValues];
     float scale;
     int32_t correction;   // - offset x the quants' sum
-    float quant_sum;      // for minimums
-    union {
-        float sum;              // scale x the quants' sum
-        int16_t quant_sums[2];  // of blocks that share a scale: this one's and the next one's
-    };
+    float sum;            // scale x the quants' sum, for minimums
+    int16_t quant_sums[2];   // for whole minimums: the quants' sum, in even blocks also the next one's, else 0
 };
 static_assert(sizeof(ActivationBlock) % 4 == 0, "no four quants lie on two lines of the cache");
 
@@ -51,7 +48,7 @@ struct alignas(64) UnpackedTile {
     uint8_t quants[kTileBlocks][kGroupRows * kBlockValues];
     float scales[kTileBlocks][kGroupRows];
     float minimums[kTileBlocks][kGroupRows];
-    // The same of super-blocks, in units: 2 r and 2 r + 1 are those of row r in two blocks that follow each other.
+    // Whole ones: 2 r and 2 r + 1 are those of row r in two blocks that follow each other.
     int16_t minimum_pairs[kTileBlocks / 2][2 * kGroupRows];
     float minimum_units[kTileBlocks / kSuperBlocks][kGroupRows];
 };
@@ -83,19 +80,19 @@ struct Arithmetic {
     // From what was unpacked for several panels.
     void (*multiply_tile)(const Packing& packing, const UnpackedTile& tile, const PanelProduct& product);
 };
-// Calls with(Packed<bits, has a minimum, has a curve>{from}): blocks as what they are.
-template <template <uint32_t, bool, bool> class Packed, class Do>
+// Calls with(Packed<bits, minimums, has a curve>{from}): blocks as what they are.
+template <template <uint32_t, Minimums, bool> class Packed, class Do>
 void as_packed(const Packing& packing, const char* from, Do with) {
     if (packing.has_curve) {
-        with(Packed<4, false, true>{from});
-        return;
-    }
-    switch (packing.bits * 2 + packing.has_minimum) {
-        case 8: with(Packed<4, false, false>{from}); break;
-        case 9: with(Packed<4, true, false>{from}); break;
-        case 10: with(Packed<5, false, false>{from}); break;
-        case 11: with(Packed<5, true, false>{from}); break;
-        default: with(Packed<8, false, false>{from}); break;
+        with(Packed<4, Minimums::kNone, true>{from});
+    } else if (packing.bits == 8) {
+        with(Packed<8, Minimums::kNone, false>{from});
+    } else if (packing.minimums == Minimums::kNone) {
+        packing.bits == 4 ? with(Packed<4, Minimums::kNone, false>{from}) : with(Packed<5, Minimums::kNone, false>{from});
+    } else if (packing.minimums == Minimums::kHalfs) {
+        packing.bits == 4 ? with(Packed<4, Minimums::kHalfs, false>{from}) : with(Packed<5, Minimums::kHalfs, false>{from});
+    } else {
+        packing.bits == 4 ? with(Packed<4, Minimums::kWhole, false>{from}) : with(Packed<5, Minimums::kWhole, false>{from});
     }
 }
 
