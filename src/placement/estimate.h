@@ -3,9 +3,9 @@
 // What can't be known is named in `unknown` and never counted as 0; who decides treats such an estimate as one that fits nowhere
 // by itself, and says what is missing.
 //
-// What to claim: total(), the most that is resident. On a CPU that counts the mapped file, of which the kernel can drop what was packed
-// anew (the smaller of the terms "weights" and "weights_packed"): the machine then misses only the rest, Instance::memory_private_bytes.
-// But dropped pages that are needed after all are read from the disk at each token, so a claim does not count on it.
+// What to claim: total(), the most that is resident. On a CPU that counts what stays mapped of the file, which the kernel can drop: the
+// machine then misses only the rest, Instance::memory_private_bytes. But dropped pages that are needed after all are read from the disk
+// at each token, so a claim does not count on it.
 // On devices: rank_bytes, each on its own card, and memory_bytes of each worker's machine.
 //
 // Sources: each backend's file in estimates/ names them (llama.cpp's allocation in the pinned tree, vLLM's profiling run, ...).

@@ -232,13 +232,41 @@ TEST(estimate, grows_with_context_sequences_and_type) {
 
 // --- llama.cpp ------------------------------------------------------------------------------------------------------------
 
-TEST(estimate_llama_cpp, counts_packed_weights_beside_the_mapped_file) {
+TEST(estimate_llama_cpp, what_the_engine_packs_is_there_once) {
     const Estimate e = estimate(small(), shape(BackendKind::kEngine, "cpu", 4096, 4));
-    EXPECT_EQ(bytes_of(e, "weights", Where::kMemory), small().file_bytes - small().weights.output) << "the output matrix is only there packed";
+    const uint64_t products = 240'000'000 - small().weights.embedding + 150'000'000 + 20'000'000 + 75'000'000;
+    EXPECT_EQ(bytes_of(e, "weights", Where::kMemory), small().file_bytes - products);
     // The embeddings have 5.5 bits a value: of the types there are that is Q5_0, whose table is looked up in and not packed.
     const double packed = 240e6 - static_cast<double>(small().weights.embedding) + 150e6 + 20e6 * 5 / 4.5 + 75e6 * 8.5 / 6.5625;
     EXPECT_NEAR(static_cast<double>(bytes_of(e, "weights_packed", Where::kMemory)), packed, 8);
     EXPECT_EQ(bytes_of(e, "kv_cache", Where::kMemory), kv_bytes(small(), 4096, 1, "f16").total) << "all sequences share the cells";
+}
+
+TEST(estimate_llama_cpp, experts_stay_mapped_beside_what_is_packed_of_them) {
+    ModelMeta meta = small();
+    meta.experts = 64;
+    const Estimate e = estimate(meta, shape(BackendKind::kEngine, "cpu", 4096, 4));
+    EXPECT_EQ(bytes_of(e, "weights", Where::kMemory), meta.file_bytes - meta.weights.output);
+    EXPECT_EQ(bytes_of(e, "weights_packed", Where::kMemory),
+              bytes_of(estimate(small(), shape(BackendKind::kEngine, "cpu", 4096, 4)), "weights_packed", Where::kMemory));
+}
+
+TEST(estimate_llama_cpp, an_encoders_table_is_only_looked_up_in) {
+    ModelMeta meta = small();
+    meta.modality = "embedding";
+    meta.layer_memory = std::string(24, '-');
+    meta.weights.output = 0;
+    meta.bytes_of_type = {{"F16", 491'400'064}};
+    meta.weights.embedding = uint64_t{2} * meta.vocabulary * meta.embedding_length;
+    const Estimate e = estimate(meta, shape(BackendKind::kEngine, "cpu", 512, 4));
+    EXPECT_EQ(bytes_of(e, "weights", Where::kMemory), meta.weights.embedding);
+    EXPECT_EQ(bytes_of(e, "weights_packed", Where::kMemory), meta.file_bytes - meta.weights.embedding);
+}
+
+TEST(estimate_llama_cpp, llama_server_keeps_the_file_beside_what_it_packs) {
+    const Estimate e = estimate(small(), shape(BackendKind::kLlamaServer, "cpu", 4096, 4));
+    EXPECT_EQ(bytes_of(e, "weights", Where::kMemory), small().file_bytes - small().weights.output) << "the output matrix is only there packed";
+    EXPECT_EQ(bytes_of(e, "weights_packed", Where::kMemory), 20'000'000u);
 }
 
 TEST(estimate_llama_cpp, without_our_kernels_ggmls_are_packed) {

@@ -184,7 +184,7 @@ TEST(decide, the_embedded_engine_of_this_build_computes_in_memory) {
 
 TEST(decide, context_is_cut_so_that_a_second_sequence_would_fit) {
     World world(BackendKind::kEngine, decoder("gguf", 7.6, 4.8));
-    world.snapshot.workers = {gpu_machine("w1", {}, 12)};
+    world.snapshot.workers = {gpu_machine("w1", {}, 8)};
     const Decision cut = world.decide();
     ASSERT_EQ(cut.verdict, Verdict::kFits) << cut.reason;
     const uint32_t context = cut.placement->context_tokens;

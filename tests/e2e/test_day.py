@@ -265,8 +265,12 @@ def lose_a_machine(day):
     day.workers[lost].start()
     until(day.workers[lost].ready, "it reports")
     day.all_run()
-    after = {i["id"]: i["pid"] for i in day.on(lost)}
-    assert set(after) == set(before) and not set(after.values()) & set(before.values())
+
+    def anew():   # it is reached a moment before its first report
+        after = {i["id"]: i["pid"] for i in day.on(lost)}
+        return set(after) == set(before) and not set(after.values()) & set(before.values())
+    until(anew, "its instances run in new processes")
+    day.all_run()
     day.traffic.go_on(2)
 
 

@@ -130,7 +130,10 @@ export const PARTS: Part[] = [
   [/The budget of (\d+) tokens a month of this (?:key|user) is used up\. It begins anew at (\S+);/g, "每月 $1 词元的额度已用完，将于 $2 重新计算；"],
   // Formulas of estimates: src/placement/estimates.
   [/^the file, mapped$/g, "文件映射"],
-  [/^quantised matrices once more, in the order in which the kernels read them$/g, "量化矩阵按内核读取的顺序再存一份"],
+  [/^while it loads the output matrix, (\S+ \S+), counts twice, and the context not yet$/g, "加载期间输出矩阵（$1）计两次，上下文尚未分配"],
+  [/^the file, (\S+ \S+), without what is packed of it, (\S+ \S+)$/g, "文件 $1，不含已重新排列的 $2"],
+  [/^the file, (\S+ \S+), without the output matrix, (\S+ \S+)$/g, "文件 $1，不含输出矩阵 $2"],
+  [/^quantised matrices in the order in which the kernels read them$/g, "按内核读取顺序排列的量化矩阵"],
   [/([\d,]+) layers x ([\d,]+) KV heads x/g, "$1 层 × $2 个 KV 头 ×"],
   [/([\d,]+) rows: mask /g, "$1 行：掩码 "],
   [/, activations /g, "，激活 "],

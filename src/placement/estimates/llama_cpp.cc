@@ -5,8 +5,9 @@
 //   of their own while it is mapped: by the embedded engine's kernels (engine/kernels/matmul.h), by ggml's repack.cpp in llama-server.
 //   Their originals stay mapped as long as anything before and behind them in the file is used (llama-model-loader.cpp,
 //   unmap_fragment), so both count, except for an output matrix of its own: it stands at an end of the file. Until loading ends it
-//   counts as well; that is the peak of a short context. The embedded engine lets originals go as they are packed (packed_buffer.cc):
-//   what it claims of the file is what the kernel may need while it loads, not what stays.
+//   counts as well; that is the peak of a short context.
+// - The embedded engine lets go of originals as it packs them (packed_buffer.cc), but for a table of embeddings that is the output matrix
+//   too, whose rows come back as they are looked up. The output matrix is the first that it packs, beside the whole file.
 // - KV: llama-kv-cache.cpp; cells are shared by all sequences (kv_unified), padded to 256. The embedded engine keeps windows whole
 //   (swa_full), llama-server keeps window x sequences + a batch.
 // - Compute: ggml-alloc reuses what is no longer read, so the largest phase of a layer counts, and the mask beside it. Without flash
@@ -26,6 +27,7 @@
 #include <algorithm>
 #include <map>
 #include <numeric>
+#include <set>
 
 #include "backends/backends.h"
 #include "backends/flags.h"
@@ -90,52 +92,81 @@ Plan plan_of(const ModelMeta& meta, const Shape& shape) {
 struct Packed {
     double stored = 0, packed = 0;
 };
-std::optional<Packed> packing(const std::string& type, bool own_kernels) {
+const Packed* own_packing(const std::string& type) {
     static const std::map<std::string, Packed> ours = {{"Q4_0", {4.5, 4.5}}, {"Q4_1", {5, 5}},     {"Q5_0", {5.5, 5.5}},   {"Q5_1", {6, 6}},
                                                        {"Q8_0", {8.5, 8.5}}, {"Q4_K", {4.5, 5}},   {"Q5_K", {5.5, 6}},     {"Q6_K", {6.5625, 8.5}},
                                                        {"IQ4_NL", {4.5, 4.5}}, {"IQ4_XS", {4.25, 4.5}}, {"F16", {1, 1}},        {"BF16", {1, 1}}};
-    static const std::map<std::string, Packed> ggml = {
-        {"Q4_0", {1, 1}}, {"Q4_K", {1, 1}}, {"Q2_K", {1, 1}}, {"IQ4_NL", {1, 1}}, {"MXFP4", {1, 1}}};
-    const auto& table = own_kernels ? ours : ggml;
-    const auto found = table.find(type);
-    if (found != table.end()) {
-        return found->second;
-    }
-    return ggml.contains(type) ? std::optional(Packed{1, 1}) : std::nullopt;   // what ours leaves is ggml's
+    const auto found = ours.find(type);
+    return found != ours.end() ? &found->second : nullptr;
+}
+bool ggml_packs(const std::string& type) {
+    static const std::set<std::string> types = {"Q4_0", "Q4_K", "Q2_K", "IQ4_NL", "MXFP4"};
+    return types.contains(type);
 }
 
 bool has_own_output(const ModelMeta& meta) {
     return meta.weights.output > meta.weights.embedding / 8;   // else it is the norm alone, and the embeddings are used twice
 }
 
-// The type of the table of embeddings, which nothing says: of those there are, the one that its size fits.
-std::string embedding_type(const ModelMeta& meta) {
+// The type of the table of embeddings or of the output matrix, which nothing says: of those there are, the one that its size fits.
+std::string type_of_vocabulary(const ModelMeta& meta, uint64_t matrix) {
     static const std::map<std::string, double> bits = {{"F32", 32},  {"F16", 16},    {"BF16", 16}, {"Q8_0", 8.5}, {"Q6_K", 6.5625}, {"Q5_K", 5.5},
                                                        {"Q5_0", 5.5}, {"Q5_1", 6}, {"Q4_K", 4.5}, {"Q4_0", 4.5}, {"Q4_1", 5},      {"Q3_K", 3.4375},
                                                        {"Q2_K", 2.625}, {"IQ4_NL", 4.5}};
     const double values = static_cast<double>(meta.vocabulary) * meta.embedding_length;
     for (const auto& [type, bytes] : meta.bytes_of_type) {
         const auto found = bits.find(type);
-        const auto embedding = static_cast<double>(meta.weights.embedding);
-        if (found != bits.end() && bytes >= meta.weights.embedding * 9 / 10 && values > 0 &&
-            std::abs(embedding * 8 / values - found->second) < 0.2) {
+        if (found != bits.end() && bytes >= matrix * 9 / 10 && values > 0 &&
+            std::abs(static_cast<double>(matrix) * 8 / values - found->second) < 0.2) {
             return type;
         }
     }
     return {};
 }
 
-// What is packed of the whole model when all of it is in memory.
-uint64_t packed_bytes(const ModelMeta& meta, bool own_kernels) {
-    const std::string looked_up = has_own_output(meta) ? embedding_type(meta) : "";   // rows are looked up in it: never packed
-    double sum = 0;
+uint64_t packed_from(const Packed& packed, uint64_t stored) {
+    return static_cast<uint64_t>(static_cast<double>(stored) * packed.packed / packed.stored);
+}
+
+// What is packed of the whole model when all of it is in memory, and what the engine lets go of instead.
+struct PackedWeights {
+    uint64_t packed = 0, let_go = 0;
+};
+// `tied`: the table of embeddings is multiplied by too. Rows are looked up in it: it is not packed, or stays beside what is.
+PackedWeights packed_weights(const ModelMeta& meta, bool own_kernels, bool tied) {
+    const std::string table = type_of_vocabulary(meta, meta.weights.embedding);
+    PackedWeights sum;
     for (const auto& [type, bytes] : meta.bytes_of_type) {
-        if (const std::optional<Packed> packed = packing(type, own_kernels)) {
-            const uint64_t products = bytes - (type == looked_up ? std::min(bytes, meta.weights.embedding) : 0);
-            sum += static_cast<double>(products) * packed->packed / packed->stored;
+        const uint64_t but_table = bytes - (type == table ? std::min(bytes, meta.weights.embedding) : 0);
+        const uint64_t products = tied ? bytes : but_table;
+        if (const Packed* packed = own_kernels ? own_packing(type) : nullptr) {
+            sum.packed += packed_from(*packed, products);
+            sum.let_go += but_table;
+        } else if (ggml_packs(type)) {   // what ours leaves is ggml's
+            sum.packed += products;
         }
     }
-    return static_cast<uint64_t>(sum);
+    if (table.empty()) {
+        sum.let_go -= std::min(sum.let_go, meta.weights.embedding);   // whichever of them it is, it may stay
+    }
+    if (meta.experts > 0) {   // theirs are ggml's to pack, and stay mapped; how many of each type nothing says
+        sum.let_go = own_kernels && !tied ? std::min(sum.let_go, meta.weights.output) : 0;
+    }
+    return sum;
+}
+
+// Of the output matrix, which is the table of embeddings where there is none of its own.
+uint64_t packed_output(const ModelMeta& meta, const PackedWeights& weights) {
+    static constexpr Packed kMost = {6.5625, 8.5};
+    const uint64_t output = has_own_output(meta) ? meta.weights.output : meta.weights.embedding;
+    const Packed* packed = own_packing(type_of_vocabulary(meta, output));
+    return std::min(weights.packed, packed_from(packed != nullptr ? *packed : kMost, output));
+}
+
+std::string weights_formula(uint64_t file, uint64_t gone, bool own_kernels) {
+    if (gone == 0) return "the file, mapped";
+    return own_kernels ? fmt::format("the file, {}, without what is packed of it, {}", mib(file), mib(gone))
+                       : fmt::format("the file, {}, without the output matrix, {}", mib(file), mib(gone));
 }
 
 // Of a GGUF model nothing but its tower belongs to no place in it.
@@ -196,24 +227,28 @@ void add_process(const ModelMeta& meta, const Plan& plan, Sum& sum) {
 }
 
 void in_memory(const ModelMeta& meta, const Shape& shape, const Plan& plan, const LayerKv& kv, Sum& sum) {
-    const uint64_t packed = packed_bytes(meta, has_own_kernels(shape));
+    const bool own = has_own_kernels(shape);
+    const PackedWeights weights = packed_weights(meta, own, !has_own_output(meta));
     const uint64_t file = meta.file_bytes - tower_bytes(meta);
-    const uint64_t gone = packed > 0 && has_own_output(meta) ? std::min(meta.weights.output, file) : 0;
-    sum.memory("weights", file - gone,
-               gone > 0 ? fmt::format("the file, {}, without the output matrix, {}", mib(file), mib(gone)) : "the file, mapped");
+    const uint64_t output = weights.packed > 0 && has_own_output(meta) ? std::min(meta.weights.output, file) : 0;
+    const uint64_t gone = std::min(file, own ? weights.let_go : output);
+    sum.memory("weights", file - gone, weights_formula(file, gone, own));
     sum.memory("vision", tower_taken(meta, shape), kTowerFormula);
     const PictureBytes picture = picture_taken(meta, shape, sum);
     sum.memory("picture", total_of({picture.compute, picture.memory}), picture.formula);
-    sum.memory("weights_packed", packed, "quantised matrices once more, in the order in which the kernels read them");
+    sum.memory("weights_packed", weights.packed, "quantised matrices in the order in which the kernels read them");
     sum.memory("kv_cache", kv.total(), kv.formula);
     const Compute compute = compute_of(meta, plan, plan.sequences, true);
     sum.memory("compute", compute.in_memory(), compute.formula);
     const uint64_t logits = 4 * plan.sequences * meta.vocabulary;
     sum.memory("output", logits, fmt::format("{} sequences x {} tokens of vocabulary x 4 B", plan.sequences, grouped(meta.vocabulary)));
     const uint64_t later = kv.total() + compute.in_memory() + logits + kCellBookBytes * plan.cells;
-    if (gone > later) {
-        sum.memory("loading", gone - later,
-                   fmt::format("while it loads the output matrix, {}, counts twice, and the context not yet", mib(gone)));
+    // While it loads, the context is not there yet, and of what is packed at last ours has but the first matrix.
+    const uint64_t first = packed_output(meta, weights);
+    const uint64_t loading = own ? gone - std::min(gone, weights.packed - first) : gone;
+    if (loading > later) {
+        sum.memory("loading", loading - later,
+                   fmt::format("while it loads the output matrix, {}, counts twice, and the context not yet", mib(own ? first : gone)));
     }
     const uint64_t ended = backends::flag_number(shape.options, {"-cram", "--cache-ram"}, 0, kTooMuch >> 20);   // MiB; -1: no limit
     sum.memory("prompt_cache", is_engine(shape) ? 0 : product({ended, 1u << 20}), "what --cache-ram says");
@@ -308,9 +343,11 @@ void vectors_in_memory(const ModelMeta& meta, const Shape& shape, Sum& sum) {
     const uint64_t trained = meta.context_length > 0 ? meta.context_length : kBatchRows;
     const uint64_t rows = std::max(shape.context_tokens > 0 ? shape.context_tokens : std::min(trained, kInputTokensMax), kBatchRows);
     const bool decoder = meta.layer_memory.empty() || meta.layer_memory.find_first_not_of('-') != std::string::npos;
-    sum.memory("weights", meta.file_bytes, "the file, mapped");
-    sum.memory("weights_packed", packed_bytes(meta, has_own_kernels(shape)),
-               "quantised matrices once more, in the order in which the kernels read them");
+    const bool own = has_own_kernels(shape);
+    const PackedWeights weights = packed_weights(meta, own, decoder && !has_own_output(meta));   // an encoder only looks up
+    const uint64_t gone = std::min(meta.file_bytes, weights.let_go);
+    sum.memory("weights", meta.file_bytes - gone, weights_formula(meta.file_bytes, gone, own));
+    sum.memory("weights_packed", weights.packed, "quantised matrices in the order in which the kernels read them");
     if (decoder) {
         const LayerKv kv = layer_kv(meta, {.cells = rows, .window_cells = rows, .states = 1, .type = "f16"});
         sum.memory("kv_cache", kv.total(), kv.formula);
