@@ -1,8 +1,11 @@
 #include "http/poller.h"
 
+#include <sched.h>
+
 #include <algorithm>
 #include <boost/asio/post.hpp>
 #include <cerrno>
+#include <utility>
 
 #include "base/assert.h"
 #include "http/http.h"
@@ -52,7 +55,7 @@ void Poller::remove(int fd, Watched& watched) {
 
 void Poller::want() {
     ++wanted_;
-    if (!armed_ && !turning_) arm();
+    if (!armed_ && !turning_ && !looking_) arm();
 }
 
 // Waits end and begin again in one go, so that it is looked at later whether none is left.
@@ -79,21 +82,46 @@ void Poller::arm() {
 void Poller::turn() {
     struct Turn {
         Poller& poller;
-        explicit Turn(Poller& p) : poller(p) { poller.turning_ = true; }
+        const bool looked;
+        bool at_once = false;
+        explicit Turn(Poller& p) : poller(p), looked(std::exchange(p.looking_, false)) { poller.turning_ = true; }
         ~Turn() {
             poller.turning_ = false;
+            if (poller.wanted_ > 0 && !poller.armed_) poller.rest(looked, at_once);
             poller.at_ = poller.count_ = 0;
-            if (poller.wanted_ > 0 && !poller.armed_) poller.arm();
         }
-    } const guard(*this);
+    } turn(*this);
     const int ready = ::epoll_wait(epoll_, events_.data(), static_cast<int>(kEventsMax), 0);
     count_ = ready > 0 ? static_cast<size_t>(ready) : 0;
+    const SteadyTime now = count_ > 0 ? std::chrono::steady_clock::now() : SteadyTime();
     while (at_ < count_) {
         const epoll_event event = events_[at_++];
-        if (event.data.ptr != nullptr) static_cast<Watched*>(event.data.ptr)->on_ready(event.events);
+        if (auto* watched = static_cast<Watched*>(event.data.ptr)) {
+            if ((event.events & EPOLLIN) != 0) turn.at_once |= now - std::exchange(watched->spoke_at, now) < kAtOnce;
+            watched->on_ready(event.events);
+        }
         if (sends_.size() + flushes_.size() >= kSendsMax) send_all();
     }
     send_all();
+}
+
+// After a turn that was a look or not, in which a peer spoke again at once or not.
+void Poller::rest(bool looked, bool at_once) {
+    const SteadyTime now = looked || at_once ? std::chrono::steady_clock::now() : SteadyTime();
+    if (looked && count_ == 0) {
+        looking_ = now - look_from_ < kLook;
+        if (!looking_) vain_ += now - look_from_;   // more than kLook: others had the CPU
+    } else if (at_once) {
+        if (now - vain_from_ >= kVainEach) {
+            vain_from_ = now;
+            vain_ = {};
+        }
+        looking_ = vain_ < kVainMost;
+        look_from_ = now;
+    }
+    if (!looking_) return arm();
+    ::sched_yield();   // to who would be kept from speaking
+    boost::asio::post(io_, [this] { turn(); });   // so that what else the loop has to do comes before
 }
 
 void Poller::send_later(std::unique_ptr<Send> send) {

@@ -3,12 +3,15 @@
 #include "http/timed_socket.h"
 
 #include <gtest/gtest.h>
+#include <poll.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include <array>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
+#include <ctime>
+#include <thread>
 
 namespace gantry::http {
 namespace {
@@ -75,6 +78,41 @@ TEST_F(TimedSocketTest, bytes_that_come_do_not_free_a_write_of_its_deadline) {
     io_.run_for(kLong);
     EXPECT_EQ(waited, Io::kOk);
     EXPECT_EQ(written, Io::kTimeout);
+}
+
+// Its loop looks for more then, before it sleeps.
+TEST_F(TimedSocketTest, a_peer_that_came_back_at_once_is_not_looked_for_once_it_is_silent) {
+    const auto cpu = [] {
+        timespec now{};
+        ::clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
+        return std::chrono::seconds(now.tv_sec) + std::chrono::nanoseconds(now.tv_nsec);
+    };
+    std::thread peer([other = other_] {   // gives each byte back, until the last
+        char byte = 0;
+        pollfd readable{other, POLLIN, 0};
+        while (byte != 'z' && ::poll(&readable, 1, -1) == 1 && ::recv(other, &byte, 1, 0) == 1) ::send(other, &byte, 1, MSG_NOSIGNAL);
+    });
+    std::chrono::nanoseconds before{}, silent{};
+    Io how = Io::kOk;
+    const auto talk = [&]() -> Task<void> {
+        std::string byte;
+        for (size_t i = 0; i < 500; ++i) {
+            char out = i < 499 ? 'a' : 'z';
+            std::array<iovec, 1> parts = {iovec{&out, 1}};
+            EXPECT_EQ(co_await socket_->write(parts, kLong), Io::kOk);
+            EXPECT_EQ(co_await socket_->read(byte, 1, std::chrono::steady_clock::now() + kLong), Io::kOk);
+        }
+        EXPECT_EQ(byte.size(), 500U);
+        before = cpu();
+        how = co_await socket_->wait_for_more(std::chrono::steady_clock::now() + 10 * kSoon);
+        silent = cpu() - before;
+    };
+    asio::co_spawn(io_, talk(), asio::detached);
+    io_.run();
+    socket_->close();   // whatever happened, the peer ends
+    peer.join();
+    EXPECT_EQ(how, Io::kTimeout);
+    EXPECT_LT(silent, kSoon / 2) << "it slept";
 }
 
 }  // namespace
