@@ -264,9 +264,14 @@ TEST(estimate_llama_cpp, an_encoders_table_is_only_looked_up_in) {
 }
 
 TEST(estimate_llama_cpp, llama_server_keeps_the_file_beside_what_it_packs) {
-    const Estimate e = estimate(small(), shape(BackendKind::kLlamaServer, "cpu", 4096, 4));
-    EXPECT_EQ(bytes_of(e, "weights", Where::kMemory), small().file_bytes - small().weights.output) << "the output matrix is only there packed";
+    ModelMeta meta = small();
+    const Estimate e = estimate(meta, shape(BackendKind::kLlamaServer, "cpu", 4096, 4));
+    EXPECT_EQ(bytes_of(e, "weights", Where::kMemory), meta.file_bytes) << "an output matrix of Q8_0 is not packed";
     EXPECT_EQ(bytes_of(e, "weights_packed", Where::kMemory), 20'000'000u);
+    meta.weights.output = uint64_t{meta.vocabulary} * meta.embedding_length * 9 / 16;
+    meta.bytes_of_type["Q4_K"] += meta.weights.output;
+    EXPECT_EQ(bytes_of(estimate(meta, shape(BackendKind::kLlamaServer, "cpu", 4096, 4)), "weights", Where::kMemory),
+              meta.file_bytes - meta.weights.output) << "one of Q4_K is only there packed";
 }
 
 TEST(estimate_llama_cpp, without_our_kernels_ggmls_are_packed) {

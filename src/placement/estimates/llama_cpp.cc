@@ -230,7 +230,8 @@ void in_memory(const ModelMeta& meta, const Shape& shape, const Plan& plan, cons
     const bool own = has_own_kernels(shape);
     const PackedWeights weights = packed_weights(meta, own, !has_own_output(meta));
     const uint64_t file = meta.file_bytes - tower_bytes(meta);
-    const uint64_t output = weights.packed > 0 && has_own_output(meta) ? std::min(meta.weights.output, file) : 0;
+    const bool output_packed = has_own_output(meta) && ggml_packs(type_of_vocabulary(meta, meta.weights.output));
+    const uint64_t output = output_packed ? std::min(meta.weights.output, file) : 0;
     const uint64_t gone = std::min(file, own ? weights.let_go : output);
     sum.memory("weights", file - gone, weights_formula(file, gone, own));
     sum.memory("vision", tower_taken(meta, shape), kTowerFormula);
