@@ -109,9 +109,9 @@ struct Unpacked {
     }
 };
 
-inline __attribute__((always_inline)) __m512i four_values(const int8_t* quants) {
+inline __attribute__((always_inline)) __m512i four_bytes(const void* from) {   // everywhere
     int32_t four;
-    std::memcpy(&four, quants, sizeof four);
+    std::memcpy(&four, from, sizeof four);
     return _mm512_set1_epi32(four);
 }
 
@@ -128,7 +128,7 @@ inline __attribute__((always_inline)) void add_products(const __m512i (&quants)[
     for (uint32_t i = 0; i < kBlockSteps; ++i) {
 #pragma GCC unroll 4
         for (size_t r = 0; r < Rows; ++r) {
-            products[r] = _mm512_dpbusd_epi32(products[r], quants[i], four_values(by[r].quants + i * 4));
+            products[r] = _mm512_dpbusd_epi32(products[r], quants[i], four_bytes(by[r].quants + i * 4));
         }
     }
 #pragma GCC unroll 4
@@ -141,12 +141,6 @@ inline __attribute__((always_inline)) void add_products(const __m512i (&quants)[
     }
 }
 
-inline __attribute__((always_inline)) __m512i two_sums(const ActivationBlock& of) {
-    int32_t two;
-    std::memcpy(&two, of.quant_sums, sizeof two);
-    return _mm512_set1_epi32(two);
-}
-
 // Whole minimums of a super-block x each row's sums of quants, two blocks at a time.
 template <size_t Rows, class Source>
 inline __attribute__((always_inline)) void multiply_pairs(const Source& from, const ActivationBlock* by, __m512i (&products)[Rows]) {
@@ -155,7 +149,7 @@ inline __attribute__((always_inline)) void multiply_pairs(const Source& from, co
         const __m512i pair = from.pair(i);
 #pragma GCC unroll 16
         for (size_t r = 0; r < Rows; ++r) {
-            products[r] = _mm512_dpwssd_epi32(products[r], pair, two_sums(by[2 * i * Rows + r]));
+            products[r] = _mm512_dpwssd_epi32(products[r], pair, four_bytes(by[2 * i * Rows + r].quant_sums));
         }
     }
 }
@@ -197,7 +191,7 @@ void multiply_rows(Source from, const PanelProduct& product) {
             }
             if constexpr (kAlong) {   // few rows wait for memory, and it is read in order
                 for (size_t r = 0; r < Rows; ++r) {
-                    minimums_by_sums[r] = _mm512_dpwssd_epi32(minimums_by_sums[r], from.whole_minimums(), two_sums(by[r]));
+                    minimums_by_sums[r] = _mm512_dpwssd_epi32(minimums_by_sums[r], from.whole_minimums(), four_bytes(by[r].quant_sums));
                 }
             }
         }

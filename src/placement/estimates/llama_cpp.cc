@@ -4,8 +4,8 @@
 // - The file is mapped and read ahead whole (llama-mmap.cpp, MAP_POPULATE). Quantised matrices of products are packed anew into memory
 //   of their own while it is mapped: by the embedded engine's kernels (engine/kernels/matmul.h), by ggml's repack.cpp in llama-server.
 //   Their originals stay mapped as long as anything before and behind them in the file is used (llama-model-loader.cpp,
-//   unmap_fragment), so both count, except for an output matrix of its own: it stands at an end of the file. Until loading ends it
-//   counts as well; that is the peak of a short context.
+//   unmap_fragment), so both count, except for a packed output matrix of its own: it stands at an end of the file. Until loading ends
+//   it counts as well; that is the peak of a short context.
 // - The embedded engine lets go of originals as it packs them (packed_buffer.cc), but for a table of embeddings that is the output matrix
 //   too, whose rows come back as they are looked up. The output matrix is the first that it packs, beside the whole file.
 // - KV: llama-kv-cache.cpp; cells are shared by all sequences (kv_unified), padded to 256. The embedded engine keeps windows whole
